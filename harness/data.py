@@ -1,0 +1,181 @@
+"""The one type that flows, what it is scored on, and where both come from.
+
+Shapes: `n` rows, `k` classes, `m` labelling functions or annotators, `*d` the shape of an example, `b` a batch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int8, Int64
+
+from harness.errors import BadInput
+
+Modality = Literal["image", "text", "table"]
+Rows = Any
+"""`(n, *d)`: anything with `len` that an integer array indexes: uint8 images NHWC, float32 tables, str, or a `View`."""
+Augment = Callable[[Any, Any, np.random.Generator], tuple[Any, Any]]
+"""`(x, y, rng) -> (x, y)` on a batch: float tensors (b, c, h, w) in [0, 1] or (b, d), or a list of str; y is (b, k)."""
+ABSTAIN = -1
+
+
+class View:
+    """Some rows of an array that stays where it is (a memory map): rows are read when they are indexed."""
+
+    def __init__(self, base: np.ndarray, rows: np.ndarray) -> None:
+        self.base, self.rows = base, np.asarray(rows, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        return np.asarray(self.base[self.rows[index]])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self.base[self.rows], dtype=dtype)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self), *self.base.shape[1:])
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.base.dtype
+
+    def select(self, rows: np.ndarray) -> View:
+        return View(self.base, self.rows[rows])
+
+
+def take(x: Rows, rows: np.ndarray) -> Rows:
+    """Those rows of `x`; a `View` gives a smaller view and reads nothing."""
+    return x.select(rows) if hasattr(x, "select") else x[rows]
+
+
+def one_hot(classes: np.ndarray, k: int) -> np.ndarray:
+    """Class indices (n,) as hard labels (n, k) float32; an index of -1 (unknown) becomes the uniform distribution."""
+    y = np.full((len(classes), k), 1.0 / k, dtype=np.float32)
+    known = np.asarray(classes) >= 0
+    y[known] = np.eye(k, dtype=np.float32)[np.asarray(classes)[known]]
+    return y
+
+
+@dataclass(frozen=True, eq=False)
+class TrainSet:
+    """What a learner trains on and a strategy turns into another one; arrays are read-only.
+
+    `w` is 0 for a row that has no label yet (its `y` is then uniform); `votes` holds -1 for an abstention and has
+    no column where nobody voted; `ids` name the rows for ever, so what a strategy did can be read off from outside.
+    """
+
+    ids: np.ndarray
+    x: Rows
+    y: Float32[np.ndarray, "n k"]
+    w: Float32[np.ndarray, " n"]
+    votes: Int8[np.ndarray, "n m"]
+    augment: Augment | None = None
+
+    def __post_init__(self) -> None:
+        sizes = {len(self.ids), len(self.x), len(self.y), len(self.w), len(self.votes)}
+        if len(sizes) != 1:
+            raise BadInput(f"a TrainSet's columns differ in length: {sorted(sizes)}; each needs one entry a row")
+        if len(self.y) and not np.allclose(self.y.sum(1), 1, atol=1e-3):
+            raise BadInput("a TrainSet's labels must be distributions: every row of y sums to 1")
+        if (self.w < 0).any() or not np.isfinite(self.w).all():
+            raise BadInput("a TrainSet's weights must be finite and not negative")
+        for name in ("ids", "x", "y", "w", "votes"):
+            object.__setattr__(self, name, _read_only(getattr(self, name)))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def k(self) -> int:
+        """The number of classes."""
+        return self.y.shape[1]
+
+    @property
+    def labelled(self) -> Bool[np.ndarray, " n"]:
+        """The rows that a learner may train on."""
+        return self.w > 0
+
+    @property
+    def classes(self) -> Int64[np.ndarray, " n"]:
+        """The most probable class of each row, the lowest index at a tie; meaningless where `labelled` is false."""
+        return self.y.argmax(1)
+
+    def rows(self, index: np.ndarray) -> TrainSet:
+        """The rows that a mask or an integer array names."""
+        index = np.flatnonzero(index) if index.dtype == bool else index
+        return replace(
+            self, ids=self.ids[index], x=take(self.x, index), y=self.y[index], w=self.w[index], votes=self.votes[index]
+        )
+
+    def digest(self) -> str:
+        """SHA-256 of the content (not of `augment`): equal for equal data, whatever made it."""
+        parts = (self.ids, self.x, self.y, self.w, self.votes)
+        return hashlib.sha256("".join(digest(part) for part in parts).encode()).hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class EvalSet:
+    """Rows with known classes that are only ever predicted."""
+
+    ids: np.ndarray
+    x: Rows
+    y: Int64[np.ndarray, " n"]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One block's data: a training part, a validation part and the test part that every arm shares.
+
+    `gold (n,)` are the true classes of the training rows, -1 where nobody knows; only the metered oracle reads them.
+    `facts` are counted while the task is made and printed beside every result: noise, overlap, what is simulated.
+    """
+
+    name: str
+    modality: Modality
+    classes: tuple[str, ...]
+    train: TrainSet
+    valid: EvalSet
+    test: EvalSet
+    gold: Int64[np.ndarray, " n"]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a task's YAML makes: content that is already at hand, and how a seed turns it into a `Task`.
+
+    `fingerprint` is the SHA-256 of the content (never of a path); with the task's parameters and the seed it fixes
+    every row of `split(seed)`.
+    """
+
+    fingerprint: str
+    split: Callable[[int], Task]
+
+
+def digest(rows: Rows) -> str:
+    """SHA-256 of an array's type, shape and content; strings by their text, a view by the rows that it shows."""
+    array = np.asarray(rows)
+    if array.dtype.kind in "OUS":
+        content = "\x1f".join(map(str, array.ravel().tolist())).encode()
+        return hashlib.sha256(f"str{array.shape}".encode() + content).hexdigest()
+    head = f"{array.dtype.str}{array.shape}".encode()
+    return hashlib.sha256(head + np.ascontiguousarray(array).tobytes()).hexdigest()
+
+
+def _read_only(rows: Rows) -> Rows:
+    """The same values behind an array that cannot be written; a view is read-only by construction."""
+    if not isinstance(rows, np.ndarray) or not rows.flags.writeable:
+        return rows
+    locked = rows.view()
+    locked.flags.writeable = False
+    return locked

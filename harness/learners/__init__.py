@@ -1,0 +1,88 @@
+"""What a learner is given besides data, and what it gives back.
+
+A learner is `(train: TrainSet, valid: EvalSet, run: Run, *, …) -> Fit`; its YAML stands in `conf/model`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from harness.cache import Cache
+from harness.data import EvalSet, Rows, TrainSet
+from harness.streams import stream
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What every arm shares: nothing in here may depend on the arm.
+
+    The budget is counted in optimiser steps: `steps`, or, where that is None, `epochs` passes over the task's
+    training rows as they were before any strategy, so that an arm that drops rows trains as long as its control.
+    `selection` keeps the last weights, or those of the best validation metric (which then counts as labels bought).
+    `augment_draws` is how often a learner that fits once draws an augmentation to grow its rows.
+    `lr_pretrained` is for networks that start from pretrained weights, `lr` for all the others.
+    """
+
+    version: int
+    metric: str
+    epochs: int
+    steps: int | None
+    batch_size: int
+    optimiser: Literal["adamw", "sgd"]
+    lr: float
+    lr_pretrained: float
+    weight_decay: float
+    warmup: float
+    selection: Literal["last", "best"]
+    precision: Literal["auto", "fp32", "bf16"]
+    augment_draws: int
+    folds: int
+
+    def budget(self, rows: int) -> int:
+        """Optimiser steps for a task of that many training rows."""
+        return self.steps if self.steps is not None else self.epochs * max(1, -(-rows // self.batch_size))
+
+
+@dataclass(frozen=True)
+class Run:
+    """The surroundings of one fit: its budget, its named randomness, where it computes, where it reports.
+
+    `salt` renames the streams that a learner draws from (init, order, augment), and nothing else: two runs that
+    differ in it alone are an A/A pair. `log` takes one row of the training curve: `{"step", "loss", …}`.
+    """
+
+    seed: int
+    salt: str
+    steps: int
+    protocol: Protocol
+    classes: tuple[str, ...]
+    cache: Cache
+    device: str = "cpu"
+    log: Callable[[Mapping[str, float]], None] = lambda row: None
+
+    def stream(self, name: str) -> np.random.Generator:
+        """The generator of that name for this run."""
+        return stream(self.seed, "learner", name, self.salt)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A trained model: `predict` maps rows (n, *d) to class probabilities (n, k) float32, rows sum to 1.
+
+    `parameters` counts trained scalars (0 where the notion is empty), `examples` the training examples presented,
+    `valid_labels` the validation labels that the fit looked at (selection), `history` is the training curve.
+    """
+
+    predict: Callable[[Rows], np.ndarray]
+    parameters: int
+    examples: int
+    valid_labels: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+Learner = Callable[[TrainSet, EvalSet, Run], Fit]
+Details = Mapping[str, Any]

@@ -1,0 +1,52 @@
+"""What many tests share: where the real data lies, and small sets made by hand."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness.cache import Cache
+from harness.data import TrainSet, one_hot
+from harness.learners import Protocol, Run
+from harness.streams import stream
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data sets; the test is skipped, with the reason, where it is absent."""
+    folder = Path(os.environ.get("HARNESS_SHARED", ROOT.parent / "shared"))
+    if not (folder / "tasks").is_dir():
+        pytest.skip(f"real data sets are absent: no folder {folder} (HARNESS_SHARED names another)")
+    return folder
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return stream(0, "test")
+
+
+@pytest.fixture
+def protocol() -> Protocol:
+    """A budget small enough for a test; every field explicit."""
+    return Protocol(
+        version=1, metric="accuracy", epochs=2, steps=None, batch_size=16, optimiser="adamw", lr=1e-2,
+        lr_pretrained=1e-4, weight_decay=1e-4, warmup=0.1, selection="last", precision="fp32", augment_draws=2, folds=3,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def run(protocol: Protocol, tmp_path: Path) -> Run:
+    return Run(seed=0, salt="", steps=20, protocol=protocol, classes=("a", "b", "c"), cache=Cache(tmp_path / "cache"))
+
+
+def train_set(x: np.ndarray, classes: list[int], k: int, votes: np.ndarray | None = None) -> TrainSet:
+    """A hand-made training set; a class of -1 is a row without a label."""
+    y = np.asarray(classes)
+    given = np.asarray(votes if votes is not None else np.zeros((len(y), 0)), dtype=np.int8)
+    ids = np.array([f"r{i}" for i in range(len(y))])
+    return TrainSet(ids=ids, x=x, y=one_hot(y, k), w=(y >= 0).astype(np.float32), votes=given)
