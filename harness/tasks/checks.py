@@ -1,0 +1,133 @@
+"""What was read in, nothing out: each check is silent or says in one line what is wrong and what would be right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+import numpy as np
+
+from harness.errors import BadInput
+
+MOST_NAMED = 20
+
+
+def listed(names: Iterable[str]) -> str:
+    """The names in one line, cut short where they are many."""
+    known = [str(name) for name in names]
+    return ", ".join(known[:MOST_NAMED]) + (f" and {len(known) - MOST_NAMED} more" if len(known) > MOST_NAMED else "")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'?` with the known name closest to `name`, or nothing where none is close."""
+    close = get_close_matches(str(name), [str(one) for one in known], n=1, cutoff=0.6)
+    return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def check_column(name: str, known: Sequence[str], where: str) -> None:
+    """The column exists."""
+    if name not in known:
+        raise BadInput(f"{where} has no column '{name}'{nearest(name, known)} (it has: {listed(known)})")
+
+
+def check_label_values(unknown: Sequence[str], row: int, column: str, classes: Sequence[str]) -> None:
+    """Every label is one of the classes; `unknown` are the values that are not, the first of them in `row`."""
+    if unknown:
+        first, more = unknown[0], f" ({len(set(unknown))} unknown values in all)" if len(set(unknown)) > 1 else ""
+        raise BadInput(
+            f"'{first}' in column '{column}', row {row}, is not a class{more}{nearest(first, classes)} "
+            f"(classes: {listed(classes)})"
+        )
+
+
+def check_choice(value: str, allowed: Sequence[str], name: str) -> None:
+    """The value is one of those allowed."""
+    if value not in allowed:
+        raise BadInput(f"{name} is '{value}'{nearest(value, allowed)} (it can be: {listed(allowed)})")
+
+
+def check_finite(x: np.ndarray, features: Sequence[str]) -> None:
+    """A table (n, d) holds numbers only."""
+    bad = ~np.isfinite(x)
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        raise BadInput(
+            f"{int(bad.sum())} features are missing or infinite, the first in column '{features[column]}', row {row}: "
+            "fill them in, drop their rows, or leave the column out"
+        )
+
+
+def check_votes(votes: np.ndarray, k: int, column: str) -> None:
+    """Votes are -1 (abstain) or the index of a class; they fit into int8."""
+    if k > np.iinfo(np.int8).max:
+        raise BadInput(f"votes can name at most {np.iinfo(np.int8).max} classes, the task has {k}: leave the votes out")
+    bad = (votes < -1) | (votes >= k)
+    if bad.any():
+        row = int(np.argwhere(bad)[0][0])
+        raise BadInput(
+            f"vote {votes[bad][0]} in {column}, row {row}, names no class: a vote is -1 (abstains) or 0 to {k - 1}"
+        )
+
+
+def check_unique(ids: np.ndarray, part: str) -> None:
+    """No two rows of a part have the same name."""
+    names, counts = np.unique(ids.astype(str), return_counts=True)
+    if (counts > 1).any():
+        raise BadInput(
+            f"{int((counts > 1).sum())} ids occur more than once in the {part} part, the first is "
+            f"'{names[counts > 1][0]}': ids must name rows uniquely (without an id column rows are numbered)"
+        )
+
+
+def check_weights(weight: np.ndarray, column: str) -> None:
+    """Weights are finite and not negative."""
+    bad = ~(np.isfinite(weight) & (weight >= 0))
+    if bad.any():
+        raise BadInput(
+            f"{int(bad.sum())} weights in column '{column}' are missing, infinite or negative, the first in row "
+            f"{int(np.flatnonzero(bad)[0])}: a weight is a number >= 0"
+        )
+
+
+def check_classes(classes: Sequence[str]) -> None:
+    """At least two classes, each named once."""
+    if len(set(classes)) != len(classes):
+        twice = next(name for name in classes if list(classes).count(name) > 1)
+        raise BadInput(f"class '{twice}' is listed twice: classes must have different names")
+    if len(classes) < 2:
+        raise BadInput(f"a task needs at least two classes, the labels name only: {listed(classes) or 'none'}")
+
+
+def check_part(rows: int, part: str) -> None:
+    """The part has rows."""
+    if rows == 0:
+        raise BadInput(f"the {part} part is empty: give it more rows (its file, or its fraction of the rows)")
+
+
+def check_training_labels(labels: np.ndarray, classes: Sequence[str]) -> None:
+    """The labelled training rows cover every class; `labels` are their class indices."""
+    found = np.bincount(labels, minlength=len(classes)) > 0
+    if not found.any():
+        raise BadInput("no row of the train part has a label: at least one labelled row of each class is needed")
+    if found.sum() == 1:
+        raise BadInput(f"the train part has a single class, '{classes[int(found.argmax())]}': nothing can be learnt")
+    if not found.all():
+        missing = [name for name, there in zip(classes, found, strict=True) if not there]
+        raise BadInput(
+            f"no labelled row of the train part is of class {listed(missing)}: add rows, or leave the class out of "
+            "task.classes and its rows out of the data"
+        )
+
+
+def check_limit(n: int, rows: int, k: int, name: str) -> None:
+    """A number of rows to draw lies between the number of classes and the number of rows."""
+    if n > rows:
+        raise BadInput(f"{name} is {n}, but there are only {rows} rows to draw from: give at most {rows}")
+    if n < k:
+        raise BadInput(f"{name} is {n}, but there are {k} classes: give at least one row a class")
+
+
+def check_fraction(fraction: float, name: str, low: float = 0.0) -> None:
+    """A share of the rows lies between `low` (itself excluded) and 1 (excluded)."""
+    if not low < fraction < 1:
+        raise BadInput(f"{name} is {fraction}: give a share between 0 and 1, such as 0.2")

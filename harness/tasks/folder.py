@@ -1,0 +1,86 @@
+"""The user's own files in, a task out: parquet, CSV, JSONL, or a folder of images a class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, get_args
+
+from harness.data import Modality, Source, Task
+from harness.tasks import checks, files
+from harness.tasks import columns as reading
+from harness.tasks.images import Color
+from harness.tasks.parts import Part, Plan, damage, divide, given_wrong, subsample, task
+
+
+def folder(
+    *,
+    name: str,
+    path: str,
+    train: reading.Names,
+    valid: reading.Names,
+    test: reading.Names,
+    modality: Modality,
+    input: reading.Names,
+    label: str | None,
+    gold: str | None,
+    votes: reading.Names,
+    weight: str | None,
+    group: str | None,
+    id: str | None,
+    classes: Sequence[str] | None,
+    image_size: int,
+    color: Color,
+    n_train: int | None,
+    valid_fraction: float,
+    test_fraction: float,
+    split_seed: int | None,
+    cache: str | None,
+) -> Source:
+    """The files under `path` as a task; `harness.tasks.files.find` says which are which part.
+
+    Column names as in `harness.tasks.columns.Columns`. `cache` is the folder for decoded images and for the Arrow
+    copies that `datasets` makes (None: the user's cache folder, and the default of `datasets`).
+    """
+    plan = Plan(n_train, valid_fraction, test_fraction, split_seed)
+    root, found = files.find(path, {"train": train, "valid": valid, "test": test})
+    data = {part: files.opened(those, cache) for part, those in found.items()}
+    named = reading.Columns(input, label, gold, votes, weight, group, id)
+    pictures = reading.Pictures(image_size, color, root, files.cache_folder(cache))
+    return source(name, modality, data, named, classes, pictures, plan)
+
+
+def source(
+    name: str,
+    modality: Modality,
+    data: reading.Parts,
+    columns: reading.Columns,
+    classes: Sequence[str] | None,
+    pictures: reading.Pictures,
+    plan: Plan,
+) -> Source:
+    """Data sets read once, and how a seed divides them."""
+    checks.check_choice(modality, get_args(Modality), "task.modality")
+    checks.check_choice(pictures.color, get_args(Color), "task.color")
+    fingerprint, names, parts = reading.read(data, columns, modality, classes, pictures)
+
+    def split(seed: int) -> Task:
+        done, labels = divide(parts, plan, seed)
+        done["train"] = subsample(done["train"], plan.n_train, len(names), seed)
+        if plan.noise:
+            done["train"] = damage(done["train"], plan.noise, len(names), seed)
+        return task(name, modality, names, done, labels | told(done["train"], columns, plan.noise))
+
+    return Source(fingerprint=fingerprint, split=split)
+
+
+def told(train: Part, columns: reading.Columns, noise: float) -> dict[str, Any]:
+    """What the source knows of the training labels."""
+    wrong, own = given_wrong(train), columns.label == columns.gold
+    as_given = f"as given in column '{columns.label}'"
+    known = "" if wrong is None or own else f", {100 * wrong:.1f} % differ from '{columns.gold}'"
+    flipped = f"simulated: {100 * noise:g} % of the labels in column '{columns.label}' flipped at random"
+    return {
+        "simulated": noise > 0,
+        "noise": flipped if noise > 0 else as_given + known,
+        "train_labels": "gold" if own and not noise else "given",
+    }

@@ -1,0 +1,200 @@
+"""Rows as they were read in, a task out: who is held out, whose labels are wrong, and what is worth telling."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Int8, Int64
+
+from harness.data import EvalSet, Modality, Rows, Task, TrainSet, one_hot, take
+from harness.streams import stream
+from harness.tasks import checks
+from harness.tasks.split import draw, fixed_stream, hold_out
+
+CHUNK = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Rows as they were read.
+
+    `given` and `gold` are class indices, -1 where there is no label or nobody knows; `weight` is the user's;
+    `group` numbers rows that belong together (a row alone has a number of its own); `content` is a hash of each
+    row's x, by which repeated rows are found.
+    """
+
+    ids: np.ndarray
+    x: Rows
+    given: Int64[np.ndarray, " n"]
+    gold: Int64[np.ndarray, " n"]
+    votes: Int8[np.ndarray, "n m"]
+    weight: Float32[np.ndarray, " n"]
+    group: Int64[np.ndarray, " n"]
+    content: Int64[np.ndarray, " n"]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def rows(self, index: np.ndarray) -> Part:
+        """The rows that a mask or an integer array names."""
+        index = np.flatnonzero(index) if index.dtype == bool else index
+        columns = {name: getattr(self, name)[index] for name in self.__dataclass_fields__ if name != "x"}
+        return replace(self, x=take(self.x, index), **columns)
+
+    @property
+    def labels(self) -> str:
+        """What the rows are scored on: `gold` where anybody knows it for any of them, else `given`."""
+        return "gold" if (self.gold >= 0).any() else "given"
+
+    @property
+    def truth(self) -> Int64[np.ndarray, " n"]:
+        """The classes that the rows are scored on, -1 where unknown."""
+        return self.gold if self.labels == "gold" else self.given
+
+
+def part(
+    ids: np.ndarray,
+    x: Rows,
+    given: np.ndarray,
+    gold: np.ndarray | None = None,
+    votes: np.ndarray | None = None,
+    weight: np.ndarray | None = None,
+    group: np.ndarray | None = None,
+) -> Part:
+    """A `Part` of those columns; without gold it is unknown, nobody voted, weights are 1, each row stands alone."""
+    n = len(ids)
+    return Part(
+        ids=np.asarray(ids),
+        x=x,
+        given=np.asarray(given, dtype=np.int64),
+        gold=np.full(n, -1) if gold is None else np.asarray(gold, dtype=np.int64),
+        votes=np.zeros((n, 0), dtype=np.int8) if votes is None else np.asarray(votes, dtype=np.int8),
+        weight=np.ones(n, dtype=np.float32) if weight is None else np.asarray(weight, dtype=np.float32),
+        group=np.arange(n) if group is None else np.asarray(group, dtype=np.int64),
+        content=row_hashes(x),
+    )
+
+
+def row_hashes(x: Rows) -> Int64[np.ndarray, " n"]:
+    """A 64-bit hash of each row's content: equal rows have equal ones, different rows in practice different ones."""
+    found = []
+    for start in range(0, len(x), CHUNK):
+        chunk = np.asarray(x[np.arange(start, min(start + CHUNK, len(x)))])
+        rows = (str(row).encode() for row in chunk) if chunk.dtype.kind in "OU" else (row.tobytes() for row in chunk)
+        found += [hashlib.blake2b(row, digest_size=8).digest() for row in rows]
+    return np.frombuffer(b"".join(found), dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a seed turns parts into a task.
+
+    Fractions are of the rows that the part is split off from. `split_seed` draws the test part for all seeds alike;
+    None draws it anew with each trial's seed. `noise` is the share of training labels to flip.
+    """
+
+    n_train: int | None
+    valid_fraction: float
+    test_fraction: float
+    split_seed: int | None
+    noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        checks.check_fraction(self.valid_fraction, "task.valid_fraction")
+        checks.check_fraction(self.test_fraction, "task.test_fraction")
+        checks.check_fraction(self.noise, "task.noise", low=-1e-9)
+
+
+def divide(parts: Mapping[str, Part], plan: Plan, seed: int) -> tuple[dict[str, Part], dict[str, Any]]:
+    """The parts `train`, `valid` and `test` for that seed, and facts on how they came about.
+
+    A part that the data bring is used as it is, but for its rows with unknown truth; one that is missing is split
+    off from `train`, stratified by the truth, groups whole.
+    """
+    done, pool, left_out = {}, parts["train"], 0
+    for name, fraction, rng in (
+        ("test", plan.test_fraction, fixed_stream(seed, plan.split_seed)),
+        ("valid", plan.valid_fraction, stream(seed, "task", "split")),
+    ):
+        if name in parts:
+            held, rest = parts[name], pool
+        else:
+            rows = hold_out(pool.truth, pool.group, fraction, rng)
+            held, rest = pool.rows(rows), pool.rows(~np.isin(pool.group, pool.group[rows]))
+            left_out += len(pool) - len(held) - len(rest)
+        known = held.truth >= 0
+        left_out += int((~known).sum())
+        done[name], pool = held.rows(known), rest
+    labels = {"valid_labels": done["valid"].labels, "test_labels": done["test"].labels, "left_out": left_out}
+    return {"train": pool, **done}, labels
+
+
+def subsample(train: Part, n_train: int | None, k: int, seed: int) -> Part:
+    """`n_train` of the rows, stratified by the given label (rows without one are a stratum too); all for None."""
+    if n_train is None:
+        return train
+    checks.check_limit(n_train, len(train), k, "task.n_train")
+    return train.rows(draw(_labels(train), n_train, stream(seed, "task", "subsample"), cover=True))
+
+
+def damage(train: Part, share: float, k: int, seed: int) -> Part:
+    """The rows with that share of the labelled ones given another class, each wrong class equally likely.
+
+    What the label was before becomes gold where gold was not known.
+    """
+    rng, labelled = stream(seed, "task", "noise"), np.flatnonzero(_labels(train) >= 0)
+    rows = rng.choice(labelled, size=round(share * len(labelled)), replace=False)
+    given = train.given.copy()
+    given[rows] = (given[rows] + rng.integers(1, k, size=len(rows))) % k
+    return replace(train, given=given, gold=np.where(train.gold >= 0, train.gold, train.given))
+
+
+def task(
+    name: str, modality: Modality, classes: Sequence[str], parts: Mapping[str, Part], facts: Mapping[str, Any]
+) -> Task:
+    """The task of those three parts; `facts` are what the source itself knows, the counts are added to them."""
+    train, valid, test = parts["train"], parts["valid"], parts["test"]
+    for what, rows in parts.items():
+        checks.check_part(len(rows), what)
+        checks.check_unique(rows.ids, what)
+    labels = _labels(train)
+    checks.check_training_labels(labels[labels >= 0], classes)
+    w = np.where(labels >= 0, train.weight, 0).astype(np.float32)
+    return Task(
+        name=name,
+        modality=modality,
+        classes=tuple(classes),
+        train=TrainSet(ids=train.ids, x=train.x, y=one_hot(labels, len(classes)), w=w, votes=train.votes),
+        valid=EvalSet(ids=valid.ids, x=valid.x, y=valid.truth),
+        test=EvalSet(ids=test.ids, x=test.x, y=test.truth),
+        gold=train.gold,
+        facts=_counts(train, valid, test) | dict(facts),
+    )
+
+
+def _labels(train: Part) -> np.ndarray:
+    """The given class of each row, -1 where there is none or its weight is 0."""
+    return np.where(train.weight > 0, train.given, -1)
+
+
+def _counts(train: Part, valid: Part, test: Part) -> dict[str, Any]:
+    """What can be counted in any three parts."""
+    return {
+        "train": len(train),
+        "valid": len(valid),
+        "test": len(test),
+        "labelled": int((_labels(train) >= 0).sum()),
+        "given_wrong": given_wrong(train),
+        "overlap": int(np.isin(test.content, train.content).sum()),
+        "duplicates": len(train) - len(np.unique(train.content)),
+    }
+
+
+def given_wrong(train: Part) -> float | None:
+    """The share of the labelled rows of known truth whose given label is wrong; None where no truth is known."""
+    known = (_labels(train) >= 0) & (train.gold >= 0)
+    return float((train.given != train.gold)[known].mean()) if known.any() else None

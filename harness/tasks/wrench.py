@@ -1,0 +1,138 @@
+"""A folder in WRENCH format in, a task out: a small gold set, and a pool without labels but with votes.
+
+Format: Zhang et al., "WRENCH: A Comprehensive Benchmark for Weak Supervision", NeurIPS 2021.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.data import Source, Task
+from harness.errors import BadInput
+from harness.streams import stream
+from harness.tasks import checks, files
+from harness.tasks.parts import Part, part, task
+from harness.tasks.split import draw
+
+PARTS = ("train", "valid", "test")
+
+
+def wrench(*, name: str, path: str, n_gold: int, n_train: int | None) -> Source:
+    """Texts whose training part is `n_gold` labelled rows of the validation file, then the pool with its votes.
+
+    The gold rows are drawn by seed, stratified; they have weight 1 and no votes, the pool has weight 0. The other
+    validation rows are the validation part. `n_train` limits the training rows (gold rows and pool together).
+    """
+    root = files.existing(path)
+    names = _class_names(root)
+    parts = {what: _part(root, what, names) for what in PARTS}
+    checks.check_limit(n_gold, len(parts["valid"]), len(names), "task.n_gold")
+    if n_gold == len(parts["valid"]):
+        raise BadInput(f"task.n_gold is {n_gold}: that is every row of valid.json, leave some to validate on")
+    most = n_gold + len(parts["train"])
+    if n_train is not None and not n_gold < n_train <= most:
+        raise BadInput(f"task.n_train is {n_train}: {n_gold} gold rows and the pool allow {n_gold + 1} to {most}")
+
+    def split(seed: int) -> Task:
+        chosen = draw(parts["valid"].gold, n_gold, stream(seed, "task", "split"), cover=True)
+        pool, gold = parts["train"], parts["valid"].rows(chosen)
+        if n_train is not None:
+            pool = pool.rows(draw(pool.gold, n_train - n_gold, stream(seed, "task", "subsample")))
+        valid = parts["valid"].rows(np.setdiff1d(np.arange(len(parts["valid"])), chosen))
+        done = {"train": _joined(gold, pool), "valid": valid, "test": parts["test"]}
+        return task(name, "text", names, done, _facts(len(gold), pool))
+
+    return Source(fingerprint=_fingerprint(root), split=split)
+
+
+def _joined(gold: Part, pool: Part) -> Part:
+    """The gold rows, labelled and without votes, followed by the pool, without labels."""
+    return part(
+        ids=np.concatenate([gold.ids, pool.ids]),
+        x=np.concatenate([gold.x, pool.x]),
+        given=np.concatenate([gold.gold, np.full(len(pool), -1)]),
+        gold=np.concatenate([gold.gold, pool.gold]),
+        votes=np.concatenate([np.full((len(gold), pool.votes.shape[1]), -1, dtype=np.int8), pool.votes]),
+    )
+
+
+def _facts(n_gold: int, pool: Part) -> dict[str, Any]:
+    functions, covered = pool.votes.shape[1], 100 * float((pool.votes >= 0).any(axis=1).mean())
+    return {
+        "simulated": False,
+        "noise": f"none in the {n_gold} labels, which are gold; {functions} labelling functions vote on "
+        f"{covered:.1f} % of the {len(pool)} rows without a label",
+        "train_labels": "gold",
+        "valid_labels": "gold",
+        "test_labels": "gold",
+        "left_out": 0,
+    }
+
+
+def _content(root: Path, name: str) -> dict[str, Any]:
+    """What a JSON file of the folder holds."""
+    names = sorted(entry.name for entry in root.iterdir()) if root.is_dir() else []
+    if name not in names:
+        raise BadInput(
+            f"task.path: {root} has no file {name}{checks.nearest(name, names)}; the WRENCH format needs "
+            f"train.json, valid.json, test.json and label.json (it has: {checks.listed(names) or 'nothing'})"
+        )
+    try:
+        return dict(json.loads((root / name).read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as fault:
+        raise BadInput(f"{root / name} is not a JSON object: {fault}") from fault
+
+
+def _class_names(root: Path) -> tuple[str, ...]:
+    """The names by their numbers."""
+    named = _content(root, "label.json")
+    if set(named) != {str(i) for i in range(len(named))}:
+        raise BadInput(
+            f"{root / 'label.json'} must map 0 to {len(named) - 1} to class names, it has: {checks.listed(named)}"
+        )
+    classes = tuple(str(named[str(i)]) for i in range(len(named)))
+    checks.check_classes(classes)
+    return classes
+
+
+def _part(root: Path, what: str, classes: Sequence[str]) -> Part:
+    """One file's rows with gold and votes; nothing is given."""
+    file, rows = f"{what}.json", _content(root, f"{what}.json")
+    checks.check_part(len(rows), what)
+    for row, entry in rows.items():
+        if "label" not in entry or "text" not in entry.get("data", {}) or "weak_labels" not in entry:
+            raise BadInput(
+                f"{file}, row '{row}' needs data.text, label and weak_labels (it has: {checks.listed(entry)})"
+            )
+    gold = np.array([entry["label"] for entry in rows.values()])
+    if not np.issubdtype(gold.dtype, np.integer) or gold.min() < 0 or gold.max() >= len(classes):
+        row, bad = next((row, e["label"]) for row, e in rows.items() if e["label"] not in range(len(classes)))
+        raise BadInput(f"{file}, row '{row}' has label {bad!r}: a label is 0 to {len(classes) - 1}")
+    texts = np.array([entry["data"]["text"] for entry in rows.values()], dtype=object)
+    ids = np.array([f"{what}-{row}" for row in rows])
+    return part(ids, texts, given=np.full(len(rows), -1), gold=gold, votes=_votes(rows, file, len(classes)))
+
+
+def _votes(rows: dict[str, Any], file: str, k: int) -> np.ndarray:
+    lengths = {row: len(entry["weak_labels"]) for row, entry in rows.items()}
+    first, m = next(iter(lengths.items()))
+    odd = next((row for row, length in lengths.items() if length != m), None)
+    if odd is not None:
+        raise BadInput(f"{file}: votes have the wrong shape, row '{odd}' has {lengths[odd]}, row '{first}' has {m}")
+    votes = np.array([entry["weak_labels"] for entry in rows.values()])
+    if m == 0 or not np.issubdtype(votes.dtype, np.integer):
+        raise BadInput(f"{file}: weak_labels must be whole numbers, one a labelling function, -1 where it abstains")
+    checks.check_votes(votes, k, f"weak_labels of {file}")
+    return votes.astype(np.int8)
+
+
+def _fingerprint(root: Path) -> str:
+    """SHA-256 of the four files."""
+    contents = [(root / name).read_bytes() for name in ("label.json", *(f"{part}.json" for part in PARTS))]
+    return hashlib.sha256(b"".join(hashlib.sha256(raw).digest() for raw in contents)).hexdigest()

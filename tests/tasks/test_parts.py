@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from harness.errors import BadInput
+from harness.tasks.parts import Plan, damage, divide, given_wrong, part, row_hashes, subsample, task
+
+PLAN = Plan(n_train=None, valid_fraction=0.25, test_fraction=0.25, split_seed=0)
+
+
+def _part(n: int = 40, what: str = "r", **columns: np.ndarray):
+    x = np.arange(n, dtype=np.float32)[:, None]
+    return part(np.array([f"{what}{i}" for i in range(n)]), x, given=np.arange(n) % 2, **columns)
+
+
+def test_a_row_of_unknown_truth_leaves_with_its_group() -> None:
+    """Every group holds one row with gold and one without: half of a held-out group has nothing to be scored on."""
+    gold = np.where(np.arange(40) % 2, np.arange(40) // 2 % 2, -1)
+    done, facts = divide({"train": _part(gold=gold, group=np.repeat(np.arange(20), 2))}, PLAN, seed=0)
+    assert {name: len(rows) for name, rows in done.items()} == {"train": 22, "test": 5, "valid": 4}
+    assert facts["left_out"] == 9
+    groups = [set(rows.group) for rows in done.values()]
+    assert sum(map(len, groups)) == len(set.union(*groups)) == 20
+
+
+def test_the_test_part_does_not_move_with_the_seed_nor_the_valid_part_with_the_split_seed() -> None:
+    parts = {"train": _part()}
+    one, two = (divide(parts, PLAN, seed)[0] for seed in (0, 1))
+    assert one["test"].ids.tolist() == two["test"].ids.tolist()
+    assert one["valid"].ids.tolist() != two["valid"].ids.tolist()
+
+
+def test_damage_is_symmetric_and_keeps_what_was_before() -> None:
+    clean = part(np.arange(3000).astype(str), np.zeros((3000, 1)), given=np.arange(3000) % 3)
+    hurt = damage(clean, 0.3, 3, seed=0)
+    assert given_wrong(hurt) == pytest.approx(0.3)
+    assert (hurt.gold == clean.given).all()
+    moves = np.bincount(clean.given * 3 + hurt.given, minlength=9).reshape(3, 3)
+    wrong = moves[~np.eye(3, dtype=bool)]
+    assert np.abs(wrong - 150).max() < 50
+    assert given_wrong(clean) is None
+
+
+def test_damage_spares_rows_without_a_label() -> None:
+    half = part(np.arange(10).astype(str), np.zeros((10, 1)), given=np.array([-1, 0] * 5))
+    hurt = damage(half, 0.6, 2, seed=0)
+    assert (hurt.given[::2] == -1).all()
+    assert (hurt.given[1::2] == 1).sum() == 3
+
+
+def test_subsample_keeps_every_class() -> None:
+    rare = part(np.arange(100).astype(str), np.zeros((100, 1)), given=np.array([1] + [0] * 99))
+    assert sorted(subsample(rare, 2, 2, seed=0).given) == [0, 1]
+    assert subsample(rare, None, 2, seed=0) is rare
+    with pytest.raises(BadInput, match=r"task\.n_train is 101, but there are only 100 rows"):
+        subsample(rare, 101, 2, seed=0)
+
+
+def test_weight_zero_is_no_label() -> None:
+    weight = np.array([0, 2] * 20)
+    with pytest.raises(BadInput, match="the train part has a single class, 'b'"):
+        task("t", "table", ("a", "b"), {"train": _part(weight=weight), "valid": _part(4), "test": _part(4)}, {})
+    weight[0] = 1
+    made = task("t", "table", ("a", "b"), {"train": _part(weight=weight), "valid": _part(4), "test": _part(4)}, {})
+    assert made.train.w.tolist()[:4] == [1, 2, 0, 2]
+    assert made.facts["labelled"] == 21
+    assert (made.facts["overlap"], made.facts["duplicates"]) == (4, 0)
+
+
+def test_equal_rows_have_equal_hashes() -> None:
+    hashes = row_hashes(np.array(["a", "b", "a"], dtype=object))
+    assert hashes[0] == hashes[2] != hashes[1]
+    many = row_hashes(np.arange(10_000) // 2)
+    assert len(np.unique(many)) == 5000
+    assert len(row_hashes(np.zeros((0, 2)))) == 0
+
+
+def test_facts_can_be_written_as_json() -> None:
+    made = task("t", "table", ("a", "b"), {"train": _part(), "valid": _part(4), "test": _part(4)}, {"noise": "none"})
+    assert json.loads(json.dumps(dict(made.facts)))["train"] == 40
