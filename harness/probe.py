@@ -1,0 +1,84 @@
+"""A training set and a learner in, out-of-sample class probabilities of every row out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Int64
+from sklearn.model_selection import StratifiedKFold
+
+from harness.data import EvalSet, TrainSet, take
+from harness.errors import BadInput, TrialFailed
+from harness.learners import Learner, Run
+from harness.streams import child_seed, stream
+
+GLANCE = 32
+"""How many of its own training rows the probe gets in place of a validation set."""
+
+
+def out_of_sample(train: TrainSet, *, learner: Learner, run: Run, identity: Any) -> Float32[np.ndarray, "n k"]:
+    """Each row's class probabilities from probes that did not train on it; read-only, computed at most once.
+
+    A labelled row is predicted by the probe of its fold, a row without a label by all probes, averaged. `identity`
+    is what JSON can hold of the learner, its protocol and its seed: with the set's digest it names the result in
+    `run.cache`. TrialFailed where a class has a single labelled row, or a probe's probabilities are not finite.
+    """
+    if train.augment is not None:  # A function has no content to name the result by.
+        return _cross_validated(train, learner, run)
+    return run.cache.array("pred_probs", [train.digest(), identity], lambda: _cross_validated(train, learner, run))
+
+
+def _cross_validated(train: TrainSet, learner: Learner, run: Run) -> Float32[np.ndarray, "n k"]:
+    folds = list(_folds(train, run))
+    unlabelled = np.flatnonzero(~train.labelled)
+    probs = np.zeros((len(train), train.k))
+    for number, (fitted, held_out) in enumerate(folds):
+        rows = np.concatenate([held_out, unlabelled])
+        found = _predicted(train, fitted, rows, learner, _surroundings(run, number, len(folds)))
+        probs[held_out] = found[: len(held_out)]
+        probs[unlabelled] += found[len(held_out) :] / len(folds)
+    return probs.astype(np.float32)
+
+
+def _folds(train: TrainSet, run: Run) -> Iterator[tuple[Int64[np.ndarray, " f"], Int64[np.ndarray, " h"]]]:
+    """The rows to fit on and the rows held out, stratified by class; fewer folds where a class has fewer rows."""
+    if run.protocol.folds < 2:
+        raise BadInput(f"protocol.folds is {run.protocol.folds}; cross-validation needs at least 2")
+    labelled = np.flatnonzero(train.labelled)
+    counts = np.bincount(train.classes[labelled], minlength=train.k)
+    if (counts == 1).any():
+        name = run.classes[int(np.flatnonzero(counts == 1)[0])]
+        raise TrialFailed(f"the probe cannot be cross-validated: class {name!r} has one labelled row and needs two")
+    if not len(labelled):
+        raise TrialFailed("the probe cannot be cross-validated: the training set has no labelled row")
+    seed = child_seed(stream(run.seed, "probe", "folds"))
+    splitter = StratifiedKFold(min(run.protocol.folds, counts[counts > 0].min()), shuffle=True, random_state=seed)
+    for fitted, held_out in splitter.split(labelled, train.classes[labelled]):
+        yield labelled[fitted], labelled[held_out]
+
+
+def _surroundings(run: Run, number: int, folds: int) -> Run:
+    """The run of one fold: streams of its own, its share of the steps, no selection, no curve."""
+    return replace(
+        run,
+        salt=f"{run.salt}/probe/{number}",
+        steps=max(1, round(run.steps * (folds - 1) / folds)),
+        protocol=replace(run.protocol, selection="last"),
+        log=lambda _: None,
+    )
+
+
+def _predicted(
+    train: TrainSet, fitted: Int64[np.ndarray, " f"], rows: Int64[np.ndarray, " r"], learner: Learner, run: Run
+) -> Float32[np.ndarray, "r k"]:
+    """The probabilities of `rows` by a probe trained on `fitted`; it sees no label but theirs, whatever it selects."""
+    own = train.rows(fitted)
+    glance = own.rows(np.arange(min(GLANCE, len(own))))
+    fit = learner(own, EvalSet(ids=glance.ids, x=glance.x, y=glance.classes), run)
+    probs = np.asarray(fit.predict(take(train.x, rows)), dtype=np.float32)
+    if not np.isfinite(probs).all():
+        raise TrialFailed("the probe gave probabilities that are not finite; lower the lr or change the probe")
+    return probs

@@ -1,0 +1,141 @@
+"""Two training sets in, what happened between them out; and the way back: a saved receipt applied as a strategy.
+
+Rows are told apart by their ids, never by their place, so nobody has to ask the strategy what it did.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Int64, Shaped
+
+from harness.data import TrainSet, one_hot
+from harness.errors import BadInput, TrialFailed
+from harness.store import pack, unpack
+from harness.strategies import Tools
+
+Ids = Shaped[np.ndarray, " i"]
+
+
+def receipt(before: TrainSet, after: TrainSet) -> dict[str, Any]:
+    """What turned `before` into `after`, as plain JSON: counts, and packed detail from which `replay` makes it again.
+
+    `changed` lists the rows whose label or weight differs in any bit: their ids, class before (-1 without a label),
+    label after (class indices where all are hard, else distributions in float32) and weights. A row that had no
+    label and has one now counts as relabelled too. `order` holds ids only where the kept rows changed places.
+    TrialFailed where an id occurs twice, because its rows could not be told apart.
+    """
+    old, new = _places(before.ids), _places(after.ids)
+    kept = [name for name in new if name in old]
+    was, now = _rows(old, kept), _rows(new, kept)
+    relabelled = (before.y[was] != after.y[now]).any(1)
+    reweighted = before.w[was] != after.w[now]
+    changed = relabelled | reweighted
+    dropped, added = [name for name in old if name not in new], [name for name in new if name not in old]
+    return {
+        "n_before": len(before),
+        "n_after": len(after),
+        "n_dropped": len(dropped),
+        "n_added": len(added),
+        "n_relabelled": int(relabelled.sum()),
+        "n_reweighted": int(reweighted.sum()),
+        "dropped": pack(_names(dropped)),
+        "added": pack(_names(added)),
+        "changed": _detail(before, after, was[changed], now[changed]),
+        "order": None if (np.diff(was) > 0).all() else pack(_names(kept)),
+    }
+
+
+def replay(train: TrainSet, tools: Tools, *, path: str, stage: str) -> TrainSet:
+    """The set after the receipt that the record file `path` keeps of `stage` (`weak` or `clean`).
+
+    Applied to the set that the receipt was made from it gives the same ids, labels and weights, bit for bit; rows
+    that the receipt does not know stay as they are, at the end. BadInput where there is no such receipt, where it
+    names rows or classes that the set lacks, and where rows were added, whose content no receipt keeps.
+    """
+    saved = _receipt(Path(path).expanduser(), stage)
+    if saved["n_added"]:
+        raise BadInput(f"{path}: its {stage} stage added {saved['n_added']} rows, which a receipt cannot bring back")
+    places, changed = _places(train.ids), saved["changed"]
+    rows, gone = _found(places, changed["ids"], path), _found(places, saved["dropped"], path)
+    y, w, keep = train.y.copy(), train.w.copy(), np.ones(len(train), dtype=bool)
+    y[rows], w[rows] = _labels(changed, train.k, path), unpack(changed["weight_after"])
+    keep[gone] = False
+    return replace(train, y=y, w=w).rows(_order(places, keep, saved["order"], path))
+
+
+def _detail(
+    before: TrainSet, after: TrainSet, was: Int64[np.ndarray, " r"], now: Int64[np.ndarray, " r"]
+) -> dict[str, Any]:
+    """The rows `was` of the one set, which are the rows `now` of the other, side by side."""
+    classes, y = np.where(before.labelled, before.classes, -1)[was], after.y[now]
+    hard = bool((((y == 1) | (y == 0)).all(1)).all())
+    return {
+        "ids": pack(_names(before.ids[was].tolist())),
+        "class_before": pack(classes.astype(np.int32)),
+        "label_after": pack(y.argmax(1).astype(np.int32) if hard else y),
+        "weight_before": pack(before.w[was]),
+        "weight_after": pack(after.w[now]),
+    }
+
+
+def _labels(changed: dict[str, Any], k: int, path: str) -> Shaped[np.ndarray, "r k"]:
+    """The labels after, as distributions; BadInput where they are not over `k` classes."""
+    saved = unpack(changed["label_after"])
+    width = saved.shape[1] if saved.ndim == 2 else max(k, saved.max(initial=-1) + 1)
+    if width != k:
+        raise BadInput(f"{path}: its labels are over {width} classes, but this task has {k}")
+    return saved if saved.ndim == 2 else one_hot(saved, k)
+
+
+def _order(
+    places: dict[str, int], keep: Bool[np.ndarray, " n"], order: dict[str, Any] | None, path: str
+) -> Int64[np.ndarray, " i"]:
+    """The kept rows in their order: as they lie, or the receipt's, with rows unknown to it at the end."""
+    if order is None:
+        return np.flatnonzero(keep)
+    first = _found(places, order, path)
+    rest = keep.copy()
+    rest[first] = False
+    return np.concatenate([first, np.flatnonzero(rest)])
+
+
+def _receipt(path: Path, stage: str) -> dict[str, Any]:
+    """The receipt of that stage in a record file; BadInput where there is none."""
+    try:
+        record = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path} is not a readable trial record; path must name a file <key>.json of a study") from error
+    receipts = record.get("receipts", {})
+    if stage not in receipts:
+        raise BadInput(f"{path} keeps no receipt of stage {stage!r}; it keeps {', '.join(sorted(receipts)) or 'none'}")
+    return receipts[stage]
+
+
+def _found(places: dict[str, int], packed: dict[str, Any], path: str) -> Int64[np.ndarray, " i"]:
+    """Where the packed ids lie in the set; BadInput where it lacks some."""
+    names = unpack(packed).tolist()
+    lacking = [name for name in names if name not in places]
+    if lacking:
+        raise BadInput(f"{path} names {len(lacking)} rows that the training set lacks, the first is {lacking[0]!r}")
+    return _rows(places, names)
+
+
+def _places(ids: Ids) -> dict[str, int]:
+    """Where each id lies, ids as strings."""
+    places = {str(name): place for place, name in enumerate(ids.tolist())}
+    if len(places) < len(ids):
+        raise TrialFailed(f"rows cannot be told apart: {len(ids) - len(places)} ids occur more than once")
+    return places
+
+
+def _rows(places: dict[str, int], names: list[str]) -> Int64[np.ndarray, " i"]:
+    return np.array([places[name] for name in names], dtype=np.int64)
+
+
+def _names(ids: list[Any]) -> Ids:
+    return np.array([str(name) for name in ids], dtype=np.str_)

@@ -1,0 +1,87 @@
+"""Small training sets of every modality, a learner that fits them in milliseconds, and tools made of both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.feature_extraction.text import HashingVectorizer
+from sklearn.linear_model import LogisticRegression
+
+from harness.data import EvalSet, TrainSet, one_hot
+from harness.learners import Fit, Run
+from harness.probe import out_of_sample
+from harness.strategies import Tools
+from harness.streams import stream
+
+K = 3
+WORDS = ("alpha", "beta", "gamma")
+KINDS = ("grey", "colour", "text", "table")
+MODALITY = {"grey": "image", "colour": "image", "text": "text", "table": "table"}
+
+
+def rows_of(kind: str, gold: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Rows from which the class can nearly always be told."""
+    if kind == "text":
+        noise = rng.choice(np.array(["one", "two", "three", "four"]), size=(len(gold), 5))
+        return np.array([" ".join([WORDS[c], *line]) for c, line in zip(gold, noise, strict=True)])
+    if kind == "table":
+        return (3 * np.eye(K)[gold] + rng.normal(size=(len(gold), K))).astype(np.float32)
+    shape = (len(gold), 8, 8, 1 if kind == "grey" else 3)
+    return (rng.integers(0, 60, size=shape) + 90 * gold[:, None, None, None]).astype(np.uint8)
+
+
+def weak_set(kind: str) -> tuple[TrainSet, np.ndarray]:
+    """90 rows and their true classes: 60 labelled (10 wrong, 5 soft), 30 not; four vote, each often, on 80 rows."""
+    rng = stream(7, "small", kind)
+    gold = np.arange(90) % K
+    given = np.where(np.arange(90) < 60, gold, -1)
+    wrong = rng.choice(60, size=10, replace=False)
+    given[wrong] = (gold[wrong] + 1) % K
+    votes = np.where(rng.random((90, 4)) < 0.7, gold[:, None], rng.integers(0, K, size=(90, 4)))
+    votes[rng.random((90, 4)) < 0.3] = -1
+    votes[50:60] = -1
+    y = one_hot(given, K)
+    soft = np.setdiff1d(np.arange(60), wrong)[:5]
+    y[soft] = 0.8 * y[soft] + 0.2 / K
+    w = np.where(given >= 0, 1, 0).astype(np.float32)
+    w[soft] = 0.5
+    ids = np.array([f"{kind}/{i}" for i in range(90)])
+    return TrainSet(ids=ids, x=rows_of(kind, gold, rng), y=y, w=w, votes=votes.astype(np.int8)), gold
+
+
+def features(x: Any) -> np.ndarray:
+    """One float vector a row, whatever the rows are."""
+    x = np.asarray(x)
+    if x.dtype.kind == "U":
+        return HashingVectorizer(n_features=64).transform(x.tolist()).toarray()
+    return x.reshape(len(x), -1).astype(np.float64) / (255 if x.dtype == np.uint8 else 1)
+
+
+def logistic(train: TrainSet, valid: EvalSet, run: Run) -> Fit:
+    """Logistic regression on the most probable classes; probability 0 for a class that is not there."""
+    model = LogisticRegression(max_iter=200).fit(features(train.x), train.classes, sample_weight=train.w)
+
+    def predict(x: Any) -> np.ndarray:
+        probs = np.zeros((len(x), train.k), dtype=np.float32)
+        probs[:, model.classes_] = model.predict_proba(features(x))
+        return probs
+
+    return Fit(predict=predict, parameters=model.coef_.size, examples=len(train))
+
+
+def tools_of(train: TrainSet, gold: Sequence[int], run: Run, *, seed: int = 0) -> Tools:
+    """Tools with the small learner as the probe and an oracle over `gold`."""
+    known = dict(zip(train.ids.tolist(), gold, strict=True))
+    return Tools(
+        rng=stream(seed, "strategy"),
+        pred_probs=lambda rows: out_of_sample(rows, learner=logistic, run=run, identity="logistic"),
+        ask=lambda ids: np.array([known[name] for name in ids.tolist()], dtype=np.int64),
+    )
+
+
+def global_state() -> tuple[list[int], list[int]]:
+    """Where numpy's and torch's global generators stand."""
+    return np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # noqa: NPY002 - looked at, not drawn from
