@@ -1,0 +1,415 @@
+"""Records in, W&B runs out: one run a trial and one leaderboard a study, online where that works and on disk where not.
+
+A tracker may cost a trial nothing but a bounded wait: whatever W&B or its server does, the trial goes on, the study
+goes on, and the user is told once. Nothing in here is read back by the harness; the records are the source of truth.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import netrc
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
+from urllib.parse import urlsplit
+
+import pandas as pd
+
+_T = TypeVar("_T")
+_HOST = "https://api.wandb.ai"
+_MARKER = "offline.txt"
+_TAG_LENGTH = 64
+_LOG = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class Log(Protocol):
+    """Where one trial reports: called with each row of the curve, finished with the record."""
+
+    def __call__(self, row: Mapping[str, float | int]) -> None:
+        """Takes one row of the training curve: `{"step", "loss", …}`."""
+
+    def finish(self, record: Mapping[str, Any], delta: float | None) -> None:
+        """Ends the run with a record; `delta` is in points of the metric, None where no control pairs with it."""
+
+
+@runtime_checkable
+class Tracker(Protocol):
+    """What every option of the group `track` makes of the folder in which it may write."""
+
+    def begin(self) -> None:
+        """Called once by the process that a user started, before the first trial."""
+
+    def trial(self, head: Mapping[str, Any]) -> AbstractContextManager[Log]:
+        """The log of one trial; `head` is its record without what is only known at the end."""
+
+    def leaderboard(self, study: str, table: pd.DataFrame, figures: list[Path]) -> None:
+        """Publishes a study's leaderboard and its figures (PNG)."""
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """The tracker, and the log, that keeps nothing."""
+
+    def begin(self) -> None:
+        """There is nothing to begin."""
+
+    @contextmanager
+    def trial(self, head: Mapping[str, Any]) -> Iterator[Log]:
+        """A log that forgets."""
+        yield self
+
+    def leaderboard(self, study: str, table: pd.DataFrame, figures: list[Path]) -> None:
+        """There is nobody to show it to."""
+
+    def __call__(self, row: Mapping[str, float | int]) -> None:
+        """Forgets the row."""
+
+    def finish(self, record: Mapping[str, Any], delta: float | None) -> None:
+        """Forgets the record."""
+
+
+@dataclass(frozen=True)
+class WandB:
+    """Tracks into the folder `folder`, and to a server where there is a key and the server answers.
+
+    Each run has a folder of its own, so that two processes that run one trial at the same time collide nowhere. The
+    first trouble with the server leaves a marker in `folder`: no other trial of the study waits for that server again.
+    """
+
+    folder: Path
+    project: str
+    entity: str | None
+    mode: Literal["auto", "online", "offline"]
+    init_timeout: float
+    finish_timeout: float
+
+    def begin(self) -> None:
+        """Forgets the trouble of an earlier command: the server is asked again."""
+        _attempt(lambda: (self.folder / _MARKER).unlink(missing_ok=True), self._trouble)
+
+    @contextmanager
+    def trial(self, head: Mapping[str, Any]) -> Iterator[Log]:
+        """The log of one trial; a block that is left without a finished record leaves a run that has failed."""
+        with self._run(trial_run(head)) as run:
+            yield run
+
+    def leaderboard(self, study: str, table: pd.DataFrame, figures: list[Path]) -> None:
+        """One run of job type "leaderboard" whose id is its content: the same leaderboard again takes its place."""
+        with self._run(leaderboard_run(study, table)) as run:
+            run.show(table, figures)
+
+    @contextmanager
+    def _run(self, what: Mapping[str, Any]) -> Iterator[_Run]:
+        """A run that is open in the block and closed after it, whatever happens in between."""
+        folder = self.folder / f"{what['id'][:12]}-{uuid.uuid4().hex[:8]}"
+        with _environment(self.folder, folder, self.init_timeout):
+            run = _Run(lambda: self._open(what, folder), self._trouble)
+            try:
+                run.open()
+                yield run
+            finally:
+                run.close(1)
+
+    def _open(self, what: Mapping[str, Any], folder: Path) -> Any:
+        """A W&B run, online if may be, else offline; None when not even the disk takes it.
+
+        Offline is tried anew as well: what failed may have been W&B's service, which is a new one then.
+        """
+        run = _attempt(lambda: self._init(what, folder, self._mode()), self._trouble)
+        return run or _attempt(lambda: self._init(what, folder, "offline"), self._trouble)
+
+    def _mode(self) -> str:
+        """How the next run is kept; a user's own WANDB_MODE goes before `auto`."""
+        if (self.folder / _MARKER).exists():
+            return "offline"
+        if self.mode == "auto":
+            return os.environ.get("WANDB_MODE") or ("online" if has_key() else "offline")
+        if self.mode == "online" and not has_key():
+            self._trouble(PermissionError("there is no key: set WANDB_API_KEY or run `wandb login`"))
+            return "offline"
+        return self.mode
+
+    def _init(self, what: Mapping[str, Any], folder: Path, mode: str) -> Any:
+        """A W&B run of that mode, in place of any that was begun in `folder` before; raises what W&B raises."""
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        place = {"project": self.project, "entity": self.entity, "dir": str(folder), "mode": mode}
+        try:
+            return _opened({**place, **what}, self.init_timeout, self.finish_timeout)
+        except BaseException:
+            _forget()
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def _trouble(self, error: Exception) -> None:
+        """Keeps the study offline from now on; the first process that gets here says so, in one line."""
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with open(self.folder / _MARKER, "x") as marker:
+                marker.write(f"{reason}\n")
+        except FileExistsError:
+            _LOG.debug("W&B: %s", reason)
+            return
+        except OSError as full:
+            reason = f"{reason}; {full}"
+        runs = self.folder / "*" / "wandb" / "*run-*"
+        _LOG.warning("W&B: %s. Tracked on disk from here on; later: wandb sync --include-online %s", reason, runs)
+
+
+@dataclass
+class _Run:
+    """One W&B run; where none could be opened, or it is closed, every call does nothing.
+
+    `rows` counts the rows of the curve so far; `whole` says whether W&B has taken all that it was told.
+    """
+
+    opened: Callable[[], Any]
+    trouble: Callable[[Exception], None]
+    run: Any = None
+    rows: int = 0
+    whole: bool = True
+
+    def open(self) -> None:
+        """Begins, or begins again."""
+        self.run, self.rows, self.whole = self.opened(), 0, True
+
+    def __call__(self, row: Mapping[str, float | int]) -> None:
+        """Sends one row of the curve; W&B's own step is left to count rows, so that none is ever dropped."""
+        self.rows += 1
+        self._do(lambda run: run.log({f"curve/{name}": value for name, value in row.items()}))
+
+    def finish(self, record: Mapping[str, Any], delta: float | None) -> None:
+        """Sends what the record knows beyond the live rows, then closes; a failed trial has a failed run."""
+        self._tell(lambda: self._finish(record, delta))
+
+    def show(self, table: pd.DataFrame, figures: list[Path]) -> None:
+        """Logs the leaderboard with its figures, then closes."""
+        self._tell(lambda: self._show(table, figures))
+
+    def close(self, exit_code: int) -> None:
+        """Ends the run if it is still open; waits for the last upload no longer than `finish_timeout`."""
+        if self.run is not None:
+            self._do(lambda run: self._end(run, exit_code))
+            self.run = None
+
+    def _finish(self, record: Mapping[str, Any], delta: float | None) -> None:
+        for row in record["history"][self.rows :]:
+            self(row)
+        self._do(lambda run: run.summary.update(summary(record, delta)))
+        self.close(0 if record["status"] == "done" else 1)
+
+    def _show(self, table: pd.DataFrame, figures: list[Path]) -> None:
+        self._do(lambda run: run.log(_media(table, figures)))
+        self._do(lambda run: _LOG.info("W&B: leaderboard at %s", run.url) if run.url else None)
+        self.close(0 if self.whole else 1)
+
+    def _tell(self, tell: Callable[[], None]) -> None:
+        """Tells what ends a run; if W&B does not take all of it, tells all of it again to a new run on disk."""
+        tell()
+        if not self.whole:
+            self.open()
+            tell()
+
+    def _end(self, run: Any, exit_code: int) -> None:
+        """Finishes a run; if that takes too long, the run is whole on disk and only its upload is late."""
+        try:
+            run.finish(exit_code=exit_code)
+        except TimeoutError as late:
+            self.trouble(late)
+
+    def _do(self, action: Callable[[Any], object]) -> None:
+        """Does what can be done; the run is no longer whole where it cannot."""
+
+        def done() -> bool:
+            action(self.run)
+            return True
+
+        if self.run is None or not _attempt(done, self.trouble):
+            self.whole = False
+
+
+def nothing(folder: Path) -> Nothing:
+    """The tracker that keeps nothing and imports nothing."""
+    return Nothing()
+
+
+def wandb(
+    folder: Path,
+    *,
+    project: str,
+    entity: str | None,
+    mode: Literal["auto", "online", "offline"],
+    init_timeout: float,
+    finish_timeout: float,
+) -> WandB:
+    """A tracker that writes below `folder` and, as `mode` says, to a W&B server; the timeouts are in seconds."""
+    return WandB(folder, project, entity, mode, init_timeout, finish_timeout)
+
+
+def _opened(arguments: Mapping[str, Any], init_timeout: float, finish_timeout: float) -> Any:
+    """A W&B run that is quiet, collects nothing about the machine, and waits no longer than it is told to."""
+    import wandb
+
+    settings = wandb.Settings(
+        silent=True, console="off", symlink=False, disable_git=True, disable_code=True, x_disable_stats=True,
+        x_disable_machine_info=True, x_save_requirements=False, init_timeout=init_timeout,
+        finish_timeout=finish_timeout, finish_timeout_raises=True,
+    )  # fmt: skip
+    run = wandb.init(**arguments, reinit="create_new", settings=settings)
+    run.define_metric("curve/*", step_metric="curve/step", summary="none")
+    return run
+
+
+def _forget() -> None:
+    """Stops W&B's service: it holds the id of a run that could not be opened, and would refuse the same id offline."""
+    import wandb
+
+    try:
+        wandb.teardown()
+    except SystemExit as error:
+        _LOG.debug("W&B's service ended with %s", error.code)
+
+
+def has_key() -> bool:
+    """Whether the user has logged in to W&B: a key in the environment, or a netrc entry for the server."""
+    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return True
+    named = [Path(os.environ["NETRC"])] if os.environ.get("NETRC") else [Path("~/.netrc"), Path("~/_netrc")]
+    host = urlsplit(os.environ.get("WANDB_BASE_URL", _HOST)).netloc
+    return any(_logged_in(path.expanduser(), host) for path in named)
+
+
+def _logged_in(path: Path, host: str) -> bool:
+    """Whether a netrc file names that host; a file that cannot be read names nobody."""
+    try:
+        return netrc.netrc(path).authenticators(host) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
+
+
+def trial_run(head: Mapping[str, Any]) -> dict[str, Any]:
+    """What a trial's run is opened with, from the head of its record: identity, place in the study, configuration."""
+    trial = head["trial"]
+    tags = [_task_name(trial["task"]), *head["factors"], *(["dull"] if head["dull"] else [])]
+    return {
+        "id": head["key"],
+        "group": head["study"],
+        "job_type": "baseline" if head["axis"] == "none" else head["axis"],
+        "name": f"{head['arm']} seed={head['seed']}",
+        "tags": [tag[:_TAG_LENGTH] for tag in dict.fromkeys(tags)],
+        "config": flat(trial),
+    }
+
+
+def _task_name(task: Mapping[str, Any]) -> str:
+    """A task's short name: its own, else the last part of its target."""
+    return str(task.get("name") or task.get("_target_", "task").rpartition(".")[2])
+
+
+def leaderboard_run(study: str, table: pd.DataFrame) -> dict[str, Any]:
+    """What a leaderboard's run is opened with; the id is the hash of the study's name and the table."""
+    content = hashlib.sha256(f"{study}\n{table.to_csv(index=False)}".encode()).hexdigest()
+    return {
+        "id": content[:40],
+        "group": study,
+        "job_type": "leaderboard",
+        "name": f"{study} leaderboard",
+        "tags": [study[:_TAG_LENGTH]],
+        "config": {"study": study, "rows": len(table)},
+    }
+
+
+def summary(record: Mapping[str, Any], delta: float | None) -> dict[str, Any]:
+    """A record's outcome under flat names: status, metrics, delta in points, cost, ledger, facts, receipt counts.
+
+    What is not known (the metrics of a failed trial, the reason of one that is done) is left out.
+    """
+    result = record["result"] or {}
+    receipts = {kind: _counts(receipt) for kind, receipt in record["receipts"].items()}
+    parts = {name: record.get(name) or {} for name in ("cost", "ledger", "facts")}
+    told = {
+        "status": record["status"],
+        "reason": record["reason"],
+        "delta": delta,
+        **{name: result.get(name) for name in ("metric", "test", "valid", "test_set")},
+        **flat({**parts, "receipts": receipts}),
+    }
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _counts(receipt: Mapping[str, Any]) -> dict[str, Any]:
+    """The plain counts of a receipt; the rows that it names stay in the record."""
+    return {name: value for name, value in receipt.items() if name.startswith("n_")}
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A tree of mappings as one mapping whose names are paths: `{"task": {"n": 1}}` becomes `{"task/n": 1}`."""
+    leaves: dict[str, Any] = {}
+    for name, value in tree.items():
+        leaves |= flat(value, f"{prefix}{name}/") if hasattr(value, "items") else {f"{prefix}{name}": value}
+    return leaves
+
+
+def _media(table: pd.DataFrame, figures: list[Path]) -> dict[str, Any]:
+    """The leaderboard and its figures as W&B's own types."""
+    import wandb
+
+    images = {f"figure/{figure.stem}": wandb.Image(str(figure)) for figure in figures}
+    return {"leaderboard": wandb.Table(dataframe=_typed(table)), **images}
+
+
+def _typed(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with one type a column: what is neither number nor truth value is text, and a gap is None."""
+    plain = set(table.select_dtypes(include=["number", "bool"]).columns)
+    return pd.DataFrame({name: _cells(table[name], name in plain) for name in table.columns}, dtype=object)
+
+
+def _cells(column: pd.Series, plain: bool) -> list[Any]:
+    """A column's cells as Python's own types; as text unless they are plain."""
+    pairs = zip(column.tolist(), column.isna(), strict=True)
+    return [None if gap else value if plain else str(value) for value, gap in pairs]
+
+
+@contextmanager
+def _environment(shared: Path, folder: Path, timeout: float) -> Iterator[None]:
+    """W&B reads a few things from the environment alone; what the user has set there stays, and all is put back.
+
+    Without "error reporting" its service also sends no telemetry, which would hold up the end of the process by ten
+    seconds when the server is silent.
+    """
+    before = _settings()
+    ours = {
+        "WANDB_SILENT": "true",
+        "WANDB_ERROR_REPORTING": "false",
+        "WANDB_CACHE_DIR": str(shared / "cache"),
+        "WANDB_HTTP_TIMEOUT": str(max(1, round(timeout))),
+    }
+    os.environ.update(ours | before | {"WANDB_DATA_DIR": str(folder)})
+    try:
+        yield
+    finally:
+        for name in _settings().keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
+
+
+def _settings() -> dict[str, str]:
+    """W&B's part of the environment."""
+    return {name: value for name, value in os.environ.items() if name.startswith("WANDB_")}
+
+
+def _attempt(action: Callable[[], _T], trouble: Callable[[Exception], None]) -> _T | None:
+    """What `action` returns, or None once its error is told: nothing that a tracker does may cost a trial."""
+    try:
+        return action()
+    except Exception as error:  # noqa: BLE001 - W&B raises a dozen types, some of them undocumented
+        trouble(error)
+        return None
