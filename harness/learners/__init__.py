@@ -28,7 +28,7 @@ class Protocol:
     """
 
     version: int
-    metric: str
+    metric: Literal["accuracy", "balanced_accuracy", "macro_f1", "f1"]
     epochs: int
     steps: int | None
     batch_size: int

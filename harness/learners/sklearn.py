@@ -1,0 +1,161 @@
+"""A training set in, a scikit-learn estimator's probabilities out: learners that fit once.
+
+All of them read soft labels and weights in the same way. An estimator of scikit-learn takes one class a row, so each
+row becomes one row for every class that its label gives a probability, with the weight w * y; a probability below a
+thousandth of the row's largest is left out. For logistic regression that *is* the weighted cross-entropy with the soft
+label. Where an estimator counts rows (a forest's bootstrap, `min_samples_leaf`), it counts the expanded ones.
+Augmentation grows the rows (see grown.py).
+
+The protocol's steps, rate and selection rule mean nothing to these estimators: each runs until it is done, and its
+budget stands in its YAML. `Fit.examples` counts the labelled rows that it was given, grown but not expanded.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Float32, Int64
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
+
+from harness.data import EvalSet, Rows, TrainSet
+from harness.errors import TrialFailed
+from harness.learners import Fit, Run
+from harness.learners.batches import modality, moments
+from harness.learners.grown import grown
+from harness.streams import child_seed
+
+SMALLEST = 1e-3
+"""The share of a row's largest probability under which a class of a soft label is left out."""
+Features = Callable[[Rows], Any]
+"""Rows (n, *d) to a matrix (n, p), sparse for text unless an estimator cannot read that."""
+
+
+@dataclass(frozen=True)
+class Expanded:
+    """Rows by the index of the row that they come from, each with one class and a weight."""
+
+    row: Int64[np.ndarray, " e"]
+    y: Int64[np.ndarray, " e"]
+    w: Float[np.ndarray, " e"]
+
+
+def expand(y: Float32[np.ndarray, "n k"], w: Float32[np.ndarray, " n"]) -> Expanded:
+    """One row for every class that a label gives a probability, weighted w * y."""
+    row, label = np.nonzero(y >= SMALLEST * y.max(1, keepdims=True))
+    return Expanded(row, label, w[row].astype(np.float64) * y[row, label])
+
+
+def logistic_regression(
+    train: TrainSet, valid: EvalSet, run: Run, *, C: float, max_iter: int,
+    ngram_range: Sequence[int], min_df: int, max_words: int, sublinear_tf: bool,
+) -> Fit:  # fmt: skip
+    """Multinomial logistic regression with an L2 penalty, on standardised columns, pixels in [0, 1] or TF-IDF.
+
+    `history` says whether it converged within `max_iter` iterations of L-BFGS. Deterministic: no seed changes it.
+    """
+    text = _tfidf(ngram_range, min_df, max_words, sublinear_tf)
+    seed = child_seed(run.stream("init"))
+    estimator = LogisticRegression(C=C, max_iter=max_iter, random_state=seed)
+    fit = _fit(train, run, estimator, _features(train, text, _standardised))
+    steps = int(estimator.n_iter_.max())
+    curve = {"step": float(steps), "converged": float(steps < max_iter)}
+    run.log(curve)
+    return Fit(fit.predict, estimator.coef_.size + estimator.intercept_.size, fit.examples, history=[curve])
+
+
+def random_forest(
+    train: TrainSet, valid: EvalSet, run: Run, *, n_estimators: int, max_depth: int | None, min_samples_leaf: int,
+    ngram_range: Sequence[int], min_df: int, max_words: int, sublinear_tf: bool,
+) -> Fit:  # fmt: skip
+    """A random forest (Breiman, 2001) on columns, pixels or TF-IDF."""
+    estimator = RandomForestClassifier(
+        n_estimators, max_depth=max_depth, min_samples_leaf=min_samples_leaf, n_jobs=1,
+        random_state=child_seed(run.stream("init")),
+    )  # fmt: skip
+    return _fit(train, run, estimator, _features(train, _tfidf(ngram_range, min_df, max_words, sublinear_tf), _columns))
+
+
+def hist_gradient_boosting(
+    train: TrainSet, valid: EvalSet, run: Run, *, learning_rate: float, max_iter: int, max_leaf_nodes: int,
+    min_samples_leaf: int, l2_regularization: float,
+    ngram_range: Sequence[int], min_df: int, max_words: int, sublinear_tf: bool,
+) -> Fit:  # fmt: skip
+    """Boosted trees on binned columns, pixels, or the TF-IDF of the `max_words` most frequent terms as a dense matrix.
+
+    No early stopping: scikit-learn's would take a part of the training rows away. Deterministic up to 200,000 rows,
+    of which scikit-learn draws a sample for its bins with the seed.
+    """
+    estimator = HistGradientBoostingClassifier(
+        learning_rate=learning_rate, max_iter=max_iter, max_leaf_nodes=max_leaf_nodes,
+        min_samples_leaf=min_samples_leaf, l2_regularization=l2_regularization,
+        early_stopping=False, random_state=child_seed(run.stream("init")),
+    )  # fmt: skip
+    sparse = _features(train, _tfidf(ngram_range, min_df, max_words, sublinear_tf), _columns)
+    dense = (lambda x: sparse(x).toarray()) if modality(train.x) == "text" else sparse
+    return _fit(train, run, estimator, dense)
+
+
+def _fit(train: TrainSet, run: Run, estimator: Any, features: Features) -> Fit:
+    """Fits the estimator on the grown, expanded rows; TrialFailed where fewer than two classes are left."""
+    rows = grown(train, run)
+    cases = expand(rows.y, rows.w)
+    if len(np.unique(cases.y)) < 2:
+        raise TrialFailed(
+            f"a classifier needs two classes to train on; the labelled rows have {len(np.unique(cases.y))}"
+        )
+    with threadpool_limits(limits=1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # Told in the history instead.
+        estimator.fit(features(rows.x)[cases.row], cases.y, sample_weight=cases.w)
+
+    def predict(x: Rows) -> Float32[np.ndarray, "n k"]:
+        found = np.zeros((len(x), train.k), dtype=np.float32)
+        with threadpool_limits(limits=1):
+            found[:, estimator.classes_] = estimator.predict_proba(features(x))
+        return found / found.sum(1, keepdims=True)
+
+    return Fit(predict, parameters=0, examples=len(rows))
+
+
+def _features(train: TrainSet, text: TfidfVectorizer, table: Callable[[Rows], Features]) -> Features:
+    """The function from rows to features, fitted on the labelled rows as they are before augmentation."""
+    rows = train.x if train.labelled.all() else train.rows(train.labelled).x
+    makers: dict[str, Callable[[Rows], Features]] = {
+        "text": lambda texts: text.fit(_strings(texts)) and (lambda x: text.transform(_strings(x))),
+        "image": lambda _: _flat_pixels,
+        "table": table,
+    }
+    return makers[modality(rows)](rows)
+
+
+def _tfidf(ngram_range: Sequence[int], min_df: int, max_words: int, sublinear_tf: bool) -> TfidfVectorizer:
+    """TF-IDF of words; one-letter words count too, so that no text is empty for want of long words."""
+    shortest, longest = ngram_range
+    return TfidfVectorizer(
+        ngram_range=(shortest, longest), min_df=min_df, max_features=max_words, sublinear_tf=sublinear_tf,
+        token_pattern=r"(?u)\w+|[^\w\s]", dtype=np.float64,
+    )  # fmt: skip
+
+
+def _standardised(rows: Rows) -> Features:
+    mean, std = moments(rows)
+    return lambda x: (np.asarray(x, dtype=np.float64) - mean) / std
+
+
+def _columns(rows: Rows) -> Features:
+    return lambda x: np.asarray(x, dtype=np.float64)
+
+
+def _flat_pixels(x: Rows) -> Float[np.ndarray, "n p"]:
+    return np.asarray(x, dtype=np.float64).reshape(len(x), -1) / 255
+
+
+def _strings(texts: Rows) -> list[str]:
+    return [str(text) for text in np.asarray(texts)]

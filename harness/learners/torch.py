@@ -1,0 +1,226 @@
+"""A training set and a network in, a trained model out: the only training loop, for images, text and tables alike."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from harness.data import EvalSet, Rows, TrainSet
+from harness.errors import TrialFailed
+from harness.learners import Fit, Protocol, Run
+from harness.learners.batches import Batch, augmented, chunks, reader, shuffled
+from harness.metrics import score
+from harness.streams import child_seed
+
+LOOKS = 50
+"""The most often that a run is scored on the validation rows."""
+PREDICTED = 256
+"""Rows that are predicted at once."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """What a builder makes from the training rows.
+
+    `module` maps an encoded batch to logits (b, k); `encode` turns a batch, as augmentations leave it, into the one
+    tensor that `module` reads. `pretrained` networks get the protocol's `lr_pretrained`. `bf16` says that bfloat16
+    makes this network faster at this size where the hardware has it; that is measured (tests/benchmarks).
+    """
+
+    module: nn.Module
+    encode: Callable[[Batch], Tensor]
+    pretrained: bool = False
+    bf16: bool = False
+
+
+Builder = Callable[[Rows, int], Network]
+"""`(rows, k) -> Network`: rows are the labelled training rows; initial weights come from torch's seeded generator."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network where it computes, and whether it does so in bfloat16."""
+
+    network: Network
+    device: torch.device
+    bf16: bool
+
+    def logits(self, batch: Batch) -> Float[Tensor, "b k"]:
+        """Unnormalised log-probabilities in float32, whatever the network computes in."""
+        encoded = self.network.encode(batch).to(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            return self.network.module(encoded).float()
+
+
+def fit_network(train: TrainSet, valid: EvalSet, run: Run, *, network: Builder) -> Fit:
+    """Trains the network for exactly `run.steps` optimiser steps on the labelled rows.
+
+    The loss is the cross-entropy with the soft labels, weighted by `w` scaled to mean 1; weight decay is on every
+    parameter; the rate warms up linearly and falls to 0 as a cosine. TrialFailed where the loss is not finite. The
+    same arguments give the same bits on the same machine, and torch's generators are left as they were.
+    """
+    rows = train if train.labelled.all() else train.rows(train.labelled)
+    if not len(rows):
+        raise TrialFailed("there is no labelled row to train on")
+    device = torch.device(run.device)
+    with reproducible(device, run.stream("init")):
+        built = network(rows.x, rows.k)
+    built.module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = Model(built, device, computes_in_bf16(built, device, run.protocol.precision))
+    with reproducible(device, run.stream("dropout")):
+        history = _train(model, rows, valid, run)
+    return Fit(
+        predict=partial(probabilities, model),
+        parameters=sum(p.numel() for p in built.module.parameters() if p.requires_grad),
+        examples=run.steps * min(len(rows), run.protocol.batch_size),
+        valid_labels=len(valid) if run.protocol.selection == "best" else 0,
+        history=history,
+    )
+
+
+def _train(model: Model, rows: TrainSet, valid: EvalSet, run: Run) -> list[dict[str, float]]:
+    """Trains the model in place and gives its curve, one row about every epoch."""
+    module, size = model.network.module.train(), run.protocol.batch_size
+    optimiser, schedule = _optimiser(model.network, run)
+    read, losses = reader(rows.x, model.device), torch.zeros(run.steps, device=model.device)
+    y, w = (torch.from_numpy(np.array(part)).to(model.device) for part in (rows.y, rows.w / rows.w.mean()))
+    every = max(math.ceil(len(rows) / size), math.ceil(run.steps / LOOKS))
+    order, luck = shuffled(len(rows), size, run.stream("order")), run.stream("augment")
+    history: list[dict[str, float]] = []
+    best = Best(run.protocol.selection == "best" and len(valid) > 0)
+    for step, index in zip(range(1, run.steps + 1), order, strict=False):
+        at = torch.from_numpy(index).to(model.device)
+        inputs, targets = augmented(read(index), y[at], rows.augment, luck)
+        loss = soft_cross_entropy(model.logits(inputs), targets, w[at])
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        optimiser.zero_grad()
+        schedule.step()
+        losses[step - 1] = loss.detach()
+        if step % every == 0 or step == run.steps:
+            since = int(history[-1]["step"]) if history else 0
+            history.append(_look(model, valid, run, losses[:step], since))
+            run.log(history[-1])
+            best.see(history[-1], module)
+    best.restore(module)
+    return history
+
+
+def soft_cross_entropy(
+    logits: Float[Tensor, "b k"], y: Float[Tensor, "b k"], w: Float[Tensor, " b"]
+) -> Float[Tensor, ""]:
+    """The mean over the batch of w times the cross-entropy of the softmax with y, in nats."""
+    return (w * nn.functional.cross_entropy(logits, y, reduction="none")).mean()
+
+
+def rate(step: int, steps: int, warmup: float) -> float:
+    """The share of the peak learning rate at a step, counted from 0 (linear warm-up, then SGDR's cosine to 0).
+
+    Loshchilov and Hutter, 2017.
+    """
+    warm = round(warmup * steps)
+    if step < warm:
+        return (step + 1) / warm
+    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+
+
+def _optimiser(network: Network, run: Run) -> tuple[torch.optim.Optimizer, LambdaLR]:
+    protocol = run.protocol
+    makers: Mapping[str, Callable[..., torch.optim.Optimizer]] = {
+        "adamw": torch.optim.AdamW,
+        "sgd": partial(torch.optim.SGD, momentum=0.9, nesterov=True),
+    }
+    parameters = [p for p in network.module.parameters() if p.requires_grad]
+    make = makers[protocol.optimiser]
+    optimiser = make(parameters, lr=_peak(network, protocol), weight_decay=protocol.weight_decay, fused=True)
+    return optimiser, LambdaLR(optimiser, lambda step: rate(step, run.steps, protocol.warmup))
+
+
+def _peak(network: Network, protocol: Protocol) -> float:
+    return protocol.lr_pretrained if network.pretrained else protocol.lr
+
+
+def _look(model: Model, valid: EvalSet, run: Run, losses: Float[Tensor, " s"], since: int) -> dict[str, float]:
+    """One row of the curve: the mean loss of the steps after `since`, and the validation metric if there are rows."""
+    recent = losses[since:].tolist()  # The only place that waits for an accelerator.
+    wrong = next((i for i, loss in enumerate(recent) if not math.isfinite(loss)), None)
+    if wrong is not None:
+        where = f"at step {since + wrong + 1} of {run.steps} (lr {_peak(model.network, run.protocol):g})"
+        raise TrialFailed(f"diverged: the loss became {recent[wrong]} {where}")
+    row = {"step": float(len(losses)), "loss": sum(recent) / len(recent)}
+    if len(valid):
+        predicted = probabilities(model, valid.x).argmax(1)
+        row["valid"] = float(score(run.protocol.metric, valid.y, predicted, len(run.classes)))
+    return row
+
+
+class Best:
+    """The weights of the best validation metric so far, the earliest at a tie; keeps nothing unless asked to."""
+
+    def __init__(self, wanted: bool) -> None:
+        self.wanted, self.metric = wanted, -math.inf
+        self.weights: dict[str, Tensor] | None = None
+
+    def see(self, row: Mapping[str, float], module: nn.Module) -> None:
+        """Keeps a copy of the weights if they are better than any before."""
+        if self.wanted and row["valid"] > self.metric:
+            self.metric, self.weights = row["valid"], copy.deepcopy(module.state_dict())
+
+    def restore(self, module: nn.Module) -> None:
+        """Puts the kept weights back, if there are any."""
+        if self.weights is not None:
+            module.load_state_dict(self.weights)
+
+
+def probabilities(model: Model, x: Rows) -> Float32[np.ndarray, "n k"]:
+    """Class probabilities of the rows, in evaluation mode; the module's mode is left as it was."""
+    module, read = model.network.module, reader(x, model.device)
+    training = module.training
+    module.eval()
+    with torch.inference_mode():
+        parts = [model.logits(read(index)).softmax(1).cpu() for index in chunks(len(x), PREDICTED)]
+    module.train(training)
+    return torch.cat(parts).numpy()
+
+
+def computes_in_bf16(network: Network, device: torch.device, precision: str) -> bool:
+    """Whether a protocol's precision means bfloat16 for this network on this device."""
+    return precision == "bf16" or (precision == "auto" and network.bf16 and _has_bf16(device))
+
+
+def _has_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    processor = Path("/proc/cpuinfo")
+    flags = processor.read_text() if device.type == "cpu" and processor.exists() else ""
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+@contextmanager
+def reproducible(device: torch.device, rng: np.random.Generator) -> Iterator[None]:
+    """Seeds torch's generators and holds cuDNN to deterministic kernels for a block; puts all back as it was."""
+    accelerator = None if device.type == "cpu" else torch.get_device_module(device)
+    states = torch.get_rng_state(), accelerator and accelerator.get_rng_state()
+    deterministic, seed = torch.backends.cudnn.deterministic, child_seed(rng)
+    torch.default_generator.manual_seed(seed)
+    if accelerator:
+        accelerator.manual_seed(seed)
+    torch.backends.cudnn.deterministic = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.deterministic = deterministic
+        torch.set_rng_state(states[0])
+        if accelerator:
+            accelerator.set_rng_state(states[1])

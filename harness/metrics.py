@@ -1,0 +1,100 @@
+"""Confusion matrices in, scores out: a metric is a function of weighted counts, so a bootstrap costs a matrix product.
+
+Shapes: a confusion matrix is `(k, k)`, rows the true class, columns the predicted one, entries weighted counts. Every
+metric maps `(*batch, k, k)` to `(*batch,)`, in [0, 1]; it is nan where a matrix is empty.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import numpy as np
+from jaxtyping import Float64, Int64, Integer, Num
+
+from harness.errors import BadInput
+
+Metric = Callable[[np.ndarray], np.ndarray]
+
+
+def accuracy(confusion: Num[np.ndarray, "*batch k k"]) -> Float64[np.ndarray, "*batch"]:
+    """The share of the weight that lies on the diagonal."""
+    return _ratio(_hits(confusion).sum(-1), confusion.sum((-2, -1)))
+
+
+def balanced_accuracy(confusion: Num[np.ndarray, "*batch k k"]) -> Float64[np.ndarray, "*batch"]:
+    """The mean recall of the classes that have an example (Brodersen et al. 2010); a class without one is left out."""
+    support = confusion.sum(-1)
+    recall = _ratio(_hits(confusion), support)
+    return _mean_where(recall, support > 0)
+
+
+def macro_f1(confusion: Num[np.ndarray, "*batch k k"]) -> Float64[np.ndarray, "*batch"]:
+    """The mean F1 over the classes that are true or predicted somewhere, as scikit-learn's `average="macro"`."""
+    mass = confusion.sum(-1) + confusion.sum(-2)
+    return _mean_where(_ratio(2 * _hits(confusion), mass), mass > 0)
+
+
+def f1(confusion: Num[np.ndarray, "*batch k k"]) -> Float64[np.ndarray, "*batch"]:
+    """F1 of class 1 of two; 0 where class 1 is neither true nor predicted, as in scikit-learn.
+
+    Raises BadInput where there are not two classes.
+    """
+    if confusion.shape[-1] != 2:
+        raise BadInput(f"f1 is for 2 classes, this task has {confusion.shape[-1]}: macro_f1 fits any number")
+    mass = confusion[..., 1, :].sum(-1) + confusion[..., :, 1].sum(-1)
+    score = np.nan_to_num(_ratio(2 * confusion[..., 1, 1], mass), nan=0.0)
+    return np.where(confusion.sum((-2, -1)) > 0, score, np.nan)
+
+
+METRICS: Mapping[str, Metric] = MappingProxyType(
+    {"accuracy": accuracy, "balanced_accuracy": balanced_accuracy, "macro_f1": macro_f1, "f1": f1}
+)
+
+
+def metric(name: str) -> Metric:
+    """The metric of that name; raises BadInput with the nearest one where there is none."""
+    if name not in METRICS:
+        near = difflib.get_close_matches(name, METRICS, n=1, cutoff=0.4)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise BadInput(f"no metric is called {name!r}{hint} (there are {', '.join(METRICS)})")
+    return METRICS[name]
+
+
+def cells(y: Integer[np.ndarray, " n"], predicted: Integer[np.ndarray, " n"], k: int) -> Int64[np.ndarray, " n"]:
+    """The cell of each example in a flattened (k, k) matrix; raises BadInput for an index outside the classes."""
+    for name, classes in (("true", y), ("predicted", predicted)):
+        if len(classes) and (classes.min() < 0 or classes.max() >= k):
+            found = f"{classes.min()} to {classes.max()}"
+            raise BadInput(f"{name} classes run from {found}; with {k} classes they must lie in 0 to {k - 1}")
+    return y.astype(np.int64) * k + predicted.astype(np.int64)
+
+
+def confusion(
+    y: Integer[np.ndarray, " n"], predicted: Integer[np.ndarray, " n"], k: int
+) -> Float64[np.ndarray, "{k} {k}"]:
+    """The confusion matrix (k, k) of class indices; raises BadInput for an index outside the classes."""
+    return np.bincount(cells(y, predicted, k), minlength=k * k).reshape(k, k).astype(np.float64)
+
+
+def score(name: str, y: Integer[np.ndarray, " n"], predicted: Integer[np.ndarray, " n"], k: int) -> float:
+    """The metric `name` of predicted against true class indices, in [0, 1]; raises BadInput where nothing is scored."""
+    if not len(y):
+        raise BadInput(f"{name} of no example: the part to score is empty")
+    return float(metric(name)(confusion(y, predicted, k)))
+
+
+def _hits(confusion: np.ndarray) -> np.ndarray:
+    return np.diagonal(confusion, axis1=-2, axis2=-1)
+
+
+def _ratio(part: np.ndarray | np.generic, whole: np.ndarray | np.generic) -> np.ndarray:
+    """`part / whole`, nan where the whole is 0."""
+    whole = np.asarray(whole, dtype=np.float64)
+    return np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
+
+
+def _mean_where(values: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """The mean over the last axis of the values that are kept; nan where none is."""
+    return _ratio(np.where(kept, values, 0).sum(-1), kept.sum(-1))
