@@ -50,7 +50,7 @@ def timed() -> Iterator[Bill]:
 
 
 def _reset_peak() -> None:
-    """Linux lets a process reset its high-water mark; elsewhere the mark is the process's own, which is an upper bound."""
+    """Resets the high-water mark, as Linux allows; elsewhere it stays the whole process's, an upper bound."""
     try:
         _CLEAR.write_text("5")
     except OSError:

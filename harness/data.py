@@ -40,13 +40,16 @@ class View:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """`(n, *d)`, as an array's."""
         return (len(self), *self.base.shape[1:])
 
     @property
     def dtype(self) -> np.dtype:
+        """The element type, as an array's."""
         return self.base.dtype
 
     def select(self, rows: np.ndarray) -> View:
+        """A smaller view; nothing is read."""
         return View(self.base, self.rows[rows])
 
 

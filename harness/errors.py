@@ -6,4 +6,4 @@ class BadInput(ValueError):
 
 
 class TrialFailed(RuntimeError):
-    """One trial cannot give a result (a diverged loss, a class dropped whole): recorded with its reason, the study goes on."""
+    """A trial cannot give a result (a diverged loss, a class dropped whole): recorded, and the study goes on."""

@@ -18,6 +18,7 @@ from harness.data import digest
 from harness.files import dump, write_atomic
 
 Record = dict[str, Any]
+Work = Callable[[Callable[[Record], Record]], Record]
 
 
 def pack(array: np.ndarray) -> dict[str, Any]:
@@ -60,19 +61,18 @@ class Store:
         """The failure record of that key, or None; a finished trial has none."""
         return None if self.read(key) else _load(self._failed(key))
 
-    def fetch(self, key: str, compute: Callable[[], Record], retry: bool = False) -> tuple[Record, bool]:
-        """The record of `key` and whether it was computed just now.
+    def fetch(self, key: str, work: Work, retry: bool = False) -> Record:
+        """The record of `key`; where there is none, `work` makes it and hands it to the function that it is given.
 
-        Of several processes that want one key, one computes and the others wait for its file; a process that is
-        killed gives its lock back. A failed record stands until `retry`.
+        When that function returns, the record is safe, whatever `work` does afterwards. Of several processes that
+        want one key, one works and the others wait for its file; a process that is killed gives its lock back. A
+        failed record stands until `retry`.
         """
         with self._lock(key):
             known = self.read(key) or (None if retry else self.failure(key))
             if known is not None:
-                return known, False
-            record = compute()
-            self._keep(key, record)
-            return record, True
+                return known
+            return work(self._keep)
 
     def records(self) -> list[Record]:
         """All records, finished and failed, by key."""
@@ -109,12 +109,14 @@ class Store:
     def _failed(self, key: str) -> Path:
         return self.folder / "trials" / f"{key}.failed.json"
 
-    def _keep(self, key: str, record: Record) -> None:
+    def _keep(self, record: Record) -> Record:
+        key = record["key"]
         if record["status"] == "failed":
             write_atomic(self._failed(key), dump(record))
-            return
-        write_atomic(self._path(key), dump(record))
-        self._failed(key).unlink(missing_ok=True)
+        else:
+            write_atomic(self._path(key), dump(record))
+            self._failed(key).unlink(missing_ok=True)
+        return record
 
     @contextmanager
     def _lock(self, key: str) -> Iterator[None]:

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
 
 from harness.cache import Cache
+from harness.config import conf_dir
 from harness.data import TrainSet, one_hot
 from harness.learners import Protocol, Run
 from harness.streams import stream
@@ -50,3 +53,14 @@ def train_set(x: np.ndarray, classes: list[int], k: int, votes: np.ndarray | Non
     given = np.asarray(votes if votes is not None else np.zeros((len(y), 0)), dtype=np.int8)
     ids = np.array([f"r{i}" for i in range(len(y))])
     return TrainSet(ids=ids, x=x, y=one_hot(y, k), w=(y >= 0).astype(np.float32), votes=given)
+
+
+def composed(*overrides: str) -> DictConfig:
+    """The config that the command line would compose from those overrides."""
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return compose("config", overrides=list(overrides))
+
+
+def options(group: str) -> list[str]:
+    """The names of every option of a group, as its YAML files give them."""
+    return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))

@@ -34,19 +34,18 @@ def test_pack_and_unpack_are_inverse(array):
 
 def test_fetch_computes_once(tmp_path):
     store, calls = Store(tmp_path), []
-    for expected in (True, False):
-        record, fresh = store.fetch("k1", lambda: calls.append(1) or DONE)
-        assert (record, fresh) == (DONE, expected)
+    for _ in range(2):
+        assert store.fetch("k1", lambda keep: calls.append(1) or keep(DONE)) == DONE
     assert calls == [1]
     assert store.records() == [DONE]
 
 
 def test_a_failure_stands_until_it_is_retried(tmp_path):
     store = Store(tmp_path)
-    assert store.fetch("k1", lambda: FAILED) == (FAILED, True)
-    assert store.fetch("k1", lambda: DONE) == (FAILED, False)
+    assert store.fetch("k1", lambda keep: keep(FAILED)) == FAILED
+    assert store.fetch("k1", lambda keep: keep(DONE)) == FAILED
     assert store.records() == [FAILED]
-    assert store.fetch("k1", lambda: DONE, retry=True) == (DONE, True)
+    assert store.fetch("k1", lambda keep: keep(DONE), retry=True) == DONE
     assert store.failure("k1") is None
     assert store.records() == [DONE]
     assert [path.name for path in (tmp_path / "trials").iterdir()] == ["k1.json"]
@@ -54,11 +53,11 @@ def test_a_failure_stands_until_it_is_retried(tmp_path):
 
 def test_a_torn_record_is_computed_again(tmp_path):
     store = Store(tmp_path)
-    store.fetch("k1", lambda: DONE)
+    store.fetch("k1", lambda keep: keep(DONE))
     path = tmp_path / "trials" / "k1.json"
     path.write_bytes(path.read_bytes()[:10])
     assert store.read("k1") is None
-    assert store.fetch("k1", lambda: DONE) == (DONE, True)
+    assert store.fetch("k1", lambda keep: keep(DONE)) == DONE
 
 
 def test_a_test_set_is_kept_once_and_read_back(tmp_path):
@@ -72,7 +71,7 @@ def test_a_test_set_is_kept_once_and_read_back(tmp_path):
 
 def test_records_are_json_without_nan(tmp_path):
     with pytest.raises(ValueError, match="Out of range float"):
-        Store(tmp_path).fetch("k1", lambda: {**DONE, "loss": float("nan")})
+        Store(tmp_path).fetch("k1", lambda keep: keep({**DONE, "loss": float("nan")}))
     assert Store(tmp_path).records() == []
 
 
@@ -80,12 +79,11 @@ SLOW_WRITER = """
 import sys, time
 from pathlib import Path
 from harness.store import Store
-def compute():
-    print("computing", flush=True)
+def work(keep):
+    print("working", flush=True)
     time.sleep(float(sys.argv[2]))
-    return {"key": "k1", "status": "done", "reason": None, "by": sys.argv[3]}
-record, fresh = Store(Path(sys.argv[1])).fetch("k1", compute)
-print(record["by"], fresh, flush=True)
+    return keep({"key": "k1", "status": "done", "reason": None, "by": sys.argv[3]})
+print(Store(Path(sys.argv[1])).fetch("k1", work)["by"], flush=True)
 """
 
 
@@ -94,23 +92,32 @@ def start(folder: Path, seconds: float, name: str) -> subprocess.Popen[str]:
     return subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
 
 
+def test_a_record_is_safe_once_it_is_kept(tmp_path):
+    def stopped_later(keep):
+        keep(DONE)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Store(tmp_path).fetch("k1", stopped_later)
+    assert Store(tmp_path).records() == [DONE]
+
+
 def test_two_processes_compute_one_trial_once(tmp_path):
     both = [start(tmp_path, 0.5, name) for name in ("one", "other")]
     outputs = [process.communicate(timeout=60)[0].split() for process in both]
-    assert sum("computing" in words for words in outputs) == 1
-    assert len({words[-2] for words in outputs}) == 1
-    assert sorted(words[-1] for words in outputs) == ["False", "True"]
+    assert sum("working" in words for words in outputs) == 1
+    assert len({words[-1] for words in outputs}) == 1
     assert len(Store(tmp_path).records()) == 1
 
 
 def test_a_killed_process_leaves_no_record_and_no_lock(tmp_path):
     process = start(tmp_path, 60, "killed")
     assert process.stdout is not None
-    assert process.stdout.readline() == "computing\n"
+    assert process.stdout.readline() == "working\n"
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=30)
     assert Store(tmp_path).records() == []
-    assert Store(tmp_path).fetch("k1", lambda: DONE) == (DONE, True)
+    assert Store(tmp_path).fetch("k1", lambda keep: keep(DONE)) == DONE
 
 
 KILLED_IN_WRITE = """
@@ -135,13 +142,15 @@ import resource, sys
 from pathlib import Path
 from harness.store import Store
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
-Store(Path(sys.argv[1])).fetch("k2", lambda: {"key": "k2", "status": "done", "reason": "x" * 10**5})
+Store(Path(sys.argv[1])).fetch("k2", lambda keep: keep({"key": "k2", "status": "done", "reason": "x" * 10**5}))
 """
 
 
 def test_a_full_disk_keeps_what_is_there_and_leaves_nothing_half_written(tmp_path):
-    Store(tmp_path).fetch("k1", lambda: DONE)
-    process = subprocess.run([sys.executable, "-c", FULL_DISK, str(tmp_path)], check=False, capture_output=True, text=True)
+    Store(tmp_path).fetch("k1", lambda keep: keep(DONE))
+    process = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(tmp_path)], check=False, capture_output=True, text=True
+    )
     assert process.returncode != 0
     assert "OSError" in process.stderr
     assert [path.name for path in (tmp_path / "trials").iterdir()] == ["k1.json"]
