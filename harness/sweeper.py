@@ -1,0 +1,211 @@
+"""A study in, its trials out: what a study file asks for becomes Hydra jobs, all of them checked before one runs."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+from omegaconf import DictConfig, OmegaConf
+
+from harness.config import FACTORS, build, content_of, faults, identity, plain
+from harness.errors import BadInput, TrialFailed
+from harness.execute import ARM_ROOTS, Job, check_fit, factor_of, label_of, make_job, study_store, tracker
+from harness.report import read_table, rebuild
+from harness.store import Store
+from harness.terminal import HYDRA_ERRORS, announce, one_line, progress
+
+Arm = tuple[str, ...]
+"""The overrides that make an arm; the empty one is the baseline."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One trial of a study: its row in the plan and the overrides that run it."""
+
+    row: dict[str, Any]
+    arm: Arm
+    overrides: list[str]
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it is the baseline's trial."""
+        return not self.arm
+
+
+def run_study(
+    config: DictConfig, arguments: Sequence[str], loader: ConfigLoader, launcher: Launcher
+) -> Sequence[JobReturn]:
+    """Runs what is missing of the study that the composed `config` describes; the results are in its store.
+
+    BadInput with all faults before anything runs; TrialFailed at the end if a trial failed, when all is written.
+    """
+    base = plain_overrides(arguments)
+    study = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    plan = plan_study(study, base, lambda said: loader.load_sweep_config(config, said))
+    store = study_store(study)
+    store.keep_plan(as_plan(study, plan))
+    todo = [item for item in plan if unfinished(store, item.row["key"], bool(study.retry))]
+    announce(str(study.study), len(plan), len(todo))
+    tracker(study).begin()
+    with progress(store, [item.row["key"] for item in todo]):
+        returns = launcher.launch([item.overrides for item in todo], initial_job_idx=0) if todo else []
+    raise_trouble(returns)
+    finish(study, store)
+    return returns
+
+
+def plain_overrides(arguments: Sequence[str]) -> list[str]:
+    """The command line's overrides; BadInput for a sweep among them, which would multiply the study in silence."""
+    parsed = OverridesParser.create().parse_overrides(overrides=list(arguments))
+    swept = [item.input_line for item in parsed if item.is_sweep_override()]
+    if swept:
+        raise BadInput(
+            f"a study lists its arms: say arms=[…] or seeds=[…] instead of the sweep {' '.join(map(str, swept))}"
+        )
+    touched = [item for item in arguments if factor_of(item) in (*ARM_ROOTS, "seed")]
+    if touched:
+        raise BadInput(
+            f"{touched[0]} would change every arm of the study: say baseline.{touched[0]}, arms=[…] or seeds=[…]"
+        )
+    return list(arguments)
+
+
+def arms_of(study: DictConfig) -> list[Arm]:
+    """The arms that the study's design asks for, the baseline first; BadInput for what is no arm."""
+    listed = [(arm,) if isinstance(arm, str) else tuple(arm) for arm in plain(study)["arms"]]
+    if not listed:
+        raise BadInput(
+            f"study '{study.study}' has no arms: list at least one under `arms`, as in arms=['clean=confident']"
+        )
+    alien = [item for arm in listed for item in arm if factor_of(item) not in ARM_ROOTS]
+    if alien:
+        raise BadInput(f"arm '{alien[0]}' changes what all arms share: an arm may set {', '.join(ARM_ROOTS)}")
+    designs: dict[str, Callable[[list[Arm]], list[Arm]]] = {"one_factor": list, "factorial": factorial}
+    if study.design not in designs:
+        raise BadInput(f"design is '{study.design}': it must be one_factor or factorial")
+    arms = [(), *designs[study.design](listed)]
+    twice = {" ".join(arm) for arm in arms if arms.count(arm) > 1}
+    if twice:
+        raise BadInput(f"study '{study.study}' lists an arm twice: {sorted(twice)[0] or 'the baseline'}")
+    return arms
+
+
+def factorial(listed: list[Arm]) -> list[Arm]:
+    """Every combination of at most one listed arm a factor set, without the baseline itself."""
+    cells: dict[frozenset[str], list[Arm]] = {}
+    for arm in listed:
+        cells.setdefault(frozenset(factor_of(item) for item in arm), [()]).append(arm)
+    shared = [name for name in FACTORS if sum(name in factors for factors in cells) > 1]
+    if shared:
+        raise BadInput(f"a factorial cannot cross arms that share the factor {shared[0]}: list one factor an arm")
+    return [sum(cell, ()) for cell in itertools.product(*cells.values())][1:]
+
+
+def seeds_of(study: DictConfig) -> list[int]:
+    """The seeds of the study; a single number counts them from 0. BadInput for what is no list of whole numbers."""
+    seeds = plain(study)["seeds"]
+    seeds = list(range(seeds)) if isinstance(seeds, int) else seeds
+    if not isinstance(seeds, list) or not seeds or any(type(seed) is not int or seed < 0 for seed in seeds):
+        raise BadInput(f"seeds is {seeds}: it must be a list of whole numbers, as in seeds=[0,1,2], or how many")
+    if len(set(seeds)) < len(seeds):
+        raise BadInput(f"seeds {seeds} names a seed twice")
+    return seeds
+
+
+def plan_study(study: DictConfig, base: list[str], compose: Callable[[list[str]], DictConfig]) -> list[Planned]:
+    """Every trial of the study, the controls first; BadInput with all faults of all arms at once, a line each.
+
+    Each arm is composed, bound to its functions' signatures, and held against the task of the first seed, which is
+    read and checked here once for all of them.
+    """
+    seeds, arms = seeds_of(study), arms_of(study)
+    composed, wrong = compose_arms(arms, base, seeds[0], compose)
+    source = None if wrong else build(plain(composed[()].task))
+    if source is None:
+        raise BadInput("\n".join(wrong))
+    jobs = {arm: make_job(cfg, list(arm), source) for arm, cfg in composed.items()}
+    task = source.split(seeds[0])
+    unfit = dict.fromkeys(line for job in jobs.values() for line in check_fit(job, task))
+    if unfit:
+        raise BadInput("\n".join(unfit))
+    return _distinct([planned(job, arm, base, seed) for arm, job in jobs.items() for seed in seeds])
+
+
+def compose_arms(
+    arms: list[Arm], base: list[str], seed: int, compose: Callable[[list[str]], DictConfig]
+) -> tuple[dict[Arm, DictConfig], list[str]]:
+    """Each arm's config, and the faults of all of them, a line each; a fault that all share is told once."""
+    composed: dict[Arm, DictConfig] = {}
+    wrong: dict[str, str] = {}
+    for arm in arms:
+        try:
+            composed[arm] = compose([*base, *arm, f"seed={seed}"])
+            lines = faults(composed[arm])
+        except HYDRA_ERRORS as error:
+            lines = [one_line(error, [*base, *arm])]
+        wrong |= {line: f"{label_of(list(arm))}: {line}" for line in lines if line not in wrong}
+    return composed, list(wrong.values())
+
+
+def planned(job: Job, arm: Arm, base: list[str], seed: int) -> Planned:
+    """The trial of an arm at one seed; its key is known before it runs, since the data's fingerprint is."""
+    seeded = replace(job, trial=replace(job.trial, seed=seed))
+    row = {name: value for name, value in seeded.head().items() if name not in ("trial", "study")}
+    return Planned(row, arm, [*base, *arm, f"seed={seed}"])
+
+
+def _distinct(plan: list[Planned]) -> list[Planned]:
+    """The same plan; BadInput where two arms are one trial under two names."""
+    first: dict[str, str] = {}
+    for item in plan:
+        known = first.setdefault(item.row["key"], item.row["arm"])
+        if known != item.row["arm"] or (known == "baseline" and not item.is_control):
+            raise BadInput(f"arm '{' '.join(item.arm)}' is the same trial as '{known}': leave one of them out")
+    return plan
+
+
+def as_plan(study: DictConfig, plan: list[Planned]) -> dict[str, Any]:
+    """What the store keeps of a study: its shape and every trial, with no word of where it ran."""
+    return {
+        "name": str(study.study),
+        "design": str(study.design),
+        "seeds": seeds_of(study),
+        "arms": list(dict.fromkeys(item.row["arm"] for item in plan)),
+        "baseline": {name: identity(plain(study.baseline[name]), content_of) for name in FACTORS},
+        "task": identity(plain(study.task), lambda path: None),
+        "protocol": identity(plain(study.protocol)),
+        "trials": [item.row for item in plan],
+    }
+
+
+def raise_trouble(returns: Sequence[JobReturn]) -> None:
+    """Raises what stopped a job, but for failed trials: those are in the records, and the study goes on."""
+    for item in returns:
+        trouble = item._return_value
+        if item.status is JobStatus.FAILED and not isinstance(trouble, TrialFailed):
+            raise trouble
+
+
+def finish(study: DictConfig, store: Store) -> None:
+    """Rebuilds the study's tables and figures, shows the leaderboard and tracks it; TrialFailed if a trial failed."""
+    paths = rebuild(store.folder)
+    print(store.folder.joinpath("leaderboard.md").read_text())
+    print("\n".join(str(path) for path in paths))
+    table, figures = read_table(store.folder), [path for path in paths if path.suffix == ".png"]
+    tracker(study).leaderboard(str(study.study), table, figures)
+    failed = [record for record in store.records() if record["status"] == "failed"]
+    if failed:
+        raise TrialFailed(
+            f"{len(failed)} trials failed (retry=true runs them again); the reasons stand under the table"
+        )
+
+
+def unfinished(store: Store, key: str, retry: bool) -> bool:
+    """Whether a trial is still to run: it has no record, or a failed one that is to be tried again."""
+    return store.read(key) is None and (retry or store.failure(key) is None)

@@ -1,0 +1,89 @@
+"""What Hydra finds by itself: the sweeper of studies, and where options and studies are looked for.
+
+Hydra looks for plugins in this namespace package alone; the code itself stands in `harness`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.object_type import ObjectType
+from hydra.core.plugins import Plugins
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+from harness.config import conf_dir
+from harness.sweeper import run_study
+
+__all__ = ["Options", "Studies", "StudySweeper"]
+
+_GROUP = "experiments"
+
+
+class StudySweeper(Sweeper):
+    """Hydra's entry to a study; all that it does stands in `harness.sweeper`."""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Keeps what Hydra hands over and makes the launcher."""
+        self.config, self.loader = config, hydra_context.config_loader
+        make = Plugins.instance().instantiate_launcher
+        self.launcher = make(hydra_context=hydra_context, task_function=task_function, config=config)
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Runs the study."""
+        assert self.config is not None
+        assert self.launcher is not None
+        return run_study(self.config, arguments, self.loader, self.launcher)
+
+
+class Studies(FileConfigSource):
+    """A folder of which Hydra sees `experiments/` and nothing else.
+
+    As an ordinary source, the folder would make every folder in it a config group, and an override such as
+    `cache=…` would then be taken for the choice of an option from a folder called cache.
+    """
+
+    @staticmethod
+    def scheme() -> str:
+        """The prefix of this source's places on the search path."""
+        return "studies"
+
+    def available(self) -> bool:
+        """Whether the folder holds studies."""
+        return super().is_group(_GROUP)
+
+    def is_group(self, config_path: str) -> bool:
+        """Whether it is `experiments` or a folder in it."""
+        return _inside(config_path) and super().is_group(config_path)
+
+    def is_config(self, config_path: str) -> bool:
+        """Whether it is a study's file."""
+        return _inside(config_path) and super().is_config(config_path)
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        """The studies there, or the one group."""
+        if not config_path.strip("/"):
+            return [_GROUP] if results_filter in (None, ObjectType.GROUP) else []
+        return super().list(config_path, results_filter) if _inside(config_path) else []
+
+
+class Options(SearchPathPlugin):
+    """Adds the user's own `conf/` and `experiments/`, then the studies that come with the harness."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Appends the folders that exist; the options that come with the harness are the primary source already."""
+        here, own = Path.cwd(), conf_dir().parent
+        if (here / "conf").is_dir() and (here / "conf").resolve() != conf_dir().resolve():
+            search_path.append("harness", f"file://{here / 'conf'}")
+        for folder in dict.fromkeys((here, own)):
+            if (folder / _GROUP).is_dir():
+                search_path.append("harness", f"studies://{folder}")
+
+
+def _inside(config_path: str) -> bool:
+    return config_path.strip("/").split("/")[0] == _GROUP
