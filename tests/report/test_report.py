@@ -1,0 +1,251 @@
+"""Reports of made-up studies: numbers by hand, bytes, failures, hostile names, and the smallest studies there are."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import itertools
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from studies import keep, large, made_test_set, record, shown
+
+from harness.errors import BadInput
+from harness.report import figures, gather, leaderboard, read_table, rebuild
+from harness.store import Store
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = [
+    "leaderboard.csv", "leaderboard.md", "leaderboard.tex", "table.parquet", "effects.pdf", "effects.png", "effects.svg",
+]  # fmt: skip
+TEST = made_test_set(20, 2)
+
+
+def wrong(n: int) -> np.ndarray:
+    return np.where(np.arange(20) < n, 1 - TEST.y, TEST.y)
+
+
+def small_study(folder: Path) -> Store:
+    """One clever arm that gains 10 points, its dull twin that gains nothing, one that fails on a seed."""
+    store = Store(folder)
+    base = [record(store, "baseline", s, wrong(4 - s), TEST, axis="none", factors=()) for s in (0, 1)]
+    clever = [record(store, "clean=oracle", s, wrong(2 - s), TEST) for s in (0, 1)]
+    dull = [record(store, "clean=random_drop", s, wrong(4 - s), TEST, dull=True) for s in (0, 1)]
+    half = [record(store, "clean=odd", 0, wrong(5), TEST), record(store, "clean=odd", 1, None, TEST, reason="diverged")]
+    keep(store, [*base, *half, *dull, *clever])
+    return store
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Store:
+    """A small study that a test may change."""
+    return small_study(tmp_path / "study")
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small study and its report, to be read only."""
+    store = small_study(tmp_path_factory.mktemp("built") / "study")
+    assert [path.name for path in rebuild(store.folder)] == FILES
+    return store.folder
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES}
+
+
+def test_numbers_by_hand(built: Path) -> None:
+    table = read_table(built).set_index("arm")
+    assert list(table.index) == ["baseline", "clean=oracle", "clean=random_drop", "clean=odd"]
+    assert table["score"].tolist() == [82.5, 92.5, 82.5, 75.0]
+    assert table["effect"].tolist()[1:] == [10, 0, -5]
+    assert table["rank"].tolist()[1:] == [1, 2, 3]
+    assert table["n_failed"].tolist() == [0, 0, 0, 1]
+    assert table["labels_bought"].tolist() == [0, 20, 0, 0]
+    assert table["cpu_ratio"].tolist()[1:] == [2.5, 2.5, 2.5]
+    assert (table["low"]["clean=random_drop"], table["high"]["clean=random_drop"]) == (0, 0)
+    assert table["low"]["clean=oracle"] < 10 < table["high"]["clean=oracle"]
+
+
+def test_the_markdown_says_all_that_must_be_said(built: Path) -> None:
+    text = (built / "leaderboard.md").read_text()
+    assert "| `clean=oracle`" in text
+    assert "+10.00 [" in text
+    assert "\N{MINUS SIGN}5.00 [" in text
+    assert "`clean=random_drop` (dull twin)" in text
+    assert "| control |" in " ".join(text.split())
+    assert "2 × 20" in text
+    assert "| 1/2 |" in " ".join(text.split())
+    assert "Failed: clean=odd, seed 1: diverged" in text
+    assert "covers training drawn again (2 seeds" in text
+    assert "But for clean=odd: 95 % interval: covers test examples only" in text
+    assert "simulated: 25.0 % wrong" in text
+    assert "also among the training rows: 0" in text
+    assert "2000 draws" in text
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert len({len(line) for line in lines}) == 1, "columns line up as plain text"
+
+
+def test_the_table_has_a_row_a_trial(built: Path) -> None:
+    table = pd.read_parquet(built / "table.parquet")
+    assert len(table) == 8
+    rows = table.set_index(["arm", "seed"])
+    assert rows.loc[("clean=oracle", 1), "delta"] == pytest.approx(10)
+    assert rows.loc[("clean=odd", 1), "why"] == "failed: diverged"
+    assert rows.loc[("clean=odd", 1), ["status", "reason"]].tolist() == ["failed", "diverged"]
+    assert {"key", "control", "axis", "ledger_oracle", "cost_cpu_s", "clean_n_dropped", "fact_noise"} <= set(table)
+    assert rows.loc[("baseline", 0), "delta"] != rows.loc[("baseline", 0), "delta"]
+
+
+@pytest.mark.slow
+def test_bytes_are_the_same_again_in_another_process_and_under_another_style(small: Store) -> None:
+    rebuild(small.folder)
+    first = digests(small.folder)
+    with mpl.rc_context({"font.size": 20, "lines.linewidth": 9, "savefig.dpi": 30, "axes.facecolor": "red"}):
+        rebuild(small.folder)
+    assert digests(small.folder) == first
+    code = "import sys, pathlib, harness.report; harness.report.rebuild(pathlib.Path(sys.argv[1]))"
+    subprocess.run([sys.executable, "-c", code, str(small.folder)], check=True, cwd=ROOT)
+    assert digests(small.folder) == first
+
+
+def test_drawing_leaves_the_callers_style_alone(small: Store) -> None:
+    before = dict(mpl.rcParams)
+    rebuild(small.folder)
+    assert dict(mpl.rcParams) == before
+
+
+def test_no_records_write_nothing(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="holds no record"):
+        rebuild(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_is_written_if_something_cannot_be_made(small: Store) -> None:
+    rebuild(small.folder)
+    before = digests(small.folder)
+    small.keep_plan({"name": "study", "trials": [{**row, "arm": "one"} for row in (small.plan() or {})["trials"]]})
+    record_path = next((small.folder / "trials").glob("*[0-9a-f].json"))
+    record_path.write_text(record_path.read_text().replace('"test": 0.', '"test": 0.0'))
+    with pytest.raises(BadInput, match="but its predictions give"):
+        rebuild(small.folder)
+    assert digests(small.folder) == before
+    assert not list(small.folder.glob(".*.part"))
+
+
+def test_records_that_the_plan_does_not_hold_are_left_out_and_counted(small: Store) -> None:
+    keep(small, [record(small, "clean=old", 0, wrong(1), TEST)], plan=False)
+    study = gather(small)
+    assert "clean=old" not in [effect.arm for effect in study.effects]
+    assert "Left out: 1 records of trials that the study's plan does not hold." in study.notes
+
+
+def test_trials_that_are_still_to_run_are_said(small: Store) -> None:
+    plan = small.plan() or {}
+    more = [{**row, "arm": "clean=next", "key": f"{row['key'][:-1]}x"} for row in plan["trials"][-2:]]
+    small.keep_plan({**plan, "trials": [*plan["trials"], *more]})
+    rebuild(small.folder)
+    assert "Not run yet: 2 of 2 trials of clean=next." in (small.folder / "leaderboard.md").read_text()
+
+
+def test_records_alone_are_enough(small: Store) -> None:
+    """Trials that were run one by one have no plan."""
+    (small.folder / "study.json").unlink()
+    rebuild(small.folder)
+    assert read_table(small.folder)["arm"].tolist()[1] == "clean=oracle"
+
+
+HOSTILE = r"clean=a|b_*c* $x^2$ {\em} 100%&#~<b>`c`" + "\n漢字 ütf−8 \\input{x}"
+
+
+def test_hostile_names_and_reasons_stay_text(tmp_path: Path) -> None:
+    store = Store(tmp_path / "st_udy $1$")
+    base = record(store, "baseline", 0, wrong(4), TEST, axis="none", factors=())
+    bad = record(store, "clean=bad", 0, None, TEST, reason="ends | the _cell_ \\end{table} % $")
+    keep(store, [base, record(store, HOSTILE, 0, wrong(2), TEST), bad])
+    rebuild(store.folder)
+    text, tex = (store.folder / "leaderboard.md").read_text(), (store.folder / "leaderboard.tex").read_text()
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert {line.replace(r"\|", "").count("|") for line in lines} == {12}
+    assert r"ends \| the \_cell\_ \\end{table} % $" in text
+    assert r"a\textbar{}b\_*c* \$x\textasciicircum{}2\$ \{\textbackslash{}em\} 100\%\&\#\textasciitilde{}" in tex
+    assert r"\textbackslash{}input\{x\}" in tex
+    assert r"\textbackslash{}end\{table\}" in tex
+    assert tex.count(r"\end{table}") == 1
+    with (store.folder / "leaderboard.csv").open(newline="") as file:
+        assert HOSTILE in [row["arm"] for row in csv.DictReader(file)]
+
+
+def test_latex_is_a_whole_booktabs_table(built: Path) -> None:
+    tex = (built / "leaderboard.tex").read_text()
+    places = [tex.index(word) for word in (r"\begin{table}", r"\toprule", r"\midrule", r"\bottomrule", r"\end{table}")]
+    assert places == sorted(places)
+    assert r"\texttt{clean=random\_drop} (dull twin)" in tex
+    assert "$-$5.00" in tex
+    rows = [line for line in tex.splitlines() if line.endswith(r"\\")]
+    assert {line.count(" & ") for line in rows} == {10}
+
+
+@pytest.mark.parametrize("case", ["one arm, one seed", "all failed", "baseline alone", "controls failed"])
+def test_the_smallest_studies(tmp_path: Path, case: str) -> None:
+    store = Store(tmp_path / "study")
+    lost = None if case in ("all failed", "controls failed") else wrong(4)
+    records = [record(store, "baseline", 0, lost, TEST, axis="none", factors=())]
+    if case != "baseline alone":
+        records.append(record(store, "clean=x", 0, None if case == "all failed" else wrong(2), TEST))
+    keep(store, records)
+    rebuild(store.folder)
+    table, text = read_table(store.folder), (store.folder / "leaderboard.md").read_text()
+    assert len(table) == len(records)
+    assert ("covers test examples only (20 of them, one seed)" in text) == (case == "one arm, one seed")
+    assert ("Failed: clean=x, seed 0" in text) == (case == "all failed")
+    assert ("No delta: clean=x, seed 0: control failed" in text) == (case == "controls failed")
+
+
+def test_every_arm_of_a_large_study_is_drawn_within_the_figure(tmp_path: Path) -> None:
+    store = large(tmp_path / "study", n=60, seeds=3)
+    study = gather(store)
+    reasons = {"augment=cutout": "failed: RuntimeError: " + "words " * 40}
+    with mpl.style.context(["default", figures._STYLE], after_reset=True):
+        figure = figures._draw(study.effects, "a title of many words " * 5, "accuracy", "note " * 60, reasons)
+        figure.set_dpi(300)
+        figure.canvas.draw()
+        inside = figure.bbox.padded(1)
+        boxes = {text.get_text(): text.get_window_extent() for text in figure.axes[0].texts}
+    corners = {text: (inside.contains(box.x0, box.y0), inside.contains(box.x1, box.y1)) for text, box in boxes.items()}
+    assert [text for text, within in corners.items() if not all(within)] == []
+    pairs = itertools.combinations(boxes.items(), 2)
+    assert [(a, b) for (a, one), (b, two) in pairs if one.shrunk(0.8, 0.8).overlaps(two.shrunk(0.8, 0.8))] == []
+    words = " ".join(boxes)
+    assert "failed 3 of 3" in words
+    assert "RuntimeError" in words
+    assert "confident" in words
+
+
+def test_a_very_wide_interval_does_not_hide_the_others(tmp_path: Path) -> None:
+    """It is cut and ends in arrows; its numbers stand beside it."""
+    store, test = Store(tmp_path / "study"), made_test_set(200, 2)
+    records = [record(store, "baseline", s, shown(test, 0.8, str(s)), test, axis="none", factors=()) for s in range(4)]
+    for arm in ("a", "b", "c", "d"):
+        seeds = (0, 1) if arm == "d" else range(4)
+        found = {s: shown(test, 0.5 if (arm, s) == ("d", 1) else 0.85, arm, str(s)) for s in seeds}
+        records += [record(store, f"clean={arm}", s, found[s], test) for s in seeds]
+    keep(store, records)
+    study = gather(store)
+    with mpl.style.context(["default", figures._STYLE], after_reset=True):
+        ax = figures._draw(study.effects, "t", "accuracy", "n", {}).axes[0]
+    wide = max(effect.half_width or 0 for effect in study.effects)
+    assert ax.get_xlim()[1] < wide
+    assert {"<", ">"} <= {str(line.get_marker()) for line in ax.lines}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(1.234, "+1.23"), (-0.4, "\N{MINUS SIGN}0.40"), (0.0, "0.00"), (-0.001, "0.00")]
+)
+def test_differences_carry_their_sign(value: float, text: str) -> None:
+    assert leaderboard.signed(value) == text

@@ -1,0 +1,115 @@
+"""Study folders made by hand, in the records' own format, for the tests of effects and reports."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.files import dump, write_atomic
+from harness.metrics import score
+from harness.store import Record, Store, TestSet, pack
+from harness.streams import stream
+
+PROTOCOL = {"_target_": "harness.learners.Protocol", "version": 1, "metric": "accuracy"}
+
+
+def made_test_set(n: int, k: int) -> TestSet:
+    """`n` examples of `k` classes in turn."""
+    return TestSet(np.array([f"t{i}" for i in range(n)]), np.arange(n) % k, tuple(f"class {c}" for c in range(k)))
+
+
+def key(arm: str, seed: int) -> str:
+    """A key of the real length that the arm and the seed fix."""
+    return hashlib.sha256(f"{arm} {seed}".encode()).hexdigest()[:40]
+
+
+def record(
+    store: Store, arm: str, seed: int, predicted: np.ndarray | None, test: TestSet, *, axis: str = "data",
+    factors: tuple[str, ...] = ("clean",), dull: bool = False, reason: str | None = None, **changes: Any,
+) -> Record:  # fmt: skip
+    """A record of the arm, finished where there are predictions; `changes` replace its fields."""
+    trial = {"task": {"_target_": "harness.tasks.made.up"}, "protocol": PROTOCOL, "seed": seed, "data": "d" * 8}
+    made: Record = {
+        "key": key(arm, seed), "control": key("baseline", seed), "study": store.folder.name, "arm": arm, "axis": axis,
+        "factors": list(factors), "dull": dull, "seed": seed, "trial": trial, "status": "done", "reason": None,
+        "result": None, "receipts": {}, "ledger": {}, "cost": {}, "facts": {}, "history": [], "provenance": {},
+    }  # fmt: skip
+    if predicted is None:
+        return made | {"status": "failed", "reason": reason or "the loss is not finite at step 3"} | changes
+    accuracy = score("accuracy", test.y, predicted, len(test.classes))
+    return made | {
+        "result": {"metric": "accuracy", "test": accuracy, "valid": accuracy - 0.01,
+                   "test_set": store.keep_test_set(test), "predictions": pack(predicted.astype(np.uint8))},
+        "receipts": {"clean": {"n_before": 90, "n_after": 80, "n_dropped": 10, "dropped": pack(np.array(["a"]))}},
+        "ledger": {"given": 90, "gold": 0, "votes": 0, "valid": 0, "oracle": 20 if "oracle" in arm else 0},
+        "cost": {"wall_s": 1.5, "cpu_s": 1.0 if arm == "baseline" else 2.5, "peak_mb": 100.0, "parameters": 10,
+                 "examples": 900},
+        "facts": {"noise": "simulated: 25.0 % wrong", "simulated": True, "overlap": 0, "given_wrong": 0.25,
+                  "train": 90, "valid": 15, "test": len(test.ids)},
+    } | changes  # fmt: skip
+
+
+def keep(store: Store, records: list[Record], plan: bool = True) -> list[Record]:
+    """Writes the records, and the plan that consists of them, where the store keeps them."""
+    for one in records:
+        suffix = ".failed.json" if one["status"] == "failed" else ".json"
+        write_atomic(store.folder / "trials" / f"{one['key']}{suffix}", dump(one))
+    if plan:
+        rows = [
+            {name: one[name] for name in ("key", "control", "arm", "axis", "factors", "dull", "seed")}
+            for one in records
+        ]
+        store.keep_plan({"name": store.folder.name, "trials": rows})
+    return records
+
+
+def shown(test: TestSet, accuracy: float, *scope: str) -> np.ndarray:
+    """Predictions of about that accuracy."""
+    rng = stream(0, "shown", *scope)
+    k = len(test.classes)
+    hit = rng.random(len(test.y)) < accuracy
+    return np.where(hit, test.y, (test.y + rng.integers(1, k, size=len(test.y))) % k)
+
+
+ARMS: tuple[tuple[str, str, tuple[str, ...], bool, float], ...] = (
+    ("model=logistic_regression", "model", ("model",), True, 0.78),
+    ("model=random_forest", "model", ("model",), False, 0.84),
+    ("model=hist_gradient_boosting", "model", ("model",), False, 0.83),
+    ("model=mlp", "model", ("model",), False, 0.81),
+    ("model=resnet8 model.width=64", "model", ("model",), False, 0.86),
+    ("weak=random_vote", "data", ("weak",), True, 0.70),
+    ("weak=majority_vote", "data", ("weak",), False, 0.87),
+    ("weak=label_model", "data", ("weak",), False, 0.88),
+    ("clean=random_drop", "data", ("clean",), True, 0.80),
+    ("clean=confident", "data", ("clean",), False, 0.85),
+    ("clean=relabel", "data", ("clean",), False, 0.86),
+    ("clean=oracle", "data", ("clean",), False, 0.89),
+    ("augment=flip", "data", ("augment",), False, 0.76),
+    ("augment=shift", "data", ("augment",), False, 0.84),
+    ("augment=cutout", "data", ("augment",), False, 0.825),
+    ("augment=mixup augment.alpha=0.4", "data", ("augment",), False, 0.83),
+    ("weak=label_model clean=confident", "data", ("weak", "clean"), False, 0.89),
+    ("model=resnet8 weak=label_model augment=a_strategy_with_quite_a_long_name", "both",
+     ("model", "weak", "augment"), False, 0.92),
+    ("salt=a", "none", (), False, 0.82),
+)  # fmt: skip
+
+
+def large(folder: Path, n: int = 450, seeds: int = 5) -> Store:
+    """A study of many arms: long names, dull twins, one arm that failed throughout, one that failed in part."""
+    store, test = Store(folder), made_test_set(n, 10)
+    records = [
+        record(store, "baseline", s, shown(test, 0.82, "baseline", str(s)), test, axis="none", factors=())
+        for s in range(seeds)
+    ]
+    for arm, axis, factors, dull, accuracy in ARMS:
+        for s in range(seeds):
+            failed = arm == "augment=cutout" or (arm == "clean=relabel" and s < seeds - 2)
+            found = None if failed else shown(test, accuracy, arm, str(s))
+            reason = "RuntimeError: mat1 and mat2 shapes cannot be multiplied (16x784 and 1024x128), and yet more words"
+            records.append(record(store, arm, s, found, test, axis=axis, factors=factors, dull=dull, reason=reason))
+    keep(store, records)
+    return store
