@@ -1,0 +1,34 @@
+# Two commands do everything: `make demo` (the main job, offline) and `make test` (tests, lint, types).
+PYTHON ?= python3
+VENV ?= .venv
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test fast lint types readme clean
+
+demo: $(STAMP)
+	$(VENV)/bin/harness -m experiments=quickstart store=demo
+
+test: lint types $(STAMP)
+	$(VENV)/bin/python -m pytest -n 2 -q
+
+fast: $(STAMP)
+	$(VENV)/bin/python -m pytest -n 2 -q -m "not slow"
+
+lint: $(STAMP)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+types: $(STAMP)
+	$(VENV)/bin/mypy
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $(STAMP)
+
+# Writes the README's numbers from the committed records; a test compares them.
+readme: $(STAMP)
+	$(VENV)/bin/python tests/readme.py
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
