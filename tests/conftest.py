@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from harness.cache import Cache
-from harness.config import conf_dir
-from harness.data import TrainSet, one_hot
+from harness.config import build, conf_dir
+from harness.data import Source, TrainSet, one_hot
 from harness.learners import Protocol, Run
 from harness.streams import stream
 
@@ -45,6 +48,20 @@ def protocol() -> Protocol:
 @pytest.fixture
 def run(protocol: Protocol, tmp_path: Path) -> Run:
     return Run(seed=0, salt="", steps=20, protocol=protocol, classes=("a", "b", "c"), cache=Cache(tmp_path / "cache"))
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Callable[..., Source]:
+    """Makes the source of a task's YAML with some parameters changed; caches lie in the test's folder."""
+
+    def make(option: str, **changed: Any) -> Source:
+        node = yaml.safe_load((conf_dir() / "task" / f"{option}.yaml").read_text())
+        unknown = set(changed) - set(node)
+        assert not unknown, f"{option}.yaml has no {unknown}"
+        place = {"cache": str(tmp_path / "cache")} if "cache" in node else {}
+        return build(node | place | {name: str(v) if isinstance(v, Path) else v for name, v in changed.items()})
+
+    return make
 
 
 def train_set(x: np.ndarray, classes: list[int], k: int, votes: np.ndarray | None = None) -> TrainSet:

@@ -194,4 +194,8 @@ def test_a_diverged_loss_fails_the_trial(tmp_path):
         run(trial, task, tmp_path)
 
 
-GOLDEN: dict[str, str] = {"model=mlp": "", "clean=confident": "", "weak=label_model augment=mixup": ""}
+GOLDEN = {
+    "model=mlp": "bd0c16bcfa54b6a538ccaa922341b1af2c797138",
+    "clean=confident": "977873bcc320051ddbd4b68bbe8b90e358679b1b",
+    "weak=label_model augment=mixup": "814aa995193076a84d54b10df7e42b9d63fcf1c8",
+}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,22 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from hydra.utils import get_object
-from small_sets import KINDS, MODALITY, global_state, tools_of, weak_set
+from conformance import (
+    check_augments,
+    check_augments_by_its_stream,
+    check_binds,
+    check_declares,
+    check_draws,
+    check_global_generators_kept,
+    check_pure,
+    check_reproducible,
+    check_sound,
+    check_ties,
+    same,
+)
+from small_sets import KINDS, MODALITY, tied_tools, tools_of, weak_set
 
-from harness.config import DECLARED, build, conf_dir
+from harness.config import build, conf_dir
 from harness.data import TrainSet
 from harness.learners import Run
 from harness.receipts import receipt
@@ -57,56 +68,47 @@ def strategy_of(tmp_path: Path, run: Run) -> Any:
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_an_option_says_what_it_is_and_binds_to_its_function(option: str) -> None:
-    node = node_of(option)
-    first = (conf_dir() / f"{option}.yaml").read_text().splitlines()[0]
-    given = {name: value for name, value in node.items() if name not in (*DECLARED, "_target_", "_partial_")}
-    signature = inspect.signature(get_object(node["_target_"]))
-    signature.bind("train", "tools", **given)
-    assert first.startswith("# ")
-    assert node["_partial_"] is True
-    assert set(node["fits"]) <= {"image", "text", "table"}
-    assert set(node.get("needs", [])) <= {"votes", "gold", "probe"}
-    assert all(p.kind == p.KEYWORD_ONLY for p in list(signature.parameters.values())[2:])
+    check_declares((conf_dir() / f"{option}.yaml").read_text(), node_of(option))
+    check_binds(node_of(option))
 
 
 @each_case
 def test_the_result_is_a_sound_training_set(option: str, kind: str, strategy_of: Any, run: Run) -> None:
     train, gold = weak_set(kind)
-    after = strategy_of(option, kind)(train, tools_of(train, gold, run))
-    place = {name: i for i, name in enumerate(train.ids.tolist())}
-    rows = [place[name] for name in after.ids.tolist()]
-    assert len(set(rows)) == len(rows) > 0
-    assert np.array_equal(after.x, train.x[rows])
-    assert np.array_equal(after.votes, train.votes[rows])
-    assert after.y.dtype == after.w.dtype == np.float32
-    assert (after.y >= 0).all()
-    assert np.allclose(after.y.sum(1), 1, atol=1e-6)
-    assert not any(array.flags.writeable for array in (after.ids, after.x, after.y, after.w, after.votes))
+    check_sound(train, strategy_of(option, kind)(train, tools_of(train, gold, run)))
 
 
 @each_case
 def test_the_input_is_left_alone(option: str, kind: str, strategy_of: Any, run: Run) -> None:
     train, gold = weak_set(kind)
-    digest = train.digest()
-    strategy_of(option, kind)(train, tools_of(train, gold, run))
-    assert train.digest() == digest
-    assert train.augment is None
+    check_pure(strategy_of(option, kind), train, lambda luck: tools_of(train, gold, run, seed=luck))
 
 
 @each_case
 def test_the_same_draws_give_the_same_result_bit_for_bit(option: str, kind: str, strategy_of: Any, run: Run) -> None:
     train, gold = weak_set(kind)
     strategy = strategy_of(option, kind)
-    first, second = (strategy(train, tools_of(train, gold, run)).digest() for _ in range(2))
-    assert first == second
+    check_reproducible(strategy, train, lambda luck: tools_of(train, gold, run, seed=luck))
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_global_generators_are_left_as_they_were(option: str, strategy_of: Any, run: Run) -> None:
+    kind = next(kind for kind in KINDS if (option, kind) in CASES)
+    train, gold = weak_set(kind)
+    strategy, tools = strategy_of(option, kind), tools_of(train, gold, run)
+    check_global_generators_kept(lambda: strategy(train, tools))
 
 
 @pytest.mark.parametrize("option", RANDOM)
 def test_another_stream_gives_another_draw(option: str, strategy_of: Any, run: Run) -> None:
     train, gold = weak_set("table")
-    strategy = strategy_of(option, "table")
-    digests = {strategy(train, tools_of(train, gold, run, seed=seed)).digest() for seed in range(3)}
-    assert len(digests) == 3
+    check_draws(strategy_of(option, "table"), train, lambda luck: tools_of(train, gold, run, seed=luck))
+
+
+@pytest.mark.parametrize("option", [name for name in OPTIONS if not name.startswith("augment/")])
+def test_ties_are_not_broken_by_the_order_of_rows(option: str, strategy_of: Any) -> None:
+    train, gold = weak_set("table")
+    check_ties(strategy_of(option, "table"), train, lambda luck: tied_tools(train, gold, seed=luck))
 
 
 @pytest.mark.parametrize("option", [name for name in OPTIONS if name.startswith("clean/") and name != "clean/replay"])
@@ -137,31 +139,18 @@ def batch_of(kind: str) -> tuple[Any, torch.Tensor]:
     return (x.permute(0, 3, 1, 2) / 255 if kind in ("grey", "colour") else x), y
 
 
-def copy_of(x: Any) -> Any:
-    return x.clone() if torch.is_tensor(x) else list(x)
-
-
-def same(first: Any, second: Any) -> bool:
-    return torch.equal(first, second) if torch.is_tensor(first) else first == second
-
-
 @pytest.mark.parametrize(("option", "kind"), AUGMENTS)
 def test_an_augmentation_keeps_shapes_labels_and_its_input(option: str, kind: str, strategy_of: Any, run: Run) -> None:
     train, gold = weak_set(kind)
     after = strategy_of(option, kind)(train, tools_of(train, gold, run))
     x, y = batch_of(kind)
-    kept = copy_of(x), y.clone()
-    new, labels = after.augment(x, y, stream(0, "augment"))
     assert after.digest() == train.digest()
-    assert same(x, kept[0])
-    assert torch.equal(y, kept[1])
-    assert labels.shape == y.shape
-    assert torch.allclose(labels.sum(1), torch.ones(len(y)))
+    check_augments(after.augment, x, y)
+    new, _ = after.augment(x, y, stream(0, "augment"))
     if kind == "text":
         assert all(text.split() for text in new)
         assert all(set(text.split()) <= set(old.split()) for text, old in zip(new, x, strict=True))
         return
-    assert (new.shape, new.dtype) == (x.shape, x.dtype)
     assert new.min() >= x.min() - 1e-6
     assert new.max() <= x.max() + 1e-6
 
@@ -170,13 +159,7 @@ def test_an_augmentation_keeps_shapes_labels_and_its_input(option: str, kind: st
 def test_an_augmentation_draws_from_its_generator_alone(option: str, kind: str, strategy_of: Any, run: Run) -> None:
     train, gold = weak_set(kind)
     augment = strategy_of(option, kind)(train, tools_of(train, gold, run)).augment
-    x, y = batch_of(kind)
-    before = global_state()
-    first, again, other = (augment(x, y, stream(seed, "augment")) for seed in (0, 0, 1))
-    assert same(first[0], again[0])
-    assert torch.equal(first[1], again[1])
-    assert not same(first[0], other[0])
-    assert before == global_state()
+    check_augments_by_its_stream(augment, *batch_of(kind))
 
 
 @pytest.mark.parametrize(("option", "kind"), AUGMENTS)

@@ -1,0 +1,126 @@
+"""A/A on real trials: the baseline against itself under other luck. The truth is 0, and intervals should hold it.
+
+Arm and control differ in the salt alone, which renames the learner's streams (initial weights, order of rows, dropout,
+augmentation). Whatever the data are, the two sides of a pair then have the same distribution, so every delta is 0 in
+expectation, exactly, and an interval without 0 is a false alarm.
+
+Each comparison has five seeds of its own, and draws its own test part: no two comparisons share a trial, a control, a
+stream, a training set or a test set. They share the pool of 1,797 digits from which all of these are drawn, and the
+random numbers of the bootstrap, which follow an arm's name. So the intervals that hold 0 are as good as independent,
+and their number is binomial.
+
+What this cannot see: an interval's allowance for the luck of the test set. A comparison of equals has none, since no
+side is better on any example. `tests/test_simulation.py` looks there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import composed
+from scipy.stats import binom
+from scipy.stats import t as student
+
+from harness.cache import Cache
+from harness.config import build
+from harness.effects import LEVEL, Interval, effects
+from harness.execute import Job, make_job, one_thread
+from harness.store import Record, Store, TestSet, unpack
+from harness.trial import Place, run_trial
+
+COMPARISONS, SEEDS = 120, 5
+SMALL = (
+    "model@baseline.model=mlp", "augment@baseline.augment=shift", "task.n_test=200", "task.n_valid=20",
+    "task.n_reserved=1200", "task.n_train=100", "protocol.steps=30", "protocol.batch_size=16", "track=none",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Found:
+    """One comparison: its interval, and the half-width that looks at test examples alone."""
+
+    interval: Interval
+    blind: float
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> list[Found]:
+    """Every comparison; half a second each."""
+    folder = tmp_path_factory.mktemp("null")
+    job = make_job(composed(*SMALL, "salt=a"), ["salt=a"])
+    with one_thread(1):
+        return [compared(job, number, folder) for number in range(COMPARISONS)]
+
+
+def compared(job: Job, number: int, folder: Path) -> Found:
+    """The salted arm against the baseline, on test examples and seeds that are this comparison's own."""
+    store, task = Store(folder / str(number)), {**job.trial.task, "split_seed": number}
+    mine = replace(job, source=build(task), trial=replace(job.trial, task=task))
+    seeds = range(SEEDS * number, SEEDS * (number + 1))
+    records = [record for seed in seeds for record in both(mine, seed, store, Cache(folder / "cache"))]
+    effect = next(one for one in effects(records, store.test_set, records) if one.arm == "salt=a")
+    assert effect.interval is not None
+    assert (effect.axis, effect.interval.n_seeds, effect.interval.n_test) == ("none", SEEDS, 200)
+    return Found(effect.interval, blind_half_width(records, store))
+
+
+def both(job: Job, seed: int, store: Store, cache: Cache) -> Iterator[Record]:
+    """The records of the control and of the salted trial on one seed, as the harness makes them."""
+    seeded = replace(job, trial=replace(job.trial, seed=seed))
+    task = seeded.source.split(seed)
+    for one in (seeded.control(), seeded):
+        measured = run_trial(one.trial, task, Place(cache, "cpu"))
+        measured["result"]["test_set"] = store.keep_test_set(TestSet(task.test.ids, task.test.y, task.classes))
+        yield {**one.head(), "status": "done", "reason": None, **measured}
+
+
+def blind_half_width(records: list[Record], store: Store) -> float:
+    """Half the t interval over test examples, as if training could only have come out as it did."""
+    gains = np.array([gain_of(*pair, store) for pair in zip(records[::2], records[1::2], strict=True)]).mean(0)
+    return float(student.ppf((1 + LEVEL) / 2, len(gains) - 1) * gains.std(ddof=1) / np.sqrt(len(gains)))
+
+
+def gain_of(control: Record, arm: Record, store: Store) -> np.ndarray:
+    """On each test example 100 where only the arm is right, -100 where only the control is."""
+    y = store.test_set(arm["result"]["test_set"]).y
+    right = [unpack(one["result"]["predictions"]) == y for one in (control, arm)]
+    return 100.0 * (right[1].astype(int) - right[0])
+
+
+def region() -> tuple[int, int]:
+    """The fewest and the most intervals with 0 that agree with the level.
+
+    They hold a binomial count of `COMPARISONS` at 95 % with probability 99.9 % (two-sided, at most 0.05 % on each
+    side): one correct instrument in a thousand would fall outside. For 120 comparisons: 105 to 120, so 87.5 % or more.
+    """
+    low, high = binom.interval(0.999, COMPARISONS, LEVEL)
+    return int(low), int(high)
+
+
+@pytest.mark.slow
+def test_intervals_of_nothing_hold_0_at_the_stated_rate(found: list[Found]) -> None:
+    held = sum(one.interval.low <= 0 <= one.interval.high for one in found)
+    low, high = region()
+    print(f"\n{held} of {len(found)} intervals hold 0: {held / len(found):.1%}; {low} to {high} agree with {LEVEL:.0%}")
+    assert low <= held <= high
+
+
+@pytest.mark.slow
+def test_salted_trials_are_no_better_than_others(found: list[Found]) -> None:
+    """The mean over all comparisons is 0 within its own 99.9 % interval: the salt favours nobody."""
+    effect = np.array([one.interval.effect for one in found])
+    error = effect.std(ddof=1) / np.sqrt(len(effect))
+    print(f"\nthe mean of {len(effect)} effects of nothing: {effect.mean():+.2f} points, standard error {error:.2f}")
+    assert abs(effect.mean()) <= student.ppf(0.9995, len(effect) - 1) * error
+
+
+@pytest.mark.slow
+def test_intervals_that_are_blind_to_training_luck_would_fail(found: list[Found]) -> None:
+    """On the same trials: the test can tell. An interval over test examples alone is far too short here."""
+    held = sum(abs(one.interval.effect) <= one.blind for one in found)
+    print(f"\n{held} of {len(found)} intervals over test examples alone hold 0: {held / len(found):.1%}")
+    assert held < region()[0]

@@ -1,0 +1,569 @@
+"""Bugs of the kinds that other harnesses had, planted one by one: the check that is meant for each must fail.
+
+Each bad option below is written as its bug would be written. The checks are those that the suites call on every YAML.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import code_rules as rules
+import numpy as np
+import pytest
+import torch
+import yaml
+from conformance import (
+    check_augments,
+    check_augments_by_its_stream,
+    check_binds,
+    check_blind,
+    check_budget,
+    check_declares,
+    check_draws,
+    check_fit,
+    check_global_generators_kept,
+    check_luck,
+    check_no_private_budget,
+    check_pure,
+    check_reproducible,
+    check_sound,
+    check_ties,
+    check_weights,
+)
+from conftest import ROOT, composed, options
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_sets import logistic, tied_tools, tools_of, weak_set
+from studies import made_test_set, record, shown
+from test_trial import make
+
+from harness.config import FACTORS, build, conf_dir, faults
+from harness.data import Augment, EvalSet, TrainSet, one_hot
+from harness.effects import deltas, effects, trials
+from harness.learners import Fit, Run
+from harness.store import Record, Store
+from harness.strategies import Tools
+from harness.streams import stream
+
+OWN = stream(0, "made when the module was imported")
+LEGACY = np.random  # An alias, as it stands in much code; the bad options below draw from it.
+
+
+MLP = yaml.safe_load((conf_dir() / "model" / "mlp.yaml").read_text())
+
+
+def fails(message: str) -> Any:
+    """The check fails, and says so in these words."""
+    return pytest.raises(AssertionError, match=message)
+
+
+# Strategies
+
+
+def relabelled(train: TrainSet, rows: Any) -> TrainSet:
+    """The set with the next class on those rows."""
+    y = train.y.copy()
+    y[rows] = one_hot((train.classes[rows] + 1) % train.k, train.k)
+    return replace(train, y=y)
+
+
+def from_numpy(train: TrainSet, tools: Tools) -> TrainSet:
+    return relabelled(train, LEGACY.permutation(len(train))[:5])
+
+
+def from_python(train: TrainSet, tools: Tools) -> TrainSet:
+    return relabelled(train, random.sample(range(len(train)), 5))
+
+
+def from_torch(train: TrainSet, tools: Tools) -> TrainSet:
+    return relabelled(train, torch.randperm(len(train))[:5].numpy())
+
+
+def from_import(train: TrainSet, tools: Tools) -> TrainSet:
+    return relabelled(train, OWN.permutation(len(train))[:5])
+
+
+def from_a_seed(train: TrainSet, tools: Tools) -> TrainSet:
+    return relabelled(train, stream(42, "mine").permutation(len(train))[:5])
+
+
+def from_a_global_seed(train: TrainSet, tools: Tools) -> TrainSet:
+    LEGACY.seed(0)
+    return relabelled(train, LEGACY.permutation(len(train))[:5])
+
+
+def writes(train: TrainSet, tools: Tools) -> TrainSet:
+    train.y[0] = train.y[1]
+    return train
+
+
+def writes_below(train: TrainSet, tools: Tools) -> TrainSet:
+    train.y.base[0] = train.y[1]
+    return train
+
+
+def unlocks(train: TrainSet, tools: Tools) -> TrainSet:
+    train.w.flags.writeable = True
+    train.w[:] = 1
+    return train
+
+
+def hangs_an_augmentation_on_its_input(train: TrainSet, tools: Tools) -> TrainSet:
+    object.__setattr__(train, "augment", lambda x, y, rng: (x, y))
+    return train
+
+
+def renames(train: TrainSet, tools: Tools) -> TrainSet:
+    return replace(train, ids=np.array([f"row {i}" for i in range(len(train))]))
+
+
+def counts_anew(train: TrainSet, tools: Tools) -> TrainSet:
+    """Drops rows and gives the old names in order to those that are left."""
+    left = train.rows(np.arange(10, len(train)))
+    return replace(left, ids=train.ids[: len(left)])
+
+
+def reorders(train: TrainSet, tools: Tools) -> TrainSet:
+    return train.rows(np.argsort(train.classes, kind="stable"))
+
+
+def repeats(train: TrainSet, tools: Tools) -> TrainSet:
+    return train.rows(np.concatenate([[0], np.arange(len(train))]))
+
+
+def first_of_equals(train: TrainSet, tools: Tools) -> TrainSet:
+    given = tools.pred_probs(train)[np.arange(len(train)), train.classes]
+    return relabelled(train, np.argsort(given, kind="stable")[:15])
+
+
+def of(train: TrainSet, gold: np.ndarray, run: Run) -> Callable[[int], Tools]:
+    return lambda luck: tools_of(train, gold, run, seed=luck)
+
+
+@pytest.mark.parametrize("strategy", [from_numpy, from_python, from_torch, from_import])
+def test_draws_from_elsewhere_are_seen(strategy: Any, run: Run) -> None:
+    train, gold = weak_set("table")
+    with fails("two calls with equal streams differ: something draws from elsewhere"):
+        check_reproducible(strategy, train, of(train, gold, run))
+
+
+@pytest.mark.parametrize(
+    ("strategy", "whose"), [(from_numpy, "numpy"), (from_torch, "torch"), (from_a_global_seed, "numpy")]
+)
+def test_moved_global_generators_are_seen(strategy: Any, whose: str, run: Run) -> None:
+    train, gold = weak_set("table")
+    with fails(f"the global generator of {whose} was moved"):
+        check_global_generators_kept(lambda: strategy(train, tools_of(train, gold, run)))
+
+
+@pytest.mark.parametrize("strategy", [from_a_seed, from_a_global_seed])
+def test_a_hidden_seed_is_seen(strategy: Any, run: Run) -> None:
+    train, gold = weak_set("table")
+    with fails("three streams gave 1 results"):
+        check_draws(strategy, train, of(train, gold, run))
+
+
+@pytest.mark.parametrize("strategy", [writes_below, unlocks])
+def test_a_changed_input_is_seen(strategy: Any, run: Run) -> None:
+    train, gold = weak_set("table")
+    with fails("the strategy changed its input"):
+        check_pure(strategy, train, of(train, gold, run))
+
+
+def test_writing_to_the_input_is_refused_on_the_spot(run: Run) -> None:
+    train, gold = weak_set("table")
+    with pytest.raises(ValueError, match="read-only"):
+        check_pure(writes, train, of(train, gold, run))
+
+
+def test_an_augmentation_hung_on_the_input_is_seen(run: Run) -> None:
+    train, gold = weak_set("table")
+    with fails("the strategy changed its input's augmentation"):
+        check_pure(hangs_an_augmentation_on_its_input, train, of(train, gold, run))
+
+
+@pytest.mark.parametrize(
+    ("strategy", "message"),
+    [
+        (renames, "90 ids are none of the input's, the first is row 0"),
+        (counts_anew, "the content of a row changed, or left its id"),
+        (reorders, "the rows changed their order"),
+        (repeats, "an id occurs twice"),
+    ],
+)
+def test_lost_ids_and_order_are_seen(strategy: Any, message: str, run: Run) -> None:
+    train, gold = weak_set("table")
+    with fails(message):
+        check_sound(train, strategy(train, tools_of(train, gold, run)))
+
+
+def test_a_tie_broken_by_the_order_of_rows_is_seen() -> None:
+    train, gold = weak_set("table")
+    with fails("ties are broken by the order of rows"):
+        check_ties(first_of_equals, train, lambda luck: tied_tools(train, gold, seed=luck))
+
+
+# Augmentations
+
+
+def in_place(x: torch.Tensor, y: torch.Tensor, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    return x.add_(torch.from_numpy(rng.normal(size=x.shape)).to(x.dtype)), y
+
+
+def labels_in_place(x: torch.Tensor, y: torch.Tensor, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    return x, y.mul_(0.9).add_(0.1 / y.shape[1])
+
+
+def by_torch(x: torch.Tensor, y: torch.Tensor, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    return x + torch.randn_like(x), y
+
+
+def by_a_seed(x: torch.Tensor, y: torch.Tensor, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    return x + torch.randn(x.shape, generator=torch.Generator().manual_seed(0)), y
+
+
+def grows(x: torch.Tensor, y: torch.Tensor, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.cat([x, x]), y
+
+
+def batch() -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.rand((8, 4), generator=torch.Generator().manual_seed(0)), torch.eye(4).repeat(2, 1)
+
+
+@pytest.mark.parametrize(
+    ("augment", "message"),
+    [
+        (in_place, "changed the batch that it was given"),
+        (labels_in_place, "changed the labels that it was given"),
+        (grows, "8 rows became 16"),
+    ],
+)
+def test_an_augmentation_in_place_is_seen(augment: Augment, message: str) -> None:
+    with fails(message):
+        check_augments(augment, *batch())
+
+
+@pytest.mark.parametrize(
+    ("augment", "message"),
+    [(by_torch, "global generator of torch was moved"), (by_a_seed, "another stream gave the same batch")],
+)
+def test_an_augmentation_with_luck_of_its_own_is_seen(augment: Augment, message: str) -> None:
+    with fails(message):
+        check_augments_by_its_stream(augment, *batch())
+
+
+# Learners
+
+
+def sets() -> tuple[TrainSet, EvalSet]:
+    """A table to train on, and one to predict."""
+    train, gold = weak_set("table")
+    return train.rows(train.labelled), EvalSet(train.ids, train.x, gold)
+
+
+def noisy(draw: Callable[[Any], np.ndarray]) -> Any:
+    """The small learner with noise on its probabilities, drawn by `draw` from the shape of the rows."""
+
+    def fit(train: TrainSet, valid: EvalSet, run: Run) -> Fit:
+        fitted, noise = logistic(train, valid, run), draw(train.x.shape[1:])
+
+        def predict(x: Any) -> np.ndarray:
+            odds = fitted.predict(x) * np.exp((x * noise).sum(1, keepdims=True) * np.arange(train.k))
+            return (odds / odds.sum(1, keepdims=True)).astype(np.float32)
+
+        return replace(fitted, predict=predict)
+
+    return fit
+
+
+def trains_longer(train: TrainSet, valid: EvalSet, run: Run) -> Fit:
+    """As a model would that brought its own number of epochs, and reported those that were asked for."""
+    fit = build(MLP)(train, valid, replace(run, steps=3 * run.steps))
+    return replace(fit, examples=fit.examples // 3)
+
+
+def trains_on_larger_batches(train: TrainSet, valid: EvalSet, run: Run) -> Fit:
+    return build(MLP)(train, valid, replace(run, protocol=replace(run.protocol, batch_size=32)))
+
+
+def forgets_weights(train: TrainSet, valid: EvalSet, run: Run) -> Fit:
+    return logistic(replace(train, w=np.ones_like(train.w)), valid, run)
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda shape: LEGACY.normal(size=shape), "the global generator of numpy was moved"),
+        (lambda shape: torch.randn(shape).numpy(), "the global generator of torch was moved"),
+        (lambda shape: OWN.normal(size=shape), "two equal runs differ"),
+        (lambda shape: np.array([random.random() for _ in range(*shape)]), "two equal runs differ"),
+    ],
+)
+def test_a_learner_with_luck_of_its_own_is_seen(draw: Any, message: str, run: Run) -> None:
+    train, valid = sets()
+    with fails(message):
+        check_fit(noisy(draw), train, valid, lambda: run)
+
+
+def test_a_learner_with_a_hidden_seed_is_seen(run: Run) -> None:
+    train, valid = sets()
+    with fails("another salt gave the same model"):
+        check_luck(noisy(lambda shape: stream(42, "mine").normal(size=shape)), train, valid, run)
+
+
+@pytest.mark.parametrize(
+    ("fit", "message"),
+    [(trains_longer, "60 steps were taken, the run has 20"), (trains_on_larger_batches, "640 examples seen")],
+)
+def test_a_learner_with_a_budget_of_its_own_is_seen(fit: Any, message: str, run: Run) -> None:
+    train, valid = sets()
+    with fails(message):
+        check_budget(fit, train, valid, run)
+
+
+def test_a_learner_that_forgets_weights_is_seen(run: Run) -> None:
+    train, valid = sets()
+    with fails("rows of weight 0 were trained on"):
+        check_weights(forgets_weights, train, valid, run)
+
+
+# What must not be seen
+
+
+def caller(name: str) -> Any:
+    """A variable of that name in one of the functions that called."""
+    frame = sys._getframe(1)
+    while name not in frame.f_locals:
+        assert frame.f_back is not None
+        frame = frame.f_back
+    return frame.f_locals[name]
+
+
+def takes_gold(train: TrainSet, tools: Tools) -> TrainSet:
+    """Reads the true classes where the oracle keeps them, and pays for none."""
+    gold = tools.ask.__self__._gold
+    return replace(train, y=one_hot(np.array([gold[name] for name in train.ids.tolist()]), train.k))
+
+
+def takes_test(train: TrainSet, tools: Tools) -> TrainSet:
+    """Relabels a few rows, which ones follows from the test rows."""
+    return relabelled(train, [int(np.asarray(caller("task").test.x, dtype=np.int64).sum()) % len(train)])
+
+
+def takes_test_labels(train: TrainSet, tools: Tools) -> TrainSet:
+    return relabelled(train, [int((caller("task").test.y * np.arange(len(caller("task").test))).sum()) % len(train)])
+
+
+def takes_valid(train: TrainSet, valid: EvalSet, run: Run) -> Fit:
+    """Trains on the validation rows too."""
+    more = TrainSet(
+        np.concatenate([train.ids, valid.ids]), np.concatenate([train.x, valid.x]),
+        np.concatenate([train.y, one_hot(valid.y, train.k)]), np.concatenate([train.w, np.ones(len(valid), np.float32)]),
+        np.full((len(train) + len(valid), 0), -1, dtype=np.int8),
+    )  # fmt: skip
+    return build(MLP)(more, valid, run)
+
+
+@pytest.mark.parametrize(
+    ("factor", "bad", "message"),
+    [
+        ("clean", "takes_gold", "a strategy saw"),
+        ("weak", "takes_test", "a strategy saw"),
+        ("clean", "takes_test_labels", "a strategy saw"),
+        ("model", "takes_valid", "training saw"),
+    ],
+)
+def test_peeking_is_seen(factor: str, bad: str, message: str, tmp_path: Path) -> None:
+    trial, task = make("clean=none", "protocol.steps=5")
+    node = {"_target_": f"test_planted.{bad}", "_partial_": True}
+    with fails(message):
+        check_blind(replace(trial, arm={**trial.arm, factor: node}), task, tmp_path)
+
+
+def runs_on_digits(group: str, name: str) -> bool:
+    """Whether an option fits images, and needs no file of its own."""
+    text = (conf_dir() / group / f"{name}.yaml").read_text()
+    return "image" in yaml.safe_load(text)["fits"] and "???" not in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arm", [f"{g}={n}" for g in FACTORS for n in options(g) if runs_on_digits(g, n)])
+def test_no_option_sees_what_it_must_not(arm: str, tmp_path: Path) -> None:
+    check_blind(*make(arm, "protocol.steps=5"), tmp_path)
+
+
+# YAMLs and signatures
+
+
+def any_parameters(train: TrainSet, tools: Tools, **settings: Any) -> TrainSet:
+    return train
+
+
+def by_place(train: TrainSet, tools: Tools, share: float) -> TrainSet:
+    return train
+
+
+def with_default(train: TrainSet, tools: Tools, *, share: float = 0.1) -> TrainSet:
+    return train
+
+
+def a_node(name: str, **values: Any) -> dict[str, Any]:
+    return {"_target_": f"test_planted.{name}", "_partial_": True, "fits": ["table"], **values}
+
+
+@pytest.mark.parametrize(
+    ("node", "message"),
+    [
+        (a_node("any_parameters", shaer=0.5), r"takes \*settings: a misspelt parameter would be ignored"),
+        (a_node("with_default", shaer=0.5), r"has no parameter \['shaer'\]"),
+        (a_node("with_default"), r"\['share'\] must stand in the YAML"),
+        (a_node("by_place", share=0.5), "the rest must be keyword-only"),
+        (a_node("with_default", share=a_node("any_parameters")), r"takes \*settings"),
+    ],
+)
+def test_parameters_that_would_be_ignored_are_seen(node: dict[str, Any], message: str) -> None:
+    with fails(message):
+        check_binds(node)
+
+
+def test_a_misspelt_parameter_is_told_even_where_a_function_takes_any() -> None:
+    cfg = composed("clean=none", "clean._target_=test_planted.any_parameters", "+clean.shaer=0.5")
+    assert [line for line in faults(cfg) if line.startswith("clean has no parameter 'shaer'")]
+
+
+@pytest.mark.parametrize("name", ["epochs", "lr", "batch_size", "steps", "optimiser", "weight_decay", "warmup"])
+def test_a_models_private_budget_is_seen(name: str) -> None:
+    check_no_private_budget(MLP)
+    for bad in ({**MLP, name: 1}, {**MLP, "network": {**MLP["network"], name: 1}}):
+        with fails(rf"has \['{name}'\] of its own"):
+            check_no_private_budget(bad)
+
+
+def test_an_option_that_declares_nothing_is_seen() -> None:
+    with fails("fits must name at least one modality"):
+        check_declares("# says what it does", {**a_node("by_place"), "fits": []})
+    with fails("the first line must say"):
+        check_declares("_target_: x", a_node("by_place"))
+
+
+# Code
+
+
+PLANTED = {
+    "def f(train, tools, **rest): return train": "f takes **rest",
+    "def f(train, tools, *, k=3): return train.rows(k)": "f hides a default of 'k'",
+    "def f(train, tools, seen=[]): return seen": "f has a mutable default",
+    "def f(train, tools, *, k): return train": "f ignores its parameter 'k'",
+    "def f(n): return np.random.default_rng(0).permutation(n)": "np.random.default_rng makes a generator",
+    "def f(n): return np.random.permutation(n)": "np.random.permutation draws from numpy's global generator",
+    "def f(n): return random.sample(range(n), 3)": "random.sample draws from Python's global generator",
+    "def f(n): return torch.randperm(n)": "torch.randperm draws from torch's global generator",
+    "def f(x, y): return Forest(random_state=0).fit(x, y)": "Forest has a seed of its own",
+    "def f(n): torch.manual_seed(0)": "torch.manual_seed has a seed of its own",
+    "luck = stream(0, 'mine')": "the module holds a random generator, luck",
+    "REGISTRY = {}\ndef f(name, g): REGISTRY[name] = g": "REGISTRY is the module's, and is changed here",
+    "SEEN = []\ndef f(x): SEEN.append(x)": "SEEN is the module's, and is changed here",
+    "calls = 0\ndef f():\n    global calls\n    calls += 1": "global calls",
+    "seen = set()": "the module holds seen, which calls can change",
+    "@lru_cache(None)\ndef f(x): return x": "f is cached in the process",
+}
+SOURCES = {str(path.relative_to(ROOT)): path.read_text() for path in sorted((ROOT / "harness").rglob("*.py"))}
+OPTION_FOLDERS = ("harness/strategies/", "harness/learners/")
+EVERYWHERE = (rules.mutable_defaults, rules.own_luck, rules.module_state)
+OF_OPTIONS = (*EVERYWHERE, rules.open_signatures, rules.hidden_defaults, rules.unread_parameters, rules.remembered)
+
+
+@pytest.mark.parametrize("source", PLANTED, ids=list(PLANTED.values()))
+def test_bad_code_is_seen(source: str) -> None:
+    found = rules.faults_of(source, *OF_OPTIONS)
+    assert any(PLANTED[source] in line for line in found), found
+
+
+@pytest.mark.parametrize("where", [name for name in SOURCES if name != "harness/streams.py"])
+def test_the_code_keeps_the_rules(where: str) -> None:
+    """`streams.py` is the one place where a generator is made."""
+    assert rules.faults_of(SOURCES[where], *(OF_OPTIONS if where.startswith(OPTION_FOLDERS) else EVERYWHERE)) == []
+
+
+def test_a_near_copy_is_seen() -> None:
+    first = "def gentle(train, tools):\n    keep = tools.pred_probs(train).max(1) > 0.5\n    return train.rows(keep)"
+    copies = {
+        "b.py": first.replace("0.5", "0.9").replace("gentle", "strict"),
+        "c.py": first.replace("keep", "good").replace("train.", "rows.").replace("train", "rows"),
+        "d.py": first.replace("gentle(train", "f(train: TrainSet").replace("    keep", "    'Says.'\n    keep"),
+    }
+    for where, source in copies.items():
+        assert len(rules.near_copies({"a.py": first, where: source})) == 1
+    assert rules.near_copies({"a.py": first, "b.py": first.replace(">", "<").replace("gentle", "f")}) == []
+
+
+def test_no_option_is_a_near_copy_of_another() -> None:
+    assert rules.near_copies({name: text for name, text in SOURCES.items() if name.startswith(OPTION_FOLDERS)}) == []
+
+
+# Pairs
+
+
+def by_position(records: list[Record]) -> list[float]:
+    """The deltas where the first trial of the arm is held against the first control, and so on."""
+    sides = ([one["result"]["test"] for one in records if (one["arm"] == "baseline") is side] for side in (False, True))
+    return [100 * (arm - control) for arm, control in zip(*sides, strict=False)]
+
+
+def by_key(records: list[Record]) -> list[float]:
+    """The deltas that the harness makes, in the order of the seeds."""
+    return deltas(trials(records)).dropna(subset="delta").sort_values("seed")["delta"].tolist()
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, list[Record]]:
+    """Five seeds on which scores differ far more than the arm differs from its control."""
+    store, test = Store(tmp_path_factory.mktemp("pairs") / "study"), made_test_set(600, 4)
+    made = [
+        record(store, arm, seed, shown(test, 0.3 + 0.12 * seed + gain, arm, str(seed)), test, factors=factors)
+        for arm, gain, factors in (("baseline", 0.0, ()), ("clean=confident", 0.05, ("clean",)))
+        for seed in range(5)
+    ]
+    return store, made
+
+
+@settings(max_examples=10, deadline=None)
+@given(order=st.permutations(range(10)), lost=st.integers(0, 9))
+def test_no_order_and_no_gap_moves_a_pair(study: Any, order: list[int], lost: int) -> None:
+    store, made = study
+    truth = {row.seed: row.delta for row in deltas(trials(made)).itertuples()}
+    shuffled = [made[i] for i in order]
+    assert {row.seed: row.delta for row in deltas(trials(shuffled)).itertuples()} == truth
+    assert effects(shuffled, store.test_set, made, draws=2) == effects(made, store.test_set, made, draws=2)
+    left = [made[i] for i in order if i != lost]
+    found = {row.seed: (row.delta, row.why) for row in deltas(trials(left)).itertuples()}
+    gone = lost % 5
+    assert {seed: pair[0] for seed, pair in found.items() if seed != gone} == {
+        seed: delta for seed, delta in truth.items() if seed != gone
+    }
+    if lost < 5:
+        assert np.isnan(found[gone][0])
+        assert found[gone][1] == "control has no record"
+    else:
+        assert gone not in found
+
+
+@pytest.mark.parametrize("lost", [1, 2, 3, 6, 7, 8])
+def test_pairs_by_position_would_be_seen_by_a_seed_missing_in_the_middle(study: Any, lost: int) -> None:
+    _, made = study
+    left = [one for place, one in enumerate(made) if place != lost]
+    assert by_position(made) == pytest.approx(by_key(made))
+    assert abs(np.mean(by_position(left)) - np.mean(by_key(left))) > 2
+
+
+def test_pairs_by_position_would_be_seen_by_another_order(study: Any) -> None:
+    """The mean of all deltas is the same however they are paired; their spread, and so the interval, is not."""
+    _, made = study
+    turned = made[:5] + made[:4:-1]
+    assert by_key(turned) == by_key(made)
+    assert np.std(by_position(turned)) > 5 * np.std(by_position(made))
