@@ -13,6 +13,7 @@ import numpy as np
 
 from harness.cache import Cache
 from harness.data import EvalSet, Rows, TrainSet
+from harness.errors import BadInput
 from harness.streams import stream
 
 
@@ -41,6 +42,15 @@ class Protocol:
     precision: Literal["auto", "fp32", "bf16"]
     augment_draws: int
     folds: int
+
+    def __post_init__(self) -> None:
+        counts = {"epochs": self.epochs, "batch_size": self.batch_size, "augment_draws": self.augment_draws}
+        for name, count in {**counts, "steps": 1 if self.steps is None else self.steps}.items():
+            if count < 1:
+                raise BadInput(f"protocol.{name} is {count}: it must be 1 or more")
+        for name, rate in {"lr": self.lr, "lr_pretrained": self.lr_pretrained}.items():
+            if not 0 <= rate < np.inf:
+                raise BadInput(f"protocol.{name} is {rate}: it must be a finite number, 0 or more")
 
     def budget(self, rows: int) -> int:
         """Optimiser steps for a task of that many training rows."""

@@ -29,7 +29,7 @@ below, casting costs more than it saves.
 
 def linear(rows: Rows, k: int) -> Network:
     """One linear layer on standardised columns or pixels."""
-    return Network(nn.Sequential(standardise(rows), nn.Flatten(), nn.Linear(math.prod(rows.shape[1:]), k)), _as_it_is)
+    return Network(nn.Sequential(standardise(rows), nn.Flatten(), nn.Linear(math.prod(rows.shape[1:]), k)))
 
 
 def mlp(rows: Rows, k: int, *, width: int, depth: int, dropout: float) -> Network:
@@ -40,7 +40,7 @@ def mlp(rows: Rows, k: int, *, width: int, depth: int, dropout: float) -> Networ
         for inputs, outputs in pairwise(sizes)
         for layer in (nn.Linear(inputs, outputs), nn.ReLU(), nn.Dropout(dropout))
     ]
-    return Network(nn.Sequential(standardise(rows), nn.Flatten(), *hidden, nn.Linear(sizes[-1], k)), _as_it_is)
+    return Network(nn.Sequential(standardise(rows), nn.Flatten(), *hidden, nn.Linear(sizes[-1], k)))
 
 
 def lenet(rows: Rows, k: int) -> Network:
@@ -201,10 +201,6 @@ def _image_shape(rows: Rows) -> tuple[int, int, int]:
         wanted = f"(n, h, w, c) of {SMALLEST} pixels a side or more"
         raise BadInput(f"a convolutional network needs images {wanted}: these rows are {tuple(rows.shape)}")
     return rows.shape[1], rows.shape[2], rows.shape[3]
-
-
-def _as_it_is(batch: Float[Tensor, "b ..."]) -> Float[Tensor, "b ..."]:
-    return batch
 
 
 def _channels_last(batch: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:

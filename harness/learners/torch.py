@@ -29,6 +29,11 @@ PREDICTED = 256
 """Rows that are predicted at once."""
 
 
+def as_it_is(batch: Batch) -> Batch:
+    """The encoding of a network that reads a batch as it comes."""
+    return batch
+
+
 @dataclass(frozen=True)
 class Network:
     """What a builder makes from the training rows.
@@ -39,7 +44,7 @@ class Network:
     """
 
     module: nn.Module
-    encode: Callable[[Batch], Tensor]
+    encode: Callable[[Batch], Tensor] = as_it_is
     pretrained: bool = False
     bf16: bool = False
 
