@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import datasets
 from datasets.exceptions import DatasetGenerationError
+from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
 from harness.errors import BadInput
 from harness.tasks import checks
@@ -108,6 +110,18 @@ def arrow_folder(cache: str | None) -> str | None:
     return None if cache is None else str(cache_folder(cache) / "datasets")
 
 
+@contextmanager
+def no_bars() -> Iterator[None]:
+    """No progress bars of `datasets` in the block: standard error is for what a person must read; it is put back."""
+    shown = not are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        if shown:
+            enable_progress_bars()
+
+
 def opened(files: list[Path], cache: str | None) -> datasets.Dataset:
     """The files of one part as one memory-mapped data set; `cache` as in `arrow_folder`."""
     kinds = {BUILDERS[file.suffix.lower()] for file in files}
@@ -117,15 +131,12 @@ def opened(files: list[Path], cache: str | None) -> datasets.Dataset:
         )
     tabs = {"sep": "\t"} if files[0].suffix.lower() == ".tsv" else {}
     labels = {"drop_labels": False} if kinds == {"imagefolder"} else {}
+    names = [glob.escape(str(file.absolute())) for file in files]
     try:
-        return datasets.load_dataset(
-            kinds.pop(),
-            data_files={"train": [glob.escape(str(file.absolute())) for file in files]},
-            split="train",
-            cache_dir=arrow_folder(cache),
-            **tabs,
-            **labels,
-        )
+        with no_bars():
+            return datasets.load_dataset(
+                kinds.pop(), data_files={"train": names}, split="train", cache_dir=arrow_folder(cache), **tabs, **labels
+            )
     except (DatasetGenerationError, OSError, ValueError) as fault:
         reason = " ".join(str(fault.__cause__ or fault).split())[:300]
         raise BadInput(

@@ -73,7 +73,8 @@ def _loaded(path: str, config: str | None, revision: str | None, cache_dir: str 
         if (local / "state.json").is_file():
             return {"train": datasets.load_from_disk(str(local))}
         where = str(local) if local.exists() else path
-        return dict(datasets.load_dataset(where, config, revision=revision, cache_dir=cache_dir))
+        with files.no_bars():
+            return dict(datasets.load_dataset(where, config, revision=revision, cache_dir=cache_dir))
     except (DatasetGenerationError, OSError, ValueError, RuntimeError) as fault:
         reason = " ".join(str(fault.__cause__ or fault).split())[:300]
         raise BadInput(
