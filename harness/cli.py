@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from harness.errors import BadInput, TrialFailed
 from harness.execute import Job, check_fit, delta, make_job, settle, tracker
 from harness.report import rebuild
 from harness.store import Record
-from harness.terminal import HYDRA_ERRORS, one_line, say
+from harness.terminal import HYDRA_ERRORS, curve, one_line, say
 
 
 class _PastHydra(BaseException):
@@ -42,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _told(error: BaseException, words: list[str]) -> int:
     """Says an error in one line a fault, and gives the exit code that stands for it."""
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and not isinstance(error, HYDRA_ERRORS):  # a missing config is both
         where = error.filename or "a file"
         say(f"harness: cannot read or write {where}: {error.strerror or error}; finished trials are kept")
         return 1
@@ -83,7 +85,7 @@ def run_one(cfg: DictConfig) -> float | None:
     hydra_cfg = HydraConfig.get()
     try:
         return _one(cfg, hydra_cfg)
-    except (BadInput, TrialFailed, OSError) as error:
+    except (BadInput, TrialFailed, OSError, *HYDRA_ERRORS) as error:
         if hydra_cfg.mode == RunMode.RUN:
             raise _PastHydra(error) from error
         raise
@@ -99,7 +101,9 @@ def _one(cfg: DictConfig, hydra_cfg: Any) -> float | None:
         _refuse_misfits(job)
         if hydra_cfg.job.get("num", 0) == 0:
             tracker(cfg).begin()
-    record, control = settle(job)
+    alone = hydra_cfg.mode == RunMode.RUN
+    with curve(job.label) if alone else nullcontext(job.tell) as tell:
+        record, control = settle(replace(job, tell=tell))
     if not in_study:
         print(result_line(record, control), flush=True)
     if record["status"] == "failed":

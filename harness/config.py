@@ -5,7 +5,9 @@ from __future__ import annotations
 import difflib
 import hashlib
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -79,7 +81,9 @@ def identity(node: Any, place: Callable[[str], str | None] = lambda path: path) 
             name: place(str(value)) if name in _PLACES and value is not None else identity(value, place)
             for name, value in sorted(kept.items())
         }
-    return [identity(item, place) for item in node] if isinstance(node, list) else node
+    if isinstance(node, list):
+        return [identity(item, place) for item in node]
+    return int(node) if isinstance(node, float) and node.is_integer() else node  # lr=1 and lr=1.0 are one trial
 
 
 def content_of(path: str) -> str:
@@ -88,10 +92,18 @@ def content_of(path: str) -> str:
     if not place.exists():
         return path
     files = sorted(file for file in place.rglob("*") if file.is_file()) if place.is_dir() else [place]
+    seen = tuple((str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files)
+    return f"sha256:{_digest(place, seen)}"
+
+
+@lru_cache(maxsize=64)
+def _digest(place: Path, seen: tuple[tuple[str, int, int], ...]) -> str:
+    """The hash of the files that were `seen`; weights are large and a key is asked for often."""
     total = hashlib.sha256()
-    for file in files:
-        total.update(str(file.relative_to(place)).encode() + hashlib.sha256(file.read_bytes()).digest())
-    return f"sha256:{total.hexdigest()}"
+    for name, _, _ in seen:
+        inside = str(Path(name).relative_to(place)).encode()
+        total.update(inside + hashlib.sha256(Path(name).read_bytes()).digest())
+    return total.hexdigest()
 
 
 def nearest(name: str, among: Any) -> str:
@@ -106,27 +118,40 @@ def faults(cfg: DictConfig) -> list[str]:
     nodes = {name: cfg[name] for name in ("task", *FACTORS, "probe", "protocol", "track") if cfg.get(name) is not None}
     nodes |= {f"baseline.{name}": cfg.baseline[name] for name in FACTORS}
     lines = [line for where, node in nodes.items() for line in _node_faults(where, node)]
-    whole = {name: cfg.get(name) for name in ("seed", "threads")}
-    return lines + [
-        f"{name} is {value!r}: it must be a whole number, 0 or more"
-        for name, value in whole.items()
-        if not _is_count(value)
-    ]
+    return [*lines, *_top_faults(cfg)]
 
 
-def _is_count(value: Any) -> bool:
-    return type(value) is int and value >= 0
+def _top_faults(cfg: DictConfig) -> Iterator[str]:
+    """The faults of what stands beside the options."""
+    for name, least in (("seed", 0), ("threads", 1)):
+        value = cfg.get(name)
+        if type(value) is not int or value < least:
+            yield f"{name} is {value!r}: it must be a whole number, {least} or more"
+    if type(cfg.get("retry")) is not bool:
+        yield f"retry is {cfg.get('retry')!r}: it must be true or false"
+    if not re.fullmatch(r"\w[\w.-]*", str(cfg.get("study"))):
+        yield f"study is {cfg.get('study')!r}: it names a folder, in letters, digits, '.', '-' and '_'"
 
 
 def _node_faults(where: str, node: Any) -> Iterator[str]:
     if not OmegaConf.is_config(node):
-        yield f"{where} is '{node}', which is no option: choose one, as in {where}=NAME"
+        yield f"{where} is '{node}', which is no option: choose one, as in {_chosen(where)}"
         return
-    missing = sorted(OmegaConf.missing_keys(node))
-    yield from (f"{where}.{name} is required: say {where}.{name}=…" for name in missing)
+    missing = sorted(OmegaConf.missing_keys(node))  # in full, from the root of the config
+    yield from (f"{name} is required: say {name}=…" for name in missing)
     bare = OmegaConf.to_container(node, resolve=False)
-    if isinstance(bare, dict):
+    if not isinstance(bare, dict) or "_target_" not in bare:
+        yield f"{where} is no option: choose one, as in {_chosen(where)}"
+    else:
         yield from _bind(where, {name: value for name, value in bare.items() if name not in DECLARED})
+
+
+def _chosen(where: str) -> str:
+    """How an option is chosen for that place of the config."""
+    place = (
+        f"model@{where}" if where == "probe" else where.replace("baseline.", f"{where.rpartition('.')[2]}@baseline.")
+    )
+    return f"{place}=NAME"
 
 
 def _bind(where: str, node: Mapping[Any, Any]) -> Iterator[str]:
@@ -149,10 +174,8 @@ def _signature_faults(where: str, node: Mapping[Any, Any]) -> Iterator[str]:
     named = [p.name for p in parameters.values() if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
     given = {name: value for name, value in node.items() if name not in _HYDRA_KEYS}
     offered = [p.name for p in parameters.values() if p.kind == p.KEYWORD_ONLY] or named
-    if not any(p.kind == p.VAR_KEYWORD for p in parameters.values()):
-        yield from (
-            f"{where} has no parameter '{name}': {nearest(name, offered)}" for name in given if name not in named
-        )
+    # Nor does a target that takes **anything: what it does not name it may ignore.
+    yield from (f"{where} has no parameter '{name}': {nearest(name, offered)}" for name in given if name not in named)
     needed = [p.name for p in parameters.values() if p.kind == p.KEYWORD_ONLY and p.default is p.empty]
     yield from (f"{where} lacks the parameter '{name}' of {target}" for name in needed if name not in given)
     yield from _type_faults(where, function, given)
@@ -203,5 +226,5 @@ def misfits(options: Mapping[str, Mapping[str, Any]], task: Task) -> list[str]:
 
 
 def name_of(node: Mapping[str, Any]) -> str:
-    """The short name of an option's function."""
-    return str(node["_target_"]).rpartition(".")[2]
+    """The short name of what an option runs: its network where it trains one, else its function."""
+    return str((node.get("network") or node)["_target_"]).rpartition(".")[2]

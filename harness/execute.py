@@ -7,7 +7,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 import harness
 from harness.cache import Cache
-from harness.config import FACTORS, arm_of, baseline_of, build, faults, misfits, plain
+from harness.config import FACTORS, arm_of, baseline_of, build, faults, misfits, nearest, plain
 from harness.data import Source, Task
 from harness.errors import BadInput, TrialFailed
 from harness.store import Record, Store, TestSet
@@ -34,13 +34,14 @@ _VERSIONED = ("torch", "numpy", "scikit-learn", "cleanlab", "snorkel", "transfor
 
 @dataclass(frozen=True)
 class Job:
-    """One trial with all that it needs: its data, its baseline, and where things go."""
+    """One trial with all that it needs: its data, its baseline, where things go, and who is told of its curve."""
 
     trial: Trial
     source: Source
     baseline: Mapping[str, Mapping[str, Any]]
     label: str
     cfg: DictConfig
+    tell: Log = lambda row: None
 
     @property
     def store(self) -> Store:
@@ -49,7 +50,7 @@ class Job:
 
     def control(self) -> Job:
         """The job of the trial's control."""
-        return Job(self.trial.control(self.baseline), self.source, self.baseline, "baseline", self.cfg)
+        return replace(self, trial=self.trial.control(self.baseline), label="baseline")
 
     def head(self) -> dict[str, Any]:
         """What a record says of itself before it has a result."""
@@ -71,9 +72,10 @@ def make_job(cfg: DictConfig, said: list[str], source: Source | None = None) -> 
 
     A `source` that is at hand already saves reading the data twice.
     """
-    wrong = faults(cfg)
+    wrong = [*faults(cfg), *_device_faults(cfg)]
     if wrong:
-        raise BadInput("; ".join(wrong))
+        raise BadInput("\n".join(wrong))
+    build(plain(cfg.protocol))  # refuses what no trial could be run with, before anything is read
     source = source or build(plain(cfg.task))
     arm, baseline = arm_of(cfg), baseline_of(cfg)
     trial = Trial(
@@ -89,8 +91,9 @@ def label_of(said: list[str]) -> str:
 
 
 def factor_of(override: str) -> str:
-    """What an override is about: `clean` for `clean=confident`, `clean.k=5` and `+clean.k=5`."""
-    return override.lstrip("+~").split("=")[0].split(".")[0].split("@")[0]
+    """What an override is about: `clean` for `clean=oracle` or `+clean.k=5`, `baseline` for `model@baseline.model`."""
+    group, _, place = override.lstrip("+~").split("=")[0].partition("@")
+    return (place or group).split(".")[0]
 
 
 def check_fit(job: Job, task: Task) -> list[str]:
@@ -137,7 +140,12 @@ def delta(record: Record, control: Record | None) -> float | None:
 
 def _outcome(job: Job, log: Log) -> dict[str, Any]:
     """The measured part of the record, or the reason why there is none."""
-    place = Place(Cache(Path(job.cfg.cache).expanduser()), device_of(job.cfg), log)
+
+    def both(row: Mapping[str, float]) -> None:
+        log(row)
+        job.tell(row)
+
+    place = Place(Cache(Path(job.cfg.cache).expanduser()), device_of(job.cfg), both)
     try:
         with one_thread(int(job.cfg.threads)):
             task = job.source.split(job.trial.seed)
@@ -180,6 +188,14 @@ def device_of(cfg: DictConfig) -> str:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _device_faults(cfg: DictConfig) -> list[str]:
+    """Why the device that is asked for cannot be had."""
+    there = {"auto": True, "cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if there.get(str(cfg.device).partition(":")[0]):
+        return []
+    return [f"device '{cfg.device}' is not here: {nearest(str(cfg.device), [name for name in there if there[name]])}"]
 
 
 def _provenance(job: Job) -> dict[str, Any]:

@@ -68,17 +68,18 @@ def plain_overrides(arguments: Sequence[str]) -> list[str]:
         raise BadInput(
             f"a study lists its arms: say arms=[…] or seeds=[…] instead of the sweep {' '.join(map(str, swept))}"
         )
-    touched = [item for item in arguments if factor_of(item) in (*ARM_ROOTS, "seed")]
+    if any(factor_of(item) == "seed" for item in arguments):
+        raise BadInput("a study lists its seeds: say seeds=[…] instead of seed")
+    touched = [item for item in arguments if factor_of(item) in ARM_ROOTS]
     if touched:
-        raise BadInput(
-            f"{touched[0]} would change every arm of the study: say baseline.{touched[0]}, arms=[…] or seeds=[…]"
-        )
+        where = "baseline." if "." in touched[0].split("=")[0] else f"{factor_of(touched[0])}@baseline."
+        raise BadInput(f"{touched[0]} would change every arm of the study: say {where}{touched[0]}, or arms=[…]")
     return list(arguments)
 
 
 def arms_of(study: DictConfig) -> list[Arm]:
     """The arms that the study's design asks for, the baseline first; BadInput for what is no arm."""
-    listed = [(arm,) if isinstance(arm, str) else tuple(arm) for arm in plain(study)["arms"]]
+    listed = _listed(plain(study)["arms"])
     if not listed:
         raise BadInput(
             f"study '{study.study}' has no arms: list at least one under `arms`, as in arms=['clean=confident']"
@@ -94,6 +95,17 @@ def arms_of(study: DictConfig) -> list[Arm]:
     if twice:
         raise BadInput(f"study '{study.study}' lists an arm twice: {sorted(twice)[0] or 'the baseline'}")
     return arms
+
+
+def _listed(arms: Any) -> list[Arm]:
+    """The arms as the study lists them; BadInput for what is no list of overrides or of lists of overrides."""
+    wrapped = [[arm] if isinstance(arm, str) else arm for arm in arms] if isinstance(arms, list) else [arms]
+    for arm in wrapped:
+        if not isinstance(arm, list) or not arm or not all(isinstance(item, str) for item in arm):
+            raise BadInput(
+                f"{arm!r} is no arm: an arm is an override or a list of overrides, as in arms=['clean=confident']"
+            )
+    return [tuple(arm) for arm in wrapped]
 
 
 def factorial(listed: list[Arm]) -> list[Arm]:

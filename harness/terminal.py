@@ -6,12 +6,14 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from hydra import compose, initialize_config_dir
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import create_config_search_path
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
@@ -64,12 +66,13 @@ def _known(group: str, said: list[str]) -> list[str] | None:
     None where the group has no option to set parameters of.
     """
     try:
-        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            cfg = compose("config", overrides=said)
+        # Not `hydra.compose`: within a study Hydra is initialised already, and would refuse to be so again.
+        loader = ConfigLoaderImpl(create_config_search_path(str(conf_dir())))
+        cfg = loader.load_configuration("config", said, RunMode.RUN)
     except HYDRA_ERRORS:  # another override is wrong as well, and its turn comes next
         return []
     if not group:
-        return [*map(str, cfg), *FACTORS]
+        return [*(str(name) for name in cfg if name != "hydra"), *FACTORS]
     node = OmegaConf.select(cfg, group)
     return _parameters(plain(node)) if OmegaConf.is_dict(node) else None
 
@@ -80,6 +83,17 @@ def _parameters(node: Mapping[str, Any], prefix: str = "") -> list[str]:
     return [f"{prefix}{name}" for name in own if not isinstance(node[name], dict)] + [
         item for names in inner for item in names
     ]
+
+
+@contextmanager
+def curve(label: str) -> Iterator[Callable[[Mapping[str, float]], None]]:
+    """Shows the latest row of a training curve while the block lasts, where there is a terminal to show it on."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda row: None
+        return
+    with console.status(f"{label}: preparing") as status:
+        yield lambda row: status.update(f"{label}: " + "  ".join(f"{name} {value:.4g}" for name, value in row.items()))
 
 
 @contextmanager

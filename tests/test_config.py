@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import get_args, get_type_hints
 
 import pytest
@@ -32,7 +33,7 @@ MODALITIES = {"image", "text", "table"}
 @pytest.mark.parametrize(("group", "name"), ALL)
 def test_every_option_binds_to_its_function(group, name):
     cfg = composed(f"{group}={name}")
-    required = [f"{group}.{key} is required" for key in OmegaConf.missing_keys(cfg[group])]
+    required = [f"{key} is required" for key in OmegaConf.missing_keys(cfg[group])]
     assert [line for line in faults(cfg) if not line.startswith(tuple(required) or "\0")] == []
 
 
@@ -102,6 +103,11 @@ def test_the_axis_is_derived(factors, axis):
 def test_declarations_are_no_part_of_an_identity():
     node = {"_target_": "a.b", "fits": ["image"], "dull": True, "needs": [], "k": 3, "like": {"fits": [], "z": 1}}
     assert identity(node) == {"_target_": "a.b", "k": 3, "like": {"z": 1}}
+
+
+def test_a_number_is_the_same_number_however_it_is_written():
+    one, other = identity({"lr": 1.0, "on": True, "p": [0.5]}), identity({"lr": 1, "on": True, "p": [0.5]})
+    assert json.dumps(one) == json.dumps(other) == '{"lr": 1, "on": true, "p": [0.5]}'
 
 
 def test_places_are_replaced_by_what_lies_there(tmp_path):

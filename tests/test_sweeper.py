@@ -122,7 +122,7 @@ def test_a_sweep_beside_a_study_is_refused(argument):
 
 
 def test_an_override_that_would_change_every_arm_is_refused():
-    with pytest.raises(BadInput, match=r"say baseline\.model=mlp"):
+    with pytest.raises(BadInput, match=r"say model@baseline\.model=mlp"):
         plain_overrides(["experiments=quickstart", "model=mlp"])
 
 
