@@ -1,0 +1,61 @@
+"""The command line as a user runs it: in a folder of its own, with a store and a cache of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from conftest import ROOT
+
+SMALL = ("task.n_train=120", "protocol.steps=10", "model@baseline.model=mlp")
+QUIET = ("store=results", "cache=cache", "track=none")
+PATIENCE_S = 600
+
+
+def environment() -> dict[str, str]:
+    """What a user's shell would give: the project importable, a home that is no one's, no thread settings."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "MKL_", "PYTEST_"))}
+    return {**kept, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+
+
+def started(*words: str, folder: Path) -> subprocess.Popen[str]:
+    """A command that is now running in `folder`, at the head of a process group of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "harness", *words], cwd=folder, env=environment(), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+
+
+def harness(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """A command that has run in `folder`: its exit code and what it said."""
+    process = started(*words, folder=folder)
+    out, err = process.communicate(timeout=PATIENCE_S)
+    return subprocess.CompletedProcess(words, process.returncode, out, err)
+
+
+def records(study: Path) -> dict[str, dict[str, Any]]:
+    """Every record of a study by its key, read from the files themselves: a torn one raises."""
+    return {content["key"]: content for content in map(_read, sorted((study / "trials").glob("*.json")))}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text())
+
+
+def lasting(found: dict[str, dict[str, Any]], *without: str) -> dict[str, dict[str, Any]]:
+    """Records without what time, memory and place vary, and without the fields named."""
+    left = {"cost", "provenance", *without}
+    kept = {key: {name: value for name, value in record.items() if name not in left} for key, record in found.items()}
+    counted = {
+        key: {name: record["cost"].get(name) for name in ("parameters", "examples")} for key, record in found.items()
+    }
+    return {key: {**kept[key], "counted": counted[key]} for key in found}
+
+
+def files_of(folder: Path) -> dict[str, int]:
+    """Every file beneath a folder and when it was last written (ns)."""
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}

@@ -1,0 +1,73 @@
+"""Every study of experiments/, small: all its arms run, its tables and figures appear, a second run trains nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from commands import QUIET, files_of, harness, records
+from conftest import ROOT
+
+STUDIES = sorted((ROOT / "experiments").glob("*.yaml"))
+SMOKE = ("protocol.steps=5", "protocol.folds=2", "protocol.augment_draws=1", "seeds=[0,1]", *QUIET)
+PROBE = "model@probe=logistic_regression"
+"""After five steps a network is no judge of labels: it suspects so many rows that a random twin drops whole classes."""
+SIZE = {
+    "quickstart": ("task.n_train=240", PROBE),
+    "roman_numerals": ("task.n_train=240", PROBE, "task.path={shared}/tasks/roman_numerals", "task.cache=cache"),
+    "youtube": ("task.n_train=200", "task.path={shared}/tasks/wrench/youtube"),
+}
+"""What makes each study small, and where its data lies."""
+DERIVED = (
+    "leaderboard.csv",
+    "leaderboard.md",
+    "leaderboard.tex",
+    "table.parquet",
+    "effects.png",
+    "effects.svg",
+    "effects.pdf",
+)
+
+
+def arms_of(study: Path) -> list[str]:
+    """The names of a study's arms, the baseline first, as its file lists them."""
+    return [
+        "baseline",
+        *(arm if isinstance(arm, str) else " ".join(arm) for arm in yaml.safe_load(study.read_text())["arms"]),
+    ]
+
+
+def test_every_study_has_a_small_form():
+    assert [path.stem for path in STUDIES] == sorted(SIZE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("study", STUDIES, ids=lambda path: path.stem)
+def test_a_study_runs_and_a_second_time_trains_nothing(study, tmp_path, request):
+    needs = any("{shared}" in word for word in SIZE[study.stem])
+    shared = request.getfixturevalue("shared") if needs else ""
+    words = ("-m", f"experiments={study.stem}", *(word.format(shared=shared) for word in SIZE[study.stem]), *SMOKE)
+    first = harness(*words, folder=tmp_path)
+    assert first.returncode == 0, first.stderr
+    folder, arms = tmp_path / "results" / study.stem, arms_of(study)
+    found = records(folder)
+    assert {(record["arm"], record["seed"]) for record in found.values()} == {
+        (arm, seed) for arm in arms for seed in (0, 1)
+    }
+    assert {record["status"] for record in found.values()} == {"done"}
+    assert all((folder / name).stat().st_size > 100 for name in DERIVED)
+    board = (folder / "leaderboard.md").read_text()
+    assert all(f"`{arm}`" in board for arm in arms)
+    assert board in first.stdout
+    assert_trains_nothing(words, tmp_path, folder, len(found))
+
+
+def assert_trains_nothing(words: tuple[str, ...], here: Path, folder: Path, n: int) -> None:
+    """The same command again leaves every record as it was and writes the same bytes of everything derived."""
+    kept, derived = files_of(folder / "trials"), {name: (folder / name).read_bytes() for name in DERIVED}
+    second = harness(*words, folder=here)
+    assert second.returncode == 0, second.stderr
+    assert second.stderr.splitlines() == [f"study {folder.name}: {n} trials, {n} are done already, 0 to run"]
+    assert files_of(folder / "trials") == kept
+    assert {name: (folder / name).read_bytes() for name in DERIVED} == derived
