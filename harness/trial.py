@@ -90,13 +90,14 @@ def run_trial(trial: Trial, task: Task, place: Place) -> dict[str, Any]:
     """
     place = replace(place, cache=Cache(place.cache.folder))
     run, bought = _run(trial, task, place), Purchases(task)
+    arm = {name: build(trial.arm[name]) for name in FACTORS}  # imports what it needs: nobody is charged for that
     with metered() as bill:
         train, receipts = task.train, {}
         for kind in DATA_FACTORS:
-            before, train = train, build(trial.arm[kind])(train, _tools(kind, trial, run, bought))
+            before, train = train, arm[kind](train, _tools(kind, trial, run, bought))
             receipts[kind] = receipt(before, train)
             _check(train, before, f"{kind} ({trial.arm[kind]['_target_'].rpartition('.')[2]})")
-        fit = build(trial.arm["model"])(train, task.valid, run)
+        fit = arm["model"](train, task.valid, run)
         predicted = _classes(fit.predict(task.test.x))
     return {
         "result": _result(run, task, fit, predicted),

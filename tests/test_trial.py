@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import composed
+from conftest import ROOT, composed
 
 from harness.cache import Cache
 from harness.config import arm_of, build, plain
@@ -192,6 +194,29 @@ def test_a_diverged_loss_fails_the_trial(tmp_path):
     trial, task = make("protocol.lr=1e30", "protocol.optimiser=sgd", "protocol.precision=fp32")
     with pytest.raises(TrialFailed, match="diverged"):
         run(trial, task, tmp_path)
+
+
+FIRST = """
+import sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_trial import make, run
+from harness.config import FACTORS, build
+trial, task = make(*sys.argv[3:])
+for name in FACTORS:
+    build(trial.arm[name])
+before = set(sys.modules)
+run(trial, task, Path(sys.argv[2]))
+print(len(set(sys.modules) - before))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arm", ["model=lenet", "clean=confident", "augment=shift", "model=random_forest"])
+def test_the_first_trial_of_a_process_is_not_charged_for_imports(arm, tmp_path):
+    words = [sys.executable, "-c", FIRST, str(ROOT / "tests"), str(tmp_path), arm]
+    done = subprocess.run(words, cwd=ROOT, text=True, capture_output=True, check=True)
+    assert int(done.stdout) < 30
 
 
 GOLDEN = {

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch._dynamo  # else the first optimiser imports it, and a second is charged to whoever trains first
 from jaxtyping import Float, Float32
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR

@@ -1,0 +1,93 @@
+"""The README does what it says: its commands run as they stand, its numbers are those of the records."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT
+from PIL import Image
+from readme import BLOCK, render
+
+README = (ROOT / "README.md").read_text()
+FILE = re.compile(r"<!-- file: (\S+) -->\n```\w+\n(.*?)```", re.S)
+SHELL = re.compile(r"```bash\n(.*?)```", re.S)
+SMALL = "protocol.steps=5 track=none cache=cache"
+
+RUN = """
+import shlex, sys
+from harness.cli import main
+for line in sys.stdin.read().splitlines():
+    print("$", line, flush=True)
+    code = main(shlex.split(line)[1:])
+    if code:
+        sys.exit(f"{line}: exit code {code}")
+"""
+
+
+def commands() -> list[str]:
+    lines = [line.split("#")[0].strip() for block in SHELL.findall(README) for line in block.splitlines()]
+    return [line for line in lines if line]
+
+
+def test_its_numbers_are_those_of_the_records():
+    assert len(BLOCK.findall(README)) == 3
+    assert render(README, ROOT / "results") == README, "run `make readme`"
+
+
+def test_no_number_stands_outside_what_is_generated():
+    prose = re.sub(r"```.*?```", "", BLOCK.sub("", README), flags=re.S)
+    assert re.findall(r"\d+\.\d+", re.sub(r"Python 3\.11|Apache-2\.0|`[^`]*`", "", prose)) == []
+    assert set(re.findall(r"\d+ %", prose)) <= {"95 %"}
+
+
+def test_its_make_targets_are_there_and_ci_calls_the_second():
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.M))
+    named = [line.split()[1] for line in commands() if line.startswith("make ")]
+    assert named == ["demo", "test"]
+    assert set(named) <= targets
+    assert "\nmake test\n" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_every_link_leads_somewhere():
+    for target in re.findall(r"\]\(([^)]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def fill(folder: Path) -> None:
+    """The files of which the README speaks as the user's own."""
+    rng = np.random.default_rng(0)
+    for name, level in (("cats", 60), ("dogs", 180)):
+        (folder / "photos" / name).mkdir(parents=True)
+        for i in range(40):
+            pixels = rng.integers(level - 50, level + 50, (40, 30, 3)).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / "photos" / name / f"{i}.png")
+    age = rng.integers(20, 90, 120)
+    patients = {"age": age, "sex": rng.choice(["f", "m"], 120), "outcome": np.where(age > 55, "ill", "well")}
+    pd.DataFrame(patients).to_csv(folder / "patients.csv", index=False)
+    stars = rng.choice(["good", "bad"], 120)
+    words = [f"a {star} film with {noun}" for star, noun in zip(stars, rng.choice(["songs", "dogs"], 120), strict=True)]
+    texts = [f"{text} number {i}" for i, text in enumerate(words)]
+    pd.DataFrame({"review": texts, "stars": stars}).to_csv(folder / "reviews.csv", index=False)
+
+
+@pytest.mark.slow
+def test_its_commands_run_as_they_stand(tmp_path):
+    fill(tmp_path)
+    for name, content in FILE.findall(README):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+    said = [line for line in commands() if line.startswith("harness ")]
+    assert len(said) >= 10
+    small = [line if line.startswith("harness report") else f"{line} {SMALL}" for line in said]
+    done = subprocess.run(
+        [sys.executable, "-c", RUN], input="\n".join(small), cwd=tmp_path, text=True, capture_output=True, timeout=900
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("delta") >= 8
+    assert (tmp_path / "results" / "mine" / "effects.png").exists()
