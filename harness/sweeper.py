@@ -56,7 +56,7 @@ def run_study(
     with progress(store, [item.row["key"] for item in todo]):
         returns = launcher.launch([item.overrides for item in todo], initial_job_idx=0) if todo else []
     raise_trouble(returns)
-    finish(study, store)
+    finish(study, store, [item.row["key"] for item in plan])
     return returns
 
 
@@ -204,18 +204,16 @@ def raise_trouble(returns: Sequence[JobReturn]) -> None:
             raise trouble
 
 
-def finish(study: DictConfig, store: Store) -> None:
+def finish(study: DictConfig, store: Store, keys: Sequence[str]) -> None:
     """Rebuilds the study's tables and figures, shows the leaderboard and tracks it; TrialFailed if a trial failed."""
     paths = rebuild(store.folder)
     print(store.folder.joinpath("leaderboard.md").read_text())
     print("\n".join(str(path) for path in paths))
     table, figures = read_table(store.folder), [path for path in paths if path.suffix == ".png"]
     tracker(study).leaderboard(str(study.study), table, figures)
-    failed = [record for record in store.records() if record["status"] == "failed"]
+    failed = sum(store.failure(key) is not None for key in keys)
     if failed:
-        raise TrialFailed(
-            f"{len(failed)} trials failed (retry=true runs them again); the reasons stand under the table"
-        )
+        raise TrialFailed(f"{failed} trials failed (retry=true runs them again); the reasons stand under the table")
 
 
 def unfinished(store: Store, key: str, retry: bool) -> bool:

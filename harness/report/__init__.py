@@ -58,11 +58,14 @@ def read_table(folder: Path) -> pd.DataFrame:
 
 
 def gather(store: Store) -> Study:
-    """The study in a store. Records of trials that its plan no longer holds are left out, and counted in the notes."""
+    """The study in a store. Records of trials that its plan no longer holds are left out, and counted in the notes.
+
+    A record remembers the arm and the control of the study that first ran it; the plan says what they are now.
+    """
     records, plan = store.records(), store.plan()
     planned: Sequence[Mapping[str, Any]] = plan["trials"] if plan else records
-    keys = {row["key"] for row in planned}
-    kept = [record for record in records if record["key"] in keys]
+    now = {row["key"]: row for row in planned}
+    kept = [{**record, **now[record["key"]]} for record in records if record["key"] in now]
     if not kept:
         raise BadInput(f"{store.folder} holds no record of a trial: run the study first")
     table = trials(kept)

@@ -129,7 +129,9 @@ def test_no_records_write_nothing(tmp_path: Path) -> None:
 def test_nothing_is_written_if_something_cannot_be_made(small: Store) -> None:
     rebuild(small.folder)
     before = digests(small.folder)
-    small.keep_plan({"name": "study", "trials": [{**row, "arm": "one"} for row in (small.plan() or {})["trials"]]})
+    small.keep_plan(
+        {"name": "study", "trials": [{**row, "arm": f"{row['arm']} renamed"} for row in (small.plan() or {})["trials"]]}
+    )
     record_path = next((small.folder / "trials").glob("*[0-9a-f].json"))
     record_path.write_text(record_path.read_text().replace('"test": 0.', '"test": 0.0'))
     with pytest.raises(BadInput, match="but its predictions give"):
@@ -143,6 +145,25 @@ def test_records_that_the_plan_does_not_hold_are_left_out_and_counted(small: Sto
     study = gather(small)
     assert "clean=old" not in [effect.arm for effect in study.effects]
     assert "Left out: 1 records of trials that the study's plan does not hold." in study.notes
+
+
+def test_the_plan_says_what_is_compared_with_what(small: Store) -> None:
+    """Records remember the baseline under which they first ran; a study that changes its baseline pairs them anew."""
+    rebuild(small.folder)
+    before = read_table(small.folder).set_index("arm").effect
+    records = [item for item in small.records() if item["arm"] in ("baseline", "clean=oracle")]
+    names = {"baseline": "clean=none", "clean=oracle": "baseline"}
+    control = {item["seed"]: item["key"] for item in records if item["arm"] == "clean=oracle"}
+    rows = [
+        {"key": item["key"], "control": control[item["seed"]], "arm": names[item["arm"]], "seed": item["seed"],
+         "axis": "none" if names[item["arm"]] == "baseline" else "data", "factors": [], "dull": False}
+        for item in records
+    ]  # fmt: skip
+    small.keep_plan({"name": "turned", "trials": rows})
+    rebuild(small.folder)
+    after = read_table(small.folder).set_index("arm")
+    assert after.effect["clean=none"] == pytest.approx(-before["clean=oracle"])
+    assert after.axis["baseline"] == "none"
 
 
 def test_trials_that_are_still_to_run_are_said(small: Store) -> None:
