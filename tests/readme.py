@@ -11,33 +11,37 @@ import pandas as pd
 from harness.report.leaderboard import signed
 
 ROOT = Path(__file__).resolve().parents[1]
-BLOCK = re.compile(r"(<!-- records: (\w+) -->\n).*?(<!-- end -->)", re.S)
+BLOCK = re.compile(r"(<!-- records: ([\w ]+) -->\n).*?(<!-- end -->)", re.S)
 
 
 def render(readme: str, results: Path) -> str:
-    """The README with each block of records made anew from `results/NAME/leaderboard.csv`."""
-    return BLOCK.sub(lambda found: found[1] + section(results / found[2]) + found[3], readme)
+    """The README with its block of records made anew from the leaderboards of the studies that it names."""
+    return BLOCK.sub(lambda found: found[1] + summary([results / name for name in found[2].split()]) + found[3], readme)
 
 
-def section(folder: Path) -> str:
-    """One study: what it is, and an arm a row, the strongest effect first."""
+def summary(folders: list[Path]) -> str:
+    """A study a row: its baseline, and the largest effect of an arm that changes the model alone, or the data alone."""
+    head = [
+        "| study | baseline | largest effect of a model | largest effect on the data | n |",
+        "|:--|--:|:--|:--|--:|",
+    ]
+    return "\n".join([*head, *map(line, folders)]) + "\n"
+
+
+def line(folder: Path) -> str:
+    """One study, with links to its table and figure."""
     board = pd.read_csv(folder / "leaderboard.csv")
-    baseline = board[board.axis == "none"].iloc[0]
-    arms = board[board.axis != "none"].sort_values("effect", ascending=False, kind="stable")
-    head = (
-        f"**{folder.name}** (baseline: {baseline.score:.1f} % accuracy; {int(arms.n_seeds.max())} seeds, "
-        f"{int(arms.n_test.max())} test examples; [full table](results/{folder.name}/leaderboard.md), "
-        f"[figure](results/{folder.name}/effects.png))\n\n"
-    )
-    lines = ["| arm | axis | effect, points | 95 % interval |", "|:--|:--|--:|--:|"]
-    return head + "\n".join([*lines, *(row(arm) for arm in arms.itertuples())]) + "\n"
+    baseline, arms = board[board.axis == "none"].iloc[0], board[board.axis != "none"]
+    best = [arms[arms.axis == axis].sort_values("effect", kind="stable").iloc[-1] for axis in ("model", "data")]
+    place = f"results/{folder.name}"
+    study = f"{folder.name} ([table]({place}/leaderboard.md), [figure]({place}/effects.png))"
+    n = f"{int(arms.n_seeds.max())} seeds × {int(arms.n_test.max())}"
+    return f"| {study} | {baseline.score:.1f} % | {cell(best[0])} | {cell(best[1])} | {n} |"
 
 
-def row(arm: Any) -> str:
-    """One arm; the sign is always there, and a dull twin is named one."""
-    name = f"`{arm.arm}`" + (" (dull twin)" if arm.dull else "")
-    effect, low, high = (signed(value) for value in (arm.effect, arm.low, arm.high))
-    return f"| {name} | {arm.axis} | {effect} | {low} to {high} |"
+def cell(arm: Any) -> str:
+    """One arm: its name without the axis, its effect and interval in points."""
+    return f"`{arm.arm}` {signed(arm.effect)} [{signed(arm.low)}, {signed(arm.high)}]"
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +15,8 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 from readme import BLOCK, render
+
+from harness.report import rebuild
 
 README = (ROOT / "README.md").read_text()
 FILE = re.compile(r"<!-- file: (\S+) -->\n```\w+\n(.*?)```", re.S)
@@ -36,7 +40,7 @@ def commands() -> list[str]:
 
 
 def test_its_numbers_are_those_of_the_records():
-    assert len(BLOCK.findall(README)) == 3
+    assert [found[1] for found in BLOCK.findall(README)] == ["quickstart roman_numerals youtube"]
     assert render(README, ROOT / "results") == README, "run `make readme`"
 
 
@@ -91,3 +95,24 @@ def test_its_commands_run_as_they_stand(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("delta") >= 8
     assert (tmp_path / "results" / "mine" / "effects.png").exists()
+
+
+@pytest.mark.parametrize("name", ["quickstart", "roman_numerals", "youtube"])
+def test_what_is_committed_is_what_the_records_give(name, tmp_path):
+    shutil.copytree(ROOT / "results" / name, tmp_path / name, ignore=shutil.ignore_patterns("wandb", ".locks"))
+    for path in rebuild(tmp_path / name):
+        assert path.read_bytes() == (ROOT / "results" / name / path.name).read_bytes(), path.name
+
+
+def test_what_is_committed_holds_records_and_none_of_the_data():
+    names = {path.suffix for path in tracked(ROOT / "results")}
+    assert names == {".json", ".csv", ".md", ".tex", ".parquet", ".pdf", ".png", ".svg"}
+    for path in tracked(ROOT / "results"):
+        if path.parent.name == "tests":
+            assert set(json.loads(path.read_text())) == {"ids", "y", "classes"}
+
+
+def tracked(folder: Path) -> list[Path]:
+    return [
+        path for path in folder.rglob("*") if path.is_file() and not {"wandb", ".locks", ".hydra"} & set(path.parts)
+    ]
