@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -26,8 +27,13 @@ def started(*words: str, folder: Path) -> subprocess.Popen[str]:
     """A command that is now running in `folder`, at the head of a process group of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "harness", *words], cwd=folder, env=environment(), text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, preexec_fn=_hear_ctrl_c,
     )  # fmt: skip
+
+
+def _hear_ctrl_c() -> None:
+    """A shell without job control starts its background commands deaf to Ctrl-C, and so would be all that they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def harness(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:

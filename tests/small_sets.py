@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from typing import Any
 
@@ -91,6 +92,12 @@ def tied_tools(train: TrainSet, gold: Sequence[int], *, seed: int = 0) -> Tools:
         return np.array([known[name] for name in ids.tolist()], dtype=np.int64)
 
     return Tools(rng=stream(seed, "strategy"), pred_probs=lambda rows: sure[true(rows.ids)], ask=true)
+
+
+def scatter_global_state() -> None:
+    """Puts the global generators somewhere new, drawn by the system."""
+    np.random.seed(secrets.randbits(32))  # noqa: NPY002 - the very generator that is tested
+    torch.manual_seed(secrets.randbits(48))
 
 
 def global_state() -> dict[str, Any]:
