@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 STAMP := $(VENV)/.installed
+# Two test processes of one thread each: threads that wait for each other's cores cost more than the tests.
+export OMP_NUM_THREADS = 1
 
 .PHONY: demo test fast lint types readme clean
 
