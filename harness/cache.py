@@ -24,11 +24,12 @@ class Cache:
 
     An arm that finds an intermediate made by another arm is charged what it cost to make: `charged` adds up those
     costs, so that the order in which arms run changes no arm's bill. Time spent computing in this process is on the
-    trial's own clock already and is not added again.
+    trial's own clock already and is not added again, nor is what this trial has asked for before (`known`).
     """
 
     folder: Path
     charged: list[Cost] = field(default_factory=list)
+    known: set[Path] = field(default_factory=set)
 
     def array(self, what: str, parts: Any, compute: Callable[[], np.ndarray]) -> np.ndarray:
         """The array that `parts` (anything JSON can hold) identifies, computed at most once; read-only.
@@ -38,13 +39,14 @@ class Cache:
         key = hashlib.sha256(json.dumps([what, parts], sort_keys=True).encode()).hexdigest()[:32]
         path = self.folder / what / f"{key}.npy"
         path.parent.mkdir(parents=True, exist_ok=True)
-        asked = time.perf_counter()
+        asked, first = time.perf_counter(), path not in self.known
+        self.known.add(path)
         with FileLock(f"{path}.lock"):
             found = _read(path)
             if found is None:
                 return _made(path, compute)
         # Waiting for another process is nobody's work: the trial's own clock ran meanwhile, so it is taken off.
-        self.charged.extend([_cost(path), Cost(wall_s=asked - time.perf_counter())])
+        self.charged.extend([*([_cost(path)] if first else []), Cost(wall_s=asked - time.perf_counter())])
         return found
 
 

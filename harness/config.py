@@ -7,7 +7,7 @@ import hashlib
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -15,18 +15,33 @@ import hydra.utils
 from beartype import BeartypeConf
 from beartype.door import is_bearable
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import InterpolationKeyError, InterpolationResolutionError
 
-from harness.data import Task
 from harness.errors import BadInput
+from harness.places import is_there, located
 
 FACTORS = ("model", "weak", "clean", "augment")
 """The groups that make an arm, in the order in which a trial reads them."""
 DATA_FACTORS = ("weak", "clean", "augment")
-DECLARED = ("fits", "needs", "dull")
-"""What an option's YAML says of itself; never passed to its function and no part of a trial's identity."""
+DECLARED = (
+    "fits", "needs", "dull", "lacks", "asks", "gives", "extra", "programs", "space", "paper", "library", "cost",
+    "wraps", "of",
+)  # fmt: skip
+"""What an option's YAML says of itself; never passed to its function and no part of a trial's identity.
+
+`fits`: modalities. `needs`: what the harness must lend it (votes, gold, probe, dynamics, valid, test, tuning), or the
+task must have: `cells`, those of a raw table.
+`dull`: a dull twin. `lacks`: what a model cannot take (see learners/adapt.py). `asks`: which of those things a
+strategy asks of the model, or a mapping to them from what its parameter `handle` may be. `gives`: `rows` where a
+strategy adds some, `complete` where it fills missing values in, `features` where it changes what stands in a table's
+rows (and leaves the same transform for those that are predicted).
+`extra`: by module, the extra of this project that installs it; `programs`: what must be on the PATH.
+`space`: what may be tuned, by dotted name. `paper`, `library`, `cost`: for the table of arms. `wraps`: the model that
+an effort is spent on, the baseline's unless `of` names another; what that one declares holds for the effort too.
+"""
 _HYDRA_KEYS = ("_target_", "_partial_", "_args_", "_convert_", "_recursive_")
 _TOWER = BeartypeConf(is_pep484_tower=True)  # a whole number is a number
-_PLACES = ("path", "cache")
+_PLACES = ("path", "cache", "forward", "backward", "encoder")
 """Parameters that say where something lies: the content stands for them in a trial's identity."""
 
 
@@ -37,8 +52,25 @@ def conf_dir() -> Path:
 
 
 def plain(node: Any) -> dict[str, Any]:
-    """A config node as resolved, plain containers."""
-    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else dict(node)  # type: ignore[return-value]
+    """A config node as resolved, plain containers; BadInput where it borrows from a model what is not there."""
+    try:
+        return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else dict(node)  # type: ignore[return-value]
+    except InterpolationResolutionError as error:
+        told = _unborrowed(error)
+        if told is None:
+            raise
+        raise BadInput(told) from None
+
+
+def _unborrowed(error: InterpolationResolutionError) -> str | None:
+    """Why an effort has no model to be spent on, or not the part of it that it needs; None for any other error."""
+    where, _, name = str(error.full_key).rpartition(".")
+    another = f"say +model@{where}.of=NAME"
+    if name == "wraps":
+        return f"{where} is an effort on the baseline's model, and cannot be that model itself: {another}"
+    if isinstance(error, InterpolationKeyError) and "'wraps." in str(error):
+        return f"{where} needs a model with a {name} of its own, which that of the baseline is not: {another}"
+    return None
 
 
 def arm_of(cfg: DictConfig) -> dict[str, dict[str, Any]]:
@@ -64,13 +96,44 @@ def axis_of(factors: tuple[str, ...]) -> str:
 
 def build(node: Mapping[str, Any]) -> Any:
     """Instantiates an option: a partial function for a strategy or a learner, a `Source` for a task."""
-    bare = {name: value for name, value in node.items() if name not in DECLARED}
     try:
-        return hydra.utils.instantiate(bare, _convert_="all")
+        return _unchecked(hydra.utils.instantiate(_bare(node), _convert_="all"))
     except hydra.errors.InstantiationException as error:
         if isinstance(error.__cause__, BadInput):
             raise error.__cause__ from None
         raise
+
+
+def _unchecked(made: Any) -> Any:
+    """The same function without the checks that Hydra makes at every call: a loss is called at every step."""
+    if not isinstance(made, partial):
+        return made
+    return partial(made.func, *made.args, **{name: _unchecked(value) for name, value in made.keywords.items()})
+
+
+def _bare(node: Any) -> Any:
+    """The node without what it and those within it declare of themselves."""
+    if not isinstance(node, Mapping):
+        return node
+    return {name: _bare(value) for name, value in node.items() if name not in DECLARED}
+
+
+def layers(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """An option, the model that it wraps, the one that this wraps, and so on."""
+    inner: Mapping[str, Any] | None = node
+    while inner:
+        yield inner
+        inner = inner.get("wraps")
+
+
+def needs_of(node: Mapping[str, Any]) -> set[str]:
+    """What an option, or a model within it, says that the harness must lend it."""
+    return {need for layer in layers(node) for need in layer.get("needs") or []}
+
+
+def lacks_of(node: Mapping[str, Any]) -> set[str]:
+    """What a model, or one within it, says that it cannot take."""
+    return {lack for layer in layers(node) for lack in layer.get("lacks") or []}
 
 
 def identity(node: Any, place: Callable[[str], str | None] = lambda path: path) -> Any:
@@ -87,11 +150,15 @@ def identity(node: Any, place: Callable[[str], str | None] = lambda path: path) 
 
 
 def content_of(path: str) -> str:
-    """What a strategy's or model's path stands for: the hash of the files there, or the name itself (a hub's)."""
-    place = Path(path).expanduser()
-    if not place.exists():
+    """What a strategy's or model's path stands for: the hash of the files there, or the name itself (a hub's).
+
+    `package:NAME/inside/it` stands for what the package holds there, without what Python compiled.
+    """
+    if not is_there(path):
         return path
-    files = sorted(file for file in place.rglob("*") if file.is_file()) if place.is_dir() else [place]
+    place = located(path)
+    inside = (file for file in place.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
+    files = sorted(inside) if place.is_dir() else [place]
     seen = tuple((str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files)
     return f"sha256:{_digest(place, seen)}"
 
@@ -106,6 +173,12 @@ def _digest(place: Path, seen: tuple[tuple[str, int, int], ...]) -> str:
     return total.hexdigest()
 
 
+def asks_of(node: Mapping[str, Any]) -> list[str]:
+    """What an option asks of the model, with the `handle` that is chosen where that makes a difference."""
+    said = node.get("asks") or []
+    return list(said.get(node.get("handle")) or []) if isinstance(said, Mapping) else list(said)
+
+
 def nearest(name: str, among: Any) -> str:
     """The end of an error's sentence: the nearest right name if there is one, and all of them."""
     names = sorted(map(str, among))
@@ -118,7 +191,7 @@ def faults(cfg: DictConfig) -> list[str]:
     nodes = {name: cfg[name] for name in ("task", *FACTORS, "probe", "protocol", "track") if cfg.get(name) is not None}
     nodes |= {f"baseline.{name}": cfg.baseline[name] for name in FACTORS}
     lines = [line for where, node in nodes.items() for line in _node_faults(where, node)]
-    return [*lines, *_top_faults(cfg)]
+    return list(dict.fromkeys([*lines, *_top_faults(cfg)]))  # an effort has the faults of its model, told once
 
 
 def _top_faults(cfg: DictConfig) -> Iterator[str]:
@@ -137,13 +210,17 @@ def _node_faults(where: str, node: Any) -> Iterator[str]:
     if not OmegaConf.is_config(node):
         yield f"{where} is '{node}', which is no option: choose one, as in {_chosen(where)}"
         return
+    try:
+        bare = plain(node)
+    except BadInput as error:
+        yield str(error)
+        return
     missing = sorted(OmegaConf.missing_keys(node))  # in full, from the root of the config
     yield from (f"{name} is required: say {name}=…" for name in missing)
-    bare = OmegaConf.to_container(node, resolve=False)
     if not isinstance(bare, dict) or "_target_" not in bare:
         yield f"{where} is no option: choose one, as in {_chosen(where)}"
     else:
-        yield from _bind(where, {name: value for name, value in bare.items() if name not in DECLARED})
+        yield from _bind(where, _bare(bare))
 
 
 def _chosen(where: str) -> str:
@@ -212,19 +289,7 @@ def _is_list(hint: Any) -> bool:
     return get_origin(hint) in (list, tuple, Sequence)
 
 
-def misfits(options: Mapping[str, Mapping[str, Any]], task: Task) -> list[str]:
-    """Why options do not fit a task, one line each: the modality, and what the task would have to have."""
-    has = {"votes": task.train.votes.shape[1] > 0, "gold": bool((task.gold >= 0).any()), "probe": True}
-    lines = []
-    for where, node in options.items():
-        fits = node.get("fits") or [task.modality]
-        if task.modality not in fits:
-            lines.append(f"{where} ({name_of(node)}) is for {' or '.join(fits)}; task {task.name} is {task.modality}")
-        absent = [need for need in node.get("needs") or [] if not has.get(need, False)]
-        lines += [f"{where} ({name_of(node)}) needs {need}, which task {task.name} does not have" for need in absent]
-    return lines
-
-
 def name_of(node: Mapping[str, Any]) -> str:
-    """The short name of what an option runs: its network where it trains one, else its function."""
-    return str((node.get("network") or node)["_target_"]).rpartition(".")[2]
+    """The short name of what an option runs: its network where it trains one, else its loss or its function."""
+    part = node.get("loss") if "wraps" in node else node.get("network")
+    return str((part or node)["_target_"]).rpartition(".")[2]

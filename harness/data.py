@@ -17,7 +17,12 @@ from harness.errors import BadInput
 
 Modality = Literal["image", "text", "table"]
 Rows = Any
-"""`(n, *d)`: anything with `len` that an integer array indexes: uint8 images NHWC, float32 tables, str, or a `View`."""
+"""`(n, *d)`: anything with `len` that an integer array indexes: uint8 images NHWC, float32 tables, str, or a `View`.
+
+A table of raw cells, not yet numbers, is a structured array (n,) with a field of str a column (see tables.py).
+"""
+Prepare = Callable[[Rows], Rows]
+"""A transform of rows that was fitted on training rows alone; each row's result hangs on no other row given with it."""
 Augment = Callable[[Any, Any, np.random.Generator], tuple[Any, Any]]
 """`(x, y, rng) -> (x, y)` on a batch: float tensors (b, c, h, w) in [0, 1] or (b, d), or a list of str; y is (b, k)."""
 ABSTAIN = -1
@@ -72,6 +77,8 @@ class TrainSet:
 
     `w` is 0 for a row that has no label yet (its `y` is then uniform); `votes` holds -1 for an abstention and has
     no column where nobody voted; `ids` name the rows for ever, so what a strategy did can be read off from outside.
+    `prepare` is what a strategy that changes features leaves behind: `x` here is prepared already, and every row that
+    is predicted is prepared in the same way before the model sees it.
     """
 
     ids: np.ndarray
@@ -80,6 +87,7 @@ class TrainSet:
     w: Float32[np.ndarray, " n"]
     votes: Int8[np.ndarray, "n m"]
     augment: Augment | None = None
+    prepare: Prepare | None = None
 
     def __post_init__(self) -> None:
         sizes = {len(self.ids), len(self.x), len(self.y), len(self.w), len(self.votes)}
@@ -117,8 +125,14 @@ class TrainSet:
             self, ids=self.ids[index], x=take(self.x, index), y=self.y[index], w=self.w[index], votes=self.votes[index]
         )
 
+    def transformed(self, step: Prepare) -> TrainSet:
+        """The set with its rows changed by `step`, which is also left for the rows that will be predicted."""
+        before = self.prepare
+        chain = step if before is None else lambda x: step(before(x))
+        return replace(self, x=step(self.x), prepare=chain)
+
     def digest(self) -> str:
-        """SHA-256 of the content (not of `augment`): equal for equal data, whatever made it."""
+        """SHA-256 of the content (not of `augment` or `prepare`): equal for equal data, whatever made it."""
         parts = (self.ids, self.x, self.y, self.w, self.votes)
         return hashlib.sha256("".join(digest(part) for part in parts).encode()).hexdigest()
 
@@ -166,8 +180,14 @@ class Source:
 
 
 def digest(rows: Rows) -> str:
-    """SHA-256 of an array's type, shape and content; strings by their text, a view by the rows that it shows."""
+    """SHA-256 of an array's type, shape and content; strings by their text, a view by the rows that it shows.
+
+    A structured array is the sum of its fields, names and all, so that no width of a field plays a part.
+    """
     array = np.asarray(rows)
+    if array.dtype.names:
+        fields = "".join(f"{name!r}{digest(array[name])}" for name in array.dtype.names)
+        return hashlib.sha256(f"table{fields}".encode()).hexdigest()
     if array.dtype.kind in "OUS":
         content = "\x1f".join(map(str, array.ravel().tolist())).encode()
         return hashlib.sha256(f"str{array.shape}".encode() + content).hexdigest()

@@ -70,6 +70,7 @@ LEVEL = 0.95
 DRAWS = 2000
 FLOOR = 1.5
 _MEMORY = 200e6
+TUNING = r'"tuning_trials": \d+, '
 _BLOCK = {"data": "the task's data", "seed": "the seed", "protocol": "the protocol", "test_set": "the test set"}
 _RECEIPT = ("n_before", "n_after", "n_dropped", "n_added", "n_relabelled", "n_reweighted")
 
@@ -108,7 +109,7 @@ class Effect:
     `score` is its mean metric in points over the trials that ended well, `interval` is None for the baseline and where
     no trial has a delta. `n_trials` were planned, `n_failed` of them failed, `n_missing` were not run yet. `cpu_s` is a
     trial's mean; `cpu_ratio` compares it with the controls of the same trials. Labels are counts a trial: `labels`
-    bought from the oracle or from validation, `gold` those that were there to train on.
+    bought from the oracle, from validation or in edits by people, `gold` those that were there to train on.
     """
 
     arm: str
@@ -278,7 +279,7 @@ def _points(share: float | None) -> float:
 def _same_blocks(pairs: pd.DataFrame) -> None:
     """Raises BadInput where a trial and its control do not stand on one block; failures have no test set to compare."""
     for column, words in _BLOCK.items():
-        mine, other = pairs[column], pairs[f"{column}_control"]
+        mine, other = (_shared(pairs[name]) for name in (column, f"{column}_control"))
         differ = pairs[mine.notna() & other.notna() & (mine != other)]
         if len(differ):
             row = differ.iloc[0]
@@ -344,10 +345,16 @@ def _weights(draws: int, n: int, rng: np.random.Generator) -> Float64[np.ndarray
     return np.bincount(drawn.ravel(), minlength=draws * n).reshape(draws, n).astype(np.float64)
 
 
+def _shared(column: pd.Series) -> pd.Series:
+    """A column of a block without the number of tuning trials, which stands in the protocol of arms that tune alone."""
+    return column.replace(TUNING, "", regex=True)
+
+
 def _one_study(table: pd.DataFrame) -> None:
     """Raises BadInput where records are of several tasks or protocols, or an arm has two trials on one seed."""
+    budgets = set(table["protocol"].astype(str).str.extract(f"({TUNING})", expand=False).dropna())
     for column in ("task", "data", "protocol"):
-        if len(set(table[column])) > 1:
+        if len(set(_shared(table[column]))) > 1 or (column == "protocol" and len(budgets) > 1):
             words = _BLOCK.get(column, "the task")
             raise BadInput(
                 f"the records differ in {words}: a leaderboard is of one task and one protocol; "
@@ -395,7 +402,7 @@ def _effect(
         score=_mean([100 * record["result"]["test"] for record in done]),
         interval=_interval(pairs, sets, draws, stream(0, "effects", arm)) if pairs else None,
         cpu_s=_mean([record["cost"]["cpu_s"] for record in done]), cpu_ratio=_cpu_ratio(pairs),
-        labels=_mean([ledger["oracle"] + ledger["valid"] for ledger in ledgers]),
+        labels=_mean([ledger["oracle"] + ledger["valid"] + ledger.get("edits", 0) for ledger in ledgers]),
         gold=_mean([ledger["gold"] for ledger in ledgers]),
     )  # fmt: skip
 

@@ -20,9 +20,10 @@ from threadpoolctl import threadpool_limits
 
 import harness
 from harness.cache import Cache
-from harness.config import FACTORS, arm_of, baseline_of, build, faults, misfits, nearest, plain
+from harness.config import FACTORS, arm_of, baseline_of, build, faults, nearest, plain
 from harness.data import Source, Task
 from harness.errors import BadInput, TrialFailed
+from harness.fitting import misfits
 from harness.store import Record, Store, TestSet
 from harness.track import Tracker
 from harness.trial import Log, Place, Trial, run_trial
@@ -98,7 +99,8 @@ def factor_of(override: str) -> str:
 
 def check_fit(job: Job, task: Task) -> list[str]:
     """The reasons why the arm or the baseline does not fit the task, one line each."""
-    return list(dict.fromkeys([*misfits(job.trial.arm, task), *misfits(job.baseline, task)]))
+    arms, probe = (job.trial.arm, job.baseline), job.trial.probe
+    return list(dict.fromkeys(line for arm in arms for line in misfits(arm, task, probe)))
 
 
 def settle(job: Job) -> tuple[Record, Record]:

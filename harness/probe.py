@@ -31,6 +31,27 @@ def out_of_sample(train: TrainSet, *, learner: Learner, run: Run, identity: Any)
     return run.cache.array("pred_probs", [train.digest(), identity], lambda: _cross_validated(train, learner, run))
 
 
+def dynamics(train: TrainSet, *, learner: Learner, run: Run, identity: Any) -> Float32[np.ndarray, "e n k"]:
+    """Each row's class probabilities at the e points of the probe's training where it looks up, about once an epoch.
+
+    One probe trains on all labelled rows; cached and named as `out_of_sample`. BadInput where the learner never looks
+    up, because it does not train in steps.
+    """
+    return run.cache.array("dynamics", [train.digest(), identity], lambda: _watched(train, learner, run))
+
+
+def _watched(train: TrainSet, learner: Learner, run: Run) -> Float32[np.ndarray, "e n k"]:
+    seen: list[np.ndarray] = []
+    own = replace(train.rows(train.labelled), augment=None)
+    run = replace(_surroundings(run, 0, 1), steps=run.steps, watch=lambda predict: seen.append(predict(train.x)))
+    learner(own, _glance(own), run)
+    if not seen:
+        raise BadInput(
+            "the probe does not train in steps, so that nothing can be learned from its training: choose a network"
+        )
+    return np.stack(seen).astype(np.float32)
+
+
 def _cross_validated(train: TrainSet, learner: Learner, run: Run) -> Float32[np.ndarray, "n k"]:
     folds = list(_folds(train, run))
     unlabelled = np.flatnonzero(~train.labelled)
@@ -71,13 +92,18 @@ def _surroundings(run: Run, number: int, folds: int) -> Run:
     )
 
 
+def _glance(own: TrainSet) -> EvalSet:
+    """What the probe gets as validation rows: some of its own."""
+    glance = own.rows(np.arange(min(GLANCE, len(own))))
+    return EvalSet(ids=glance.ids, x=glance.x, y=glance.classes)
+
+
 def _predicted(
     train: TrainSet, fitted: Int64[np.ndarray, " f"], rows: Int64[np.ndarray, " r"], learner: Learner, run: Run
 ) -> Float32[np.ndarray, "r k"]:
     """The probabilities of `rows` by a probe trained on `fitted`; it sees no label but theirs, whatever it selects."""
     own = train.rows(fitted)
-    glance = own.rows(np.arange(min(GLANCE, len(own))))
-    fit = learner(own, EvalSet(ids=glance.ids, x=glance.x, y=glance.classes), run)
+    fit = learner(own, _glance(own), run)
     probs = np.asarray(fit.predict(take(train.x, rows)), dtype=np.float32)
     if not np.isfinite(probs).all():
         raise TrialFailed("the probe gave probabilities that are not finite; lower the lr or change the probe")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int64, Shaped
 
-from harness.data import TrainSet, one_hot
+from harness.data import Rows, TrainSet, View, one_hot
 from harness.errors import BadInput, TrialFailed
 from harness.store import pack, unpack
 from harness.strategies import Tools
@@ -25,7 +25,8 @@ def receipt(before: TrainSet, after: TrainSet) -> dict[str, Any]:
     """What turned `before` into `after`, as plain JSON: counts, and packed detail from which `replay` makes it again.
 
     `changed` lists the rows whose label or weight differs in any bit: their ids, class before (-1 without a label),
-    label after (class indices where all are hard, else distributions in float32) and weights. A row that had no
+    label after (class indices where all are hard, else distributions in float32) and weights. `n_edited` stands there
+    where the content of kept rows changed. A row that had no
     label and has one now counts as relabelled too. `order` holds ids only where the kept rows changed places.
     TrialFailed where an id occurs twice, because its rows could not be told apart.
     """
@@ -36,6 +37,7 @@ def receipt(before: TrainSet, after: TrainSet) -> dict[str, Any]:
     reweighted = before.w[was] != after.w[now]
     changed = relabelled | reweighted
     dropped, added = [name for name in old if name not in new], [name for name in new if name not in old]
+    edited = _edited(before.x, after.x, was, now)
     return {
         "n_before": len(before),
         "n_after": len(after),
@@ -47,7 +49,21 @@ def receipt(before: TrainSet, after: TrainSet) -> dict[str, Any]:
         "added": pack(_names(added)),
         "changed": _detail(before, after, was[changed], now[changed]),
         "order": None if (np.diff(was) > 0).all() else pack(_names(kept)),
+        **({"n_edited": edited} if edited else {}),
     }
+
+
+def _edited(before: Rows, after: Rows, was: Int64[np.ndarray, " r"], now: Int64[np.ndarray, " r"]) -> int:
+    """How many of the rows have other content than before; all of them where cells became numbers."""
+    if before is after or isinstance(after, View):  # what lies on the disk is never written
+        return 0
+    old, new = np.asarray(before)[was], np.asarray(after)[now]
+    if old.dtype != new.dtype and (old.dtype.names or old.shape != new.shape):
+        return len(was)
+    same = old == new
+    if old.dtype.kind == "f":
+        same |= np.isnan(old) & np.isnan(new)
+    return int((~same).any(axis=tuple(range(1, same.ndim))).sum())
 
 
 def replay(train: TrainSet, tools: Tools, *, path: str, stage: str) -> TrainSet:
@@ -58,8 +74,9 @@ def replay(train: TrainSet, tools: Tools, *, path: str, stage: str) -> TrainSet:
     names rows or classes that the set lacks, and where rows were added, whose content no receipt keeps.
     """
     saved = _receipt(Path(path).expanduser(), stage)
-    if saved["n_added"]:
-        raise BadInput(f"{path}: its {stage} stage added {saved['n_added']} rows, which a receipt cannot bring back")
+    for what, done in (("n_added", "added"), ("n_edited", "edited")):
+        if saved.get(what):
+            raise BadInput(f"{path}: its {stage} stage {done} {saved[what]} rows, which a receipt cannot bring back")
     places, changed = _places(train.ids), saved["changed"]
     rows, gone = _found(places, changed["ids"], path), _found(places, saved["dropped"], path)
     y, w, keep = train.y.copy(), train.w.copy(), np.ones(len(train), dtype=bool)

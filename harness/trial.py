@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from harness.cache import Cache
-from harness.config import DATA_FACTORS, FACTORS, axis_of, build, content_of, differing, identity
+from harness.config import DATA_FACTORS, FACTORS, axis_of, build, content_of, differing, identity, lacks_of, needs_of
 from harness.cost import Cost, metered
-from harness.data import Task, TrainSet
-from harness.errors import BadInput, TrialFailed
-from harness.learners import Fit, Protocol, Run
+from harness.data import EvalSet, Task, TrainSet
+from harness.errors import TrialFailed
+from harness.learners import Fit, Learner, Protocol, Run
+from harness.learners.adapt import adapted, check_complete
 from harness.metrics import score
-from harness.probe import out_of_sample
 from harness.receipts import receipt
 from harness.store import pack
-from harness.strategies import Tools
-from harness.streams import stream
+from harness.strategies import Strategy, Tools
+from harness.tables import numeric
+from harness.tools import Purchases, lend
 
 Log = Callable[[Mapping[str, float]], None]
 
@@ -45,14 +46,16 @@ class Trial:
     def identity(self) -> dict[str, Any]:
         """What makes this trial this trial: content and parameters, no path, no device, no tracker.
 
-        The probe counts only where a strategy declares that it needs one.
+        The probe counts only where a strategy declares that it needs one, and the number of tuning trials only where
+        the model tunes.
         """
-        probed = any("probe" in (self.arm[name].get("needs") or []) for name in DATA_FACTORS)
+        probed = any({"probe", "dynamics"} & needs_of(self.arm[name]) for name in DATA_FACTORS)
+        tuned = [self.arm["model"], *([self.probe] if probed else [])]
         return {
             "task": identity(self.task, lambda path: None),
             **{name: identity(self.arm[name], content_of) for name in FACTORS},
             "probe": identity(self.probe, content_of) if probed else None,
-            "protocol": identity(self.protocol),
+            "protocol": shared_rules(self.protocol, tuned),
             "data": self.data,
             "seed": self.seed,
             "salt": self.salt,
@@ -74,6 +77,12 @@ class Trial:
         return {"factors": list(factors), "axis": axis_of(factors), "dull": dull}
 
 
+def shared_rules(protocol: Mapping[str, Any], models: Sequence[Mapping[str, Any]]) -> Any:
+    """The identity of a protocol for a trial that trains these models."""
+    tuned = any("tuning" in needs_of(model) for model in models)
+    return identity({name: value for name, value in protocol.items() if tuned or name != "tuning_trials"})
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a trial runs and whom it tells; nothing in here may change its result."""
@@ -91,20 +100,24 @@ def run_trial(trial: Trial, task: Task, place: Place) -> dict[str, Any]:
     place = replace(place, cache=Cache(place.cache.folder))
     run, bought = _run(trial, task, place), Purchases(task)
     arm = {name: build(trial.arm[name]) for name in FACTORS}  # imports what it needs: nobody is charged for that
+    probe = build(trial.probe)
     with metered() as bill:
         train, receipts = task.train, {}
         for kind in DATA_FACTORS:
-            before, train = train, arm[kind](train, _tools(kind, trial, run, bought))
+            before, train = train, _stage(kind, arm[kind], train, _tools(kind, trial, probe, run, bought))
             receipts[kind] = receipt(before, train)
             _check(train, before, f"{kind} ({trial.arm[kind]['_target_'].rpartition('.')[2]})")
-        fit = arm["model"](train, task.valid, run)
-        predicted = _classes(fit.predict(task.test.x))
+        lacks = sorted(lacks_of(trial.arm["model"]))
+        train, told = adapted(numeric(train), lacks, run.stream("adapt"))
+        valid, test = (_prepared(part, train, lacks, name) for name, part in _scored(task))
+        fit = arm["model"](train, valid, run)
+        predicted = _classes(fit.predict(test.x))
     return {
-        "result": _result(run, task, fit, predicted),
+        "result": _result(run, valid, test, fit, predicted),
         "receipts": receipts,
         "ledger": _ledger(trial, task, fit, bought),
         "cost": _cost(bill.cost, run.cache.charged, fit),
-        "facts": dict(task.facts),
+        "facts": {**task.facts, **({"adapted": "; ".join(told)} if told else {})},
         "history": list(fit.history),
     }
 
@@ -117,35 +130,27 @@ def _run(trial: Trial, task: Task, place: Place) -> Run:
     )  # fmt: skip
 
 
-class Purchases:
-    """The metered oracle: it sells the true classes of training rows and remembers which."""
-
-    def __init__(self, task: Task) -> None:
-        self._gold = dict(zip(task.train.ids.tolist(), task.gold.tolist(), strict=True))
-        self.sold: set[Any] = set()
-
-    def ask(self, ids: np.ndarray) -> np.ndarray:
-        """The true classes (len(ids),) of those rows; BadInput where one is unknown or no row of the task."""
-        unknown = [name for name in ids.tolist() if self._gold.get(name, -1) < 0]
-        if unknown:
-            raise BadInput(f"the oracle knows no true class of {len(unknown)} rows, the first is '{unknown[0]}'")
-        self.sold.update(ids.tolist())
-        return np.array([self._gold[name] for name in ids.tolist()], dtype=np.int64)
+def _tools(kind: str, trial: Trial, probe: Learner, run: Run, bought: Purchases) -> Tools:
+    """What the strategy of that kind may use; the probe's identity names what is computed with it."""
+    rules = shared_rules(trial.protocol, [trial.probe])
+    who = [identity(trial.probe, content_of), rules, trial.seed, trial.salt, run.steps]
+    return lend(kind, sorted(needs_of(trial.arm[kind])), probe, who, run, bought)
 
 
-def _tools(kind: str, trial: Trial, run: Run, bought: Purchases) -> Tools:
-    """What a strategy of that kind may use; the probe only if its option declares that it needs one."""
+def _stage(kind: str, strategy: Strategy, train: TrainSet, tools: Tools) -> TrainSet:
+    """What a strategy makes of the set; augmentations work on numbers, so raw cells are encoded before them."""
+    return strategy(numeric(train) if kind == "augment" else train, tools)
 
-    def probed(train: TrainSet) -> np.ndarray:
-        who = identity(trial.probe, content_of), identity(trial.protocol), trial.seed, trial.salt, run.steps
-        quiet = replace(run, log=lambda row: None)
-        return out_of_sample(train, learner=build(trial.probe), run=quiet, identity=list(who))
 
-    def refused(train: TrainSet) -> np.ndarray:
-        raise BadInput(f"{kind} asks for the probe's probabilities: its option must declare `needs: [probe]`")
+def _scored(task: Task) -> tuple[tuple[str, EvalSet], tuple[str, EvalSet]]:
+    return ("validation", task.valid), ("test", task.test)
 
-    declared = "probe" in (trial.arm[kind].get("needs") or [])
-    return Tools(stream(trial.seed, "strategy", kind), probed if declared else refused, bought.ask)
+
+def _prepared(part: EvalSet, train: TrainSet, lacks: Sequence[str], name: str) -> EvalSet:
+    """The rows as the training rows were prepared; ids and labels are out of every strategy's reach."""
+    part = part if train.prepare is None else replace(part, x=train.prepare(part.x))
+    check_complete(part.x, lacks, name)
+    return part
 
 
 def _check(after: TrainSet, before: TrainSet, who: str) -> None:
@@ -167,25 +172,29 @@ def _classes(probabilities: np.ndarray) -> np.ndarray:
     return probabilities.argmax(1)
 
 
-def _result(run: Run, task: Task, fit: Fit, predicted: np.ndarray) -> dict[str, Any]:
+def _result(run: Run, valid: EvalSet, test: EvalSet, fit: Fit, predicted: np.ndarray) -> dict[str, Any]:
     """Scores are shares; the predicted classes of the test rows are kept, so that any metric can be had later."""
-    metric, k = run.protocol.metric, len(task.classes)
-    valid = score(metric, task.valid.y, _classes(fit.predict(task.valid.x)), k) if len(task.valid) else None
+    metric, k = run.protocol.metric, len(run.classes)
+    seen = score(metric, valid.y, _classes(fit.predict(valid.x)), k) if len(valid) else None
     kept = pack(predicted.astype(np.uint8 if k <= 256 else np.uint16))
-    return {"metric": metric, "test": score(metric, task.test.y, predicted, k), "valid": valid, "predictions": kept}
+    return {"metric": metric, "test": score(metric, test.y, predicted, k), "valid": seen, "predictions": kept}
 
 
 def _ledger(trial: Trial, task: Task, fit: Fit, bought: Purchases) -> dict[str, int]:
-    """The labels that somebody paid for and this trial used: given, gold, votes, validation, oracle."""
+    """The labels that somebody paid for and this trial used: given, gold, votes, validation, oracle.
+
+    Rules and edits stand there where a strategy used what people had written or mended before.
+    """
     labelled, gold = int(task.train.labelled.sum()), task.facts.get("train_labels") == "gold"
-    voted = "votes" in (trial.arm["weak"].get("needs") or [])
-    return {
+    voted = "votes" in needs_of(trial.arm["weak"])
+    spent = {
         "given": 0 if gold else labelled,
         "gold": labelled if gold else 0,
         "votes": int((task.train.votes >= 0).sum()) if voted else 0,
-        "valid": fit.valid_labels,
+        "valid": max(fit.valid_labels, bought.valid_labels),
         "oracle": len(bought.sold),
     }
+    return {**spent, **{what: spent.get(what, 0) + number for what, number in bought.counted.items()}}
 
 
 def _cost(own: Cost, charged: list[Cost], fit: Fit) -> dict[str, float]:

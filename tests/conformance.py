@@ -22,16 +22,20 @@ from harness.cache import Cache
 from harness.config import DECLARED
 from harness.data import Augment, EvalSet, Task, TrainSet
 from harness.learners import Fit, Learner, Protocol, Run
+from harness.learners.batches import Mixed
 from harness.store import unpack
 from harness.strategies import Strategy, Tools
 from harness.streams import stream
+from harness.tables import columns_of, raw_table
 from harness.trial import Place, Trial, run_trial
 
 Node = Mapping[str, Any]
 ToolsOf = Callable[[int], Tools]
 """Fresh tools, the generator at its start; another number gives another generator."""
-PASSED = (["train", "tools"], ["train", "valid", "run"], ["rows", "k"])
-"""What the harness passes to strategies, learners and networks, by place; everything else is a hyper-parameter."""
+PASSED = (["train", "tools"], ["train", "valid", "run"], ["rows", "k"], ["logits", "y", "w", "epoch"])
+"""What the harness passes to strategies, learners, networks and losses, by place; everything else is a hyper-parameter."""
+NEEDS = ("votes", "gold", "probe", "dynamics", "valid", "test", "tuning", "cells")
+"""What an option may need."""
 
 
 # What a YAML says
@@ -43,7 +47,7 @@ def check_declares(text: str, node: Node) -> None:
     assert node.get("_partial_") is True, "_partial_ must be true"
     assert node.get("fits"), "fits must name at least one modality"
     assert set(node["fits"]) <= {"image", "text", "table"}, f"fits {node['fits']} names no modality"
-    assert set(node.get("needs", [])) <= {"votes", "gold", "probe"}, f"needs {node['needs']} names nothing known"
+    assert set(node.get("needs", [])) <= set(NEEDS), f"needs {node['needs']} names nothing known"
     assert node.get("dull", True) is True, "dull must be true, or absent"
 
 
@@ -99,6 +103,43 @@ def check_sound(train: TrainSet, after: TrainSet) -> None:
     assert not any(part.flags.writeable for part in columns(after)), "the result can be written to"
 
 
+def check_added(train: TrainSet, after: TrainSet) -> TrainSet:
+    """New rows stand after those of the input: labelled hard, of its type, without votes. Returns the rows before them."""
+    kept = int(np.isin(after.ids, train.ids).sum())
+    own, new = after.rows(np.arange(kept)), after.rows(np.arange(kept, len(after)))
+    assert len(new), "no row was added"
+    assert not set(new.ids.tolist()) & set(train.ids.tolist()), "a new row has an old id"
+    assert len(set(new.ids.tolist())) == len(new), "two new rows have one id"
+    assert new.x.dtype == train.x.dtype, f"the new rows are {new.x.dtype}, the old ones {train.x.dtype}"
+    assert ((new.y == 0) | (new.y == 1)).all(), "a new row has a soft label"
+    assert new.labelled.all(), "a new row has no label"
+    assert (new.votes == -1).all(), "somebody voted on a new row"
+    return own
+
+
+def check_transformed(train: TrainSet, after: TrainSet, exact: bool) -> TrainSet:
+    """What was done to the features is done to a row that is predicted, whatever rows come with it.
+
+    With `exact` the training rows went through the same. Returns the set with its content as it was, for `check_sound`.
+    """
+    place = {name: row for row, name in enumerate(train.ids.tolist())}
+    x = train.x[[place[name] for name in after.ids.tolist()]]
+    prepare = after.prepare or (lambda rows: rows)
+    batch = prepare(x)
+    alone = np.concatenate([prepare(x[[row]]) for row in range(len(x))])
+    assert equal_rows(alone, batch), "what becomes of a row hangs on the rows that come with it"
+    assert not exact or equal_rows(np.asarray(after.x), batch), "training rows went through something else"
+    assert len(prepare(x[:0])) == 0, "no rows became some"
+    return replace(after, x=x)
+
+
+def equal_rows(first: np.ndarray, second: np.ndarray) -> bool:
+    """Whether two tables hold the same, raw cells by their text, numbers as far as single precision goes."""
+    if first.dtype.names:
+        return first.tolist() == second.tolist()
+    return first.shape == second.shape and bool(np.allclose(first, second, rtol=1e-5, atol=1e-5, equal_nan=True))
+
+
 def check_pure(strategy: Strategy, train: TrainSet, tools: ToolsOf) -> None:
     """The input is what it was, for whoever else holds it."""
     content, kept = train.digest(), train.augment
@@ -152,6 +193,8 @@ def alike(first: TrainSet, second: TrainSet) -> bool:
     one, two = (found.rows(np.argsort(found.ids)) for found in (first, second))
     if not np.array_equal(one.ids, two.ids):
         return False
+    if one.x.dtype.kind in "fV" and not equal_rows(one.x, two.x):
+        return False
     return bool(np.allclose(one.y, two.y, atol=1e-4) and np.allclose(one.w, two.w, atol=1e-6))
 
 
@@ -163,6 +206,10 @@ def check_augments(augment: Augment, x: Any, y: torch.Tensor) -> None:
     assert torch.equal(y, kept[1]), "the augmentation changed the labels that it was given"
     assert labels.shape == y.shape, f"labels of shape {tuple(y.shape)} became {tuple(labels.shape)}"
     assert torch.allclose(labels.sum(1), torch.ones(len(y))), "a label is no distribution"
+    if isinstance(new, Mixed):
+        assert sorted(set(new.partner.tolist()) | set(range(len(y)))) == list(range(len(y))), "a partner is no row"
+        assert ((new.share >= 0) & (new.share <= 1)).all(), "a share is none"
+        new = new.batch
     assert len(new) == len(x), f"{len(x)} rows became {len(new)}"
     if torch.is_tensor(x):
         assert (new.shape, new.dtype) == (x.shape, x.dtype), f"{tuple(x.shape)} became {tuple(new.shape)}"
@@ -206,8 +253,11 @@ def check_probabilities(found: np.ndarray, n: int, k: int) -> None:
     assert np.allclose(found.sum(1), 1, atol=1e-5), "a row of probabilities does not sum to 1"
 
 
-def check_budget(learner: Learner, train: TrainSet, valid: EvalSet, run: Run) -> None:
-    """A learner that trains in steps takes exactly those of the run, counted by the batches that it augments."""
+def check_budget(learner: Learner, train: TrainSet, valid: EvalSet, run: Run, fits: int = 1, networks: int = 1) -> None:
+    """A learner that trains in steps takes exactly those of the run, counted by the batches that it augments.
+
+    An effort that takes the budget in each of several `fits`, or shows a batch to several `networks`, owns up to it.
+    """
     seen: list[int] = []
 
     def count(x: Any, y: Any, rng: np.random.Generator) -> tuple[Any, Any]:
@@ -216,8 +266,9 @@ def check_budget(learner: Learner, train: TrainSet, valid: EvalSet, run: Run) ->
 
     fit = learner(replace(train, augment=count), valid, run)
     batch = min(len(train), run.protocol.batch_size)
-    assert len(seen) == run.steps, f"{len(seen)} steps were taken, the run has {run.steps}"
-    assert fit.examples == sum(seen) == run.steps * batch, f"{sum(seen)} examples seen, {fit.examples} reported"
+    assert len(seen) == fits * run.steps, f"{len(seen)} steps were taken, the run has {run.steps}"
+    assert sum(seen) == fits * run.steps * batch, f"{sum(seen)} examples seen, {fit.examples} reported"
+    assert fit.examples == networks * sum(seen), f"{networks * sum(seen)} examples seen, {fit.examples} reported"
 
 
 def check_weights(learner: Learner, train: TrainSet, valid: EvalSet, run: Run) -> None:
@@ -248,12 +299,15 @@ def check_blind(trial: Trial, task: Task, folder: Path) -> None:
     """Nothing that an arm does may hang on validation rows, test rows, or true classes that it did not buy.
 
     The task is poisoned, once in what is only scored and once in every row too, and the trial is run again. With
-    `protocol.selection=last` the validation rows play no part either.
+    `protocol.selection=last` the validation rows play no part either. What the arm declares that it needs is left as
+    it is: gold labels that it buys, validation rows that it pays for, test rows (never their labels) that it is told
+    apart from.
     """
-    k = len(task.classes)
-    labels = {name: replace(part, y=(part.y + 1) % k) for name, part in (("valid", task.valid), ("test", task.test))}
-    gold = task.gold if buys(trial) else (task.gold + 1) % k
-    rows = {name: replace(part, x=turned(part.x)) for name, part in labels.items()}
+    k, lent = len(task.classes), needs(trial)
+    parts = {"test": task.test} if lent & {"valid", "tuning"} else {"valid": task.valid, "test": task.test}
+    labels = {name: replace(part, y=(part.y + 1) % k) for name, part in parts.items()}
+    gold = task.gold if "gold" in lent else (task.gold + 1) % k
+    rows = {name: part if name in lent else replace(part, x=turned(part.x)) for name, part in labels.items()}
     records = [
         run_trial(trial, found, Place(Cache(folder / str(number)), "cpu"))
         for number, found in enumerate((task, replace(task, gold=gold, **labels), replace(task, gold=gold, **rows)))
@@ -266,13 +320,15 @@ def check_blind(trial: Trial, task: Task, folder: Path) -> None:
     assert np.array_equal(*predicted), "the model hangs on labels that it must not see"
 
 
-def buys(trial: Trial) -> bool:
-    """Whether a strategy of the arm may ask for true classes."""
-    return any("gold" in (node.get("needs") or []) for node in trial.arm.values())
+def needs(trial: Trial) -> set[str]:
+    """What the options of the arm declare that they need."""
+    return {need for node in trial.arm.values() for need in (node.get("needs") or [])}
 
 
 def turned(x: np.ndarray) -> np.ndarray:
-    """Other rows of the same kind: a negative, and every text backwards."""
+    """Other rows of the same kind: a negative, and every text or cell backwards."""
+    if x.dtype.names:
+        return raw_table({name: turned(cells) for name, cells in columns_of(x).items()})
     if x.dtype.kind == "U":
         return np.array([text[::-1] for text in x.tolist()])
     return 255 - x if x.dtype == np.uint8 else -x
@@ -308,4 +364,7 @@ def copy_of(x: Any) -> Any:
 
 def same(first: Any, second: Any) -> bool:
     """Whether two batches are equal."""
+    if isinstance(first, Mixed):
+        parts = ((first.partner, second.partner), (first.share, second.share), (first.batch, second.batch))
+        return all(same(one, other) for one, other in parts)
     return torch.equal(first, second) if torch.is_tensor(first) else list(first) == list(second)

@@ -42,6 +42,7 @@ def protocol() -> Protocol:
     return Protocol(
         version=1, metric="accuracy", epochs=2, steps=None, batch_size=16, optimiser="adamw", lr=1e-2,
         lr_pretrained=1e-4, weight_decay=1e-4, warmup=0.1, selection="last", precision="fp32", augment_draws=2, folds=3,
+        tuning_trials=2,
     )  # fmt: skip
 
 

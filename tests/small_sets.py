@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+import tempfile
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.linear_model import LogisticRegression
 
+from harness.cache import Cache
 from harness.data import EvalSet, TrainSet, one_hot
 from harness.learners import Fit, Run
-from harness.probe import out_of_sample
-from harness.strategies import Tools
+from harness.probe import dynamics, out_of_sample
+from harness.strategies import Signature, Tools
 from harness.streams import stream
+from harness.tables import raw_table
 
 K = 3
 WORDS = ("alpha", "beta", "gamma")
 KINDS = ("grey", "colour", "text", "table")
-MODALITY = {"grey": "image", "colour": "image", "text": "text", "table": "table"}
+MODALITY = {"grey": "image", "colour": "image", "text": "text", "table": "table", "raw": "table"}
 
 
 def rows_of(kind: str, gold: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -28,10 +34,26 @@ def rows_of(kind: str, gold: np.ndarray, rng: np.random.Generator) -> np.ndarray
     if kind == "text":
         noise = rng.choice(np.array(["one", "two", "three", "four"]), size=(len(gold), 5))
         return np.array([" ".join([WORDS[c], *line]) for c, line in zip(gold, noise, strict=True)])
+    if kind == "raw":
+        return cells_of(gold, rng)
     if kind == "table":
         return (3 * np.eye(K)[gold] + rng.normal(size=(len(gold), K))).astype(np.float32)
     shape = (len(gold), 8, 8, 1 if kind == "grey" else 3)
     return (rng.integers(0, 60, size=shape) + 90 * gold[:, None, None, None]).astype(np.uint8)
+
+
+def cells_of(gold: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Raw cells with what is wrong in them: units, two spellings of a word, gaps, one number far off."""
+    sizes = [f"{10 * (c + 1) + noise:.2f}" for c, noise in zip(gold, rng.normal(size=len(gold)), strict=True)]
+    written = rng.choice(np.array(["{} cm", "{}cm", "{} CM."]), size=len(gold))
+    weights = np.array([f"{c + noise:.3f}" for c, noise in zip(gold, rng.normal(size=len(gold)), strict=True)])
+    weights[rng.choice(len(gold), size=len(gold) // 9, replace=False)] = ""
+    weights[rng.choice(len(gold), size=1)] = "900"
+    return raw_table({
+        "size": np.array([form.format(size) for form, size in zip(written, sizes, strict=True)]),
+        "colour": np.array([word.upper() if rng.random() < 0.1 else word for word in np.array(WORDS)[gold].tolist()]),
+        "weight": weights,
+    })  # fmt: skip
 
 
 def weak_set(kind: str) -> tuple[TrainSet, np.ndarray]:
@@ -61,9 +83,9 @@ def features(x: Any) -> np.ndarray:
     return x.reshape(len(x), -1).astype(np.float64) / (255 if x.dtype == np.uint8 else 1)
 
 
-def logistic(train: TrainSet, valid: EvalSet, run: Run) -> Fit:
+def logistic(train: TrainSet, valid: EvalSet, run: Run, max_iter: int = 200) -> Fit:
     """Logistic regression on the most probable classes; probability 0 for a class that is not there."""
-    model = LogisticRegression(max_iter=200).fit(features(train.x), train.classes, sample_weight=train.w)
+    model = LogisticRegression(max_iter=max_iter).fit(features(train.x), train.classes, sample_weight=train.w)
 
     def predict(x: Any) -> np.ndarray:
         probs = np.zeros((len(x), train.k), dtype=np.float32)
@@ -73,14 +95,60 @@ def logistic(train: TrainSet, valid: EvalSet, run: Run) -> Fit:
     return Fit(predict=predict, parameters=model.coef_.size, examples=len(train))
 
 
+def refused(*_: Any) -> Any:
+    raise AssertionError("a tool was used that the test does not lend")
+
+
+def tools_with(
+    rng: np.random.Generator,
+    cache: Cache | None = None,
+    classes: tuple[str, ...] = ("a", "b", "c"),
+    **lent: Callable[..., Any],
+) -> Tools:
+    """Tools of which only those that are `lent` may be used; counting is always allowed and forgotten."""
+    names = ("pred_probs", "dynamics", "ask", "valid", "in_test")
+    assert set(lent) <= {*names, "count"}, f"no tools are called {set(lent) - set(names)}"
+    closed = dict.fromkeys(names, refused) | {"count": lambda what, number: None}
+    kept = cache or Cache(Path(tempfile.mkdtemp(prefix="harness-test-")))
+    return Tools(rng=rng, classes=classes, cache=kept, device="cpu", **{**closed, **lent})
+
+
 def tools_of(train: TrainSet, gold: Sequence[int], run: Run, *, seed: int = 0) -> Tools:
     """Tools with the small learner as the probe and an oracle over `gold`."""
     known = dict(zip(train.ids.tolist(), gold, strict=True))
-    return Tools(
-        rng=stream(seed, "strategy"),
+    gold = np.asarray(gold)
+    return tools_with(
+        stream(seed, "strategy"),
+        run.cache,
         pred_probs=lambda rows: out_of_sample(rows, learner=logistic, run=run, identity="logistic"),
+        dynamics=lambda rows: dynamics(rows, learner=stepwise, run=run, identity="stepwise"),
         ask=lambda ids: np.array([known[name] for name in ids.tolist()], dtype=np.int64),
+        valid=lambda: held_out(train, gold),
+        in_test=lambda rows, signature: shared_signatures(rows, held_out(train, gold), signature),
     )
+
+
+def held_out(train: TrainSet, gold: np.ndarray) -> EvalSet:
+    """Rows of the same kind with their true classes: the first half of the set's own."""
+    x = np.array(train.x[: len(train) // 2])
+    return EvalSet(np.array([f"held/{i}" for i in range(len(x))]), x, np.asarray(gold[: len(x)], dtype=np.int64))
+
+
+def shared_signatures(train: TrainSet, test: EvalSet, signature: Signature) -> np.ndarray:
+    """Which rows share a signature with the first six of the held-out ones."""
+    here, there = signature(train.x), signature(test.x[:6])
+    return np.isin(np.asarray(here).reshape(len(train), -1), there).any(1)
+
+
+def stepwise(train: TrainSet, valid: EvalSet, run: Run) -> Fit:
+    """The small learner, shown four times on its way: a quarter of its iterations, a half, …"""
+    for iterations in (1, 2, 4):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            run.watch(logistic(train, valid, run, max_iter=iterations).predict)
+    fit = logistic(train, valid, run)
+    run.watch(fit.predict)
+    return fit
 
 
 def tied_tools(train: TrainSet, gold: Sequence[int], *, seed: int = 0) -> Tools:
@@ -91,7 +159,14 @@ def tied_tools(train: TrainSet, gold: Sequence[int], *, seed: int = 0) -> Tools:
     def true(ids: np.ndarray) -> np.ndarray:
         return np.array([known[name] for name in ids.tolist()], dtype=np.int64)
 
-    return Tools(rng=stream(seed, "strategy"), pred_probs=lambda rows: sure[true(rows.ids)], ask=true)
+    return tools_with(
+        stream(seed, "strategy"),
+        pred_probs=lambda rows: sure[true(rows.ids)],
+        dynamics=lambda rows: np.stack(3 * [sure[true(rows.ids)]]),
+        ask=true,
+        valid=lambda: held_out(train, np.asarray(gold)),
+        in_test=lambda rows, signature: shared_signatures(rows, held_out(train, np.asarray(gold)), signature),
+    )
 
 
 def scatter_global_state() -> None:

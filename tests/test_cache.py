@@ -44,3 +44,12 @@ def test_a_torn_entry_is_made_again(tmp_path, suffix):
     path = next((tmp_path / "x").glob(f"*{suffix}"))
     path.write_bytes(path.read_bytes()[:7])
     assert Cache(tmp_path).array("x", 1, lambda: np.ones(50)).tolist() == [1] * 50
+
+
+def test_what_a_trial_asks_for_again_is_charged_once(tmp_path):
+    """A finder and a handler both ask for the probe's probabilities; whoever made them, they are paid for once."""
+    first, second = Cache(tmp_path), Cache(tmp_path)
+    for cache in (first, first, second, second):
+        cache.array("things", ["x"], lambda: sum(range(300_000)) * np.ones(3))
+    assert sum(cost.cpu_s > 0 for cost in first.charged) == 0
+    assert sum(cost.cpu_s > 0 for cost in second.charged) == 1

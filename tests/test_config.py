@@ -6,6 +6,7 @@ import json
 from typing import get_args, get_type_hints
 
 import pytest
+from conformance import NEEDS
 from conftest import composed, options
 from omegaconf import OmegaConf, open_dict
 
@@ -14,14 +15,11 @@ from harness.config import (
     arm_of,
     axis_of,
     baseline_of,
-    build,
     conf_dir,
     content_of,
     differing,
     faults,
     identity,
-    misfits,
-    plain,
 )
 from harness.learners import Protocol
 from harness.metrics import METRICS
@@ -45,14 +43,14 @@ def test_every_option_says_what_it_is_and_what_it_fits(group, name):
     assert set(node.fits) <= MODALITIES
     assert node.fits
     assert node._partial_ is True
-    assert set(node.get("needs", [])) <= {"votes", "gold", "probe"}
+    assert set(node.get("needs", [])) <= set(NEEDS)
     assert node.get("dull", True) is True
 
 
 def test_a_misspelt_parameter_is_told_with_the_nearest_right_one():
-    cfg = composed("clean=oracle", "+clean.oder=random", "model=mlp")
+    cfg = composed("clean=oracle", "+clean.fnd=random", "model=mlp")
     lines = faults(cfg)
-    assert any(line.startswith("clean has no parameter 'oder': did you mean 'order'?") for line in lines)
+    assert any(line.startswith("clean has no parameter 'fnd': did you mean 'find'?") for line in lines)
 
 
 def test_all_faults_come_at_once():
@@ -119,14 +117,6 @@ def test_places_are_replaced_by_what_lies_there(tmp_path):
     (tmp_path / "two" / "w.bin").write_bytes(b"other")
     assert identity({"path": str(tmp_path / "two")}, content_of) != one
     assert identity({"path": "org/name-on-a-hub"}, content_of) == {"path": "org/name-on-a-hub"}
-
-
-def test_what_does_not_fit_a_task_is_told_with_the_reason():
-    task = build(plain(composed("task=table").task)).split(0)
-    arm = arm_of(composed("augment=shift", "weak=label_model", "clean=oracle"))
-    lines = "\n".join(misfits(arm, task))
-    assert "augment (shift) is for image; task table is table" in lines
-    assert "weak (label_model) needs votes, which task table does not have" in lines
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,24 @@ def test_pairs_across_blocks_are_refused(records: list[Record], changes: dict, w
         deltas(trials(records))
 
 
+def test_the_number_of_tuning_trials_is_in_the_records_of_arms_that_tune_alone(
+    store: Store, records: list[Record]
+) -> None:
+    def tuned(one: Record, number: int) -> Record:
+        protocol = {**one["trial"]["protocol"], "tuning_trials": number, "version": 1}
+        return one | {"trial": one["trial"] | {"protocol": protocol}}
+
+    plain = [
+        one | {"trial": one["trial"] | {"protocol": {**one["trial"]["protocol"], "version": 1}}} for one in records
+    ]
+    same = [*plain[:2], *(tuned(one, 5) for one in plain[2:])]
+    assert deltas(trials(same))["delta"].tolist() == deltas(trials(records))["delta"].tolist()
+    effects(same, store.test_set, same)
+    other = [*same[:3], tuned(plain[3], 9)]
+    with pytest.raises(BadInput, match="the records differ in the protocol"):
+        effects(other, store.test_set, other)
+
+
 def test_several_tasks_or_arms_twice_on_a_seed_are_refused(store: Store, records: list[Record]) -> None:
     other = [one | {"key": one["key"][::-1], "control": one["control"][::-1]} for one in records]
     with pytest.raises(BadInput, match=r"arm 'baseline' has two trials on seed 0"):

@@ -11,20 +11,15 @@ import pytest
 from conftest import train_set
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_sets import tools_with
 
 from harness.data import TrainSet, one_hot
 from harness.errors import BadInput, TrialFailed
 from harness.receipts import receipt, replay
 from harness.store import unpack
-from harness.strategies import Tools
 from harness.streams import stream
 
-
-def never(_: object) -> np.ndarray:
-    raise AssertionError("a replay needs no probe and buys no label")
-
-
-TOOLS = Tools(stream(0, "replay"), never, never)
+TOOLS = tools_with(stream(0, "replay"))
 
 
 def saved(folder: Path, detail: dict[str, Any], stage: str = "clean") -> str:

@@ -1,7 +1,7 @@
 """What a strategy is given besides the training set.
 
 A strategy is `(train: TrainSet, tools: Tools, *, …) -> TrainSet`, pure: all that it may use stands in its arguments.
-It sees no validation row, no test row, and no gold label but those that it buys from `tools.ask`.
+It sees no test row, and no gold or validation label but those that it takes from `tools`, which puts them on the bill.
 An augmentation is different only in what it returns: the same rows with `augment` set to a batch function.
 """
 
@@ -12,22 +12,41 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.data import Augment, TrainSet
+from harness.cache import Cache
+from harness.data import Augment, EvalSet, Rows, TrainSet
+
+Signature = Callable[[Rows], np.ndarray]
+"""Rows (n, *d) to one hash or string a row (n,), or several (n, s): rows that share one are taken for the same."""
 
 
 @dataclass(frozen=True)
 class Tools:
-    """What the harness lends a strategy.
+    """What the harness lends a strategy. What stands behind a `needs` in its YAML is refused to an option without it.
 
     `rng`: the generator of the strategy's kind for this block, the same for every arm of that kind.
     `pred_probs(train)`: out-of-sample class probabilities (n, k) of all rows, by cross-validation with the probe on
-    the labelled ones; cached, its cost charged to every arm that asks.
-    `ask(ids)`: the true classes (len(ids),) of those rows; metered, each asked row is a label bought.
+    the labelled ones; cached, its cost charged to every arm that asks. Needs `probe`.
+    `dynamics(train)`: the probe's class probabilities (e, n, k) of all rows at e points of its training on all
+    labelled rows, in order; cached likewise. Needs `dynamics`; BadInput where the probe does not train in steps.
+    `ask(ids)`: the true classes (len(ids),) of those rows; metered, each asked row is a label bought. Needs `gold`.
+    `valid()`: the validation rows with their labels, which then count as labels bought. Needs `valid`.
+    `in_test(train, signature)`: True for each row (n,) that shares a signature with a test row; the test rows
+    themselves stay out of sight. Needs `test`.
+    `count(what, number)`: puts that many `votes`, `rules` or `edits` by people on the ledger.
+    `classes`: the names of the k classes, in the order of the columns of y.
+    `cache`, `device`: where costly intermediates are kept, and where a network of the strategy's own computes.
     """
 
     rng: np.random.Generator
     pred_probs: Callable[[TrainSet], np.ndarray]
+    dynamics: Callable[[TrainSet], np.ndarray]
     ask: Callable[[np.ndarray], np.ndarray]
+    valid: Callable[[], EvalSet]
+    in_test: Callable[[TrainSet, Signature], np.ndarray]
+    count: Callable[[str, int], None]
+    classes: tuple[str, ...]
+    cache: Cache
+    device: str
 
 
 Strategy = Callable[[TrainSet, Tools], TrainSet]

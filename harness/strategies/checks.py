@@ -17,7 +17,7 @@ def one_of(name: str, value: str, allowed: Sequence[str]) -> None:
     raise BadInput(f"{name}={value} is not known; choose one of {', '.join(allowed)}{hint}")
 
 
-def within(name: str, value: float, low: float, high: float) -> None:
+def within(name: str, value: float | int, low: float | int, high: float | int) -> None:
     """Raises BadInput unless `low <= value <= high`."""
     if not low <= value <= high:
         raise BadInput(f"{name}={value} is out of range; it must lie between {low} and {high}")

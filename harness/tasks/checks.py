@@ -47,13 +47,13 @@ def check_choice(value: str, allowed: Sequence[str], name: str) -> None:
 
 
 def check_finite(x: np.ndarray, features: Sequence[str]) -> None:
-    """A table (n, d) holds numbers only."""
-    bad = ~np.isfinite(x)
+    """A table (n, d) holds finite numbers, or nan where one is missing."""
+    bad = np.isinf(x)
     if bad.any():
         row, column = np.argwhere(bad)[0]
         raise BadInput(
-            f"{int(bad.sum())} features are missing or infinite, the first in column '{features[column]}', row {row}: "
-            "fill them in, drop their rows, or leave the column out"
+            f"{int(bad.sum())} features are infinite, the first in column '{features[column]}', row {row}: "
+            "mend them, drop their rows, or leave the column out"
         )
 
 

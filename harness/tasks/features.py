@@ -19,7 +19,7 @@ def encode(frames: Mapping[str, pd.DataFrame]) -> tuple[dict[str, np.ndarray], l
 
     Columns are taken in the order of their names. A column of numbers or truth values gives one feature, any other
     one a feature a level, in sorted order over all parts; a missing category is a level of its own, a missing number
-    is refused.
+    is nan, and an infinite one is refused.
     """
     whole = pd.concat(frames.values(), ignore_index=True)
     blocks, names = [], []

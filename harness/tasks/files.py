@@ -33,13 +33,13 @@ def cache_folder(cache: str | None) -> Path:
     return (default if cache is None else Path(cache)).expanduser()
 
 
-def existing(path: str) -> Path:
+def existing(path: str, what: str = "task.path") -> Path:
     """The path with `~` expanded; it must be there."""
     found = Path(path).expanduser()
     if not found.exists():
         beside = sorted(one.name for one in found.parent.iterdir()) if found.parent.is_dir() else []
         has = f" ({found.parent} has: {checks.listed(beside)})" if beside else ""
-        raise BadInput(f"task.path: there is no file or folder {path}{checks.nearest(found.name, beside)}{has}")
+        raise BadInput(f"{what}: there is no file or folder {path}{checks.nearest(found.name, beside)}{has}")
     return found
 
 

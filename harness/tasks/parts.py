@@ -12,6 +12,7 @@ from jaxtyping import Float32, Int8, Int64
 
 from harness.data import EvalSet, Modality, Rows, Task, TrainSet, one_hot, take
 from harness.streams import stream
+from harness.tables import missing_cells
 from harness.tasks import checks
 from harness.tasks.split import draw, fixed_stream, hold_out
 
@@ -84,7 +85,8 @@ def row_hashes(x: Rows) -> Int64[np.ndarray, " n"]:
     found = []
     for start in range(0, len(x), CHUNK):
         chunk = np.asarray(x[np.arange(start, min(start + CHUNK, len(x)))])
-        rows = (str(row).encode() for row in chunk) if chunk.dtype.kind in "OU" else (row.tobytes() for row in chunk)
+        told = chunk.dtype.kind in "OUV"  # texts, and structured rows of them, whose fields are padded in memory
+        rows = (str(row).encode() for row in chunk.tolist()) if told else (row.tobytes() for row in chunk)
         found += [hashlib.blake2b(row, digest_size=8).digest() for row in rows]
     return np.frombuffer(b"".join(found), dtype=np.int64)
 
@@ -183,6 +185,7 @@ def _labels(train: Part) -> np.ndarray:
 
 def _counts(train: Part, valid: Part, test: Part) -> dict[str, Any]:
     """What can be counted in any three parts."""
+    empty = missing_cells(train.x, valid.x, test.x)
     return {
         "train": len(train),
         "valid": len(valid),
@@ -191,6 +194,7 @@ def _counts(train: Part, valid: Part, test: Part) -> dict[str, Any]:
         "given_wrong": given_wrong(train),
         "overlap": int(np.isin(test.content, train.content).sum()),
         "duplicates": len(train) - len(np.unique(train.content)),
+        **({"missing": empty} if empty else {}),
     }
 
 

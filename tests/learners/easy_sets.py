@@ -8,25 +8,34 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from conftest import ROOT, train_set
-from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
+from harness.config import build, lacks_of, plain
 from harness.data import EvalSet, TrainSet
 from harness.streams import stream
 
 MODEL_OPTIONS = ROOT / "conf" / "model"
+SMALL = {"image": "lenet", "text": "bag_of_embeddings", "table": "mlp"}
+"""A model of each modality for what is an effort on a model."""
 WORDS = (("red", "crimson", "scarlet"), ("green", "olive", "lime"), ("blue", "navy", "azure"))
 
 
-def option(name: str) -> dict[str, Any]:
-    """The YAML of an option of conf/model as plain containers."""
-    return yaml.safe_load((MODEL_OPTIONS / f"{name}.yaml").read_text())
+def option(name: str, modality: str = "table") -> dict[str, Any]:
+    """The YAML of an option of conf/model as plain containers; an effort on a model has a small one of that modality.
+
+    What such a model lacks, the effort on it lacks as well.
+    """
+    files = {"model": name, "baseline": SMALL[modality]}
+    nodes = {place: OmegaConf.load(MODEL_OPTIONS / f"{file}.yaml") for place, file in files.items()}
+    cfg = OmegaConf.create({"model": nodes["model"], "baseline": {"model": nodes["baseline"]}})
+    node = plain(cfg.model)
+    return {**node, "lacks": sorted(lacks_of(node))} if "wraps" in node else node
 
 
 def learner(node: dict[str, Any]) -> Callable[..., Any]:
     """The learner that an option makes, without what the option only declares."""
-    return instantiate({k: v for k, v in node.items() if k not in ("fits", "needs", "dull")}, _convert_="all")
+    return build(node)
 
 
 def easy(modality: str, n: int = 48) -> tuple[TrainSet, EvalSet]:
@@ -59,7 +68,15 @@ def _table(classes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.concatenate([told, other], 1).astype(np.float32)
 
 
-def write_bert(folder: Path) -> Path:
+def write_vectors(folder: Path) -> Path:
+    """Writes a vector of 16 numbers for each of the telling words and gives the file back, in GloVe's text format."""
+    rng, place = stream(1, "easy", "vectors"), folder / "vectors.txt"
+    words = ["the", "and", "thing", *(word for colour in WORDS for word in colour)]
+    place.write_text("".join(f"{word} {' '.join(f'{x:.3f}' for x in rng.normal(size=16))}\n" for word in words))
+    return place
+
+
+def write_bert(folder: Path, layers: int = 1) -> Path:
     """Writes a BERT of random weights with a vocabulary of its own, and gives its folder back."""
     from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
 
@@ -68,7 +85,7 @@ def write_bert(folder: Path) -> Path:
     vocabulary = folder / "words.txt"
     vocabulary.write_text("\n".join(words))
     config = BertConfig(
-        vocab_size=len(words), hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
+        vocab_size=len(words), hidden_size=32, num_hidden_layers=layers, num_attention_heads=2, intermediate_size=32,
         max_position_embeddings=32, initializer_range=0.2,
     )  # fmt: skip
     with torch.random.fork_rng(devices=[]):
