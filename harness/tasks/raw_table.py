@@ -1,0 +1,145 @@
+"""A CSV file as somebody typed it in, a task of raw cells out: what a cleaning strategy must find is still in it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Int64
+
+from harness.data import Source, Task, digest
+from harness.errors import BadInput
+from harness.tables import raw_table as table_of
+from harness.tasks import checks
+from harness.tasks import columns as reading
+from harness.tasks.files import existing
+from harness.tasks.folder import told
+from harness.tasks.parts import Part, Plan, damage, divide, part, subsample, task
+
+LabelPart = Literal["whole", "last_word"]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """How a cell becomes a class: `part` of it, spelt alike by case; all but the `most` frequent are called `other`."""
+
+    part: LabelPart
+    most: int | None
+    other: str
+
+
+def raw_table(
+    *,
+    name: str,
+    path: str,
+    label: str,
+    gold: str | None,
+    id: str | None,
+    ignore: Sequence[str],
+    label_part: LabelPart,
+    most_frequent: int | None,
+    other: str,
+    noise: float,
+    n_train: int | None,
+    valid_fraction: float,
+    test_fraction: float,
+    split_seed: int | None,
+) -> Source:
+    """The rows of the CSV file `path`, every cell a str as it stands there, empty where it is missing.
+
+    All columns but `label`, `gold`, `id` and those to `ignore` are cells. The label is the whole cell or its last word
+    (what stands in brackets set aside); classes beyond the `most_frequent` become one, called `other`; an empty cell
+    is a row without a label. `noise` is the share of training labels that is flipped.
+    """
+    plan = Plan(n_train, valid_fraction, test_fraction, split_seed, noise)
+    checks.check_choice(label_part, ("whole", "last_word"), "task.label_part")
+    columns = reading.Columns(list(ignore), label, gold, None, None, None, id)
+    frame = opened(path)
+    for column in (*columns.roles, *ignore):
+        checks.check_column(column, list(frame.columns), Path(path).name)
+    rows, classes = _rows(frame, columns, Labels(label_part, most_frequent, other))
+    content = (*classes, *rows.x.dtype.names, *map(digest, (rows.x, rows.ids, rows.given, rows.gold)))
+    return Source(
+        fingerprint=hashlib.sha256(repr(content).encode()).hexdigest(),
+        split=lambda seed: _split(name, rows, classes, columns, plan, seed),
+    )
+
+
+def _split(name: str, rows: Part, classes: tuple[str, ...], columns: reading.Columns, plan: Plan, seed: int) -> Task:
+    done, labels = divide({"train": rows}, plan, seed)
+    train = subsample(done["train"], plan.n_train, len(classes), seed)
+    done["train"] = damage(train, plan.noise, len(classes), seed) if plan.noise else train
+    return task(name, "table", classes, done, labels | told(done["train"], columns, plan.noise))
+
+
+def opened(path: str, what: str = "task.path") -> pd.DataFrame:
+    """The file's cells as str, nothing read as missing; BadInput where it is absent, no CSV, or has no rows."""
+    place = existing(path, what)
+    try:
+        frame = pd.read_csv(place, dtype=str, keep_default_na=False, encoding="utf-8-sig", sep=_separator(place))
+    except (OSError, ValueError) as fault:  # pandas' parser errors are ValueErrors, and so is a wrong encoding
+        raise BadInput(f"{what}: {path} cannot be read as CSV: {' '.join(str(fault).split())[:300]}") from fault
+    if not len(frame):
+        raise BadInput(f"{what}: {path} has no rows beneath its column names")
+    return frame
+
+
+def _separator(place: Path) -> str:
+    return "\t" if place.suffix.lower() == ".tsv" else ","
+
+
+def _rows(frame: pd.DataFrame, columns: reading.Columns, labels: Labels) -> tuple[Part, tuple[str, ...]]:
+    """The rows with their class indices, and the class names; the kept classes are those of the label's column."""
+    features = [name for name in frame.columns if name not in (*columns.roles, *reading.as_names(columns.input))]
+    if not features:
+        raise BadInput(f"the table has no cells beside its labels: it has {checks.listed(frame.columns)}")
+    given = _words(frame[str(columns.label)], labels.part)
+    names = _kept(given, labels)
+    truth = None if columns.gold is None else _classes(_words(frame[columns.gold], labels.part), names, labels)
+    return part(
+        ids=np.array([f"train-{i}" for i in range(len(frame))]) if columns.id is None else _text(frame[columns.id]),
+        x=table_of({name: _text(frame[name]) for name in features}),
+        given=_classes(given, names, labels),
+        gold=truth,
+    ), names
+
+
+def _text(column: pd.Series) -> np.ndarray:
+    return column.fillna("").to_numpy(dtype=object).astype(np.str_)  # a short line lacks its last cells
+
+
+def _words(column: pd.Series, which: LabelPart) -> np.ndarray:
+    """The part of each cell (n,) that names its class, empty where there is none."""
+    cells = [cell.strip() for cell in _text(column).tolist()]
+    if which == "last_word":
+        cells = [(re.sub(r"\([^)]*\)", " ", cell).split() or [""])[-1] for cell in cells]
+    return np.array(cells)
+
+
+def _kept(words: np.ndarray, labels: Labels) -> tuple[str, ...]:
+    """The class names, sorted, with the name of all the others last where there are any."""
+    found, counts = np.unique(words[words != ""], return_counts=True)
+    frequent = found[np.lexsort((found, -counts))]
+    kept = sorted(frequent[: labels.most].tolist())
+    if len(kept) < len(frequent):
+        if labels.other in kept:
+            raise BadInput(f"'{labels.other}' is a class already: say task.other=… to call the rare ones otherwise")
+        kept = [*kept, labels.other]
+    checks.check_classes(kept)
+    return tuple(kept)
+
+
+def _classes(words: np.ndarray, names: Sequence[str], labels: Labels) -> Int64[np.ndarray, " n"]:
+    """Class indices (n,), -1 for an empty word; a word that is no class is one of the others, or an error."""
+    index: dict[Any, int] = {name: place for place, name in enumerate(names)}
+    unknown = [row for row, word in enumerate(words.tolist()) if word and word not in index]
+    if unknown and labels.other not in index:
+        checks.check_label_values(words[unknown].tolist(), unknown[0], "gold", names)
+    rest = index.get(labels.other, -1)
+    return np.array([index.get(word, rest) if word else -1 for word in words.tolist()], dtype=np.int64)
