@@ -13,7 +13,7 @@ from conftest import train_set
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import softmax
-from small_sets import global_state, tools_of, weak_set
+from small_sets import global_state, tools_of, tools_with, weak_set
 
 from harness.data import TrainSet
 from harness.errors import BadInput, TrialFailed
@@ -26,10 +26,7 @@ from harness.streams import stream
 
 
 def tools(seed: int = 0) -> Tools:
-    def never(_: object) -> np.ndarray:
-        raise AssertionError("a vote model needs no probe and buys no label")
-
-    return Tools(rng=stream(seed, "weak"), pred_probs=never, ask=never)
+    return tools_with(stream(seed, "weak"))
 
 
 @pytest.fixture
@@ -117,7 +114,7 @@ def test_the_label_model_trusts_the_better_voters() -> None:
 def test_the_posterior_is_bayes_by_hand() -> None:
     """Two functions; the class is 0 with odds (0.8 * 0.3) : (0.1 * 0.6) where they vote 0 and 1."""
     table = np.array([[[0.8, 0.1], [0.1, 0.7]], [[0.5, 0.2], [0.3, 0.6]]])
-    found = _posterior(np.array([[0, 1], [-1, 0]], dtype=np.int8), table)
+    found = _posterior(np.array([[0, 1], [-1, 0]], dtype=np.int8), table, None)
     assert np.allclose(found, [[0.24 / 0.30, 0.06 / 0.30], [5 / 7, 2 / 7]])
 
 
@@ -127,10 +124,10 @@ def test_the_posterior_is_snorkels_and_does_not_underflow() -> None:
     train, _ = crowd(200, [0.8, 0.7, 0.6, 0.7], 3, seed=2)
     model = LabelModel(cardinality=3, verbose=False)
     model.fit(train.votes.astype(int), class_balance=[1 / 3] * 3, progress_bar=False, n_epochs=50, seed=5)
-    ours = _posterior(train.votes, _fitted(train.votes, 3, 5, n_epochs=50, lr=0.01, l2=0.0))
+    ours = _posterior(train.votes, _fitted(train.votes, [1 / 3] * 3, 5, n_epochs=50, lr=0.01, l2=0.0), None)
     assert np.allclose(ours, model.predict_proba(train.votes.astype(int)), atol=1e-6)
     many = np.full((1, 2000), 1, dtype=np.int8)
-    assert np.allclose(_posterior(many, np.full((2000, 2, 2), 1e-3)), softmax([[0.0, 0.0]], axis=1))
+    assert np.allclose(_posterior(many, np.full((2000, 2, 2), 1e-3), None), softmax([[0.0, 0.0]], axis=1))
 
 
 def test_a_function_that_never_votes_changes_nothing() -> None:
@@ -175,7 +172,7 @@ def test_importing_snorkel_leaves_the_callers_generators_alone() -> None:
         "import random, torch, numpy as np, harness.strategies.weak.snorkel as s\n"
         "state = lambda: (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())\n"
         "before = state()\n"
-        "s._fitted(np.zeros((9, 3), dtype=np.int8), 2, 0, n_epochs=1, lr=0.01, l2=0.0)\n"
+        "s._fitted(np.zeros((9, 3), dtype=np.int8), [0.5, 0.5], 0, n_epochs=1, lr=0.01, l2=0.0)\n"
         "assert before == state()\n"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=120)
@@ -220,6 +217,6 @@ def test_the_label_model_on_published_votes(shared: Path) -> None:
     train, _ = published(shared / "golden/wrench/youtube", "train")
     test, gold = published(shared / "golden/wrench/youtube", "test")
     voted = train.votes[(train.votes >= 0).any(1)]
-    table = _fitted(voted, 2, 0, n_epochs=500, lr=0.01, l2=0.0)
-    y = settle(_posterior(test.votes, table), tools().rng, labels="hard", ties="soft")
+    table = _fitted(voted, [0.5, 0.5], 0, n_epochs=500, lr=0.01, l2=0.0)
+    y = settle(_posterior(test.votes, table, None), tools().rng, labels="hard", ties="soft")
     assert abs(float(y[np.arange(len(gold)), gold].mean()) - 0.858) < 0.01

@@ -1,7 +1,19 @@
 """Weak supervision: votes of labelling functions or annotators in, labels and weights out."""
 
+from harness.strategies.weak.annotators import glad, mace
+from harness.strategies.weak.answers import crowd
+from harness.strategies.weak.clean_labels import gold, validation_labels
+from harness.strategies.weak.flyingsquid import triplets
 from harness.strategies.weak.majority import majority_vote
 from harness.strategies.weak.random_votes import random_vote
-from harness.strategies.weak.snorkel import label_model
+from harness.strategies.weak.snorkel import label_model, label_model_prior
+from harness.strategies.weak.trusted import cut_statistic, most_confident, random_share
+from harness.strategies.weak.user_rules import rules
+from harness.strategies.weak.voter_tables import dawid_skene, naive_bayes
+from harness.strategies.weak.weighted import weighted_vote
 
-__all__ = ["label_model", "majority_vote", "random_vote"]
+__all__ = [
+    "crowd", "cut_statistic", "dawid_skene", "glad", "gold", "label_model", "label_model_prior", "mace",
+    "majority_vote", "most_confident", "naive_bayes", "random_share", "random_vote", "rules", "triplets",
+    "validation_labels", "weighted_vote",
+]  # fmt: skip

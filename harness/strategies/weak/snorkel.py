@@ -5,17 +5,18 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float64, Int8
+from jaxtyping import Float64
 from scipy.special import softmax
 
 from harness.data import ABSTAIN, TrainSet
 from harness.errors import BadInput, TrialFailed
 from harness.strategies import Tools
-from harness.strategies.weak.votes import check_rule, give, settle, tally
+from harness.strategies.weak.models import Model, Prior, Probs, Votes, label
 from harness.streams import child_seed
 
 
@@ -29,23 +30,43 @@ def label_model(
     class prior is uniform: any other would be labels that someone paid for. `labels` and `ties`: see `weak.votes`.
     BadInput with fewer than three functions that vote at all, or where Snorkel is not installed.
     """
-    check_rule(labels, ties)
-    voted = tally(train).sum(1) > 0
-    heard = (train.votes != ABSTAIN).any(0)
+    fit = partial(fit_label_model, seed=child_seed(tools.rng), n_epochs=n_epochs, lr=lr, l2=l2)
+    return label(train, tools, fit, prior="uniform", labels=labels, ties=ties)
+
+
+def label_model_prior(
+    train: TrainSet,
+    tools: Tools,
+    *,
+    n_epochs: int,
+    lr: float,
+    l2: float,
+    prior: str | list[float],
+    labels: str,
+    ties: str,
+) -> TrainSet:
+    """As `label_model`, but fitted and read under a class prior (see `weak.models.class_prior`)."""
+    fit = partial(fit_label_model, seed=child_seed(tools.rng), n_epochs=n_epochs, lr=lr, l2=l2)
+    return label(train, tools, fit, prior=prior, labels=labels, ties=ties)
+
+
+def fit_label_model(votes: Votes, prior: Prior, *, seed: int, n_epochs: int, lr: float, l2: float) -> Model:
+    """Snorkel's model, fitted on the functions that vote at all; the others are not listened to later either."""
+    heard = (votes != ABSTAIN).any(0)
     if heard.sum() < 3:
         raise BadInput(f"the label model needs three labelling functions that vote; this task has {heard.sum()}")
-    votes = train.votes[voted][:, heard]
-    table = _fitted(votes, train.k, child_seed(tools.rng), n_epochs=n_epochs, lr=lr, l2=l2)
-    return give(train, voted, settle(_posterior(votes, table), tools.rng, labels=labels, ties=ties))
+    table = _fitted(votes[:, heard], prior.tolist(), seed, n_epochs=n_epochs, lr=lr, l2=l2)
+    even = np.ptp(prior) == 0
+    return lambda new: _posterior(new[:, heard], table, None if even else prior)
 
 
 def _fitted(
-    votes: Int8[np.ndarray, "n m"], k: int, seed: int, *, n_epochs: int, lr: float, l2: float
+    votes: Votes, prior: list[float], seed: int, *, n_epochs: int, lr: float, l2: float
 ) -> Float64[np.ndarray, "m k k"]:
     """`[j, v, c]`: the probability that function j votes v where the class is c."""
     with _global_generators_kept():
-        model = _label_model_class()(cardinality=k, verbose=False)
-        wide, prior = votes.astype(np.int64), [1 / k] * k  # Snorkel adds one to each vote: int8 may overflow.
+        model = _label_model_class()(cardinality=len(prior), verbose=False)
+        wide = votes.astype(np.int64)  # Snorkel adds one to each vote: int8 may overflow.
         try:
             model.fit(wide, class_balance=prior, progress_bar=False, n_epochs=n_epochs, lr=lr, l2=l2, seed=seed)
         except Exception as error:
@@ -56,13 +77,14 @@ def _fitted(
         return model.get_conditional_probs()[:, 1:, :].astype(np.float64)
 
 
-def _posterior(votes: Int8[np.ndarray, "n m"], table: Float64[np.ndarray, "m k k"]) -> Float64[np.ndarray, "n k"]:
-    """The classes' probabilities under a uniform prior, abstentions left out, as in Snorkel's `predict_proba`.
+def _posterior(votes: Votes, table: Float64[np.ndarray, "m k k"], prior: Prior | None) -> Probs:
+    """The classes' probabilities under a prior (None: uniform), abstentions left out, as in Snorkel's `predict_proba`.
 
     Summed in logarithms: Snorkel multiplies the probabilities, which underflows beyond some hundred functions.
     """
     logs = np.log(table)
-    return softmax(sum((votes == v).astype(np.float64) @ logs[:, v] for v in range(table.shape[1])), axis=1)
+    evidence = sum((votes == v).astype(np.float64) @ logs[:, v] for v in range(table.shape[1]))
+    return softmax(evidence if prior is None else evidence + np.log(prior), axis=1)
 
 
 def _label_model_class() -> Any:

@@ -1,0 +1,78 @@
+"""A crowd's sparse answers in, a line `row, worker, label` each; labels by any vote model out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Int8
+
+from harness.cache import Cache
+from harness.data import ABSTAIN, TrainSet
+from harness.errors import BadInput
+from harness.places import located
+from harness.strategies import Strategy, Tools
+from harness.strategies.weak.named import indices
+
+COLUMNS = ("row", "worker", "label")
+
+
+def crowd(train: TrainSet, tools: Tools, *, path: str, then: Strategy) -> TrainSet:
+    """What the vote model `then` makes of the answers in a file; the set keeps its own votes.
+
+    Answers to rows that the training set lacks are left out: they fell into another part, or were dropped. Those that
+    are used stand on the ledger as votes. BadInput where the file has no answer to any row.
+    """
+    _, votes = voted(train, path, tools.classes, tools.cache)
+    tools.count("votes", int((votes != ABSTAIN).sum()))
+    return replace(then(replace(train, votes=votes), tools), votes=train.votes)
+
+
+def voted(
+    train: TrainSet, path: str, classes: Sequence[str], cache: Cache
+) -> tuple[list[str], Int8[np.ndarray, "n m"]]:
+    """The workers' names, sorted, and their votes on every row; an empty label, or -1, abstains."""
+    answers = _answers(path)
+    places = {str(name): place for place, name in enumerate(train.ids.tolist())}
+    used = answers[answers["row"].isin(list(places))]
+    if used.empty:
+        some = f"'{answers['row'].iloc[0]}'" if len(answers) else "none"
+        raise BadInput(f"{path}: no answer is to a row of the training set; its rows are {some} …, the set's "
+                       f"'{train.ids[0]}' …")  # fmt: skip
+    said = [f"{path}, line {line}" for line in used.index + 2]
+    labels = indices(used["label"].tolist(), classes, said)
+    names, columns = np.unique(used["worker"].to_numpy(dtype=np.str_), return_inverse=True)
+    votes = np.full((len(train), len(names)), ABSTAIN, dtype=np.int8)
+    rows = np.array([places[name] for name in used["row"]])
+    votes[rows, columns] = labels
+    differing = np.flatnonzero(votes[rows, columns] != labels)
+    if len(differing):
+        one = used.iloc[differing[0]]
+        raise BadInput(f"{said[differing[0]]}: worker '{one['worker']}' gave row '{one['row']}' two different labels")
+    return names.tolist(), votes
+
+
+def _answers(path: str) -> pd.DataFrame:
+    """The file's answers that say anything, cells as text; its index counts the lines below the first."""
+    file = located(path)
+    if not file.is_file():
+        raise BadInput(f"there is no file {path}: weak.path names a table of answers with columns {', '.join(COLUMNS)}")
+    table = _read(file)
+    lacking = [name for name in COLUMNS if name not in table.columns]
+    if lacking:
+        raise BadInput(f"{path} has no column '{lacking[0]}': answers need the columns {', '.join(COLUMNS)}")
+    cells = table[list(COLUMNS)].apply(lambda column: column.str.strip())
+    return cells[~cells["label"].isin(["", "-1"])]
+
+
+def _read(file: Path) -> pd.DataFrame:
+    """A CSV file, or a TSV one by its name; every cell as text."""
+    try:
+        return pd.read_csv(
+            file, sep="\t" if file.suffix == ".tsv" else ",", dtype=str, keep_default_na=False, skip_blank_lines=False
+        )
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise BadInput(f"{file} is no table: {str(error).strip().splitlines()[0]}") from error

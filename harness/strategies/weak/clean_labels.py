@@ -1,0 +1,53 @@
+"""Clean labels in place of votes: what the votes could give at most, and what else the same labels could buy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from harness.data import ABSTAIN, TrainSet, one_hot
+from harness.strategies import Tools
+from harness.strategies.checks import one_of
+from harness.strategies.weak.votes import give
+
+
+def gold(train: TrainSet, tools: Tools) -> TrainSet:
+    """Every row takes its true class, bought of the metered oracle: the upper bound of weak supervision.
+
+    BadInput where the true class of a row is not known.
+    """
+    every = np.ones(len(train), dtype=bool)
+    return give(train, every, one_hot(tools.ask(train.ids), train.k))
+
+
+def validation_labels(train: TrainSet, tools: Tools, *, own: str) -> TrainSet:
+    """The validation rows with their labels become training rows, named `valid/` and their id, with weight 1.
+
+    `own`: the training rows are left out (`drop`: train on the validation labels instead), or stay before them
+    (`keep`: their labels, where they have some, and the validation labels together).
+    """
+    one_of("own", own, ("keep", "drop"))
+    valid = tools.valid()
+    x = valid.x if train.prepare is None else train.prepare(valid.x)
+    new = replace(
+        train,
+        ids=np.array([f"valid/{name}" for name in valid.ids.tolist()]),
+        x=x,
+        y=one_hot(valid.y, train.k),
+        w=np.ones(len(valid), dtype=np.float32),
+        votes=np.full((len(valid), train.votes.shape[1]), ABSTAIN, dtype=np.int8),
+    )
+    return _joined(train, new) if own == "keep" else new
+
+
+def _joined(first: TrainSet, second: TrainSet) -> TrainSet:
+    """The rows of both, one set after the other; ids as text."""
+    return replace(
+        first,
+        ids=np.concatenate([first.ids.astype(np.str_), second.ids.astype(np.str_)]),
+        x=np.concatenate([first.x, second.x]),
+        y=np.concatenate([first.y, second.y]),
+        w=np.concatenate([first.w, second.w]),
+        votes=np.concatenate([first.votes, second.votes]),
+    )

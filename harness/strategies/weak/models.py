@@ -1,0 +1,117 @@
+"""What every label model shares: votes and a class prior in, a function from votes to class probabilities out.
+
+A model is fitted once, `fit(votes (n, m), prior (k,)) -> Model`, and may then be asked about votes that it has not
+seen. Nothing in here knows of a training set but `label`, which puts a model's answers into one, and `class_prior`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float, Float64, Int8, Int64
+from scipy.special import softmax
+
+from harness.data import TrainSet
+from harness.errors import BadInput
+from harness.strategies import Tools
+from harness.strategies.checks import one_of
+from harness.strategies.weak.votes import check_rule, give, settle, tally
+
+Votes = Int8[np.ndarray, "n m"]
+Probs = Float64[np.ndarray, "n k"]
+Prior = Float64[np.ndarray, " k"]
+Model = Callable[[Votes], Probs]
+"""Votes (n, m), -1 where a voter abstains, to the classes' probabilities (n, k)."""
+Fit = Callable[[Votes, Prior], Model]
+PRIORS = ("uniform", "given", "valid")
+
+
+def label(train: TrainSet, tools: Tools, fit: Fit, *, prior: str | list[float], labels: str, ties: str) -> TrainSet:
+    """Rows with a vote take what the model fitted on them says; rows without one stay as they are.
+
+    `prior`: see `class_prior`; `labels` and `ties`: see `weak.votes`. BadInput where no row has a vote.
+    """
+    check_rule(labels, ties)
+    voted = tally(train).sum(1) > 0
+    if not voted.any():
+        raise BadInput("no row of the training set has a vote, so that a label model has nothing to learn from")
+    votes = np.asarray(train.votes[voted])
+    probs = fit(votes, class_prior(prior, train, tools))(votes)
+    return give(train, voted, settle(probs, tools.rng, labels=labels, ties=ties))
+
+
+def class_prior(prior: str | list[float], train: TrainSet, tools: Tools) -> Prior:
+    """How common each class is held to be before any vote is looked at.
+
+    `uniform`; `given`: the labelled rows of the training set, by their labels and weights; `valid`: the validation
+    labels, which then stand on the ledger (the option must declare `needs: [valid]`); or k shares, as a list. Of
+    counts, one is added to each class's, so that none is impossible.
+    """
+    if not isinstance(prior, str):
+        return _shares(prior, train.k)
+    one_of("prior", prior, PRIORS)
+    counts = np.zeros(train.k)
+    if prior == "given":
+        if not train.labelled.any():
+            raise BadInput("prior=given needs labelled rows, and the training set has none; say prior=uniform")
+        counts = train.w.astype(np.float64) @ train.y
+    elif prior == "valid":
+        counts = np.bincount(tools.valid().y, minlength=train.k).astype(np.float64)
+    return (counts + 1) / (counts + 1).sum()
+
+
+def _shares(prior: list[float], k: int) -> Prior:
+    """The user's own shares; BadInput unless they are k positive numbers that sum to 1."""
+    shares = np.asarray(prior, dtype=np.float64)
+    if shares.shape != (k,) or not (shares > 0).all() or abs(shares.sum() - 1) > 1e-6:
+        raise BadInput(f"prior={list(prior)} must be {k} numbers above 0 that sum to 1, one a class")
+    return shares / shares.sum()
+
+
+def indicators(votes: Votes, symbols: range) -> Float64[np.ndarray, "s n m"]:
+    """`[s, i, j]`: 1 where voter j gave row i the symbol that stands at place s."""
+    return np.stack([votes == symbol for symbol in symbols]).astype(np.float64)
+
+
+def shares_of_votes(votes: Votes, k: int) -> Probs:
+    """The share of each row's votes that each class has; uniform where nobody voted."""
+    counts = indicators(votes, range(k)).sum(2).T
+    return normalised(counts)
+
+
+def normalised(scores: Float[np.ndarray, "n k"]) -> Probs:
+    """Scores >= 0 as distributions; uniform in a row where all are 0."""
+    total = scores.sum(1, keepdims=True)
+    return np.where(total > 0, scores / np.where(total > 0, total, 1), 1 / scores.shape[1])
+
+
+def majority(shares: Probs) -> Probs:
+    """The most probable class of each row as a hard label, tied ones sharing it equally."""
+    return normalised((shares >= shares.max(1, keepdims=True) - 1e-9).astype(np.float64))
+
+
+def patterns(votes: Votes) -> tuple[Int8[np.ndarray, "u m"], Int64[np.ndarray, " u"]]:
+    """The different rows of votes, and how often each occurs: all that a model of the votes alone can tell apart."""
+    return np.unique(votes, axis=0, return_counts=True)
+
+
+def by_bayes(cast: Float64[np.ndarray, "s n m"], table: Float64[np.ndarray, "s m k"], prior: Prior) -> Probs:
+    """The classes' probabilities where voters are independent given the class; a row that none allows is uniform.
+
+    `table[s, j, c]` is the probability that voter j gives symbol s where the class is c.
+    """
+    found = evidence(cast, table, prior)
+    found[np.isneginf(found).all(1)] = 0
+    return softmax(found, axis=1)
+
+
+def evidence(
+    cast: Float64[np.ndarray, "s n m"], table: Float64[np.ndarray, "s m k"], prior: Prior
+) -> Float64[np.ndarray, "n k"]:
+    """The logarithm of the joint probability of a row's votes and each class; summed so that nothing underflows."""
+    possible = table > 0
+    found = np.matmul(cast, np.log(np.where(possible, table, 1))).sum(0) + np.log(prior)
+    if not possible.all():
+        found[np.matmul(cast, (~possible).astype(np.float64)).sum(0) > 0] = -np.inf
+    return found

@@ -1,0 +1,192 @@
+"""Labelling functions that a user writes in, their votes on the task's rows out: a table of regexes, or Python."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import importlib.util
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int8
+
+from harness.cache import Cache
+from harness.data import ABSTAIN, TrainSet, digest
+from harness.errors import BadInput
+from harness.features import is_text
+from harness.places import located
+from harness.strategies import Strategy, Tools
+from harness.strategies.checks import one_of
+from harness.strategies.weak.named import check_number, indices, no_class
+
+COLUMNS = ("lf", "label", "regex")
+Rule = Callable[[Any], int]
+"""A row to a class index, or -1 to abstain."""
+
+
+def rules(train: TrainSet, tools: Tools, *, path: str, rows: str, then: Strategy) -> TrainSet:
+    """What the vote model `then` makes of the votes of the user's rules; the set keeps its own votes.
+
+    The rules vote on every row. `rows` says which may take a label from them: `unlabelled` leaves given labels alone,
+    `all` does not. Each rule stands on the ledger. BadInput where no rule votes on any row, or no row may be labelled.
+    """
+    one_of("rows", rows, ("unlabelled", "all"))
+    names, votes = voted(train, path, tools.classes, tools.cache)
+    tools.count("rules", written(path))
+    open_rows = ~train.labelled if rows == "unlabelled" else np.ones(len(train), dtype=bool)
+    if not open_rows.any():
+        raise BadInput("every row of the training set has a label already; say weak.rows=all to let rules replace them")
+    if not (votes[open_rows] != ABSTAIN).any():
+        raise BadInput(f"{path}: none of the {len(names)} rules votes on any of the {open_rows.sum()} rows to label")
+    after = then(replace(train, votes=votes), tools)
+    y = np.where(open_rows[:, np.newaxis], after.y, train.y)
+    return replace(after, votes=train.votes, y=y, w=np.where(open_rows, after.w, train.w))
+
+
+def voted(
+    train: TrainSet, path: str, classes: Sequence[str], cache: Cache
+) -> tuple[list[str], Int8[np.ndarray, "n m"]]:
+    """The rules' names, in the file's order, and their votes on every row.
+
+    Cached by what stands in the rows and in the file; what a Python file imports is not looked at.
+    """
+    check_number(classes)
+    file = _existing(path)
+    found = _from_table(file, train, classes) if file.suffix == ".tsv" else _from_python(file, classes)
+    parts = [digest(train.x), hashlib.sha256(file.read_bytes()).hexdigest(), file.suffix, list(classes)]
+    return list(found), cache.array("rules", parts, lambda: _applied(found, train, file))
+
+
+def written(path: str) -> int:
+    """How many rules somebody wrote: the lines of a table, or the functions of a Python file."""
+    file = _existing(path)
+    return len(_lines(file)) if file.suffix == ".tsv" else len(_functions(file))
+
+
+def _existing(path: str) -> Path:
+    file = located(path)
+    if not file.is_file():
+        raise BadInput(f"there is no file {path}: weak.path names a table of rules (.tsv) or a Python file (.py)")
+    if file.suffix not in (".tsv", ".py"):
+        raise BadInput(f"{path}: rules are a table of regexes (.tsv) or a Python file (.py), told by the name's end")
+    return file
+
+
+def _applied(found: Mapping[str, Rule], train: TrainSet, file: Path) -> Int8[np.ndarray, "n m"]:
+    """Each rule's vote on each row; BadInput where a rule raises, with its name and the row's."""
+    votes = np.full((len(train), len(found)), ABSTAIN, dtype=np.int8)
+    content = np.asarray(train.x)
+    for j, (name, rule) in enumerate(found.items()):
+        for i, row in enumerate(content):
+            try:
+                votes[i, j] = rule(row)
+            except BadInput:
+                raise
+            except Exception as error:  # a user's function may break in any way
+                what = f"{type(error).__name__}: {error}"
+                raise BadInput(f"{file}: rule '{name}' failed on row '{train.ids[i]}': {what}") from error
+    return votes
+
+
+# A table of regexes
+
+
+def _from_table(file: Path, train: TrainSet, classes: Sequence[str]) -> dict[str, Rule]:
+    """The rules of a table by name; several lines of one name are one rule, in which the first that matches decides."""
+    if not is_text(train.x):
+        raise BadInput(f"{file}: regexes are for texts, and this task's rows are none; write the rules in Python (.py)")
+    lines = _lines(file)
+    places = [place for place, _ in lines]
+    labels = indices([line["label"] for _, line in lines], classes, places)
+    grouped: dict[str, list[tuple[re.Pattern[str], int]]] = {}
+    for (place, line), label in zip(lines, labels.tolist(), strict=True):
+        grouped.setdefault(line["lf"], []).append((_compiled(line["regex"], place), label))
+    return {name: _first_match(pairs) for name, pairs in grouped.items()}
+
+
+def _lines(file: Path) -> list[tuple[str, dict[str, str]]]:
+    """Where each line of a table stands, in words, and its cells by column; quotes mean nothing."""
+    with file.open(encoding="utf-8", newline="") as text:
+        rows = [row for row in enumerate(csv.reader(text, delimiter="\t", quoting=csv.QUOTE_NONE), 1) if row[1]]
+    head = rows[0][1] if rows else []
+    lacking = [name for name in COLUMNS if name not in head]
+    if lacking:
+        raise BadInput(f"{file}: the first line must name the columns {', '.join(COLUMNS)}; {lacking[0]} is not there")
+    if len(rows) < 2:
+        raise BadInput(f"{file} holds no rule below its first line")
+    for number, cells in rows[1:]:
+        if len(cells) < len(head):
+            raise BadInput(f"{file}, line {number} has {len(cells)} cells, and {len(head)} columns, divided by tabs")
+    return [(f"{file}, line {number}", dict(zip(head, cells, strict=False))) for number, cells in rows[1:]]
+
+
+def _compiled(regex: str, place: str) -> re.Pattern[str]:
+    try:
+        return re.compile(regex, re.IGNORECASE)
+    except re.error as error:
+        raise BadInput(f"{place}: {regex!r} is no regular expression: {error}") from error
+
+
+def _first_match(pairs: Sequence[tuple[re.Pattern[str], int]]) -> Rule:
+    return lambda row: next((label for pattern, label in pairs if pattern.search(row)), ABSTAIN)
+
+
+# A Python file
+
+
+def _from_python(file: Path, classes: Sequence[str]) -> dict[str, Rule]:
+    """The rules of a Python file by name."""
+    known = {name: index for index, name in enumerate(classes)}
+    return {name: _class_of(rule, name, file, known) for name, rule in _functions(file).items()}
+
+
+def _functions(file: Path) -> dict[str, Callable[[Any], Any]]:
+    """The public functions that a Python file defines, in its order; each must take one row."""
+    module = _run(file)
+    found: dict[str, Callable[[Any], Any]] = {
+        name: value
+        for name, value in vars(module).items()
+        if inspect.isfunction(value) and value.__module__ == module.__name__ and not name.startswith("_")
+    }
+    if not found:
+        raise BadInput(f"{file} defines no public function: each function that takes one row is a rule")
+    for name, rule in found.items():
+        try:
+            inspect.signature(rule).bind("row")
+        except TypeError as error:
+            raise BadInput(f"{file}: '{name}' does not take one row; a helper's name begins with '_'") from error
+    return found
+
+
+def _run(file: Path) -> ModuleType:
+    """The module that a file makes, under a name that nobody else has; it is not kept among the imported ones."""
+    spec = importlib.util.spec_from_file_location(f"rules of {file.stem}", file)
+    if spec is None or spec.loader is None:
+        raise BadInput(f"{file} cannot be run as Python")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # a user's file may break in any way
+        raise BadInput(f"{file} does not run: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _class_of(rule: Callable[[Any], Any], name: str, file: Path, known: Mapping[str, int]) -> Rule:
+    """The rule with its answer as an index; BadInput where the answer is no class."""
+
+    def vote(row: Any) -> int:
+        said = rule(row.item() if isinstance(row, np.str_) else row)
+        if said is None:
+            return ABSTAIN
+        index = known.get(said, len(known)) if isinstance(said, str) else said
+        if isinstance(index, bool) or not isinstance(index, int | np.integer) or not ABSTAIN <= index < len(known):
+            raise BadInput(f"{file}: rule '{name}' said {no_class(said, list(known))}, or None to abstain")
+        return int(index)
+
+    return vote
