@@ -1,7 +1,40 @@
-"""Cleaning: labelled rows in, the same rows with some dropped or relabelled out; unlabelled rows pass untouched."""
+"""Cleaning: labelled rows in, some of them dropped, relabelled or re-weighted out; unlabelled rows pass untouched."""
 
 from harness.strategies.clean.annotator import oracle
-from harness.strategies.clean.confident_learning import confident, relabel
+from harness.strategies.clean.balance import balanced_weights, under_sample
+from harness.strategies.clean.cells import spellings, units
+from harness.strategies.clean.duplicates import duplicate_keys, duplicates, near_duplicate_images, near_duplicate_texts
+from harness.strategies.clean.from_file import edits, from_file
+from harness.strategies.clean.imputation import clipped_cells, impute, outlying_cells
+from harness.strategies.clean.in_turn import in_turn
+from harness.strategies.clean.leaks import leaked_keys, leaks, near_leaked_images, near_leaked_texts
+from harness.strategies.clean.outliers import forest_outliers, knn_outliers
 from harness.strategies.clean.random_rows import random_drop, random_relabel
+from harness.strategies.clean.suspects import suspects
 
-__all__ = ["confident", "oracle", "random_drop", "random_relabel", "relabel"]
+__all__ = [
+    "balanced_weights",
+    "clipped_cells",
+    "duplicate_keys",
+    "duplicates",
+    "edits",
+    "forest_outliers",
+    "from_file",
+    "impute",
+    "in_turn",
+    "knn_outliers",
+    "leaked_keys",
+    "leaks",
+    "near_duplicate_images",
+    "near_duplicate_texts",
+    "near_leaked_images",
+    "near_leaked_texts",
+    "oracle",
+    "outlying_cells",
+    "random_drop",
+    "random_relabel",
+    "spellings",
+    "suspects",
+    "under_sample",
+    "units",
+]

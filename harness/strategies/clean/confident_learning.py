@@ -7,54 +7,67 @@ given label of a row is its most probable class; rows without a label are never 
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
 
 import numpy as np
+from cleanlab.count import compute_confident_joint
 from cleanlab.filter import find_label_issues
 from cleanlab.rank import get_label_quality_scores
 from jaxtyping import Bool, Float, Float64
 
-from harness.data import TrainSet, one_hot
+from harness.data import TrainSet
 from harness.strategies import Tools
 from harness.strategies.checks import one_of
+from harness.strategies.clean.suspects import Found
 
+JOINT = "confident_joint"
 FILTERS = (
     "prune_by_noise_rate", "prune_by_class", "both", "confident_learning", "predicted_neq_given",
-    "low_normalized_margin", "low_self_confidence",
+    "low_normalized_margin", "low_self_confidence", JOINT,
 )  # fmt: skip
+"""Cleanlab's names of the pruning rules, and the paper's own use of the confident joint."""
 
 
-def confident(train: TrainSet, tools: Tools, *, filter_by: str) -> TrainSet:
-    """The set without the rows that confident learning flags; `filter_by` is cleanlab's name of the pruning rule."""
-    return train.rows(~flagged(train, tools.pred_probs(train), filter_by))
+def confident_learning(train: TrainSet, tools: Tools, *, filter_by: str) -> Found:
+    """The rows that the pruning rule flags; the quality is their self-confidence, less 1 where a row is flagged.
 
-
-def relabel(train: TrainSet, tools: Tools, *, filter_by: str) -> TrainSet:
-    """The same rows, those that confident learning flags carrying the probe's most probable class as a hard label."""
+    So a share that is asked for takes flagged rows first.
+    """
     probs = tools.pred_probs(train)
-    rows, y = flagged(train, probs, filter_by), train.y.copy()
-    y[rows] = one_hot(probs[rows].argmax(1), train.k)
-    return replace(train, y=y)
+    rows = flagged(train, probs, filter_by)
+    return Found(label_quality(train, probs, "self_confidence") - rows, rows)
+
+
+def scored(train: TrainSet, tools: Tools, *, method: str) -> Found:
+    """Cleanlab's label quality: `self_confidence`, `normalized_margin` or `confidence_weighted_entropy`."""
+    one_of("method", method, ("self_confidence", "normalized_margin", "confidence_weighted_entropy"))
+    return Found(label_quality(train, tools.pred_probs(train), method))
 
 
 def flagged(train: TrainSet, probs: Float[np.ndarray, "n k"], filter_by: str) -> Bool[np.ndarray, " n"]:
-    """True for each labelled row that cleanlab takes for a label error; at least one row a class is left alone.
+    """True for each labelled row that the rule takes for a label error; at least one row a class is left alone.
 
-    In one process, so that nothing is forked; a class too small to judge is passed over without a warning, because
-    what was not flagged is in the receipts anyway.
+    `confident_joint` flags what lies off the diagonal of the confident joint, as the paper does; cleanlab's
+    `confident_learning` spares those of them whose most probable class is the given one. In one process, so that
+    nothing is forked; a class too small to judge is passed over without a warning, because what was not flagged is in
+    the receipts anyway.
     """
     one_of("filter_by", filter_by, FILTERS)
     issues, rows = np.zeros(len(train), dtype=bool), np.flatnonzero(train.labelled)
+    given, proper = train.classes[rows], _proper(probs[rows])
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "May not flag all label issues in class", UserWarning)
-        issues[rows] = find_label_issues(train.classes[rows], _proper(probs[rows]), filter_by=filter_by, n_jobs=1)
+        if filter_by == JOINT:
+            _, off = compute_confident_joint(given, proper, return_indices_of_off_diagonals=True)
+            issues[rows[off]] = True
+        else:
+            issues[rows] = find_label_issues(given, proper, filter_by=filter_by, n_jobs=1)
     return issues
 
 
-def self_confidence(train: TrainSet, probs: Float[np.ndarray, "n k"]) -> Float64[np.ndarray, " n"]:
-    """The label quality (cleanlab's, low = suspect): the probability of the given label; inf without a label."""
+def label_quality(train: TrainSet, probs: Float[np.ndarray, "n k"], method: str) -> Float64[np.ndarray, " n"]:
+    """The label quality by cleanlab's name of it (low = suspect); inf without a label."""
     quality, rows = np.full(len(train), np.inf), np.flatnonzero(train.labelled)
-    quality[rows] = get_label_quality_scores(train.classes[rows], _proper(probs[rows]), method="self_confidence")
+    quality[rows] = get_label_quality_scores(train.classes[rows], _proper(probs[rows]), method=method)
     return quality
 
 

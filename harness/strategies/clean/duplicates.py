@@ -1,0 +1,79 @@
+"""Of rows that are the same, or nearly so, one is kept: equal rows count twice and may carry different labels.
+
+Which one never hangs on the order of the rows: it is drawn, by the ids, from those whose label most of the group bear.
+Rows without a label are never looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from jaxtyping import Bool, Int64
+
+from harness.data import Rows, TrainSet
+from harness.strategies import Tools
+from harness.strategies.checks import one_of
+from harness.strategies.clean.fingerprints import close_pictures, close_texts, joined, keys, salted
+from harness.streams import child_seed
+from harness.tasks.parts import row_hashes
+
+KEEP = ("majority", "agreeing", "undisputed")
+Groups = Callable[[Rows], Int64[np.ndarray, " n"]]
+"""Rows to a number a row, the same for rows that are taken for the same."""
+
+
+def duplicates(train: TrainSet, tools: Tools, *, keep: str) -> TrainSet:
+    """One row of each group of exactly the same content; `keep` as in `kept`."""
+    return _without_twins(train, tools, row_hashes, keep)
+
+
+def duplicate_keys(
+    train: TrainSet, tools: Tools, *, columns: Sequence[str | int] | None, decimals: int, keep: str
+) -> TrainSet:
+    """One row of each group of a table with the same `columns` (None: all), numbers rounded to `decimals`."""
+    return _without_twins(train, tools, lambda x: keys(x, columns, decimals), keep)
+
+
+def near_duplicate_images(train: TrainSet, tools: Tools, *, distance: int, keep: str) -> TrainSet:
+    """One picture of each group that differences of at most `distance` of 64 bits of the perceptual hash join.
+
+    Groups are joined by chains of such pairs, so a long row of small steps is one group.
+    """
+    return _without_twins(train, tools, lambda x: joined(len(x), close_pictures(x, distance)), keep)
+
+
+def near_duplicate_texts(train: TrainSet, tools: Tools, *, shingle: int, threshold: float, keep: str) -> TrainSet:
+    """One text of each group that Jaccard similarities of at least `threshold` join, found by MinHash (Broder, 1997).
+
+    The sets compared are the runs of `shingle` characters; case and spaces do not count.
+    """
+    return _without_twins(train, tools, lambda x: joined(len(x), close_texts(x, shingle, threshold)), keep)
+
+
+def _without_twins(train: TrainSet, tools: Tools, groups: Groups, keep: str) -> TrainSet:
+    one_of("clean.keep", keep, KEEP)
+    rows, stays = np.flatnonzero(train.labelled), np.ones(len(train), dtype=bool)
+    if len(rows):
+        stays[rows] = kept(train.rows(rows), groups(train.rows(rows).x), keep, child_seed(tools.rng))
+    return train.rows(stays)
+
+
+def kept(train: TrainSet, group: Int64[np.ndarray, " n"], keep: str, salt: int) -> Bool[np.ndarray, " n"]:
+    """True for at most one row of each group, one of those whose class has the most weight in it.
+
+    Classes of equal weight, and rows of that class, are drawn from by their ids and `salt`. Where the classes of a
+    group differ, `majority` keeps one row, `agreeing` keeps all rows of that class but none of another (repeats that
+    agree are left as they are), `undisputed` keeps no row of such a group.
+    """
+    codes = np.unique(group, return_inverse=True)[1]
+    mass = np.zeros((codes.max() + 1, train.k))
+    np.add.at(mass, (codes, train.classes), train.w)
+    own, draw = mass[codes, train.classes].round(6), salted(train.ids, salt)  # sums in any order are equal then
+    order = np.lexsort((draw, -own, codes))
+    first = order[np.unique(codes[order], return_index=True)[1]]  # the row kept, by group
+    disputed = ((mass > 0).sum(1) > 1)[codes]
+    agrees = train.classes == train.classes[first][codes]
+    chosen = np.zeros(len(train), dtype=bool)
+    chosen[first] = True
+    return {"majority": chosen, "agreeing": agrees, "undisputed": chosen & ~disputed}[keep]

@@ -1,0 +1,184 @@
+"""What people cleaned by hand, applied: a list of edits, or a second version of the data, row by row by its id.
+
+Both are one thing in the end: the label that each row should have, or none, and the cells that should stand in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Int64
+
+from harness.data import TrainSet, one_hot
+from harness.errors import BadInput
+from harness.strategies import Tools
+from harness.strategies.checks import one_of
+from harness.tables import Mend, columns_of, is_raw, mended, raw_table
+from harness.tasks import checks
+from harness.tasks.columns import indices, texts
+from harness.tasks.files import existing
+from harness.tasks.files import opened as opened_by_kind
+from harness.tasks.raw_table import opened
+
+CARRY = ("values", "none")
+LABEL = ""
+"""The name under which the label stands among the cells: no column of a file is called so."""
+
+
+@dataclass(frozen=True, eq=False)
+class Version:
+    """What should become of each training row: its class (-1: none), whether it stays, its cells by column."""
+
+    classes: Int64[np.ndarray, " n"]
+    stays: Bool[np.ndarray, " n"]
+    cells: Mapping[str, np.ndarray]
+
+
+def from_file(
+    train: TrainSet, tools: Tools, *, path: str, id: str | None, label: str | None,
+    kept: Sequence[str], dropped: Sequence[str], carry: str,
+) -> TrainSet:  # fmt: skip
+    """The set as the file `path` (parquet, CSV, JSONL) has it: the user's own cleaned version.
+
+    Rows are matched by the column `id` (None: the one that holds most of the training rows' ids; where rows are
+    merely numbered, the file's own order). Rows that the file lacks go. `label` names the column of labels (None: they
+    stay as they are): a class relabels, one of `kept` leaves the row as it is, one of `dropped` or nothing at all
+    drops it. Of a raw table, cells that differ in a column of the same name are edited; `carry` as in `edits`.
+    """
+    file = _columns(path, tools, [name for name in (id, label) if name is not None])
+    rows = _matched(file, train, id, path)
+    stays, classes = rows >= 0, np.where(train.labelled, train.classes, -1)
+    if label is not None:
+        said = file[label]
+        leave = np.isin(said.astype(str), [word for word in kept if word not in tools.classes])
+        found = indices(said, tools.classes, label, none=("", *kept, *dropped))[rows]
+        classes = np.where(leave[rows] | ~stays, classes, found)
+        stays &= ~(train.labelled & (classes < 0))
+    own = columns_of(train.x) if is_raw(train.x) else {}
+    cells = {name: _cells(file[name], rows, column) for name, column in own.items() if name in file}
+    return _cleaned(train, tools, Version(classes, stays, cells), carry)
+
+
+def edits(train: TrainSet, tools: Tools, *, path: str, carry: str) -> TrainSet:
+    """The set after the edits of the CSV file `path`: columns id, before, after, and perhaps column, one edit a line.
+
+    Without a column an edit is one of the label: `after` is a class, or empty to drop the row. Else it is one of a
+    raw table's cell, and an empty `after` leaves it missing. `before` must be what stands there, or BadInput names the
+    line; rows that are not in the training set (but in another part) are passed over. `carry` says what becomes of
+    cells that are predicted: `values` edits those that hold what in training was edited in one way wherever it stood,
+    `none` leaves them as they are.
+    """
+    frame = opened(path, "clean.path")
+    for name in ("id", "before", "after"):
+        checks.check_column(name, list(frame.columns), Path(path).name)
+    place = {str(name): row for row, name in enumerate(train.ids.tolist())}
+    given = np.where(train.labelled, np.array([*tools.classes])[train.classes], "")
+    own = columns_of(train.x) if is_raw(train.x) else {}
+    table = {LABEL: given.astype(object)} | {name: column.astype(object) for name, column in own.items()}
+    stays, found = np.ones(len(train), dtype=bool), 0
+    for line, edit in enumerate(frame.fillna("").to_dict("records"), start=2):
+        row, where = place.get(edit["id"]), str(edit.get("column", LABEL))
+        if row is not None:
+            found += 1
+            _check(edit, where, table, row, tools.classes, f"{path}, line {line}")
+            table[where][row] = edit["after"]
+            stays[row] &= bool(where) or bool(edit["after"])
+    if not found:
+        raise BadInput(f"{path}: none of its {len(frame)} edits names a training row, such as '{train.ids[0]}'")
+    index = {name: number for number, name in enumerate(tools.classes)}
+    classes = np.array([index.get(name, -1) for name in table.pop(LABEL)], dtype=np.int64)
+    return _cleaned(train, tools, Version(classes, stays, table), carry)
+
+
+def _check(
+    edit: Mapping[Any, str], where: str, table: Mapping[str, np.ndarray], row: int, classes: Sequence[str], line: str
+) -> None:
+    """Raises BadInput where the edit names no column, edits something else than stands there, or into no class."""
+    if where not in table:
+        there = [name for name in table if name]
+        reason = checks.nearest(where, there) if there else ", and its rows have no cells: task=raw_table reads some"
+        raise BadInput(f"{line}: the training set has no column '{where}'{reason}")
+    if edit["before"] != table[where][row]:
+        raise BadInput(f"{line}: before is '{edit['before']}', but row '{edit['id']}' has '{table[where][row]}'")
+    if where == LABEL and edit["after"] and edit["after"] not in classes:
+        near = checks.nearest(edit["after"], classes)
+        raise BadInput(f"{line}: after is '{edit['after']}', which is no class{near} (classes: {', '.join(classes)})")
+
+
+def _cleaned(train: TrainSet, tools: Tools, version: Version, carry: str) -> TrainSet:
+    """The set as that version has it; every label, row and cell that differs is an edit on the ledger."""
+    one_of("clean.carry", carry, CARRY)
+    changed = version.stays & (version.classes >= 0) & (version.classes != np.where(train.labelled, train.classes, -1))
+    y, w = train.y.copy(), train.w.copy()
+    y[changed] = one_hot(version.classes[changed], train.k)
+    w[changed & ~train.labelled] = 1
+    differing = [int((column != train.x[name])[version.stays].sum()) for name, column in version.cells.items()]
+    tools.count("edits", int(changed.sum()) + int((~version.stays).sum()) + sum(differing))
+    after = replace(train, y=y, w=w)
+    return (_with_cells(after, version, carry) if sum(differing) else after).rows(version.stays)
+
+
+def _with_cells(train: TrainSet, version: Version, carry: str) -> TrainSet:
+    """The raw set with the version's cells; what it did to values is left for the rows to predict."""
+    cells = raw_table({**columns_of(train.x), **version.cells})
+    if carry == "none":
+        return replace(train, x=cells)
+    mends = {
+        name: _carried(train.x[name][version.stays], column[version.stays]) for name, column in version.cells.items()
+    }
+    return replace(mended(train, mends), x=cells)
+
+
+def _carried(before: np.ndarray, after: np.ndarray) -> Mend:
+    """The cells that were edited in one way wherever they stood, edited in that way."""
+    pairs = set(zip(before.tolist(), after.tolist(), strict=True))
+    olds, counts = np.unique([old for old, _ in pairs], return_counts=True)
+    once = set(olds[counts == 1].tolist())
+    known = {old: new for old, new in pairs if old in once}
+    return lambda x: np.array([known.get(cell, cell) for cell in x.tolist()], dtype=np.str_)
+
+
+def _columns(path: str, tools: Tools, named: Sequence[str]) -> dict[str, np.ndarray]:
+    """The file's columns of text or numbers as texts (n,), None where there is nothing; the `named` ones are there."""
+    place = existing(path, "clean.path")
+    if place.suffix.lower() in (".csv", ".tsv"):
+        file = {str(name): cells.to_numpy(dtype=object) for name, cells in opened(path, "clean.path").items()}
+    else:
+        data = opened_by_kind([place], str(tools.cache.folder))
+        file = {name: texts(data, name) for name in data.column_names if _is_plain(data.features[name])}
+    for name in named:
+        checks.check_column(name, list(file), place.name)
+    return file
+
+
+def _is_plain(feature: object) -> bool:
+    return isinstance(feature, datasets.Value | datasets.ClassLabel)
+
+
+def _matched(file: Mapping[str, np.ndarray], train: TrainSet, id: str | None, path: str) -> Int64[np.ndarray, " n"]:
+    """The row of the file (n,) for each training row, -1 where it has none."""
+    ids = train.ids.astype(str)
+    numbered = all(name.startswith("train-") and name[6:].isdecimal() for name in ids.tolist())
+    if id is None and numbered:
+        rows = np.array([int(name[6:]) for name in ids.tolist()], dtype=np.int64)
+        return np.where(rows < len(next(iter(file.values()))), rows, -1)
+    column = id or max(file, key=lambda name: int(np.isin(ids, file[name].astype(str)).sum()))
+    names = file[column].astype(str)
+    if len(set(names.tolist())) < len(names):
+        raise BadInput(f"{path}: ids in column '{column}' occur more than once, so that rows cannot be matched")
+    place = {name: row for row, name in enumerate(names.tolist())}
+    found = np.array([place.get(name, -1) for name in ids.tolist()], dtype=np.int64)
+    if (found < 0).all():
+        raise BadInput(f"{path}: no column holds the training rows' ids, such as '{ids[0]}': name it with clean.id")
+    return found
+
+
+def _cells(column: np.ndarray, rows: Int64[np.ndarray, " n"], own: np.ndarray) -> np.ndarray:
+    """The file's cells for the training rows, empty where there is nothing; their own where the file has no row."""
+    return np.where(rows >= 0, pd.Series(column).fillna("").to_numpy(dtype=object)[rows], own).astype(np.str_)

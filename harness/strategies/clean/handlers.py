@@ -1,0 +1,59 @@
+"""What becomes of suspect rows: `(train, rows, tools, strength) -> train`, rows being a mask (n,) of labelled rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Bool
+
+from harness.data import TrainSet, one_hot
+from harness.errors import BadInput
+from harness.strategies import Tools
+from harness.strategies.checks import one_of, within
+
+Rows = Bool[np.ndarray, " n"]
+
+
+def drop(train: TrainSet, rows: Rows, tools: Tools, strength: float) -> TrainSet:
+    """The other rows."""
+    return train.rows(~rows)
+
+
+def relabel(train: TrainSet, rows: Rows, tools: Tools, strength: float) -> TrainSet:
+    """The probe's most probable class as a hard label; where equals are most probable, the lowest class."""
+    y = train.y.copy()
+    y[rows] = one_hot(tools.pred_probs(train)[rows].argmax(1), train.k)
+    return replace(train, y=y)
+
+
+def soften(train: TrainSet, rows: Rows, tools: Tools, strength: float) -> TrainSet:
+    """The given label mixed with the probe's probabilities, whose part is `strength`."""
+    y, probs = train.y.astype(np.float64), tools.pred_probs(train)[rows].astype(np.float64)
+    y[rows] = (1 - strength) * y[rows] + strength * probs / probs.sum(1, keepdims=True)
+    return replace(train, y=y.astype(np.float32))
+
+
+def reweight(train: TrainSet, rows: Rows, tools: Tools, strength: float) -> TrainSet:
+    """The weight less `strength` of it."""
+    w = train.w.copy()
+    w[rows] *= 1 - strength
+    return replace(train, w=w)
+
+
+Handler = Callable[[TrainSet, np.ndarray, Tools, float], TrainSet]
+HANDLERS: Mapping[str, Handler] = {"drop": drop, "relabel": relabel, "soften": soften, "reweight": reweight}
+MOST = {"soften": 1.0, "reweight": 0.99}
+"""The greatest strength of the handlers that have one: a weight of 0 would be a row without a label, not a doubt."""
+
+
+def check_strength(handle: str, strength: float | None) -> None:
+    """BadInput where a handler that knows degrees is given none, or one that knows none is given one."""
+    one_of("handle", handle, tuple(HANDLERS))
+    if handle in MOST:
+        if strength is None:
+            raise BadInput(f"handle={handle} needs a strength: say strength=0.5, the part that the doubt takes")
+        within("strength", strength, 0, MOST[handle])
+    elif strength is not None:
+        raise BadInput(f"handle={handle} knows no degree: say strength=null, or handle=soften or reweight")
