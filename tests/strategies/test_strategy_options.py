@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
 from conformance import (
+    check_added,
     check_augments,
     check_augments_by_its_stream,
     check_binds,
@@ -21,9 +23,11 @@ from conformance import (
     check_reproducible,
     check_sound,
     check_ties,
+    check_transformed,
     same,
 )
 from small_sets import KINDS, MODALITY, tied_tools, tools_of, weak_set
+from word_sources import write_lexicon, write_masked_lm, write_seq2seq, write_wordnet
 
 from harness.config import build, conf_dir
 from harness.data import TrainSet
@@ -34,27 +38,109 @@ from harness.streams import stream
 
 
 def node_of(option: str) -> dict[str, Any]:
-    return yaml.safe_load((conf_dir() / f"{option}.yaml").read_text())
+    """What a YAML says, with the options that it takes in by default (`/weak@then: majority_vote`) in their places."""
+    node = yaml.safe_load((conf_dir() / f"{option}.yaml").read_text())
+    within = [item for item in node.pop("defaults", []) if item != "_self_"]
+    places = {
+        place.partition("@")[2]: f"{place[1:].partition('@')[0]}/{name}"
+        for item in within
+        for place, name in item.items()
+    }
+    return {**node, **{place: node_of(inner) for place, inner in places.items()}}
 
 
 OPTIONS = sorted(
     f"{group}/{path.stem}" for group in ("weak", "clean", "augment") for path in (conf_dir() / group).glob("*.yaml")
 )
-RANDOM = ("weak/random_vote", "clean/random_drop", "clean/random_relabel", "clean/oracle_random")
+RANDOM = (
+    "augment/adasyn",
+    "augment/borderline_smote",
+    "augment/oversample",
+    "augment/smote",
+    "weak/random_share",
+    "weak/random_vote",
+    "clean/random",
+    "clean/random_drop",
+    "clean/random_relabel",
+    "clean/oracle_random",
+    "clean/under_sample",
+)
 
 
-CASES = [(option, kind) for option in OPTIONS for kind in KINDS if MODALITY[kind] in node_of(option)["fits"]]
-AUGMENTS = [(option, kind) for option, kind in CASES if option.startswith("augment/") and option != "augment/none"]
+def kinds_of(option: str) -> list[str]:
+    """The kinds of rows that an option fits: raw cells where it needs them, or changes what stands in a table."""
+    node = node_of(option)
+    if "cells" in node.get("needs", []):
+        return ["raw"]
+    raw = ["raw"] if "table" in node["fits"] and "features" in node.get("gives", []) else []
+    return [kind for kind in KINDS if MODALITY[kind] in node["fits"]] + raw
+
+
+CASES = [(option, kind) for option in OPTIONS for kind in kinds_of(option)]
+CHANGES = [option for option in OPTIONS if "features" in node_of(option).get("gives", [])]
+"""Options that change the features of tables."""
+VOTES_BY_HAND = ("weak/crowd", "weak/rules")
+"""Options whose file holds votes, or says how rows are voted on."""
+BY_HAND = ("clean/edits", "clean/from_file")
+"""Options whose file says for each training row what becomes of it."""
+ADDS = [option for option in OPTIONS if "rows" in node_of(option).get("gives", [])]
+"""Options that add rows, and leave no batch function."""
+AUGMENTS = [
+    (option, kind) for option, kind in CASES if option.startswith("augment/") and option not in ("augment/none", *ADDS)
+]
+DRAWN = [(option, kind) for option, kind in AUGMENTS if option != "augment/repeat"]
+OLD_WORDS = tuple(f"augment/{name}" for name in ("hidden_mixup", "repeat", "swap", "word_dropout"))
+"""Augmentations of texts that bring no word which the text did not have."""
+NEW_VALUES = tuple(
+    f"augment/{name}"
+    for name in ("augmix", "auto_augment", "color_jitter", "jitter", "noise", "rand_augment", "random_erasing",
+                 "trivial_augment")
+)  # fmt: skip
+"""Augmentations of images and tables that bring darker, brighter or larger values than the batch has."""
+
+
+def kind_for(option: str) -> str:
+    """A table where the option fits one, else the first kind that it fits."""
+    kinds = kinds_of(option)
+    return "table" if "table" in kinds else kinds[0]
+
+
 each_case = pytest.mark.parametrize(("option", "kind"), CASES)
 
 
+@pytest.fixture(scope="session")
+def word_sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """By option, where the words lie that it needs; WordNet's folder under its own name."""
+    folder = tmp_path_factory.mktemp("words")
+    forward, backward = (str(write_seq2seq(folder / name, seed)) for seed, name in enumerate(("there", "back")))
+    return {
+        "augment/back_translation": {
+            "forward": forward,
+            "backward": backward,
+            "copies": 2,
+            "num_beams": 2,
+            "max_length": 8,
+        },
+        "augment/masked_lm": {"path": str(write_masked_lm(folder / "bert")), "top_k": 3},
+        "augment/synonyms_from_file": {"path": str(write_lexicon(folder / "lexicon.tsv"))},
+        "wordnet": {"path": str(write_wordnet(folder / "nltk"))},
+    }
+
+
 @pytest.fixture
-def strategy_of(tmp_path: Path, run: Run) -> Any:
+def strategy_of(tmp_path: Path, run: Run, word_sources: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Builds an option; the replays get the record of a trial that swapped labels, dropped and re-weighted rows."""
 
     def made(option: str, kind: str) -> Strategy:
-        node = node_of(option)
-        if node.get("path") == "???":
+        node = node_of(option) | word_sources.get(option, {})
+        if node.get("lexicon") == "wordnet":
+            nltk = pytest.importorskip("nltk")
+            monkeypatch.setattr(nltk.data, "path", [word_sources["wordnet"]["path"]])
+        if option in VOTES_BY_HAND:
+            node["path"] = str(votes_by_hand(option, kind, tmp_path))
+        elif option in BY_HAND:
+            node["path"] = str(by_hand(option, kind, tmp_path))
+        elif node.get("path") == "???":
             before, _ = weak_set(kind)
             y = before.y[::-1].copy()
             after = TrainSet(before.ids, before.x, y, np.ones_like(before.w), before.votes).rows(np.arange(80))
@@ -66,6 +152,41 @@ def strategy_of(tmp_path: Path, run: Run) -> Any:
     return made
 
 
+def votes_by_hand(option: str, kind: str, folder: Path) -> Path:
+    """The votes of the small set as a crowd's answers, or rules that nearly always tell its rows' classes."""
+    train, _ = weak_set(kind)
+    if option == "weak/crowd":
+        rows, workers = np.nonzero(train.votes >= 0)
+        answers = {"row": train.ids[rows], "worker": workers, "label": train.votes[rows, workers]}
+        pd.DataFrame(answers).to_csv(folder / "answers.csv", index=False)
+        return folder / "answers.csv"
+    told = {
+        "text": "next((i for i, word in enumerate(('alpha', 'beta', 'gamma')) if word in row), None)",
+        "table": "row.argmax()",
+    }.get(kind, "None if row.mean() < 75 else int(row.mean() // 165) + 1")
+    (folder / "rules.py").write_text(f"def told(row):\n    return {told}\n")
+    return folder / "rules.py"
+
+
+def by_hand(option: str, kind: str, folder: Path) -> Path:
+    """A file of edits, or a cleaned version, that drops r50, relabels r51 and of raw cells mends a colour."""
+    train, _ = weak_set(kind)
+    classes = np.array(["a", "b", "c"])
+    given = np.where(train.labelled, classes[train.classes], "")
+    right = given.copy()
+    right[51] = classes[(train.classes[51] + 1) % 3]
+    version = pd.DataFrame({"name": train.ids, "label": right})
+    lines = [(train.ids[50], given[50], "", ""), (train.ids[51], given[51], right[51], "")]
+    if kind == "raw":
+        loud = train.x["colour"] == "ALPHA"
+        version["colour"] = np.where(loud, "alpha", train.x["colour"])
+        lines += [(name, "ALPHA", "alpha", "colour") for name in train.ids[loud]]
+    edits = pd.DataFrame(lines, columns=["id", "before", "after", "column"])
+    frame = edits if option == "clean/edits" else version.drop(50)
+    frame.to_csv(folder / "by_hand.csv", index=False)
+    return folder / "by_hand.csv"
+
+
 @pytest.mark.parametrize("option", OPTIONS)
 def test_an_option_says_what_it_is_and_binds_to_its_function(option: str) -> None:
     check_declares((conf_dir() / f"{option}.yaml").read_text(), node_of(option))
@@ -75,7 +196,15 @@ def test_an_option_says_what_it_is_and_binds_to_its_function(option: str) -> Non
 @each_case
 def test_the_result_is_a_sound_training_set(option: str, kind: str, strategy_of: Any, run: Run) -> None:
     train, gold = weak_set(kind)
-    check_sound(train, strategy_of(option, kind)(train, tools_of(train, gold, run)))
+    after = strategy_of(option, kind)(train, tools_of(train, gold, run))
+    if option in ADDS:
+        after = check_added(train, after)
+    if option == "weak/validation_labels":  # which leaves its own rows out, as it says
+        assert not len(after)
+        return
+    if option in CHANGES and MODALITY[kind] == "table":
+        after = check_transformed(train, after, exact=option not in BY_HAND)
+    check_sound(train, after)
 
 
 @each_case
@@ -93,7 +222,7 @@ def test_the_same_draws_give_the_same_result_bit_for_bit(option: str, kind: str,
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_global_generators_are_left_as_they_were(option: str, strategy_of: Any, run: Run) -> None:
-    kind = next(kind for kind in KINDS if (option, kind) in CASES)
+    kind = kinds_of(option)[0]
     train, gold = weak_set(kind)
     strategy, tools = strategy_of(option, kind), tools_of(train, gold, run)
     check_global_generators_kept(lambda: strategy(train, tools))
@@ -107,14 +236,16 @@ def test_another_stream_gives_another_draw(option: str, strategy_of: Any, run: R
 
 @pytest.mark.parametrize("option", [name for name in OPTIONS if not name.startswith("augment/")])
 def test_ties_are_not_broken_by_the_order_of_rows(option: str, strategy_of: Any) -> None:
-    train, gold = weak_set("table")
-    check_ties(strategy_of(option, "table"), train, lambda luck: tied_tools(train, gold, seed=luck))
+    train, gold = weak_set(kind_for(option))
+    check_ties(strategy_of(option, kind_for(option)), train, lambda luck: tied_tools(train, gold, seed=luck))
 
 
 @pytest.mark.parametrize("option", [name for name in OPTIONS if name.startswith("clean/") and name != "clean/replay"])
 def test_cleaning_passes_rows_without_a_label_untouched(option: str, strategy_of: Any, run: Run) -> None:
-    train, gold = weak_set("table")
-    after = strategy_of(option, "table")(train, tools_of(train, gold, run))
+    train, gold = weak_set(kind_for(option))
+    after = strategy_of(option, kind_for(option))(train, tools_of(train, gold, run))
+    if option in CHANGES:
+        after = check_transformed(train, after, exact=option not in BY_HAND)
     assert after.rows(~after.labelled).digest() == train.rows(~train.labelled).digest()
 
 
@@ -125,8 +256,9 @@ def test_weak_supervision_leaves_rows_without_a_vote_as_they_are(option: str, st
     after = strategy_of(option, "table")(train, tools_of(train, gold, run))
     assert silent.any()
     assert after.rows(silent).digest() == train.rows(silent).digest()
-    assert after.labelled[~silent].all()
-    assert (after.classes == gold)[~silent & ~train.labelled].mean() > 0.6
+    selects = "first" in node_of(option)
+    assert selects or after.labelled[~silent].all()
+    assert (after.classes == gold)[after.labelled & ~train.labelled].mean() > 0.6
 
 
 def batch_of(kind: str) -> tuple[Any, torch.Tensor]:
@@ -146,16 +278,23 @@ def test_an_augmentation_keeps_shapes_labels_and_its_input(option: str, kind: st
     x, y = batch_of(kind)
     assert after.digest() == train.digest()
     check_augments(after.augment, x, y)
-    new, _ = after.augment(x, y, stream(0, "augment"))
     if kind == "text":
-        assert all(text.split() for text in new)
-        assert all(set(text.split()) <= set(old.split()) for text, old in zip(new, x, strict=True))
+        texts, _ = after.augment(x, y, stream(0, "augment"))
+        texts = getattr(texts, "batch", texts)
+        assert all(text.split() for text in texts)
+        assert option not in OLD_WORDS or all(
+            set(new.split()) <= set(old.split()) for new, old in zip(texts, x, strict=True)
+        )
         return
-    assert new.min() >= x.min() - 1e-6
-    assert new.max() <= x.max() + 1e-6
+    new, _ = after.augment(x, y, stream(0, "augment"))
+    new = getattr(new, "batch", new)
+    low, high = (0, 1) if MODALITY[kind] == "image" else (-np.inf, np.inf)
+    low, high = (low, high) if option in NEW_VALUES else (x.min(), x.max())
+    assert new.min() >= low - 1e-6
+    assert new.max() <= high + 1e-6
 
 
-@pytest.mark.parametrize(("option", "kind"), AUGMENTS)
+@pytest.mark.parametrize(("option", "kind"), DRAWN)
 def test_an_augmentation_draws_from_its_generator_alone(option: str, kind: str, strategy_of: Any, run: Run) -> None:
     train, gold = weak_set(kind)
     augment = strategy_of(option, kind)(train, tools_of(train, gold, run)).augment

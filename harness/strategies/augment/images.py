@@ -5,6 +5,8 @@ All randomness comes from the numpy generator that is passed in, so that a batch
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -14,10 +16,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from harness.data import TrainSet
+from harness.errors import BadInput
 from harness.strategies import Tools, compose
+from harness.strategies.augment.operations import as_tensor, brightness, color, contrast, linear_map, warp
 from harness.strategies.checks import within
 
 Images = Float[Tensor, "b c h w"]
+Range = Sequence[float]
+"""The smallest and the largest value of a uniform draw."""
 
 
 def shift(train: TrainSet, tools: Tools, *, padding: float) -> TrainSet:
@@ -44,6 +50,63 @@ def cutout(train: TrainSet, tools: Tools, *, size: float) -> TrainSet:
     """
     within("size", size, 0.0, 1.0)
     return replace(train, augment=compose(train.augment, partial(_cutout, size=size)))
+
+
+def crop(train: TrainSet, tools: Tools, *, scale: Range, ratio: Range) -> TrainSet:
+    """A part of each image stretched to its whole size (random resized crop; Szegedy et al. 2015, section 6).
+
+    `scale` is the part's share of the area, `ratio` its width over its height, drawn uniformly and log-uniformly;
+    sides that would reach beyond the image end at its border.
+    """
+    _ordered("scale", scale, 0.0, 1.0)
+    _ordered("ratio", ratio, 1e-3, 1e3)
+    return replace(train, augment=compose(train.augment, partial(_crop, scale=scale, ratio=ratio)))
+
+
+def affine(train: TrainSet, tools: Tools, *, degrees: float, translate: float, scale: Range, shear: float) -> TrainSet:
+    """Each image turned, moved, scaled and sheared, all about its centre; the border's pixels fill what is moved in.
+
+    `degrees` and `shear` (degrees too) are the largest angles either way, `translate` the largest move either way as
+    a share of the side, `scale` the range of the factor.
+    """
+    within("degrees", degrees, 0, 180)
+    within("translate", translate, 0, 1)
+    within("shear", shear, 0, 80)
+    _ordered("scale", scale, 0.01, 100.0)
+    step = partial(_affine, degrees=degrees, translate=translate, scale=scale, shear=shear)
+    return replace(train, augment=compose(train.augment, step))
+
+
+def color_jitter(
+    train: TrainSet, tools: Tools, *, brightness: float, contrast: float, saturation: float, hue: float
+) -> TrainSet:
+    """Brightness, contrast, saturation and hue of each image changed, in that order (as in Krizhevsky et al. 2012 on).
+
+    The first three are factors drawn from 1 - value to 1 + value, `hue` a turn of the colour circle of at most that
+    share of it either way. An image of one channel has neither saturation nor hue: only the first two change it.
+    """
+    for name, value in (("brightness", brightness), ("contrast", contrast), ("saturation", saturation)):
+        within(name, value, 0, 1)
+    within("hue", hue, 0, 0.5)
+    most = np.array([brightness, contrast, saturation, hue])
+    return replace(train, augment=compose(train.augment, partial(_color_jitter, most=most)))
+
+
+def erase(train: TrainSet, tools: Tools, *, p: float, scale: Range, ratio: Range) -> TrainSet:
+    """With probability `p` a rectangle of an image filled with noise (random erasing, RE-R; Zhong et al. 2020).
+
+    `scale` is the rectangle's share of the area, `ratio` its width over its height; it lies wholly inside.
+    """
+    within("p", p, 0.0, 1.0)
+    _ordered("scale", scale, 0.0, 1.0)
+    _ordered("ratio", ratio, 1e-3, 1e3)
+    return replace(train, augment=compose(train.augment, partial(_erase, p=p, scale=scale, ratio=ratio)))
+
+
+def noise(train: TrainSet, tools: Tools, *, sigma: float) -> TrainSet:
+    """Gaussian noise of deviation `sigma` on every pixel (white is 1): what needs no idea of what images show."""
+    within("sigma", sigma, 0.0, 1.0)
+    return replace(train, augment=compose(train.augment, partial(_noise, sigma=sigma)))
 
 
 def _shift(x: Images, y: Tensor, rng: np.random.Generator, *, padding: float) -> tuple[Images, Tensor]:
@@ -73,6 +136,75 @@ def _cutout(x: Images, y: Tensor, rng: np.random.Generator, *, size: float) -> t
 
 def _covered(b: int, side: int, square: int, rng: np.random.Generator) -> Bool[Tensor, "b side"]:
     """For each image, which places along one side the square covers."""
-    start = rng.integers(side, size=(b, 1)) - square // 2
+    return between(side, rng.integers(side, size=(b, 1)) - square // 2, square)
+
+
+def between(side: int, start: np.ndarray, length: np.ndarray | int) -> Bool[Tensor, "b side"]:
+    """For each image, which places along a side lie from its start (b, 1) on, as many as its length (b, 1)."""
     places = np.arange(side)
-    return torch.from_numpy((places >= start) & (places < start + square))
+    return torch.from_numpy((places >= start) & (places < start + length))
+
+
+def _crop(x: Images, y: Tensor, rng: np.random.Generator, *, scale: Range, ratio: Range) -> tuple[Images, Tensor]:
+    height, width = x.shape[2:]
+    tall, wide = _rectangles(len(x), height, width, rng, scale, ratio)
+    middle = (rng.random((len(x), 2)) - 0.5) * np.stack([width - wide, height - tall], 1)
+    stretch = np.stack([width / wide, height / tall], 1)
+    zero = as_tensor(np.zeros(len(x)), x)
+    linear = linear_map(as_tensor(stretch[:, 0], x), zero, zero, as_tensor(stretch[:, 1], x))
+    return warp(x, linear, as_tensor(-middle * stretch, x)).clamp(0, 1), y
+
+
+def _rectangles(
+    b: int, height: int, width: int, rng: np.random.Generator, scale: Range, ratio: Range
+) -> tuple[np.ndarray, np.ndarray]:
+    """Heights and widths (b,) in pixels, one at least and the side at most, by share of the area and shape."""
+    area = rng.uniform(scale[0], scale[1], size=b) * height * width
+    shape = np.exp(rng.uniform(math.log(ratio[0]), math.log(ratio[1]), size=b))
+    return np.sqrt(area / shape).clip(1, height), np.sqrt(area * shape).clip(1, width)
+
+
+def _affine(
+    x: Images, y: Tensor, rng: np.random.Generator, *, degrees: float, translate: float, scale: Range, shear: float
+) -> tuple[Images, Tensor]:
+    angle, slide = np.deg2rad(rng.uniform(-1, 1, size=(2, len(x))) * [[degrees], [shear]])
+    factor = rng.uniform(scale[0], scale[1], size=len(x))
+    moves = rng.uniform(-translate, translate, size=(len(x), 2)) * [x.shape[3], x.shape[2]]
+    cosine, sine, slope = np.cos(angle) * factor, np.sin(angle) * factor, np.tan(slide)
+    entries = (cosine, cosine * slope - sine, sine, sine * slope + cosine)
+    return warp(x, linear_map(*(as_tensor(entry, x) for entry in entries)), as_tensor(moves, x)).clamp(0, 1), y
+
+
+def _color_jitter(x: Images, y: Tensor, rng: np.random.Generator, *, most: np.ndarray) -> tuple[Images, Tensor]:
+    from kornia.enhance import adjust_hue
+
+    more = rng.uniform(-1, 1, size=(len(x), 4)) * most
+    for place, change in enumerate((brightness, contrast, color)):
+        x = change(x, as_tensor(more[:, place], x))
+    turned = adjust_hue(x, as_tensor(2 * math.pi * more[:, 3], x)) if x.shape[1] == 3 else x
+    return turned.clamp(0, 1), y
+
+
+def _erase(
+    x: Images, y: Tensor, rng: np.random.Generator, *, p: float, scale: Range, ratio: Range
+) -> tuple[Images, Tensor]:
+    b, sides = len(x), x.shape[2:]
+    lengths = np.round(_rectangles(b, sides[0], sides[1], rng, scale, ratio)) * (rng.random(b) < p)
+    starts = np.floor(rng.random((2, b)) * (np.array(sides)[:, None] - lengths + 1))
+    rows, columns = (
+        between(side, start[:, None], length[:, None]).to(x.device)
+        for side, start, length in zip(sides, starts, lengths, strict=True)
+    )
+    filling = as_tensor(rng.random(tuple(x.shape), dtype=np.float32), x)
+    return torch.where(rows[:, None, :, None] & columns[:, None, None, :], filling, x), y
+
+
+def _noise(x: Images, y: Tensor, rng: np.random.Generator, *, sigma: float) -> tuple[Images, Tensor]:
+    drawn = rng.standard_normal(tuple(x.shape), dtype=np.float32)
+    return (x + sigma * as_tensor(drawn, x)).clamp(0, 1), y
+
+
+def _ordered(name: str, pair: Range, low: float, high: float) -> None:
+    """Raises BadInput unless the pair is [smallest, largest] and lies within the bounds."""
+    if len(pair) != 2 or not low <= pair[0] <= pair[1] <= high:
+        raise BadInput(f"{name}={list(pair)} is out of range; it must be [smallest, largest] between {low} and {high}")

@@ -1,18 +1,21 @@
-"""Mixup: each row of a batch blended with another one, labels and all."""
+"""Each row of a batch mixed with another one, labels and all: in the input, by a patch, or inside the network."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from harness.data import TrainSet
 from harness.errors import BadInput
+from harness.learners.batches import Mixed, blend
 from harness.strategies import Tools, compose
+from harness.strategies.augment.images import Images, between
 
 Batch = Float[Tensor, "b ..."]
 Labels = Float[Tensor, "b k"]
@@ -24,17 +27,58 @@ def mixup(train: TrainSet, tools: Tools, *, alpha: float) -> TrainSet:
     Each pair has a share of its own from Beta(alpha, alpha), as in the paper's equation; its published code draws
     one a batch. The partner is the row at that place in a random permutation of the batch.
     """
-    if not alpha > 0:
-        raise BadInput(f"alpha={alpha} is out of range; mixup's Beta distribution needs alpha > 0")
+    _positive(alpha)
     return replace(train, augment=compose(train.augment, partial(_mixup, alpha=alpha)))
+
+
+def cutmix(train: TrainSet, tools: Tools, *, alpha: float) -> TrainSet:
+    """A rectangle of each image replaced by its partner's, labels mixed by the pasted area (Yun et al. 2019).
+
+    The rectangle has the image's shape and an area share of 1 - Beta(alpha, alpha); its centre is any pixel, so a
+    part of it may lie outside, and the labels count what lies inside. Each pair has a draw of its own; the published
+    code draws one a batch.
+    """
+    _positive(alpha)
+    return replace(train, augment=compose(train.augment, partial(_cutmix, alpha=alpha)))
+
+
+def hidden_mixup(train: TrainSet, tools: Tools, *, alpha: float) -> TrainSet:
+    """Rows blended where the network has read them, before its last layer (senMixup, Guo et al. 2019).
+
+    For images it is manifold mixup (Verma et al. 2019) at the last hidden layer. Shares and partners are mixup's; the
+    batch function leaves them in a `Mixed` batch, so no augmentation may follow this one.
+    """
+    _positive(alpha)
+    return replace(train, augment=compose(train.augment, partial(_hidden_mixup, alpha=alpha)))
+
+
+def _positive(alpha: float) -> None:
+    if not alpha > 0:
+        raise BadInput(f"alpha={alpha} is out of range; the Beta distribution of the shares needs alpha > 0")
 
 
 def _mixup(x: Batch, y: Labels, rng: np.random.Generator, *, alpha: float) -> tuple[Batch, Labels]:
     partner = torch.from_numpy(rng.permutation(len(x))).to(x.device)
     share = torch.from_numpy(rng.beta(alpha, alpha, size=len(x))).to(x.device)
-    return _blend(x, partner, share), _blend(y, partner, share)
+    return blend(x, partner, share), blend(y, partner, share)
 
 
-def _blend(values: Batch, partner: Tensor, share: Tensor) -> Batch:
-    share = share.to(values.dtype).view(-1, *[1] * (values.ndim - 1))
-    return share * values + (1 - share) * values[partner]
+def _cutmix(x: Images, y: Labels, rng: np.random.Generator, *, alpha: float) -> tuple[Images, Labels]:
+    partner = torch.from_numpy(rng.permutation(len(x))).to(x.device)
+    length = np.sqrt(1 - rng.beta(alpha, alpha, size=(len(x), 1)))
+    rows, columns = (_pasted(side, length, rng) for side in x.shape[2:])
+    share = 1 - rows.double().mean(1) * columns.double().mean(1)
+    inside = (rows[:, None, :, None] & columns[:, None, None, :]).to(x.device)
+    return torch.where(inside, x[partner], x), blend(y, partner, share.to(y.device))
+
+
+def _pasted(side: int, length: np.ndarray, rng: np.random.Generator) -> Bool[Tensor, "b side"]:
+    """For each image, which places along a side its rectangle covers; `length` (b, 1) is a share of the side."""
+    pixels = np.round(length * side).astype(np.int64)
+    return between(side, rng.integers(side, size=(len(length), 1)) - pixels // 2, pixels)
+
+
+def _hidden_mixup(x: Any, y: Labels, rng: np.random.Generator, *, alpha: float) -> tuple[Mixed, Labels]:
+    partner = torch.from_numpy(rng.permutation(len(y))).to(y.device)
+    share = torch.from_numpy(rng.beta(alpha, alpha, size=len(y))).to(y.device)
+    return Mixed(x, partner, share), blend(y, partner, share)

@@ -1,6 +1,7 @@
 """Text augmentations: a list of texts in, as many out; words are what white space separates, at least one is left.
 
-Both are operations of EDA (Wei & Zou 2019, "Easy data augmentation"); the labels stay as they are.
+Deletion and swap are operations of EDA (Wei & Zou 2019, "Easy data augmentation"), whose other two, which need other
+words, stand in lexicons.py. The labels stay as they are.
 """
 
 from __future__ import annotations
@@ -14,7 +15,12 @@ from torch import Tensor
 
 from harness.data import TrainSet
 from harness.strategies import Tools, compose
-from harness.strategies.checks import within
+from harness.strategies.checks import one_of, within
+
+PUNCTUATION = np.array([".", ";", "?", ":", "!", ","])
+KEYS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
+"""The rows of letters of a keyboard, each shifted by about half a key against the one above."""
+KINDS = ("swap", "delete", "insert", "keyboard")
 
 
 def word_dropout(train: TrainSet, tools: Tools, *, p: float) -> TrainSet:
@@ -27,6 +33,27 @@ def swap(train: TrainSet, tools: Tools, *, alpha: float) -> TrainSet:
     """Two words of a text exchanged, `alpha` times its length, at least once (EDA's random swap)."""
     within("alpha", alpha, 0.0, 1.0)
     return replace(train, augment=compose(train.augment, partial(_swap, alpha=alpha)))
+
+
+def aeda(train: TrainSet, tools: Tools, *, punc_ratio: float) -> TrainSet:
+    """Punctuation put between the words, which keep their order (AEDA; Karimi et al. 2021).
+
+    One mark at the least, at the most `punc_ratio` times the number of words and one, each before another word.
+    """
+    within("punc_ratio", punc_ratio, 0.0, 1.0)
+    return replace(train, augment=compose(train.augment, partial(_aeda, punc_ratio=punc_ratio)))
+
+
+def char_noise(train: TrainSet, tools: Tools, *, p: float, kinds: Sequence[str]) -> TrainSet:
+    """Each letter mistyped with probability `p` (Belinkov & Bisk 2018, section 4): one of `kinds`, drawn uniformly.
+
+    `swap` with the next letter, `delete`, `insert` a letter that lies beside it on the keyboard, or `keyboard`: type
+    that one instead. A letter that stands alone is not deleted, so every word leaves something.
+    """
+    within("p", p, 0.0, 1.0)
+    for kind in kinds:
+        one_of("kinds", kind, KINDS)
+    return replace(train, augment=compose(train.augment, partial(_char_noise, p=p, kinds=tuple(kinds))))
 
 
 def _word_dropout(x: Sequence[str], y: Tensor, rng: np.random.Generator, *, p: float) -> tuple[list[str], Tensor]:
@@ -54,3 +81,53 @@ def _shuffled(text: str, rng: np.random.Generator, alpha: float) -> str:
         first, second = rng.choice(len(words), size=2, replace=False)
         words[first], words[second] = words[second], words[first]
     return " ".join(words)
+
+
+def _aeda(x: Sequence[str], y: Tensor, rng: np.random.Generator, *, punc_ratio: float) -> tuple[list[str], Tensor]:
+    return [_punctuated(str(text), rng, punc_ratio) for text in x], y
+
+
+def _punctuated(text: str, rng: np.random.Generator, punc_ratio: float) -> str:
+    words = text.split()
+    if not words:
+        return text
+    most = min(len(words), int(punc_ratio * len(words) + 1))
+    before = set(rng.permutation(len(words))[: rng.integers(1, most + 1)].tolist())
+    marks = PUNCTUATION[rng.integers(len(PUNCTUATION), size=len(words))]
+    return " ".join(f"{marks[place]} {word}" if place in before else word for place, word in enumerate(words))
+
+
+def _char_noise(
+    x: Sequence[str], y: Tensor, rng: np.random.Generator, *, p: float, kinds: tuple[str, ...]
+) -> tuple[list[str], Tensor]:
+    return [_mistyped(str(text), rng, p, kinds) for text in x], y
+
+
+def _mistyped(text: str, rng: np.random.Generator, p: float, kinds: tuple[str, ...]) -> str:
+    """From the last letter to the first, so that places to the left stay where they are."""
+    letters = list(text)
+    for place in np.flatnonzero(rng.random(len(letters)) < p)[::-1].tolist():
+        letter, after = letters[place], letters[place + 1 : place + 2]
+        kind = kinds[rng.integers(len(kinds))]
+        if not letter.isalpha():
+            continue
+        alone = not "".join(letters[max(0, place - 1) : place] + after).strip()
+        if kind == "swap" and after and after[0].isalpha():
+            letters[place : place + 2] = [after[0], letter]
+        elif kind == "delete" and not alone:
+            letters[place] = ""
+        elif kind in ("insert", "keyboard"):
+            letters[place] = (letter if kind == "insert" else "") + _beside(letter, rng)
+    return "".join(letters)
+
+
+def _beside(letter: str, rng: np.random.Generator) -> str:
+    """A letter that lies beside this one on a keyboard, in the same case; itself where it has no key."""
+    row = next((number for number, keys in enumerate(KEYS) if letter.lower() in keys), None)
+    if row is None:
+        return letter
+    place = KEYS[row].index(letter.lower())
+    reach = {row: (place - 1, place + 1), row - 1: (place, place + 1), row + 1: (place - 1, place)}
+    near = [KEYS[r][c] for r, columns in reach.items() if 0 <= r < 3 for c in columns if 0 <= c < len(KEYS[r])]
+    found = near[rng.integers(len(near))]
+    return found.upper() if letter.isupper() else found

@@ -1,0 +1,245 @@
+"""Text augmentations by pretrained models, which read the training texts once: batches draw from what they offered.
+
+What a model offers is cached by texts and weights, and hangs on no seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harness.data import TrainSet, digest
+from harness.errors import BadInput
+from harness.learners.batches import chunks
+from harness.strategies import Tools, compose
+from harness.strategies.augment.lexicons import around
+from harness.strategies.checks import within
+
+TOGETHER = 16
+"""Texts that a model reads at once."""
+Versions = Mapping[str, Sequence[str]]
+"""A training text to its other versions."""
+
+
+def back_translation(
+    train: TrainSet,
+    tools: Tools,
+    *,
+    forward: str,
+    backward: str,
+    p: float,
+    num_beams: int,
+    copies: int,
+    max_length: int,
+) -> TrainSet:
+    """With probability `p` a text replaced by what two translations, there and back, make of it (Sennrich et al. 2016).
+
+    `forward` and `backward` are sequence-to-sequence models by folder or hub name. Both search with `num_beams`
+    beams; the way there keeps the best, the way back the `copies` best, one of which is drawn. Texts are cut at
+    `max_length` tokens. A text that another augmentation has changed before is none of the training texts and stays.
+    """
+    within("p", p, 0.0, 1.0)
+    if not 1 <= copies <= num_beams:
+        raise BadInput(f"copies={copies} is out of range; it must lie between 1 and num_beams={num_beams}")
+    from harness.learners.transformers import checkpoint
+
+    texts, there, back = _texts(train), checkpoint(forward), checkpoint(backward)
+
+    def compute() -> np.ndarray:
+        translate = partial(_translated, num_beams=num_beams, max_length=max_length, device=tools.device)
+        return np.array(translate(translate(texts, there, copies=1), back, copies=copies)).reshape(-1, copies)
+
+    parts = {
+        "texts": digest(np.array(texts)), "forward": there.identity, "backward": back.identity,
+        "num_beams": num_beams, "copies": copies, "max_length": max_length,
+    }  # fmt: skip
+    found = tools.cache.array("translations", parts, compute)
+    versions = {text: [str(new) for new in row] for text, row in zip(texts, found, strict=True)}
+    return replace(train, augment=compose(train.augment, partial(_exchanged, p=p, versions=versions)))
+
+
+def masked_lm(train: TrainSet, tools: Tools, *, path: str, p: float, top_k: int, max_length: int) -> TrainSet:
+    """Each word replaced with probability `p` by one of the `top_k` that a masked language model puts in its place.
+
+    Contextual augmentation (Kobayashi 2018) by a BERT or its kin, by folder or hub name. To ask for every word of a
+    text, the model sees it 1/p times, each time with other words masked, a share `p` of them. What it offers are
+    whole words other than the one that stood there; words beyond `max_length` tokens stay.
+    """
+    within("p", p, 0.01, 1.0)
+    within("top_k", top_k, 1, 1000)
+    from harness.learners.transformers import checkpoint
+
+    texts, source = _texts(train), checkpoint(path)
+    rounds = max(1, round(1 / p))
+    compute = partial(_offered, texts, source, rounds, top_k, max_length, tools.device)
+    parts = {
+        "texts": digest(np.array(texts)), "model": source.identity,
+        "rounds": rounds, "top_k": top_k, "max_length": max_length,
+    }  # fmt: skip
+    found = tools.cache.array("masked_words", parts, compute)
+    ends = np.cumsum([len(text.split()) for text in texts]).tolist()
+    offers = {text: found[end - len(text.split()) : end] for text, end in zip(texts, ends, strict=True)}
+    return replace(train, augment=compose(train.augment, partial(_filled, p=p, offers=offers)))
+
+
+def _texts(train: TrainSet) -> list[str]:
+    """The different labelled texts, sorted: what is computed hangs neither on their order nor on repetitions."""
+    return sorted({str(text) for text in train.rows(train.labelled).x})
+
+
+def _exchanged(
+    x: Sequence[str], y: Tensor, rng: np.random.Generator, *, p: float, versions: Versions
+) -> tuple[list[str], Tensor]:
+    changed, luck = rng.random(len(x)) < p, rng.random(len(x))
+    found = [versions.get(str(text), [str(text)]) for text in x]
+    drawn = [offer[int(draw * len(offer))] for offer, draw in zip(found, luck, strict=True)]
+    return [new if now and new.split() else str(old) for old, new, now in zip(x, drawn, changed, strict=True)], y
+
+
+def _filled(
+    x: Sequence[str], y: Tensor, rng: np.random.Generator, *, p: float, offers: Mapping[str, np.ndarray]
+) -> tuple[list[str], Tensor]:
+    return [_with_offers(str(text), rng, p, offers.get(str(text))) for text in x], y
+
+
+def _with_offers(text: str, rng: np.random.Generator, p: float, offers: np.ndarray | None) -> str:
+    """The text with some words exchanged; `offers` (words, top_k) holds nothing but "" where there is none."""
+    words = text.split()
+    if offers is None or not words:
+        return text
+    chosen, column = rng.random(len(words)) < p, rng.integers(offers.shape[1], size=len(words))
+    for place in np.flatnonzero(chosen):
+        before, word, after = around(words[place])
+        words[place] = f"{before}{str(offers[place, column[place]]) or word}{after}"
+    return " ".join(words) if chosen.any() else text
+
+
+def _loaded(source: Any, maker: str, max_length: int, device: str) -> tuple[Any, Any, int]:
+    """Tokenizer and model of that class of transformers, ready to predict, and the tokens that it can read.
+
+    BadInput where the checkpoint lacks weights, such as an encoder without the head that predicts words, which would
+    otherwise get a random one. No global generator is moved.
+    """
+    import transformers
+
+    from harness.learners.transformers import load
+
+    def whole(name: str, revision: str | None, config: Any) -> Any:
+        make = getattr(transformers, maker).from_pretrained
+        model, told = make(name, revision=revision, config=config, output_loading_info=True)
+        if told["missing_keys"]:
+            raise ValueError(
+                f"it has no {min(told['missing_keys'])}, so that it is no {maker.removeprefix('AutoModelFor')}"
+            )
+        return model
+
+    with torch.random.fork_rng(devices=[]):  # Loading draws for weights that a checkpoint lacks.
+        tokenizer, model = load(source, whole)
+    limit = getattr(model.config, "max_position_embeddings", max_length)
+    return tokenizer, model.to(device).eval(), min(max_length, limit)
+
+
+def _translated(
+    texts: Sequence[str], source: Any, *, copies: int, num_beams: int, max_length: int, device: str
+) -> list[str]:
+    """`copies` translations of each text, one text's after another's, by beam search, which draws nothing."""
+    tokenizer, model, most = _loaded(source, "AutoModelForSeq2SeqLM", max_length, device)
+    order = np.argsort([len(text) for text in texts], kind="stable")
+    found = [[""] * copies] * len(texts)
+    for part in chunks(len(texts), TOGETHER):
+        batch = [texts[place] for place in order[part]]
+        encoded = tokenizer(batch, padding=True, truncation=True, max_length=most, return_tensors="pt")
+        with torch.inference_mode():
+            made = model.generate(
+                input_ids=encoded["input_ids"].to(device), attention_mask=encoded["attention_mask"].to(device),
+                do_sample=False, num_beams=num_beams, num_return_sequences=copies, max_new_tokens=most,
+            )  # fmt: skip
+        said = tokenizer.batch_decode(made, skip_special_tokens=True)
+        for number, place in enumerate(order[part].tolist()):
+            found[place] = [text.strip() for text in said[number * copies : (number + 1) * copies]]
+    return [text for versions in found for text in versions]
+
+
+def _offered(texts: Sequence[str], source: Any, rounds: int, top_k: int, max_length: int, device: str) -> np.ndarray:
+    """What the model offers for every word of the texts, one text after another: (words, top_k) str."""
+    model = _masked_model(source, top_k, max_length, device)
+    words = [text.split() for text in texts]
+    starts = np.cumsum([0, *map(len, words)])
+    found = np.full((starts[-1], top_k), "", dtype=object)
+    order = np.argsort([len(text) for text in texts], kind="stable")
+    for number in range(rounds):
+        for part in chunks(len(texts), TOGETHER):
+            batch = [(words[row], _asked_in(words[row], number, rounds)) for row in order[part]]
+            for row, (_, places), offers in zip(order[part], batch, model.offers(batch), strict=True):
+                for place, offer in zip(places, offers, strict=False):  # What lies beyond max_length has none.
+                    found[starts[row] + place, : len(offer)] = offer
+    return found.astype(np.str_)
+
+
+def _asked_in(words: Sequence[str], number: int, rounds: int) -> list[int]:
+    """The places that are masked in this round: every so manieth word, signs without a word left out."""
+    return [place for place in range(number, len(words), rounds) if around(words[place])[1]]
+
+
+@dataclass(frozen=True)
+class MaskedModel:
+    """A masked language model, and which of its tokens are `words`: their `ids`, in the same order."""
+
+    tokenizer: Any
+    network: Any
+    ids: Tensor
+    words: tuple[str, ...]
+    top_k: int
+    max_length: int
+
+    def offers(self, batch: Sequence[tuple[Sequence[str], Sequence[int]]]) -> list[list[list[str]]]:
+        """By text and masked place the `top_k` likeliest words, none of them the one that stands there.
+
+        A text that is cut short gives fewer; one that holds the model's mask as a word of its own gives none.
+        """
+        texts = [self._masked(words, places) for words, places in batch]
+        encoded = self.tokenizer(
+            texts, padding=True, truncation=True, max_length=self.max_length, return_tensors="pt"
+        ).to(self.ids.device)
+        masks = encoded["input_ids"] == self.tokenizer.mask_token_id
+        with torch.inference_mode():
+            logits = self.network(input_ids=encoded["input_ids"], attention_mask=encoded["attention_mask"]).logits
+            best = logits[masks][:, self.ids].topk(self.top_k + 1).indices.tolist()
+        ends = np.cumsum(masks.sum(1).tolist()).tolist()
+        return [
+            self._others(best[start:end], words, places) if end - start <= len(places) else []
+            for start, end, (words, places) in zip([0, *ends], ends, batch, strict=False)
+        ]
+
+    def _masked(self, words: Sequence[str], places: Sequence[int]) -> str:
+        new = list(words)
+        for place in places:
+            before, _, after = around(words[place])
+            new[place] = f"{before}{self.tokenizer.mask_token}{after}"
+        return " ".join(new)
+
+    def _others(self, best: Sequence[Sequence[int]], words: Sequence[str], places: Sequence[int]) -> list[list[str]]:
+        own = [around(words[place])[1].lower() for place in places]
+        named = [[self.words[index] for index in row] for row in best]
+        return [[new for new in row if new.lower() != old][: self.top_k] for row, old in zip(named, own, strict=False)]
+
+
+def _masked_model(source: Any, top_k: int, max_length: int, device: str) -> MaskedModel:
+    """The model, ready to predict; BadInput where it masks nothing or knows too few words."""
+    tokenizer, network, most = _loaded(source, "AutoModelForMaskedLM", max_length, device)
+    if tokenizer.mask_token is None:
+        raise BadInput(f"the model '{source.name}' masks no words: path must name a masked language model (BERT …)")
+    vocabulary = tokenizer.get_vocab()
+    begins = next((mark for mark in ("Ġ", "▁") if any(token.startswith(mark) for token in vocabulary)), "")
+    words = {index: token.removeprefix(begins) for token, index in vocabulary.items() if token.startswith(begins)}
+    ids = sorted(index for index, word in words.items() if word.isalpha())
+    if len(ids) <= top_k:
+        raise BadInput(f"top_k={top_k} is too large: the model '{source.name}' knows {len(ids)} whole words")
+    at = torch.tensor(ids, device=device)
+    return MaskedModel(tokenizer, network, at, tuple(words[index] for index in ids), top_k, most)

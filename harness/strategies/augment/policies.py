@@ -1,0 +1,114 @@
+"""Image augmentations that choose among operations: each image draws its own, from the numpy generator alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harness.data import TrainSet
+from harness.errors import BadInput
+from harness.strategies import Tools, compose
+from harness.strategies.augment.operations import AUGMIX, SPACES, STANDARD, Images, Space, apply, as_tensor, strengths
+from harness.strategies.checks import one_of, within
+
+STEPS = 30
+"""The highest magnitude of RandAugment, and TrivialAugment's."""
+
+
+def rand_augment(train: TrainSet, tools: Tools, *, num_ops: int, magnitude: float) -> TrainSet:
+    """`num_ops` of fourteen operations an image, drawn with replacement, all at `magnitude` of 30 (Cubuk et al. 2020).
+
+    The paper's N and M. At 0 only what has no strength does anything: auto_contrast and equalize.
+    """
+    within("num_ops", num_ops, 1, 14)
+    within("magnitude", magnitude, 0, STEPS)
+    step = partial(_drawn, num_ops=num_ops, space=STANDARD, magnitudes=np.array([magnitude]))
+    return replace(train, augment=compose(train.augment, step))
+
+
+def trivial_augment(train: TrainSet, tools: Tools, *, ranges: str) -> TrainSet:
+    """One of fourteen operations an image at one of 31 magnitudes, both uniform (Müller & Hutter 2021).
+
+    `ranges` is `wide`, or `standard` as those of RandAugment.
+    """
+    one_of("ranges", ranges, sorted(SPACES))
+    step = partial(_drawn, num_ops=1, space=SPACES[ranges], magnitudes=np.arange(STEPS + 1))
+    return replace(train, augment=compose(train.augment, step))
+
+
+def auto_augment(train: TrainSet, tools: Tools, *, policy: str) -> TrainSet:
+    """One of a published policy's 25 pairs of operations an image, each with its probability (Cubuk et al. 2019).
+
+    `policy` is what it was searched on: `cifar10`, `imagenet` or `svhn`; the tables are those that kornia keeps.
+    """
+    one_of("policy", policy, POLICIES)
+    return replace(train, augment=compose(train.augment, partial(_auto, pairs=_published(policy))))
+
+
+def augmix(train: TrainSet, tools: Tools, *, severity: float, width: int, depth: int, alpha: float) -> TrainSet:
+    """Each image blended with a mixture of `width` chains of operations (Hendrycks et al. 2020, algorithm 1).
+
+    A chain has `depth` operations, or one to three where `depth` is -1; strengths are uniform up to `severity` of 10,
+    shares come from Dirichlet(alpha) and Beta(alpha, alpha). The paper's second part, a loss that asks the same
+    answer of an image and of two such mixtures, is no augmentation and is not here.
+    """
+    within("severity", severity, 0.1, 10)
+    if width < 1 or alpha <= 0 or not (depth == -1 or depth >= 1):
+        raise BadInput(
+            f"width={width}, depth={depth}, alpha={alpha}: AugMix needs width >= 1, alpha > 0, and depth -1 or >= 1"
+        )
+    step = partial(_augmix, severity=severity, width=width, depth=depth, alpha=alpha)
+    return replace(train, augment=compose(train.augment, step))
+
+
+def _drawn(
+    x: Images, y: Tensor, rng: np.random.Generator, *, num_ops: int, space: Space, magnitudes: np.ndarray
+) -> tuple[Images, Tensor]:
+    for _ in range(num_ops):
+        level = magnitudes[rng.integers(len(magnitudes), size=len(x))] / STEPS
+        x = _changed(x, space, level, np.ones(len(x), dtype=bool), rng)
+    return x, y
+
+
+def _changed(x: Images, space: Space, level: np.ndarray, where: np.ndarray, rng: np.random.Generator) -> Images:
+    """One operation of the space, drawn for each image, at its level; only `where` says so."""
+    names = np.array(list(space))[rng.integers(len(space), size=len(x))]
+    strength = strengths(space, names, level, rng)
+    return apply(x, np.where(where, names, ""), strength)
+
+
+POLICIES = ("cifar10", "imagenet", "svhn")
+Pairs = list[list[tuple[str, float, int | None]]]
+
+
+def _published(policy: str) -> Pairs:
+    from kornia.augmentation.auto.autoaugment import autoaugment
+
+    return getattr(autoaugment, f"{policy}_policy")
+
+
+def _auto(x: Images, y: Tensor, rng: np.random.Generator, *, pairs: Pairs) -> tuple[Images, Tensor]:
+    chosen = rng.integers(len(pairs), size=len(x))
+    for place in range(2):
+        names, p, bins = (np.array([pair[place][part] or 0 for pair in pairs])[chosen] for part in range(3))
+        strength = strengths(STANDARD, names, bins.astype(float) / 9, rng)
+        x = apply(x, np.where(rng.random(len(x)) < p, names, ""), strength)
+    return x, y
+
+
+def _augmix(
+    x: Images, y: Tensor, rng: np.random.Generator, *, severity: float, width: int, depth: int, alpha: float
+) -> tuple[Images, Tensor]:
+    shares, kept = rng.dirichlet([alpha] * width, size=len(x)), rng.beta(alpha, alpha, size=len(x))
+    mixture = torch.zeros_like(x)
+    for chain in range(width):
+        new, length = x, rng.integers(1, 4, size=len(x)) if depth == -1 else np.full(len(x), depth)
+        for link in range(length.max()):
+            level = rng.uniform(0.1, severity, size=len(x)) / 10
+            new = _changed(new, AUGMIX, level, link < length, rng)
+        mixture = mixture + as_tensor(shares[:, chain], x).view(-1, 1, 1, 1) * new
+    return torch.lerp(mixture, x, as_tensor(kept, x).view(-1, 1, 1, 1)).clamp(0, 1), y

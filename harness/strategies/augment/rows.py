@@ -1,0 +1,114 @@
+"""Tables augmented by noise or by rows of their own, and the dull twin that repeats every row as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor
+
+from harness.data import TrainSet, one_hot
+from harness.errors import TrialFailed
+from harness.strategies import Tools, compose
+from harness.strategies.checks import one_of, within
+from harness.streams import child_seed
+
+METHODS = ("smote", "borderline", "adasyn", "random")
+
+
+def repeat(train: TrainSet, tools: Tools) -> TrainSet:
+    """Every row again as it is: what growing the rows alone does to a learner that fits once; nothing to others."""
+    return replace(train, augment=compose(train.augment, lambda x, y, rng: (x, y)))
+
+
+def jitter(train: TrainSet, tools: Tools, *, sigma: float) -> TrainSet:
+    """Gaussian noise on every column, `sigma` times the column's deviation over the labelled rows.
+
+    A constant column stays as it is, and so does a missing value.
+    """
+    within("sigma", sigma, 0.0, 10.0)
+    x = np.asarray(train.rows(train.labelled).x, dtype=np.float64)
+    return replace(train, augment=compose(train.augment, partial(_jitter, spread=sigma * _deviation(x))))
+
+
+def _deviation(x: Float64[np.ndarray, "n d"]) -> Float64[np.ndarray, " d"]:
+    """The deviation of each column's known values; 0 where none is known."""
+    missing = np.isnan(x)
+    known = np.maximum((~missing).sum(0), 1)
+    centred = np.where(missing, 0, x - np.where(missing, 0, x).sum(0) / known)
+    return np.sqrt((centred**2).sum(0) / known)
+
+
+def _jitter(
+    x: Float[Tensor, "b d"], y: Tensor, rng: np.random.Generator, *, spread: np.ndarray
+) -> tuple[Float[Tensor, "b d"], Tensor]:
+    noise = torch.from_numpy(rng.standard_normal(tuple(x.shape)) * spread)
+    return x + noise.to(x.device, x.dtype), y
+
+
+def oversample(train: TrainSet, tools: Tools, *, method: str, k_neighbors: int) -> TrainSet:
+    """Rows added to the smaller classes until each has as many labelled rows as the largest (imbalanced-learn).
+
+    `smote` puts them between a row and one of its `k_neighbors` nearest of its class (Chawla et al. 2002),
+    `borderline` only at rows with many neighbours of other classes (Han et al. 2005), `adasyn` the more of them the
+    more such neighbours a row has (He et al. 2008); `random` repeats rows and reads no `k_neighbors`. A class is a
+    row's most probable one. Neighbours are counted on standardised columns. What is added has a hard label, the mean
+    weight of the labelled rows and no votes. TrialFailed where a class is too small, or values are missing.
+    """
+    one_of("method", method, METHODS)
+    rows = train.rows(train.labelled)
+    x = np.asarray(rows.x, dtype=np.float64)
+    _check_neighbours(rows, x, method, k_neighbors)
+    deviation, mean = _deviation(x), np.nan_to_num(x).mean(0)
+    scale = np.where(deviation > 1e-9 * np.abs(mean), deviation, 1)
+    grown, classes = _resampled((x - mean) / scale, rows.classes, method, k_neighbors, child_seed(tools.rng))
+    added, new = len(classes) - len(rows), slice(len(rows), None)
+    if not added:
+        return train
+    return replace(
+        train,
+        ids=np.concatenate([train.ids.astype(np.str_), [f"{method}/{number}" for number in range(added)]]),
+        x=np.concatenate([train.x, (grown[new] * scale + mean).astype(train.x.dtype)]),
+        y=np.concatenate([train.y, one_hot(classes[new], train.k)]),
+        w=np.concatenate([train.w, np.full(added, rows.w.mean(), dtype=np.float32)]),
+        votes=np.concatenate([train.votes, np.full((added, train.votes.shape[1]), -1, dtype=np.int8)]),
+    )
+
+
+def _check_neighbours(rows: TrainSet, x: Float64[np.ndarray, "n d"], method: str, k_neighbors: int) -> None:
+    """Refuses what imbalanced-learn would refuse in its own words."""
+    if method == "random":
+        return
+    if np.isnan(x).any():
+        raise TrialFailed(f"{method} cannot place rows beside missing values: fill them in first (clean=impute)")
+    counts = np.bincount(rows.classes, minlength=rows.k)
+    small = [c for c in range(rows.k) if 0 < counts[c] <= k_neighbors and counts[c] < counts.max()]
+    if small:
+        raise TrialFailed(
+            f"{method} needs more than k_neighbors={k_neighbors} labelled rows a class; class {small[0]} has "
+            f"{counts[small[0]]}: lower k_neighbors, or take method=random"
+        )
+
+
+def _resampled(
+    x: Float64[np.ndarray, "n d"], classes: np.ndarray, method: str, k_neighbors: int, seed: int
+) -> tuple[Float64[np.ndarray, "g d"], np.ndarray]:
+    """The rows and, after them, the new ones, with their classes."""
+    from imblearn.over_sampling import ADASYN, SMOTE, BorderlineSMOTE, RandomOverSampler
+
+    makers: Mapping[str, Callable[[], Any]] = {
+        "smote": lambda: SMOTE(random_state=seed, k_neighbors=k_neighbors),
+        "borderline": lambda: BorderlineSMOTE(random_state=seed, k_neighbors=k_neighbors),
+        "adasyn": lambda: ADASYN(random_state=seed, n_neighbors=k_neighbors),
+        "random": lambda: RandomOverSampler(random_state=seed),
+    }
+    try:
+        grown, labels = makers[method]().fit_resample(x, classes)
+    except (ValueError, RuntimeError) as error:
+        raise TrialFailed(f"{method} cannot add rows: {str(error).strip().splitlines()[0]}") from error
+    return np.asarray(grown), np.asarray(labels)
