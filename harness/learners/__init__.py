@@ -16,6 +16,9 @@ from harness.data import EvalSet, Rows, TrainSet
 from harness.errors import BadInput
 from harness.streams import stream
 
+Predict = Callable[[Rows], np.ndarray]
+"""Rows (n, *d) to class probabilities (n, k) float32."""
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -25,6 +28,7 @@ class Protocol:
     training rows as they were before any strategy, so that an arm that drops rows trains as long as its control.
     `selection` keeps the last weights, or those of the best validation metric (which then counts as labels bought).
     `augment_draws` is how often a learner that fits once draws an augmentation to grow its rows.
+    `tuning_trials` is how many configurations an arm that tunes may try, the same for every arm.
     `lr_pretrained` is for networks that start from pretrained weights, `lr` for all the others.
     """
 
@@ -42,9 +46,11 @@ class Protocol:
     precision: Literal["auto", "fp32", "bf16"]
     augment_draws: int
     folds: int
+    tuning_trials: int
 
     def __post_init__(self) -> None:
         counts = {"epochs": self.epochs, "batch_size": self.batch_size, "augment_draws": self.augment_draws}
+        counts |= {"tuning_trials": self.tuning_trials}
         for name, count in {**counts, "steps": 1 if self.steps is None else self.steps}.items():
             if count < 1:
                 raise BadInput(f"protocol.{name} is {count}: it must be 1 or more")
@@ -62,7 +68,8 @@ class Run:
     """The surroundings of one fit: its budget, its named randomness, where it computes, where it reports.
 
     `salt` renames the streams that a learner draws from (init, order, augment), and nothing else: two runs that
-    differ in it alone are an A/A pair. `log` takes one row of the training curve: `{"step", "loss", …}`.
+    differ in it alone are an A/A pair. `log` takes one row of the training curve: `{"step", "loss", …}`; `watch` is
+    shown the model as it is then, by a learner that trains in steps.
     """
 
     seed: int
@@ -73,6 +80,7 @@ class Run:
     cache: Cache
     device: str = "cpu"
     log: Callable[[Mapping[str, float]], None] = lambda row: None
+    watch: Callable[[Predict], None] = lambda predict: None
 
     def stream(self, name: str) -> np.random.Generator:
         """The generator of that name for this run."""
@@ -87,7 +95,7 @@ class Fit:
     `valid_labels` the validation labels that the fit looked at (selection), `history` is the training curve.
     """
 
-    predict: Callable[[Rows], np.ndarray]
+    predict: Predict
     parameters: int
     examples: int
     valid_labels: int = 0

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float64, Int64
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from harness.data import Augment, Modality, Rows
@@ -24,10 +25,29 @@ CHUNK = 4096
 """Rows that are read at once where all of them have to be seen."""
 
 
+@dataclass(frozen=True)
+class Mixed:
+    """A batch whose rows are blended inside the network, each as `share` of itself and the rest of row `partner`."""
+
+    batch: Batch
+    partner: Int64[Tensor, " b"]
+    share: Float[Tensor, " b"]
+
+
+def blend(
+    values: Float[Tensor, "b ..."], partner: Int64[Tensor, " b"], share: Float[Tensor, " b"]
+) -> Float[Tensor, "b ..."]:
+    """Each row as `share` of itself and the rest of its partner, in the precision of `values`."""
+    share = share.to(values.dtype).view(-1, *[1] * (values.ndim - 1))
+    return share * values + (1 - share) * values[partner]
+
+
 def modality(rows: Rows) -> Modality:
     """What rows are, by their type and shape; BadInput where they are nothing that a learner knows."""
     if rows.dtype.kind in "OUTS":
         return "text"
+    if rows.dtype.names:
+        return "table"
     kind: dict[int, Modality] = {4: "image", 2: "table"}
     if len(rows.shape) not in kind:
         raise BadInput(

@@ -15,7 +15,8 @@ def grown(train: TrainSet, run: Run) -> TrainSet:
 
     Batches of `protocol.batch_size` are cut from a fresh permutation a draw, so that an augmentation that mixes rows
     meets other rows, as in the training loop. The copies of a row share its weight: the sum of the weights stays,
-    and with it the strength of a penalty beside the loss. Images come back as uint8, tables as float32.
+    and with it the strength of a penalty beside the loss. Images come back as uint8, tables as float32. Where rows
+    were drawn, the ids are the number of the labelled row that each comes from.
     """
     rows = train if train.labelled.all() else train.rows(train.labelled)
     if train.augment is None or not len(rows):
@@ -30,7 +31,7 @@ def grown(train: TrainSet, run: Run) -> TrainSet:
     back = {"image": _pixels, "table": _columns, "text": _strings}[modality(rows.x)]
     every = np.concatenate([np.arange(len(rows)), order])
     return TrainSet(
-        ids=np.arange(len(every)),
+        ids=every,
         x=np.concatenate([np.asarray(rows.x), *(back(x) for x, _ in draws)]),
         y=np.concatenate([rows.y, *(labels.numpy().astype(np.float32) for _, labels in draws)]),
         w=rows.w[every] / (1 + run.protocol.augment_draws),

