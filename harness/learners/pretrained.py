@@ -1,0 +1,48 @@
+"""Frozen features in, a linear head on them out: what a model that is not trained any further knows of the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+from jaxtyping import Float32
+
+from harness.cache import Cache
+from harness.data import EvalSet, Rows, TrainSet, digest
+from harness.learners import Fit, Predict, Run
+from harness.learners.grown import grown
+from harness.learners.nets import linear
+from harness.learners.torch import fit_network
+
+Features = Callable[[Rows], np.ndarray]
+"""Rows (n, *d) to features (n, d) float32."""
+
+
+def linear_head(train: TrainSet, valid: EvalSet, run: Run, features: Features) -> Fit:
+    """A linear layer on standardised features, trained by the loop that all networks share.
+
+    The features cannot be trained through, so that augmentation grows the rows (see grown.py); `parameters` counts
+    the head.
+    """
+
+    def on_rows(predict: Predict) -> Predict:
+        return lambda x: predict(features(x))
+
+    rows = grown(train, run)
+    watched = replace(run, watch=lambda predict: run.watch(on_rows(predict)))
+    fit = fit_network(
+        replace(rows, x=features(rows.x), augment=None), replace(valid, x=features(valid.x)), watched, network=linear
+    )
+    return replace(fit, predict=on_rows(fit.predict))
+
+
+def kept(
+    x: Rows, cache: Cache, identity: Mapping[str, str | int | None], compute: Features
+) -> Float32[np.ndarray, "n d"]:
+    """The features of the rows, computed at most once.
+
+    `identity` is what JSON can hold of how they are computed: the weights by their content, and every parameter.
+    """
+    return cache.array("features", {"rows": digest(x), **identity}, partial(compute, x))

@@ -1,0 +1,98 @@
+"""Images and ImageNet weights in, a linear head on a frozen network's features out."""
+
+from __future__ import annotations
+
+import pickle
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from harness.config import content_of
+from harness.data import EvalSet, Rows, TrainSet
+from harness.errors import BadInput
+from harness.learners import Fit, Run
+from harness.learners.batches import chunks, modality, reader
+from harness.learners.pretrained import kept, linear_head
+from harness.places import located
+
+Architecture = Literal[
+    "efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2", "efficientnet-lite3", "efficientnet-lite4"
+]
+AT_ONCE = 16
+"""Images that are computed at once: with 64, each takes twice as long on a processor, for want of cache."""
+WIDTH = 1280
+"""The features of every EfficientNet-lite."""
+SMALLEST = 32
+"""The smallest side, in pixels, that the network's five halvings leave something of."""
+
+
+def frozen_efficientnet(
+    train: TrainSet, valid: EvalSet, run: Run, *, path: str, architecture: Architecture, image_size: int
+) -> Fit:
+    """A linear head on the pooled features of a frozen EfficientNet-lite (Tan and Le, 2019; the lite variants, 2020).
+
+    `path` is a file of weights or a folder that holds one. Images are resized to squares of `image_size` pixels by
+    bicubic interpolation and scaled to [-1, 1], which is what the lite variants were trained on; a single channel is
+    repeated. BadInput where there are no such weights, or the rows are no images of one or three channels.
+    """
+    if image_size < SMALLEST:
+        raise BadInput(f"model.image_size is {image_size}: it must be {SMALLEST} or more")
+    if modality(train.x) != "image" or train.x.shape[3] not in (1, 3):
+        raise BadInput(f"this network needs images (n, h, w, c) of one or three channels: {tuple(train.x.shape)}")
+    file = _weights(path)
+    compute = partial(_pooled, file, architecture, image_size, torch.device(run.device))
+    what = {"weights": content_of(str(file)), "architecture": architecture, "image_size": str(image_size)}
+    return linear_head(train, valid, run, lambda images: kept(images, run.cache, what, compute))
+
+
+def as_imagenet(x: Float[Tensor, "b c h w"], size: int) -> Float[Tensor, "b 3 s s"]:
+    """Images in [0, 1] as squares of three channels in [-1, 1].
+
+    EfficientNet-lite takes 127 from each byte and divides by 128; it knows nothing of ImageNet's means.
+    """
+    three = x.expand(-1, 3, -1, -1)
+    sized = F.interpolate(three, size=(size, size), mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
+    return (sized * 255 - 127) / 128
+
+
+def _pooled(
+    file: Path, architecture: Architecture, size: int, device: torch.device, images: Rows
+) -> Float32[np.ndarray, "n d"]:
+    """The mean over pixels of the last feature maps."""
+    network = _load(file, architecture, size).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    read, found = reader(images, device), np.zeros((len(images), WIDTH), dtype=np.float32)
+    with torch.inference_mode():
+        for index in chunks(len(images), AT_ONCE):
+            batch = as_imagenet(read(index), size).contiguous(memory_format=torch.channels_last)
+            found[index] = network.extract_features(batch).mean((2, 3)).cpu().numpy()
+    return found
+
+
+def _load(file: Path, architecture: Architecture, size: int) -> nn.Module:
+    """The network in evaluation mode; BadInput where the file holds none, or another one's weights."""
+    from efficientnet_lite_pytorch import EfficientNet
+
+    with torch.random.fork_rng(devices=[]):  # It draws weights first, which those of the file replace.
+        network = EfficientNet.from_name(architecture, image_size=size)
+    try:
+        network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+    except (OSError, RuntimeError, EOFError, LookupError, TypeError, ValueError, pickle.UnpicklingError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise BadInput(f"cannot load the weights of {architecture} from '{file.name}': {first}") from error
+    return network.eval()
+
+
+def _weights(path: str) -> Path:
+    """The file of weights there, or the only one in the folder there."""
+    place = located(path)
+    files = sorted(place.glob("*.pth")) if place.is_dir() else [place]
+    if len(files) != 1 or not files[0].is_file():
+        there = f"holds {len(files)} .pth files" if place.is_dir() else "is no file"
+        raise BadInput(f"no weights '{path}': it {there}; name a file, or a folder that holds one .pth")
+    return files[0]

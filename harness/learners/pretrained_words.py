@@ -1,0 +1,85 @@
+"""Texts and a file of word vectors in, a linear head on the texts' mean vectors out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float32
+
+from harness.config import content_of
+from harness.data import EvalSet, Rows, TrainSet
+from harness.errors import BadInput
+from harness.learners import Fit, Run
+from harness.learners.pretrained import kept, linear_head
+from harness.learners.text import words
+from harness.places import located
+
+Vectors = tuple[dict[str, np.ndarray], int]
+"""The vectors (d,) of some words, and d."""
+
+
+def word_vectors(train: TrainSet, valid: EvalSet, run: Run, *, path: str) -> Fit:
+    """A linear head on the mean of a text's word vectors, such as GloVe's (Pennington et al., 2014).
+
+    `path` is a text file with a word and its vector a line (GloVe's format, or word2vec's with its first line of two
+    numbers), or a folder that holds one .npy with the vectors and one .parquet with their words. Words are lower-cased
+    and words without a vector left out; a text of such words alone gets the vector 0. BadInput where there is no such
+    file or folder.
+    """
+    place = located(path)
+    if not place.exists():
+        raise BadInput(f"no word vectors '{path}': there is no such file or folder")
+    what, compute = {"vectors": content_of(path)}, partial(mean_vectors, place)
+    return linear_head(train, valid, run, lambda texts: kept(texts, run.cache, what, compute))
+
+
+def mean_vectors(place: Path, texts: Rows) -> Float32[np.ndarray, "n d"]:
+    """The mean vector of each text's known words."""
+    split = [words(str(text)) for text in np.asarray(texts)]
+    wanted = {word for text in split for word in text}
+    known, dim = _from_folder(place, wanted) if place.is_dir() else _from_text(place, wanted)
+    nothing = np.zeros((1, dim), dtype=np.float32)
+    means = [np.mean([known[word] for word in text if word in known] or nothing, axis=0) for text in split]
+    return np.array(means, dtype=np.float32).reshape(len(split), dim)
+
+
+def _from_folder(place: Path, wanted: set[str]) -> Vectors:
+    """The wanted words' vectors from an array, whose rows a table names in its first column."""
+    arrays, tables = sorted(place.glob("*.npy")), sorted(place.glob("*.parquet"))
+    if len(arrays) != 1 or len(tables) != 1:
+        held = f"{len(arrays)} .npy and {len(tables)} .parquet files"
+        raise BadInput(f"a folder of word vectors holds one .npy and one .parquet: {place} holds {held}")
+    table = np.load(arrays[0], mmap_mode="r", allow_pickle=False)
+    names = pd.read_parquet(tables[0]).iloc[:, 0].tolist()
+    if table.ndim != 2 or len(names) != len(table):
+        raise BadInput(f"{tables[0].name} names {len(names)} words and {arrays[0].name} has shape {table.shape}")
+    return {name: np.asarray(table[row]) for row, name in enumerate(names) if name in wanted}, table.shape[1]
+
+
+def _from_text(place: Path, wanted: set[str]) -> Vectors:
+    """The wanted words' vectors from a text file; the first vector says how many numbers each line has."""
+    lines = _lines(place)
+    _, first = next(lines, ("", []))
+    dim = len(first)
+    if not dim:
+        raise BadInput(f"{place} holds no word vectors: a line is a word and its numbers, with spaces between them")
+    try:
+        known = {word: np.array(last, dtype=np.float32) for word, last in _lines(place, dim) if word in wanted}
+    except ValueError as error:
+        raise BadInput(f"{place} holds a vector of other things than numbers: {error}") from error
+    return known, dim
+
+
+def _lines(place: Path, dim: int | None = None) -> Iterator[tuple[str, list[str]]]:
+    """Each line's word and its last `dim` fields; without `dim`, all of its fields but the first."""
+    with place.open(encoding="utf-8", errors="replace") as file:
+        for number, line in enumerate(file):
+            fields = line.rstrip().split(" ")
+            if number == 0 and len(fields) == 2:  # word2vec's first line: how many words, how many numbers
+                continue
+            cut = 1 if dim is None else len(fields) - dim
+            yield " ".join(fields[:cut]), fields[cut:]

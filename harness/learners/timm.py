@@ -1,0 +1,73 @@
+"""Training images in, any network of timm by its name out, for the training loop that all networks share.
+
+Written against timm's documented calls; it has not been run with timm itself, which needs a torchvision that was built
+for the torch at hand.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from harness.data import Rows
+from harness.errors import BadInput
+from harness.learners.batches import modality
+from harness.learners.nets import Standardise
+from harness.learners.torch import Network
+
+INSTALL = "pip install 'gains-harness[timm]', with the torchvision that was built for this torch"
+
+
+def timm_network(rows: Rows, k: int, *, name: str, pretrained: bool) -> Network:
+    """The network of that name with a head for k classes, on images resized and standardised as it was made for.
+
+    One with pretrained weights gets the protocol's `lr_pretrained`. Images of other than three channels are
+    standardised by the mean over the network's own. BadInput where timm cannot be imported or knows no such model,
+    and where weights cannot be had.
+    """
+    if modality(rows) != "image":
+        raise BadInput(f"timm's networks are for images: these rows are {tuple(rows.shape)}")
+    timm, channels = _timm(), rows.shape[3]
+    try:
+        model = timm.create_model(name, pretrained=pretrained, num_classes=k, in_chans=channels)
+    except (RuntimeError, OSError, ValueError) as error:  # An unknown name, or no way to the weights.
+        raise BadInput(
+            f"timm cannot make '{name}': {(str(error).strip() or 'it does not say why').splitlines()[0]}"
+        ) from error
+    made_for = timm.data.resolve_model_data_config(model)
+    mean, std = (_for_channels(made_for[part], channels) for part in ("mean", "std"))
+    before = Resized(made_for["input_size"][1:], made_for["interpolation"]), Standardise(mean, std)
+    return Network(nn.Sequential(*before, model), pretrained=pretrained)
+
+
+class Resized(nn.Module):
+    """Images of one size, by the interpolation that the network was trained with."""
+
+    def __init__(self, size: tuple[int, int], interpolation: str) -> None:
+        super().__init__()
+        self.size, self.interpolation = tuple(size), interpolation if interpolation == "bilinear" else "bicubic"
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c i j"]:
+        """The batch at that size; as it is where it has that size already."""
+        if tuple(x.shape[2:]) == self.size:
+            return x
+        return F.interpolate(x, self.size, mode=self.interpolation, antialias=True).clamp(0, 1)
+
+
+def _for_channels(values: tuple[float, ...], channels: int) -> Float[Tensor, "c 1 1"]:
+    found = values if len(values) == channels else [sum(values) / len(values)] * channels
+    return torch.tensor(found)[:, None, None]
+
+
+def _timm() -> Any:
+    """The package; BadInput where it is not there, or its torchvision is of another torch and fails on import."""
+    try:
+        import timm
+        import timm.data
+    except (ImportError, RuntimeError) as error:
+        raise BadInput(f"model=timm cannot import timm ({str(error).splitlines()[0]}): {INSTALL}") from error
+    return timm
