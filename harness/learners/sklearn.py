@@ -61,10 +61,10 @@ def logistic_regression(
 
     `history` says whether it converged within `max_iter` iterations of L-BFGS. Deterministic: no seed changes it.
     """
-    text = _tfidf(ngram_range, min_df, max_words, sublinear_tf)
+    text = tfidf(ngram_range, min_df, max_words, sublinear_tf)
     seed = child_seed(run.stream("init"))
     estimator = LogisticRegression(C=C, max_iter=max_iter, random_state=seed)
-    fit = _fit(train, run, estimator, _features(train, text, _standardised))
+    fit = fit_once(train, run, estimator, features_of(train, text, _standardised))
     steps = int(estimator.n_iter_.max())
     curve = {"step": float(steps), "converged": float(steps < max_iter)}
     run.log(curve)
@@ -80,7 +80,9 @@ def random_forest(
         n_estimators, max_depth=max_depth, min_samples_leaf=min_samples_leaf, n_jobs=1,
         random_state=child_seed(run.stream("init")),
     )  # fmt: skip
-    return _fit(train, run, estimator, _features(train, _tfidf(ngram_range, min_df, max_words, sublinear_tf), _columns))
+    return fit_once(
+        train, run, estimator, features_of(train, tfidf(ngram_range, min_df, max_words, sublinear_tf), columns)
+    )
 
 
 def hist_gradient_boosting(
@@ -98,12 +100,12 @@ def hist_gradient_boosting(
         min_samples_leaf=min_samples_leaf, l2_regularization=l2_regularization,
         early_stopping=False, random_state=child_seed(run.stream("init")),
     )  # fmt: skip
-    sparse = _features(train, _tfidf(ngram_range, min_df, max_words, sublinear_tf), _columns)
+    sparse = features_of(train, tfidf(ngram_range, min_df, max_words, sublinear_tf), columns)
     dense = (lambda x: sparse(x).toarray()) if modality(train.x) == "text" else sparse
-    return _fit(train, run, estimator, dense)
+    return fit_once(train, run, estimator, dense)
 
 
-def _fit(train: TrainSet, run: Run, estimator: Any, features: Features) -> Fit:
+def fit_once(train: TrainSet, run: Run, estimator: Any, features: Features) -> Fit:
     """Fits the estimator on the grown, expanded rows; TrialFailed where fewer than two classes are left."""
     rows = grown(train, run)
     cases = expand(rows.y, rows.w)
@@ -124,7 +126,7 @@ def _fit(train: TrainSet, run: Run, estimator: Any, features: Features) -> Fit:
     return Fit(predict, parameters=0, examples=len(rows))
 
 
-def _features(train: TrainSet, text: TfidfVectorizer, table: Callable[[Rows], Features]) -> Features:
+def features_of(train: TrainSet, text: TfidfVectorizer, table: Callable[[Rows], Features]) -> Features:
     """The function from rows to features, fitted on the labelled rows as they are before augmentation."""
     rows = train.x if train.labelled.all() else train.rows(train.labelled).x
     makers: dict[str, Callable[[Rows], Features]] = {
@@ -135,7 +137,7 @@ def _features(train: TrainSet, text: TfidfVectorizer, table: Callable[[Rows], Fe
     return makers[modality(rows)](rows)
 
 
-def _tfidf(ngram_range: Sequence[int], min_df: int, max_words: int, sublinear_tf: bool) -> TfidfVectorizer:
+def tfidf(ngram_range: Sequence[int], min_df: int, max_words: int, sublinear_tf: bool) -> TfidfVectorizer:
     """TF-IDF of words; one-letter words count too, so that no text is empty for want of long words."""
     shortest, longest = ngram_range
     return TfidfVectorizer(
@@ -149,7 +151,8 @@ def _standardised(rows: Rows) -> Features:
     return lambda x: (np.asarray(x, dtype=np.float64) - mean) / std
 
 
-def _columns(rows: Rows) -> Features:
+def columns(rows: Rows) -> Features:
+    """A table's columns as they are, for trees, to which scales mean nothing."""
     return lambda x: np.asarray(x, dtype=np.float64)
 
 

@@ -1,0 +1,84 @@
+"""What tools that search for a model share: the folds on which they choose, numbers in columns, Python's own luck."""
+
+from __future__ import annotations
+
+import random
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int64
+from sklearn.model_selection import StratifiedKFold
+
+from harness.data import Rows, TrainSet
+from harness.errors import TrialFailed
+from harness.learners import Run
+from harness.learners.batches import modality
+from harness.learners.sklearn import Expanded
+from harness.streams import child_seed
+
+TRAINED_ON = -1
+"""The fold of a case that is in every training part."""
+
+
+def folds(rows: TrainSet, cases: Expanded, run: Run) -> Int64[np.ndarray, " e"]:
+    """The fold, of `protocol.folds`, in which each expanded case is held out while a tool chooses its model.
+
+    All cases of one row and of its augmented draws (rows of one id) are held out together, so that no model is scored
+    on what it was trained on; folds are stratified by class. A class that one fold alone would hold is trained on in
+    all of them. TrialFailed where fewer than two classes are left, or no class has two rows.
+    """
+    _, first, row = np.unique(rows.ids, return_index=True, return_inverse=True)
+    classes = rows.classes[first]
+    if len(np.unique(cases.y)) < 2:
+        raise TrialFailed(
+            f"a classifier needs two classes to train on; the labelled rows have {len(np.unique(cases.y))}"
+        )
+    most = int(np.bincount(classes).max())
+    if min(run.protocol.folds, most) < 2:
+        raise TrialFailed(
+            f"a model is chosen by cross-validation, which needs two rows of a class and two folds: there are {most} "
+            f"rows of the most frequent class, and protocol.folds is {run.protocol.folds}"
+        )
+    found = _stratified(classes, min(run.protocol.folds, most), child_seed(run.stream("folds")))[row][cases.row]
+    for label in np.unique(cases.y):
+        here = cases.y == label
+        if len(np.unique(found[here])) == 1:
+            found[np.isin(row[cases.row], row[cases.row][here])] = TRAINED_ON
+    return found
+
+
+def _stratified(classes: np.ndarray, number: int, seed: int) -> Int64[np.ndarray, " n"]:
+    splitter = StratifiedKFold(number, shuffle=True, random_state=seed)
+    fold = np.zeros(len(classes), dtype=np.int64)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class")  # Its rows are trained on in all folds.
+        for place, (_, held) in enumerate(splitter.split(classes, classes)):
+            fold[held] = place
+    return fold
+
+
+def flat(x: Rows) -> Float[np.ndarray, "n p"]:
+    """Columns as they are, or the pixels of an image in [0, 1] one beside the other."""
+    scale = 255 if modality(x) == "image" else 1
+    return np.asarray(x, dtype=np.float32).reshape(len(x), -1) / np.float32(scale)
+
+
+def table_of(x: Rows) -> pd.DataFrame:
+    """Columns and pixels by name, x0, x1, …; texts are one column, for tools that make features of them themselves."""
+    if modality(x) == "text":
+        return pd.DataFrame({"text": [str(text) for text in np.asarray(x)]})
+    columns = flat(x)
+    return pd.DataFrame(columns, columns=[f"x{i}" for i in range(columns.shape[1])])
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Leaves Python's own generator as it was: AutoML tools draw the names of their runs from it."""
+    state = random.getstate()
+    try:
+        yield
+    finally:
+        random.setstate(state)

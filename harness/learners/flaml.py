@@ -1,0 +1,85 @@
+"""A training set in, the model that FLAML's search found out."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float32
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.impute import SimpleImputer
+from sklearn.model_selection import PredefinedSplit
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
+
+from harness.data import EvalSet, Rows, TrainSet
+from harness.learners import Fit, Run
+from harness.learners.automl import flat, folds, undisturbed
+from harness.learners.grown import grown
+from harness.learners.sklearn import expand
+from harness.streams import child_seed
+
+Estimator = Literal["lgbm", "rf", "extra_tree", "xgboost", "xgb_limitdepth", "lrl1", "lrl2"]
+
+
+def flaml(train: TrainSet, valid: EvalSet, run: Run, *, max_iter: int, estimators: Sequence[Estimator]) -> Fit:
+    """The best of `max_iter` models by cost-frugal search over each estimator in turn (Wang et al., FLAML, 2021).
+
+    The budget is a number of models: one in seconds would give another model on another day, and so would FLAML's own
+    way of choosing the next estimator, by the seconds that it took. Models are compared by the log loss of a
+    cross-validation inside the training rows (`protocol.folds`), so that no validation label is used; the best one is
+    trained again on all of them. Soft labels and weights as in sklearn.py; missing values become the column's
+    median, which is what FLAML itself makes of them. One thread.
+    """
+    from flaml import AutoML  # type: ignore[attr-defined]
+
+    rows = grown(train, run)
+    cases = expand(rows.y, rows.w)
+    held = PredefinedSplit(folds(rows, cases, run))
+    number = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler())
+    number.fit(flat(rows.x)[: int(train.labelled.sum())])
+    seed = child_seed(run.stream("init"))
+    own = {name: {"random_state": {"domain": seed}} for name in estimators}  # Else FLAML gives each a seed of its own.
+    search: Any = AutoML()  # type: ignore[no-untyped-call]
+    with _quiet():
+        search.fit(
+            number.transform(flat(rows.x))[cases.row], cases.y, sample_weight=cases.w, task="classification",
+            metric="log_loss", estimator_list=list(estimators), time_budget=-1, max_iter=max_iter,
+            learner_selector="roundrobin", eval_method="cv", split_type=held, sample=False, auto_augment=False,
+            seed=seed, custom_hp=own, n_jobs=1, verbose=0, mlflow_logging=False,
+        )  # fmt: skip
+    curve = _curve(search, max_iter)
+    run.log(curve)
+
+    def predict(x: Rows) -> Float32[np.ndarray, "n k"]:
+        found = np.zeros((len(x), train.k), dtype=np.float32)
+        with _quiet():
+            found[:, search.classes_] = search.predict_proba(number.transform(flat(x)))
+        return found / found.sum(1, keepdims=True)
+
+    return Fit(predict, parameters=0, examples=len(rows), history=[curve])
+
+
+def _curve(search: Any, models: int) -> dict[str, float]:
+    """The cross-validated log loss of the best model, and of the best one of every estimator that was tried."""
+    tried = {name: float(loss) for name, loss in search.best_loss_per_estimator.items() if np.isfinite(loss)}
+    return {"step": float(models), "loss": float(search.best_loss), **tried}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """One thread, nobody else's luck moved, and no word of solvers that stopped early: the search compares them."""
+    logger = logging.getLogger("flaml")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with undisturbed(), threadpool_limits(limits=1), warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            yield
+    finally:
+        logger.setLevel(level)
