@@ -1,0 +1,71 @@
+"""`harness verify`: every cell is shown, one that is wrong ends in a non-zero exit, and the literature comes out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.cli import main
+from harness.verify import PARTS, Cell, shown
+from harness.verify.literature import cells
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "tolerance", "bound", "passed"),
+    [
+        (84.0, 84.0, 0.005, False, True),
+        (84.004, 84.0, 0.005, False, True),
+        (84.01, 84.0, 0.005, False, False),
+        (0.95, 0.9, 0.0, True, True),
+        (0.89, 0.9, 0.0, True, False),
+        (float("nan"), 0.9, 10.0, False, False),
+        (float("nan"), 0.9, 10.0, True, False),
+    ],
+)
+def test_a_cell_passes_within_its_tolerance_or_above_its_bound(
+    ours: float, theirs: float, tolerance: float, bound: bool, passed: bool
+) -> None:
+    assert Cell("section", "cell", ours, theirs, tolerance, "somebody", bound).passed is passed
+
+
+def test_every_cell_is_shown_with_both_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    found = [Cell("s", "right", 1.25, 1.25, 0.0, "A 2020"), Cell("s", "wrong", 3.5, 1.25, 0.1, "B 2021")]
+    assert shown("s", found) == found
+    right, wrong = capsys.readouterr().out.splitlines()[-2:]
+    assert right.split() == ["right", "1.25", "1.25", "0", "pass", "A", "2020"]
+    assert wrong.split() == ["wrong", "3.5", "1.25", "0.1", "FAIL", "B", "2021"]
+
+
+def test_the_shares_of_variance_in_published_tables_come_out(shared: Path) -> None:
+    found = list(cells(shared / "literature"))
+    assert len(found) == 8
+    assert all(cell.passed for cell in found), [cell.what for cell in found if not cell.passed]
+
+
+def test_a_wrong_input_is_told_and_a_wrong_number_is_a_failure(
+    tmp_path: Path, shared: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", str(tmp_path)]) == 2
+    assert "neither a folder golden nor literature" in capsys.readouterr().err
+    broken = tmp_path / "literature"
+    broken.mkdir()
+    for path in (shared / "literature").glob("*.csv"):
+        (broken / path.name).write_text(path.read_text())
+    assert main(["verify", str(tmp_path)]) == 0
+    capsys.readouterr()
+    errors = broken / "fastaa_cifar_error.csv"
+    errors.write_text(errors.read_text().replace("cifar10,WRN-40-2,5.3", "cifar10,WRN-40-2,9.3"))
+    assert main(["verify", str(tmp_path)]) == 1
+    told = capsys.readouterr()
+    assert "6 of 8 cells agree" in told.out
+    assert "2 published numbers do not come out" in told.err
+
+
+@pytest.mark.slow
+def test_every_published_number_comes_out(shared: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", str(shared)]) == 0
+    said = capsys.readouterr().out
+    assert said.count(" pass ") >= 30
+    assert "FAIL" not in said
+    assert set(PARTS.values()) == {"golden", "literature"}
