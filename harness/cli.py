@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -146,4 +147,14 @@ def _report(words: list[str]) -> int:
     return 0
 
 
-COMMANDS: Mapping[str, Callable[[list[str]], int]] = {"report": _report}
+def _elsewhere(module: str) -> Callable[[list[str]], int]:
+    """The command that a module brings; imported when it is called, so that others do not pay for it."""
+    return lambda words: import_module(module).command(words)
+
+
+COMMANDS: Mapping[str, Callable[[list[str]], int]] = {
+    "report": _report,
+    "arms": _elsewhere("harness.arms"),
+    "verify": _elsewhere("harness.verify"),
+    "votes": _elsewhere("harness.votes"),
+}
