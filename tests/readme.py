@@ -8,9 +8,18 @@ from typing import Any
 
 import pandas as pd
 
+from harness.arms import markdown
 from harness.report.leaderboard import signed
 
 ROOT = Path(__file__).resolve().parents[1]
+ARMS = """# Every arm
+
+Each row is one YAML file in `conf/`; this page is made from them by `make readme`. `harness arms task=NAME` lists what
+fits a task of yours, and says why the rest does not. *Dull twins* are the references that a clever arm must beat.
+**needs** names what the harness must lend (votes; gold, of which every asked label is counted; validation labels,
+counted too; the probe's predictions or the course of its training), libraries of an extra, and programs.
+
+"""
 BLOCK = re.compile(r"(<!-- records: ([\w ]+) -->\n).*?(<!-- end -->)", re.S)
 
 
@@ -47,3 +56,4 @@ def cell(arm: Any) -> str:
 if __name__ == "__main__":
     path = ROOT / "README.md"
     path.write_text(render(path.read_text(), ROOT / "results"))
+    (ROOT / "docs" / "arms.md").write_text(ARMS + markdown() + "\n")

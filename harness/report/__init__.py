@@ -109,7 +109,18 @@ def _facts(table: pd.DataFrame) -> list[str]:
     if "fact_overlap" in table and table["fact_overlap"].notna().any():
         low, high = int(table["fact_overlap"].min()), int(table["fact_overlap"].max())
         notes.append(f"Test rows that are also among the training rows: {low if low == high else f'{low} to {high}'}.")
-    return notes
+    return [*notes, *_adapted(table)]
+
+
+def _adapted(table: pd.DataFrame) -> list[str]:
+    """What was changed for models that cannot take what a strategy gave them; the number of one seed stands for all."""
+    if "fact_adapted" not in table:
+        return []
+    first = table[table["fact_adapted"].notna()].sort_values("seed").drop_duplicates("arm")
+    return [
+        f"Adapted: {arm}, seed {seed}: {told}."
+        for arm, seed, told in zip(first["arm"], first["seed"], first["fact_adapted"], strict=True)
+    ]
 
 
 def _failures(table: pd.DataFrame, compared: pd.DataFrame) -> list[str]:

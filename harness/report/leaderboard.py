@@ -17,7 +17,8 @@ MINUS = "\N{MINUS SIGN}"
 NONE = "\N{EN DASH}"
 _LEGEND = (
     "Points are 100 x the metric; an effect is the mean over seeds of a score minus its control's. cpu: processor "
-    "seconds a trial, and how many times its control's. Labels bought: from the oracle and from validation, a trial. "
+    "seconds a trial, and how many times its control's. Labels bought, a trial: from the oracle, from validation, in "
+    "edits by people. "
     "A dull twin is the reference that a clever arm of its family must beat."
 )
 _TEX = {
