@@ -205,6 +205,7 @@ from harness.config import FACTORS, build
 trial, task = make(*sys.argv[3:])
 for name in FACTORS:
     build(trial.arm[name])
+build(trial.probe)
 before = set(sys.modules)
 run(trial, task, Path(sys.argv[2]))
 print(len(set(sys.modules) - before))
