@@ -46,27 +46,37 @@ independent from example to example and nothing else varies: there, with normal 
 at 5 seeds, 97.5 % at 3 and 98.4 % at 2. A floor at the whole interval of `V_e` would cost more (97.9, 98.7 and 99.3 %),
 none would let seeds that agree by chance shrink an interval to nothing. Deltas that are 0 on every single example give
 a width of 0. `tests/test_simulation.py` measures what all this reaches.
+
+**The p-value** of an effect being 0 inverts this interval: it is 1 less the level at which the interval reaches 0. The
+floor grows with the level as t(n - 1) does, 1.5 standard errors at 95 %, so that a p-value hangs on the test set too.
+p < 0.05 says what "the 95 % interval leaves 0 out" says, no more and no less. `p_adjusted` accounts for the number of a
+study's arms, by Holm unless asked otherwise; the intervals do not.
+
+**What seeds are.** They count as independent draws of training. Where each draws its training rows from one pool, the
+sets overlap, the deltas hang together, and the interval is short of what drawing the pool again would add.
+`significance.corrected_t` widens it by the rule of Nadeau & Bengio (2003).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float64, Integer, Shaped
 from scipy.sparse import csr_array
-from scipy.stats import t as student
 
+from harness import significance
 from harness.errors import BadInput
 from harness.metrics import Metric, cells, confusion, metric
+from harness.significance import half_width_at, holm
 from harness.store import Record, TestSet, unpack
 from harness.streams import stream
 
-LEVEL = 0.95
+LEVEL = significance.LEVEL
 DRAWS = 2000
 FLOOR = 1.5
 _MEMORY = 200e6
@@ -85,12 +95,42 @@ class Pair:
     control: Integer[np.ndarray, " n"]
 
 
+Adjust = Callable[[Float64[np.ndarray, " a"]], Float64[np.ndarray, " a"]]
+"""P-values of arms in, p-values that account for their number out; nan stays nan."""
+
+
+@dataclass(frozen=True)
+class Variances:
+    """The variance of an effect by what it comes from, in points squared, over `r` seeds and `n` test examples.
+
+    `seeds` is V_s' and `shared` is C of the module's docstring, `examples` is V_e. At one seed all of it is `shared`.
+    """
+
+    seeds: float
+    shared: float
+    examples: float
+    r: int
+    n: int
+
+    @property
+    def parts(self) -> list[tuple[float, int]]:
+        """The two parts, each with its degrees of freedom."""
+        return [(self.seeds, self.r - 1), (self.shared, self.n - 1)]
+
+    @property
+    def floor(self) -> list[tuple[float, int]]:
+        """The variance whose t interval over test examples is `FLOOR` standard errors of them wide on each side."""
+        t = half_width_at(1 - LEVEL, [(1.0, self.n - 1)])
+        return [((FLOOR / t) ** 2 * self.examples, self.n - 1)]
+
+
 @dataclass(frozen=True)
 class Interval:
     """A mean delta and its interval, in points.
 
     `n_test` counts distinct test examples, `n_scored` all of them, seed by seed. `seed_share` is the part of the
-    variance that more seeds would shrink; the rest needs more test examples. None where one seed cannot tell.
+    variance that more seeds would shrink; the rest needs more test examples. None where one seed cannot tell. `p` is
+    below 1 - `LEVEL` where the interval leaves 0 out, and only there.
     """
 
     effect: float
@@ -100,6 +140,7 @@ class Interval:
     n_test: int
     n_scored: int
     seed_share: float | None
+    p: float | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +150,9 @@ class Effect:
     `score` is its mean metric in points over the trials that ended well, `interval` is None for the baseline and where
     no trial has a delta. `n_trials` were planned, `n_failed` of them failed, `n_missing` were not run yet. `cpu_s` is a
     trial's mean; `cpu_ratio` compares it with the controls of the same trials. Labels are counts a trial: `labels`
-    bought from the oracle, from validation or in edits by people, `gold` those that were there to train on.
+    bought from the oracle, from validation or in edits by people, `gold` those that were there to train on. `p` is for
+    the effect being 0, `p_adjusted` accounts for the number of arms in the study; both None where there is no interval.
+    Arms that share one of their `letters` were not told apart (`harness.ties`); "" where that was not asked.
     """
 
     arm: str
@@ -125,6 +168,9 @@ class Effect:
     cpu_ratio: float | None
     labels: float | None
     gold: float | None
+    p: float | None = None
+    p_adjusted: float | None = None
+    letters: str = ""
 
     @property
     def share_failed(self) -> float:
@@ -186,7 +232,8 @@ def interval(pairs: Sequence[Pair], measure: Metric, k: int, *, draws: int, rng:
     spread = _spread(sides, measure, k, n, draws, rng)
     half, seed_share = half_width(whole, spread, n)
     mean, n_scored = float(whole.mean()), sum(len(p.ids) for p in pairs)
-    return Interval(mean, mean - half, mean + half, len(pairs), n, n_scored, seed_share)
+    p = p_value(mean, variances(whole, spread, n))
+    return Interval(mean, mean - half, mean + half, len(pairs), n, n_scored, seed_share, p)
 
 
 def half_width(
@@ -196,32 +243,41 @@ def half_width(
 
     `spread` is the covariance of the seeds' deltas over `n` test examples.
     """
+    found = variances(deltas, spread, n)
+    half = max(half_width_at(1 - LEVEL, found.parts), half_width_at(1 - LEVEL, found.floor))
+    known = found.r > 1 and found.seeds + found.shared > 0
+    return half, found.seeds / (found.seeds + found.shared) if known else None
+
+
+def variances(deltas: Float64[np.ndarray, " r"], spread: Float64[np.ndarray, "r r"], n: int) -> Variances:
+    """The parts of the variance of the mean delta; `spread` as for `half_width`."""
     r = len(deltas)
     examples = max(float(spread.sum()), 0.0) / r**2
     if r == 1:
-        return float(np.sqrt(examples)) * _quantile(n - 1), None
-    seeds = float(deltas.var(ddof=1)) / r
+        return Variances(0.0, examples, examples, r, n)
     shared = max(float(spread.sum() - spread.trace()), 0.0) / (r * (r - 1))
-    half = np.sqrt(_quantile(r - 1) ** 2 * seeds + _quantile(n - 1) ** 2 * shared)
-    return max(float(half), FLOOR * float(np.sqrt(examples))), seeds / (seeds + shared) if seeds + shared else None
+    return Variances(float(deltas.var(ddof=1)) / r, shared, examples, r, n)
 
 
-def _quantile(freedom: int) -> float:
-    return float(student.ppf((1 + LEVEL) / 2, freedom))
+def p_value(effect: float, found: Variances) -> float:
+    """The p-value of an effect in points being 0: 1 - the level at which its interval, with the floor, reaches 0."""
+    return max(significance.p_value(effect, parts) for parts in (found.parts, found.floor))
 
 
 def effects(
     records: Sequence[Record],
     test_set: Callable[[str], TestSet],
     planned: Sequence[Mapping[str, Any]],
+    adjust: Adjust = holm,
     *,
     draws: int = DRAWS,
 ) -> list[Effect]:
     """The effect of every arm, in the order in which `planned` names them.
 
     `planned` holds a row a planned trial (the rows of a study's plan, or the records themselves), so that what never
-    ran is counted; `test_set` gives a test set by its digest. The draws of an arm hang on its name alone: equal records
-    give equal numbers. BadInput where records do not belong together, or predictions do not give their score.
+    ran is counted; `test_set` gives a test set by its digest; `adjust` (`significance.holm`, `benjamini_yekutieli`)
+    makes p-values account for the number of arms that have one. The draws of an arm hang on its name alone: equal
+    records give equal numbers. BadInput where records do not belong together, or predictions do not give their score.
     """
     table = trials(records)
     _one_study(table)
@@ -233,7 +289,14 @@ def effects(
     for row in planned:
         arms.setdefault(row["arm"], []).append(row)
     mine = {arm: [known[key] for key in rows["key"]] for arm, rows in table.groupby("arm")}
-    return [_effect(rows, mine.get(arm, []), known, paired, sets, draws) for arm, rows in arms.items()]
+    found = [_effect(rows, mine.get(arm, []), known, paired, sets, draws) for arm, rows in arms.items()]
+    return adjusted(found, adjust)
+
+
+def adjusted(effects: Sequence[Effect], adjust: Adjust) -> list[Effect]:
+    """The effects with `p_adjusted` for as many arms as have a p-value."""
+    grown = adjust(np.array([np.nan if one.p is None else one.p for one in effects], dtype=np.float64))
+    return [replace(one, p_adjusted=None if one.p is None else float(p)) for one, p in zip(effects, grown, strict=True)]
 
 
 def covers(interval: Interval | None) -> str:
@@ -251,7 +314,9 @@ def covers(interval: Interval | None) -> str:
     return (
         f"{level}: covers training drawn again ({interval.n_seeds} seeds: split, noise and sub-sampling, "
         f"initialisation, order and augmentation, as far as they follow the seed) "
-        f"and test examples drawn again ({per_seed} a seed, {distinct}); not other tasks, not other protocols."
+        f"and test examples drawn again ({per_seed} a seed, {distinct}); not other tasks, not other protocols. "
+        "Seeds count as independent: where they draw their training rows from one pool these overlap, and the interval "
+        "is narrower than one for a new pool (Nadeau-Bengio: corrected_t in harness/significance.py)."
     )
 
 
@@ -335,11 +400,11 @@ def _spread(
     """
     size = max(1, int(_MEMORY / (8 * (4 * n + 8 * k * k))))
     chunks = [min(size, draws - start) for start in range(0, draws, size)]
-    drawn = np.concatenate([_deltas(_weights(b, n, rng), sides, measure, k) for b in chunks])
+    drawn = np.concatenate([_deltas(example_weights(b, n, rng), sides, measure, k) for b in chunks])
     return np.atleast_2d(np.cov(drawn[np.isfinite(drawn).all(1)], rowvar=False)) * n / (n - 1)
 
 
-def _weights(draws: int, n: int, rng: np.random.Generator) -> Float64[np.ndarray, "b n"]:
+def example_weights(draws: int, n: int, rng: np.random.Generator) -> Float64[np.ndarray, "b n"]:
     """How often each of `n` examples is drawn when `n` are drawn with replacement: multinomial counts."""
     drawn = rng.integers(n, size=(draws, n)) + n * np.arange(draws)[:, None]
     return np.bincount(drawn.ravel(), minlength=draws * n).reshape(draws, n).astype(np.float64)
@@ -396,11 +461,12 @@ def _effect(
     arm, done = planned[0]["arm"], [record for record in records if record["status"] == "done"]
     pairs = [(record, known[record["control"]]) for record in records if record["key"] in paired]
     ledgers = [record["ledger"] for record in done]
+    found = _interval(pairs, sets, draws, stream(0, "effects", arm)) if pairs else None
     return Effect(
         arm=arm, axis=planned[0]["axis"], factors=tuple(planned[0]["factors"]), dull=planned[0]["dull"],
         n_trials=len(planned), n_failed=len(records) - len(done), n_missing=len(planned) - len(records),
         score=_mean([100 * record["result"]["test"] for record in done]),
-        interval=_interval(pairs, sets, draws, stream(0, "effects", arm)) if pairs else None,
+        interval=found, p=found.p if found else None,
         cpu_s=_mean([record["cost"]["cpu_s"] for record in done]), cpu_ratio=_cpu_ratio(pairs),
         labels=_mean([ledger["oracle"] + ledger["valid"] + ledger.get("edits", 0) for ledger in ledgers]),
         gold=_mean([ledger["gold"] for ledger in ledgers]),

@@ -45,8 +45,9 @@ class Scores:
 
     `levels` are, an arm, the words of its label that choose each factor ("" is the baseline's level). `valid` is nan
     where a task has no validation part. `cpu_s` (seconds) and `labels` (bought) are means a trial. `spread` is the
-    covariance of the arms' mean test scores over the test examples that seeds share, in points squared. `left_out` says
-    in sentences which arms are not here and why.
+    covariance of the arms' mean test scores over the test examples that seeds share, in points squared; `examples` that
+    over all test examples, the luck of each seed's training with them included (None where it was not measured).
+    `left_out` says in sentences which arms are not here and why.
     """
 
     arms: tuple[str, ...]
@@ -60,6 +61,7 @@ class Scores:
     spread: Float64[np.ndarray, "a a"]
     n_test: int
     left_out: tuple[str, ...] = ()
+    examples: Float64[np.ndarray, "a a"] | None = None
 
     def model(self, arm: int) -> str:
         """The words that choose the arm's model; "" is the baseline's."""
@@ -80,6 +82,7 @@ class Scores:
             self, arms=chosen(self.arms), levels=chosen(self.levels), dull=chosen(self.dull), test=self.test[rows],
             valid=self.valid[rows], cpu_s=self.cpu_s[rows], labels=self.labels[rows],
             spread=self.spread[np.ix_(rows, rows)],
+            examples=None if self.examples is None else self.examples[np.ix_(rows, rows)],
         )  # fmt: skip
 
 
@@ -127,13 +130,13 @@ def scores(
     whole = [arm for arm in arms if all((arm, seed) in done for seed in seeds)]
     kept = [[done[arm, seed] for seed in seeds] for arm in whole]
     sets = {one["result"]["test_set"]: test_set(one["result"]["test_set"]) for row in kept for one in row}
-    spread, n_test = _spread(kept, sets)
+    spread, examples, n_test = _spread(kept, sets)
     return Scores(
         arms=tuple(whole), levels=tuple(map(levels_of, whole)), dull=tuple(bool(row[0]["dull"]) for row in kept),
         seeds=tuple(seeds), test=_points(kept, "test"), valid=_points(kept, "valid"),
         cpu_s=np.array([np.mean([one["cost"]["cpu_s"] for one in row]) for row in kept]),
         labels=np.array([np.mean([bought(one["ledger"]) for one in row]) for row in kept]),
-        spread=spread, n_test=n_test, left_out=_left_out(arms, seeds, records, done),
+        spread=spread, n_test=n_test, left_out=_left_out(arms, seeds, records, done), examples=examples,
     )  # fmt: skip
 
 
@@ -174,19 +177,21 @@ def _left_out(
     return tuple(told)
 
 
-def _spread(kept: Sequence[Sequence[Record]], sets: Mapping[str, TestSet]) -> tuple[Float64[np.ndarray, "a a"], int]:
-    """The covariance of the arms' mean scores over test examples that two seeds share, and how many examples there are.
+def _spread(
+    kept: Sequence[Sequence[Record]], sets: Mapping[str, TestSet]
+) -> tuple[Float64[np.ndarray, "a a"], Float64[np.ndarray, "a a"], int]:
+    """The covariance of the arms' mean scores over examples that two seeds share, that over all, and how many there are.
 
     With `D_as` the draws of arm `a` on seed `s`: cov(sum_s D) less the covariances within a seed leaves the pairs of
-    different seeds. It is 0 at one seed, where nothing can be told apart.
+    different seeds. The first is 0 at one seed, where nothing can be told apart.
     """
     first = kept[0][0]["result"]
     measure, k = metric(first["metric"]), len(sets[first["test_set"]].classes)
     ids = np.unique(np.concatenate([one.ids for one in sets.values()]))
     place = {name: np.searchsorted(ids, one.ids) for name, one in sets.items()}
     n, r = len(ids), len(kept[0])
-    if r < 2 or n < 2:
-        return np.zeros((len(kept), len(kept))), n
+    if n < 2:
+        return np.zeros((len(kept), len(kept))), np.zeros((len(kept), len(kept))), n
     weights = example_weights(DRAWS, n, stream(0, "grid", "examples"))
 
     def drawn(one: Record) -> np.ndarray:
@@ -198,5 +203,6 @@ def _spread(kept: Sequence[Sequence[Record]], sets: Mapping[str, TestSet]) -> tu
     draws = np.array([[drawn(one) for one in row] for row in kept])  # (a, r, draws)
     draws = draws[..., np.isfinite(draws).all((0, 1))]
     within = sum(np.atleast_2d(np.cov(draws[:, s])) for s in range(r))
-    total = np.atleast_2d(np.cov(draws.sum(1)))
-    return (total - within) / (r * (r - 1)) * n / (n - 1), n
+    total = np.atleast_2d(np.cov(draws.sum(1))) * n / (n - 1)
+    between = total - within * n / (n - 1)
+    return between / max(r * (r - 1), 1), total / r**2, n

@@ -10,12 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import t as student
+from statsmodels.stats.multitest import multipletests
 from studies import keep, key, large, made_test_set, record, shown
 
 import harness.effects as module
-from harness.effects import Effect, Pair, covers, deltas, effects, half_width, interval, trials
+from harness.effects import Effect, Interval, Pair, covers, deltas, effects, half_width, interval, trials
 from harness.errors import BadInput
 from harness.metrics import METRICS, accuracy
+from harness.significance import benjamini_yekutieli
 from harness.store import Record, Store
 from harness.streams import stream
 
@@ -165,6 +167,39 @@ def test_effect_by_hand(store: Store, records: list[Record]) -> None:
     assert effect_of("baseline", records, store).interval is None
 
 
+def test_an_effects_p_value_is_its_intervals(store: Store, records: list[Record]) -> None:
+    effect = effect_of("clean=confident", records, store)
+    assert effect.interval is not None
+    assert effect.p == effect.interval.p
+    assert effect.p is not None
+    assert 0.05 < effect.p < 1
+    assert effect.interval.low < 0
+    assert (effect.p_adjusted, effect.letters) == (effect.p, "")
+    baseline = effect_of("baseline", records, store)
+    assert (baseline.p, baseline.p_adjusted) == (None, None)
+
+
+def test_p_values_account_for_the_arms_that_have_one(tmp_path: Path) -> None:
+    """Of the baseline and of an arm that failed throughout there is none, and they do not count."""
+    store = large(tmp_path / "study", n=100, seeds=3)
+    records = store.records()
+    found = effects(records, store.test_set, records, draws=50)
+    known = [one for one in found if one.p is not None]
+    assert [one.arm for one in found if one.p is None] == [one.arm for one in found if one.interval is None]
+    assert 1 < len(known) < len(found)
+    p = np.array([one.p for one in known])
+    assert [one.p_adjusted for one in known] == pytest.approx(multipletests(p, method="holm")[1])
+    assert [(one.p or 0) < 0.05 for one in known] == [excludes_0(one.interval) for one in known]
+    other = effects(records, store.test_set, records, benjamini_yekutieli, draws=50)
+    by_hand = multipletests(p, method="fdr_by")[1]
+    assert [one.p_adjusted for one in other if one.p is not None] == pytest.approx(by_hand)
+
+
+def excludes_0(interval: Interval | None) -> bool:
+    assert interval is not None
+    return interval.low > 0 or interval.high < 0
+
+
 def test_half_width_by_hand() -> None:
     """Two seeds, deltas 15 and 5: V_s' = 50 / 2; covariances 4 and 1: C = 1, V_e = (4 + 4 + 2) / 4."""
     half, seed_share = half_width(np.array([15.0, 5.0]), np.array([[4.0, 1.0], [1.0, 4.0]]), 20)
@@ -237,7 +272,7 @@ def test_accuracy_meets_its_closed_form() -> None:
 def test_an_arm_that_changes_nothing_has_an_interval_of_width_zero() -> None:
     pairs = [Pair(p.ids, p.y, p.control, p.control) for p in drawn_pairs(3, 30, 3, shared=True)]
     found = interval(pairs, METRICS["macro_f1"], 3, draws=100, rng=stream(0, "x"))
-    assert (found.effect, found.low, found.high, found.seed_share) == (0, 0, 0, None)
+    assert (found.effect, found.low, found.high, found.seed_share, found.p) == (0, 0, 0, None, 1)
 
 
 def test_chunks_change_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -274,8 +309,11 @@ def test_what_an_interval_covers_is_said_with_its_n(store: Store, records: list[
     assert "training drawn again (2 seeds" in several
     assert "20 a seed, the same for all" in several
     assert "not other tasks, not other protocols" in several
+    assert "Seeds count as independent: where they draw their training rows from one pool these overlap" in several
+    assert "corrected_t in harness/significance.py" in several
     one = covers(effect_of("clean=confident", [records[0], records[2]], store).interval)
     assert "test examples only (20 of them, one seed)" in one
+    assert "independent" not in one
     apart = interval(drawn_pairs(2, 30, 3, shared=False), accuracy, 3, draws=20, rng=stream(0, "x"))
     assert "30 a seed, 45 distinct" in covers(apart)
 
