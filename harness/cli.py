@@ -95,7 +95,7 @@ def run_one(cfg: DictConfig) -> float | None:
 def _one(cfg: DictConfig, hydra_cfg: Any) -> float | None:
     in_study = hydra_cfg.mode == RunMode.MULTIRUN and hydra_cfg.sweeper._target_.endswith("StudySweeper")
     said = list(hydra_cfg.overrides.task)
-    if cfg.arms and not in_study:
+    if (cfg.arms or cfg.cross or cfg.precision) and not in_study:
         raise BadInput(f"'{cfg.study}' is a study: run it as harness -m {' '.join(said)}")
     job = make_job(cfg, said)
     if not in_study:
@@ -155,6 +155,10 @@ def _elsewhere(module: str) -> Callable[[list[str]], int]:
 COMMANDS: Mapping[str, Callable[[list[str]], int]] = {
     "report": _report,
     "arms": _elsewhere("harness.arms"),
+    "atlas": _elsewhere("harness.atlas"),
+    "claims": _elsewhere("harness.claims"),
+    "plan": _elsewhere("harness.planning"),
+    "slices": _elsewhere("harness.slices"),
     "verify": _elsewhere("harness.verify"),
     "votes": _elsewhere("harness.votes"),
 }

@@ -14,7 +14,7 @@ import pytest
 from commands import PATIENCE_S, QUIET, SMALL, environment, files_of, harness, lasting, records, started
 
 ARMS = 'arms=["model=lenet","model=random_forest","clean=confident","clean=random_drop","weak=majority_vote","augment=shift"]'
-STUDY = ("-m", "experiments=quickstart", ARMS, "seeds=[0,1]", *SMALL, *QUIET)
+STUDY = ("-m", "experiments=quickstart", ARMS, "cross=[]", "seeds=[0,1]", *SMALL, *QUIET)
 TRIALS = 14
 
 pytestmark = pytest.mark.slow
@@ -120,7 +120,7 @@ def test_two_processes_compute_each_trial_once(tmp_path):
         "# counts its fits\n_target_: counting.fit\n_partial_: true\nfits: [image]\n"
     )
     words = (
-        "-m", "experiments=quickstart", "model@baseline.model=counting", "seeds=[0,1]", "task.n_train=120",
+        "-m", "experiments=quickstart", "model@baseline.model=counting", "seeds=[0,1]", "task.n_train=120", "cross=[]",
         'arms=["augment=shift","weak=majority_vote","weak=random_vote"]', *QUIET,
     )  # fmt: skip
     pair = [started(*words, folder=tmp_path) for _ in range(2)]

@@ -37,7 +37,13 @@ def test_it_runs_a_study_from_an_empty_folder(wheel, tmp_path):
     site, here = tmp_path / "site", tmp_path / "here"
     zipfile.ZipFile(wheel).extractall(site)
     here.mkdir()
-    said = ["experiments=quickstart", "seeds=[0]", "arms=['model=mlp','clean=confident']", "protocol.steps=5"]
+    said = [
+        "experiments=quickstart",
+        "seeds=[0]",
+        "arms=['model=mlp','clean=confident']",
+        "cross=[]",
+        "protocol.steps=5",
+    ]
     program = "import sys, harness; from harness.cli import main; print(harness.__file__); sys.exit(main(sys.argv[1:]))"
     done = subprocess.run(
         [sys.executable, "-c", program, "-m", *said, "track=none", f"cache={tmp_path / 'cache'}"],
