@@ -19,6 +19,7 @@ from omegaconf import DictConfig
 from threadpoolctl import threadpool_limits
 
 import harness
+from harness import claims
 from harness.cache import Cache
 from harness.config import FACTORS, arm_of, baseline_of, build, faults, nearest, plain
 from harness.data import Source, Task
@@ -120,10 +121,13 @@ def _fetch(job: Job, control: Record | None) -> Record:
 
 
 def _compute(job: Job, control: Record | None, keep: Callable[[Record], Record]) -> Record:
-    """Runs the trial under its tracker; the record is on disk before the tracker hears of the result."""
-    head = job.head()
+    """Runs the trial under its tracker; the record is on disk before the tracker hears of the result.
+
+    The claims about the study are read before the trial has a result: a record vouches for no claim that came later.
+    """
+    head, written = job.head(), _claims(str(job.cfg.study))
     with tracker(job.cfg).trial(head) as log:
-        record = keep({**head, **_outcome(job, log), "provenance": _provenance(job)})
+        record = keep({**head, **_outcome(job, log), "provenance": {**_provenance(job), "claims": dict(written)}})
         log.finish(record, delta(record, control))
     return record
 
@@ -210,6 +214,12 @@ def _provenance(job: Job) -> dict[str, Any]:
         "python": platform.python_version(), "system": platform.system(), "device": f"{device} ({name})",
         "threads": int(job.cfg.threads), "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }  # fmt: skip
+
+
+@cache
+def _claims(study: str) -> Mapping[str, str]:
+    """The claims about the study when this process ran its first trial, by name, each as the hash of its content."""
+    return claims.hashes(study)
 
 
 @cache
