@@ -8,13 +8,16 @@ import pytest
 import yaml
 from commands import QUIET, files_of, harness, records
 from conftest import ROOT
+from omegaconf import OmegaConf
+
+from harness import sweeper
 
 STUDIES = sorted((ROOT / "experiments").glob("*.yaml"))
 SMOKE = ("protocol.steps=5", "protocol.folds=2", "protocol.augment_draws=1", "seeds=[0,1]", *QUIET)
 PROBE = "model@probe=logistic_regression"
 """After five steps a network is no judge of labels: it suspects so many rows that a random twin drops whole classes."""
 SIZE = {
-    "quickstart": ("task.n_train=240", PROBE),
+    "quickstart": ("task.n_train=480", PROBE),
     "roman_numerals": ("task.n_train=240", PROBE, "task.path={shared}/tasks/roman_numerals", "task.cache=cache"),
     "youtube": ("task.n_train=200", "task.path={shared}/tasks/wrench/youtube"),
 }
@@ -31,11 +34,9 @@ DERIVED = (
 
 
 def arms_of(study: Path) -> list[str]:
-    """The names of a study's arms, the baseline first, as its file lists them."""
-    return [
-        "baseline",
-        *(arm if isinstance(arm, str) else " ".join(arm) for arm in yaml.safe_load(study.read_text())["arms"]),
-    ]
+    """The names of a study's arms, the baseline first, as its file lists and crosses them."""
+    said = {"design": "one_factor", "cross": [], **yaml.safe_load(study.read_text())}
+    return [" ".join(arm) or "baseline" for arm in sweeper.arms_of(OmegaConf.create(said))]
 
 
 def test_every_study_has_a_small_form():
