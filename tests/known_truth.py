@@ -1,0 +1,164 @@
+"""Studies of known truth: scores by arm and seed whose true means are given, and how often attribution holds them.
+
+A study has four models, four cleaning strategies and all of their pairs. Its scores are true means plus what luck adds:
+luck that a seed gives to all arms (split, noise), luck of an arm on a seed, with test and validation luck correlated as
+training luck makes them, and the luck of test examples that all seeds share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from harness.attribution import Attribution, Estimate, attribute
+from harness.grid import Scores, levels_of
+from harness.shares import squares
+from harness.streams import stream
+
+MODELS = ("model=m1", "model=m2", "model=m3", "model=m4")
+STRATEGIES = ("clean=c1", "clean=c2", "clean=c3", "clean=c4")
+COMMON, LUCK, EXAMPLES, ALIKE = 2.0, 1.0, 0.2, 0.5
+"""Standard deviations in points: a seed's, an arm's on a seed, shared test examples'; correlation of test and valid."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """True gains of models and strategies over the baseline, and what a pair gains beyond the sum of its parts."""
+
+    name: str
+    models: tuple[float, ...]
+    strategies: tuple[float, ...]
+    together: float = 0.0
+
+    @property
+    def means(self) -> np.ndarray:
+        """True test means, baseline first: models (rows) by strategies (columns)."""
+        model, data = (np.array([0.0, *gains]) for gains in (self.models, self.strategies))
+        pairs = np.multiply.outer(model / max(max(model), 1.0), data / max(max(data), 1.0))
+        return 80 + model[:, None] + data + self.together * pairs
+
+    def quantities(self) -> dict[str, float]:
+        """What attribution estimates, from the true means; validation agrees with test in the truth."""
+        means = self.means - 80
+        model, data = int(means[:, 0].argmax()), int(means[0].argmax())
+        one, other = np.unravel_index(means.argmax(), means.shape)
+        alone, rest, whole = means[one, 0], means[0, other], means[one, other]
+        true = {
+            "model": means[model, 0], "data": means[0, data], "difference": means[0, data] - means[model, 0],
+            "interaction": means[model, data] - means[model, 0] - means[0, data],
+            "shapley model": (alone + whole - rest) / 2, "shapley data": (rest + whole - alone) / 2,
+        }  # fmt: skip
+        parts = squares(means)
+        if parts.sum():
+            cells = parts / means.size
+            noise = COMMON**2 + LUCK**2
+            true |= {f"eta2 {name}": part for name, part in zip(TERMS, parts / parts.sum(), strict=True)}
+            true |= {f"omega2 {name}": part for name, part in zip(TERMS, cells / (cells.sum() + noise), strict=True)}
+        return {name: float(value) for name, value in true.items()}
+
+
+TERMS = ("model", "data", "interaction")
+NULL = Truth("null", (0.0,) * 4, (0.0,) * 4)
+ADDITIVE = Truth("additive", (0.5, 1.0, 1.5, 3.0), (0.5, 1.0, 2.0, 5.0))
+INTERACTION = Truth("interaction", (0.5, 1.0, 1.5, 3.0), (0.5, 1.0, 2.0, 5.0), together=-2.0)
+TRUTHS = (NULL, ADDITIVE, INTERACTION)
+
+
+def study(truth: Truth, seeds: int, rng: np.random.Generator, *, alike: float, crossed: bool) -> Scores:
+    """One study of that truth, with all pairs of a model and a strategy or with none."""
+    grid = [(model, data) for model in ("", *MODELS[: len(truth.models)]) for data in ("", *names(truth))]
+    keep = [place for place, pair in enumerate(grid) if crossed or not all(pair)]
+    arms = [" ".join(filter(None, grid[place])) or "baseline" for place in keep]
+    means = truth.means.ravel()[keep][:, None]
+    a = len(arms)
+    luck, other = rng.standard_normal((2, a, seeds)) * LUCK
+    common = COMMON * rng.standard_normal(seeds)
+    test = means + common + luck + EXAMPLES * rng.standard_normal((a, 1))
+    valid = means - 1 + common + alike * luck + np.sqrt(1 - alike**2) * other
+    return made(arms, test, valid, spread=EXAMPLES**2 * np.eye(a))
+
+
+def names(truth: Truth) -> tuple[str, ...]:
+    """As many strategies as the truth has gains for."""
+    return STRATEGIES if len(truth.strategies) == 4 else tuple(f"clean=c{i}" for i in range(len(truth.strategies)))
+
+
+def made(
+    arms: Sequence[str], test: np.ndarray, valid: np.ndarray, *, spread: np.ndarray | None = None,
+    dull: Sequence[str] = (), cpu_s: Sequence[float] = (), labels: Sequence[float] = (),
+    left_out: tuple[str, ...] = (),
+) -> Scores:  # fmt: skip
+    """Scores by hand; costs are 1 second and no labels unless given."""
+    a, r = test.shape
+    return Scores(
+        tuple(arms), tuple(levels_of(arm) for arm in arms), tuple(arm in dull for arm in arms), tuple(range(r)), test,
+        valid, np.array(cpu_s or [1.0] * a), np.array(labels or [0.0] * a),
+        np.zeros((a, a)) if spread is None else spread, 500, left_out,
+    )  # fmt: skip
+
+
+def answers(found: Attribution) -> dict[str, Estimate]:
+    """The estimates of an attribution, under the names of the true quantities."""
+    rungs = found.ladder
+    assert rungs is not None
+    told: dict[str, Estimate | None] = {
+        "model": rungs.model.effect, "data": rungs.data.effect, "difference": rungs.difference,
+        "interaction": rungs.interaction,
+    }  # fmt: skip
+    told |= {f"shapley {name}": found.shapley.get(name) for name in ("model", "data")}
+    told |= {f"eta2 {name}": one for name, one in found.eta2.items()}
+    told |= {f"omega2 {name}": one for name, one in found.omega2.items()}
+    return {name: one for name, one in told.items() if one is not None}
+
+
+def held(one: Estimate, true: float) -> bool:
+    """Whether the interval holds the truth; to rounding, for intervals without a width."""
+    return one.low - 1e-9 <= true <= one.high + 1e-9
+
+
+def simulated(
+    truth: Truth, seeds: int, studies: int, *, alike: float = ALIKE, crossed: bool = True, draws: int = 300
+) -> Iterator[Attribution]:
+    """Attributions of studies of that truth."""
+    rng = stream(0, "known truth", truth.name, str(seeds), str(alike))
+    for _ in range(studies):
+        yield attribute(study(truth, seeds, rng, alike=alike, crossed=crossed), draws=draws, rng=rng)
+
+
+def rates(truth: Truth, seeds: int, found: Sequence[Attribution]) -> pd.DataFrame:
+    """One row a quantity: `coverage` and `false_positive` in percent.
+
+    `false_positive` is how often an interval leaves out 0 although 0 is true, nan where it is not; for the quantity
+    `verdict` how often a winner is named where the true difference is 0.
+    """
+    true = truth.quantities()
+    told = [answers(one) for one in found]
+    rows = []
+    for name, value in true.items():
+        intervals = [one[name] for one in told if name in one]
+        if not intervals:
+            continue
+        covered = 100 * float(np.mean([held(one, value) for one in intervals]))
+        rows.append({"quantity": name, "coverage": covered, "false_positive": np.nan if value else 100 - covered})
+    named = 100 * float(np.mean([one.verdict is not None and one.verdict.word != "undecided" for one in found]))
+    rows.append({"quantity": "verdict", "coverage": np.nan, "false_positive": np.nan if true["difference"] else named})
+    return pd.DataFrame(rows).assign(truth=truth.name, seeds=seeds)[COLUMNS]
+
+
+COLUMNS = ["truth", "seeds", "quantity", "coverage", "false_positive"]
+
+
+def coverage_table(seeds: Sequence[int], studies: int) -> pd.DataFrame:
+    """How often intervals hold the truth, for all truths: truth, seeds, quantity, coverage and false_positive in %."""
+    return pd.concat(
+        [rates(truth, r, list(simulated(truth, r, studies))) for truth in TRUTHS for r in seeds], ignore_index=True
+    )
+
+
+def words(found: Sequence[Attribution]) -> Mapping[str, float]:
+    """How often each word is the verdict, in percent."""
+    said = [one.verdict.word for one in found if one.verdict is not None]
+    return {word: 100 * said.count(word) / len(said) for word in ("data", "model", "undecided")}
