@@ -130,7 +130,8 @@ class Interval:
 
     `n_test` counts distinct test examples, `n_scored` all of them, seed by seed. `seed_share` is the part of the
     variance that more seeds would shrink; the rest needs more test examples. None where one seed cannot tell. `p` is
-    below 1 - `LEVEL` where the interval leaves 0 out, and only there.
+    below 1 - `LEVEL` where the interval leaves 0 out, and only there. `level` is above `LEVEL` in a study that looks at
+    its records repeatedly (`harness.power`).
     """
 
     effect: float
@@ -141,6 +142,7 @@ class Interval:
     n_scored: int
     seed_share: float | None
     p: float | None = None
+    level: float = LEVEL
 
 
 @dataclass(frozen=True)
@@ -218,10 +220,13 @@ def deltas(trials: pd.DataFrame) -> pd.DataFrame:
     return pairs[["key", "control", "arm", "seed", "delta", "delta_valid", "why"]]
 
 
-def interval(pairs: Sequence[Pair], measure: Metric, k: int, *, draws: int, rng: np.random.Generator) -> Interval:
+def interval(
+    pairs: Sequence[Pair], measure: Metric, k: int, level: float = LEVEL, *, draws: int, rng: np.random.Generator
+) -> Interval:
     """The mean over seeds of metric(arm) - metric(control), in points, with its interval; see the module's docstring.
 
-    BadInput where there is no pair, or one test example only.
+    At a level above `LEVEL` the p-value grows in the same proportion: it is for all
+    looks of a study together. BadInput where there is no pair, or one test example only.
     """
     if not pairs:
         raise BadInput("an effect needs at least one pair of a trial and its control")
@@ -230,21 +235,21 @@ def interval(pairs: Sequence[Pair], measure: Metric, k: int, *, draws: int, rng:
         raise BadInput("an interval needs at least two test examples")
     whole = _deltas(np.ones((1, n)), sides, measure, k)[0]
     spread = _spread(sides, measure, k, n, draws, rng)
-    half, seed_share = half_width(whole, spread, n)
+    half, seed_share = half_width(whole, spread, n, level)
     mean, n_scored = float(whole.mean()), sum(len(p.ids) for p in pairs)
-    p = p_value(mean, variances(whole, spread, n))
-    return Interval(mean, mean - half, mean + half, len(pairs), n, n_scored, seed_share, p)
+    p = min(1.0, p_value(mean, variances(whole, spread, n)) * (1 - LEVEL) / (1 - level))
+    return Interval(mean, mean - half, mean + half, len(pairs), n, n_scored, seed_share, p, level)
 
 
 def half_width(
-    deltas: Float64[np.ndarray, " r"], spread: Float64[np.ndarray, "r r"], n: int
+    deltas: Float64[np.ndarray, " r"], spread: Float64[np.ndarray, "r r"], n: int, level: float = LEVEL
 ) -> tuple[float, float | None]:
     """Half the interval's width, and the share of the variance that more seeds would shrink (None at one seed).
 
     `spread` is the covariance of the seeds' deltas over `n` test examples.
     """
     found = variances(deltas, spread, n)
-    half = max(half_width_at(1 - LEVEL, found.parts), half_width_at(1 - LEVEL, found.floor))
+    half = max(half_width_at(1 - level, found.parts), half_width_at(1 - level, found.floor))
     known = found.r > 1 and found.seeds + found.shared > 0
     return half, found.seeds / (found.seeds + found.shared) if known else None
 
@@ -269,6 +274,7 @@ def effects(
     test_set: Callable[[str], TestSet],
     planned: Sequence[Mapping[str, Any]],
     adjust: Adjust = holm,
+    level: float = LEVEL,
     *,
     draws: int = DRAWS,
 ) -> list[Effect]:
@@ -276,8 +282,9 @@ def effects(
 
     `planned` holds a row a planned trial (the rows of a study's plan, or the records themselves), so that what never
     ran is counted; `test_set` gives a test set by its digest; `adjust` (`significance.holm`, `benjamini_yekutieli`)
-    makes p-values account for the number of arms that have one. The draws of an arm hang on its name alone: equal
-    records give equal numbers. BadInput where records do not belong together, or predictions do not give their score.
+    makes p-values account for the number of arms that have one; `level` is that of the intervals. The draws of an arm
+    hang on its name alone: equal records give equal numbers. BadInput where records do not belong together, or
+    predictions do not give their score.
     """
     table = trials(records)
     _one_study(table)
@@ -289,7 +296,7 @@ def effects(
     for row in planned:
         arms.setdefault(row["arm"], []).append(row)
     mine = {arm: [known[key] for key in rows["key"]] for arm, rows in table.groupby("arm")}
-    found = [_effect(rows, mine.get(arm, []), known, paired, sets, draws) for arm, rows in arms.items()]
+    found = [_effect(rows, mine.get(arm, []), known, paired, sets, level, draws) for arm, rows in arms.items()]
     return adjusted(found, adjust)
 
 
@@ -304,7 +311,7 @@ def covers(interval: Interval | None) -> str:
     if interval is None:
         return "There is no interval: no trial has a delta."
     per_seed = round(interval.n_scored / interval.n_seeds)
-    level = f"{100 * LEVEL:.0f} % interval"
+    level = level_of(interval)
     if interval.n_seeds == 1:
         return (
             f"{level}: covers test examples only ({interval.n_test} of them, one seed); "
@@ -320,6 +327,14 @@ def covers(interval: Interval | None) -> str:
     )
 
 
+def level_of(interval: Interval) -> str:
+    """An interval's level in words; one above `LEVEL` says for how many looks it is."""
+    looks = round((1 - LEVEL) / (1 - interval.level))
+    if looks == 1:
+        return f"{100 * LEVEL:.0f} % interval"
+    return f"{100 * interval.level:.1f} % interval ({100 * LEVEL:.0f} % over the {looks} looks that the study may take)"
+
+
 def _flat(record: Record) -> dict[str, Any]:
     """A record as one row of plain values."""
     result, trial = record["result"] or {}, record["trial"]
@@ -329,7 +344,7 @@ def _flat(record: Record) -> dict[str, Any]:
     row["factors"] = " ".join(record["factors"])
     row |= {name: json.dumps(trial[name], sort_keys=True) for name in ("task", "protocol")} | {"data": trial["data"]}
     row |= {name: result.get(name) for name in ("metric", "test_set")}
-    row |= {name: _points(result.get(name)) for name in ("test", "valid")}
+    row |= {name: in_points(result.get(name)) for name in ("test", "valid")}
     row |= {f"ledger_{name}": value for name, value in record["ledger"].items()}
     row |= {f"cost_{name}": value for name, value in record["cost"].items()}
     row |= {f"{kind}_{n}": counts[n] for kind, counts in record["receipts"].items() for n in _RECEIPT if n in counts}
@@ -337,7 +352,8 @@ def _flat(record: Record) -> dict[str, Any]:
     return row | {f"fact_{name}": value for name, value in plain.items()}
 
 
-def _points(share: float | None) -> float:
+def in_points(share: float | None) -> float:
+    """A share as points; nan where there is none."""
     return np.nan if share is None else 100 * share
 
 
@@ -455,13 +471,14 @@ def _effect(
     known: Mapping[str, Record],
     paired: set[str],
     sets: Mapping[str, TestSet],
+    level: float,
     draws: int,
 ) -> Effect:
     """One arm's line from its plan and its records; those in `paired` have a delta to their control in `known`."""
     arm, done = planned[0]["arm"], [record for record in records if record["status"] == "done"]
     pairs = [(record, known[record["control"]]) for record in records if record["key"] in paired]
     ledgers = [record["ledger"] for record in done]
-    found = _interval(pairs, sets, draws, stream(0, "effects", arm)) if pairs else None
+    found = _interval(pairs, sets, level, draws, stream(0, "effects", arm)) if pairs else None
     return Effect(
         arm=arm, axis=planned[0]["axis"], factors=tuple(planned[0]["factors"]), dull=planned[0]["dull"],
         n_trials=len(planned), n_failed=len(records) - len(done), n_missing=len(planned) - len(records),
@@ -474,14 +491,18 @@ def _effect(
 
 
 def _interval(
-    paired: Sequence[tuple[Record, Record]], sets: Mapping[str, TestSet], draws: int, rng: np.random.Generator
+    paired: Sequence[tuple[Record, Record]],
+    sets: Mapping[str, TestSet],
+    level: float,
+    draws: int,
+    rng: np.random.Generator,
 ) -> Interval:
     result = paired[0][0]["result"]
     k = len(sets[result["test_set"]].classes)
     pairs = [
         _pair(record["result"], control["result"], sets[record["result"]["test_set"]]) for record, control in paired
     ]
-    return interval(pairs, metric(result["metric"]), k, draws=draws, rng=rng)
+    return interval(pairs, metric(result["metric"]), k, level, draws=draws, rng=rng)
 
 
 def _pair(result: Mapping[str, Any], control: Mapping[str, Any], test: TestSet) -> Pair:

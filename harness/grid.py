@@ -28,7 +28,7 @@ from jaxtyping import Float64
 from scipy.sparse import csr_array
 
 from harness.config import FACTORS
-from harness.effects import example_weights
+from harness.effects import example_weights, in_points
 from harness.errors import BadInput
 from harness.metrics import cells, metric
 from harness.store import Record, TestSet, unpack
@@ -155,11 +155,7 @@ def bought(ledger: Mapping[str, int]) -> int:
 
 
 def _points(kept: Sequence[Sequence[Record]], part: str) -> Float64[np.ndarray, "a r"]:
-    return np.array([[_share(one["result"][part]) for one in row] for row in kept], dtype=np.float64)
-
-
-def _share(value: float | None) -> float:
-    return np.nan if value is None else 100 * value
+    return np.array([[in_points(one["result"][part]) for one in row] for row in kept], dtype=np.float64)
 
 
 def _left_out(
@@ -180,7 +176,7 @@ def _left_out(
 def _spread(
     kept: Sequence[Sequence[Record]], sets: Mapping[str, TestSet]
 ) -> tuple[Float64[np.ndarray, "a a"], Float64[np.ndarray, "a a"], int]:
-    """The covariance of the arms' mean scores over examples that two seeds share, that over all, and how many there are.
+    """The covariance of the arms' mean scores over examples that two seeds share, that over all, and their number.
 
     With `D_as` the draws of arm `a` on seed `s`: cov(sum_s D) less the covariances within a seed leaves the pairs of
     different seeds. The first is 0 at one seed, where nothing can be told apart.

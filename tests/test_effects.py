@@ -14,7 +14,7 @@ from statsmodels.stats.multitest import multipletests
 from studies import keep, key, large, made_test_set, record, shown
 
 import harness.effects as module
-from harness.effects import Effect, Interval, Pair, covers, deltas, effects, half_width, interval, trials
+from harness.effects import LEVEL, Effect, Interval, Pair, covers, deltas, effects, half_width, interval, trials
 from harness.errors import BadInput
 from harness.metrics import METRICS, accuracy
 from harness.significance import benjamini_yekutieli
@@ -329,3 +329,21 @@ def test_a_table_is_flat_and_in_points(store: Store, records: list[Record]) -> N
         90,
     )
     assert "clean_dropped" not in table
+
+
+def test_a_study_that_looks_repeatedly_has_wider_intervals_and_larger_p_values() -> None:
+    """Three looks: each interval at 1 - .05 / 3, each p three times as large, so that they still agree."""
+    rng = stream(0, "looks")
+    y = np.arange(200) % 2
+    ids = np.array([f"t{i}" for i in range(200)])
+    hit = lambda share: np.where(rng.random(200) < share, y, 1 - y)  # noqa: E731
+    pairs = [Pair(ids, y, hit(0.85), hit(0.8)) for _ in range(4)]
+    one, three = (
+        interval(pairs, METRICS["accuracy"], 2, level, draws=200, rng=stream(0, "same"))
+        for level in (LEVEL, 1 - (1 - LEVEL) / 3)
+    )
+    assert one.p is not None
+    assert three.p == pytest.approx(min(1.0, 3 * one.p))
+    assert three.high - three.low > one.high - one.low
+    assert (three.low <= 0 <= three.high) == (three.p >= 0.05)
+    assert covers(three).startswith("98.3 % interval (95 % over the 3 looks that the study may take): covers training")
