@@ -1,6 +1,8 @@
-"""Effects in, a leaderboard as CSV, Markdown or LaTeX out.
+"""Effects in, a leaderboard as CSV, Markdown, LaTeX or HTML out.
 
-Arms are sorted by effect; each effect stands with its sign, its interval and its n.
+Arms are sorted by effect; each effect stands with its sign, its interval, its adjusted p and its n. A rank carries its
+arm's tie group: arms that share a letter were not told apart, so none of them is ahead of the others. `sd`, wherever it
+is taken, holds by arm the standard deviation of its score over seeds (`deviations`); without it no ± is printed.
 """
 
 from __future__ import annotations
@@ -9,7 +11,12 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
 from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from harness.effects import LEVEL, Effect, Interval
 
@@ -21,10 +28,13 @@ _LEGEND = (
     "edits by people. "
     "A dull twin is the reference that a clever arm of its family must beat."
 )
+_P = "adj. p: p-value of the effect being 0, adjusted for the number of arms in the study."
+_SD = "± sd: standard deviation of an arm's score over seeds."
+_LETTERS = "Letters beside the rank: arms that share one were not told apart, so neither is ahead of the other."
 _TEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
     "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}", '"': r"\textquotedbl{}", MINUS: "$-$", "×": r"$\times$", NONE: "--",
+    "|": r"\textbar{}", '"': r"\textquotedbl{}", MINUS: "$-$", "±": r"$\pm$", "×": r"$\times$", NONE: "--",
 }  # fmt: skip
 
 
@@ -61,9 +71,30 @@ def counted(interval: Interval) -> str:
     return f"{interval.n_seeds} × {interval.n_scored / interval.n_seeds:.0f}"
 
 
-def as_csv(effects: Sequence[Effect]) -> bytes:
+def probability(p: float | None) -> str:
+    """A p-value to three digits; a smaller one is only said to be smaller."""
+    return NONE if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def deviations(table: pd.DataFrame) -> dict[str, float]:
+    """The standard deviation of each arm's score over seeds, in points, where two trials or more ended well.
+
+    `table` holds a row a trial, as `effects.trials` makes it.
+    """
+    found = table.groupby("arm")["test"].std(ddof=1)
+    return {str(arm): float(value) for arm, value in found.dropna().items()}
+
+
+def legend(effects: Sequence[Effect], sd: Mapping[str, float] | None = None) -> list[str]:
+    """What the columns mean, a note each; a note on what no row shows is left out."""
+    shown = ((_SD, sd), (_P, any(effect.p_adjusted is not None for effect in effects)))
+    letters = any(effect.letters for effect in effects)
+    return [_LEGEND, *(note for note, there in (*shown, (_LETTERS, letters)) if there)]
+
+
+def as_csv(effects: Sequence[Effect], sd: Mapping[str, float] | None = None) -> bytes:
     """A row an arm, plain numbers, empty where there is none."""
-    rows = [_numbers(rank, effect) for rank, effect in _numbered(effects)]
+    rows = [_numbers(rank, effect, sd or {}) for rank, effect in numbered(effects)]
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
@@ -71,21 +102,27 @@ def as_csv(effects: Sequence[Effect]) -> bytes:
     return text.getvalue().encode()
 
 
-def as_markdown(effects: Sequence[Effect], study: str, task: str, metric: str, notes: Sequence[str]) -> bytes:
+def as_markdown(
+    effects: Sequence[Effect], study: str, task: str, metric: str, notes: Sequence[str],
+    sd: Mapping[str, float] | None = None,
+) -> bytes:  # fmt: skip
     """A heading, the table in columns that line up as plain text too, and the notes as a list."""
-    rows = [_cells(rank, effect, code) for rank, effect in _numbered(effects)]
-    head = [*_head(metric)]
+    rows = [_cells(rank, effect, sd or {}, code) for rank, effect in numbered(effects)]
+    head = heads(metric, sd)
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     rule = [f"{'-' * (width - 1)}{'-' if name in _LEFT else ':'}" for name, width in zip(head, widths, strict=True)]
     lines = [_line(row, widths, head) for row in (head, rule, *rows)]
-    below = [f"- {markdown(note)}" for note in (*notes, _LEGEND)]
+    below = [f"- {markdown(note)}" for note in (*notes, *legend(effects, sd))]
     return "\n".join([f"# {markdown(study)}: effects on {markdown(task)}", "", *lines, "", *below, ""]).encode()
 
 
-def as_latex(effects: Sequence[Effect], study: str, task: str, metric: str, notes: Sequence[str]) -> bytes:
+def as_latex(
+    effects: Sequence[Effect], study: str, task: str, metric: str, notes: Sequence[str],
+    sd: Mapping[str, float] | None = None,
+) -> bytes:  # fmt: skip
     """A table for the booktabs package, notes below it."""
-    rows = [_cells(rank, effect, typewriter) for rank, effect in _numbered(effects)]
-    head = _head(metric)
+    rows = [_cells(rank, effect, sd or {}, typewriter) for rank, effect in numbered(effects)]
+    head = heads(metric, sd)
     body = [" & ".join([latex(row[0]), row[1], *map(latex, row[2:])]) + r" \\" for row in rows]
     columns = "".join("l" if name in _LEFT else "r" for name in head)
     lines = [
@@ -100,10 +137,27 @@ def as_latex(effects: Sequence[Effect], study: str, task: str, metric: str, note
         *body,
         r"\bottomrule",
         r"\end{tabular}",
-        *(rf"\par\smallskip{{\footnotesize {latex(note)}\par}}" for note in (*notes, _LEGEND)),
+        *(rf"\par\smallskip{{\footnotesize {latex(note)}\par}}" for note in (*notes, *legend(effects, sd))),
         r"\end{table}",
     ]
     return ("\n".join(lines) + "\n").encode()
+
+
+def as_html(
+    effects: Sequence[Effect], metric: str, sd: Mapping[str, float] | None = None,
+    links: Mapping[str, str] | None = None,
+) -> str:  # fmt: skip
+    """A table element; everything in it that comes from data is escaped.
+
+    A cell's `data-v` is what it is sorted by, "" where it has nothing; a row carries its `data-axis`, its
+    `data-failed` trials and, for a dull twin, `data-dull`. `links` says by arm where its name leads.
+    """
+    head, scale = heads(metric, sd), Scale.of(effects)
+    titles = "".join(
+        f'<th scope="col" data-kind="{"text" if name in _LEFT else "number"}">{escape(name)}</th>' for name in head
+    )
+    rows = "\n".join(_row(rank, effect, head, sd or {}, links or {}, scale) for rank, effect in numbered(effects))
+    return f'<table class="board">\n<thead><tr>{titles}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>'
 
 
 def code(text: str) -> str:
@@ -132,14 +186,15 @@ def typewriter(text: str) -> str:
 _LEFT = ("arm", "axis")
 
 
-def _head(metric: str) -> list[str]:
-    interval = f"effect [{100 * LEVEL:.0f} % interval]"
+def heads(metric: str, sd: Mapping[str, float] | None = None) -> list[str]:
+    """The names of the columns."""
     return [
         "rank",
         "arm",
         "axis",
-        metric,
-        interval,
+        f"{metric} ± sd" if sd else metric,
+        f"effect [{100 * LEVEL:.0f} % interval]",
+        "adj. p",
         "seeds × test",
         "failed",
         "cpu s",
@@ -149,16 +204,16 @@ def _head(metric: str) -> list[str]:
     ]
 
 
-def _cells(rank: int | None, effect: Effect, mark: Callable[[str], str]) -> list[str]:
+def _cells(rank: int | None, effect: Effect, sd: Mapping[str, float], mark: Callable[[str], str]) -> list[str]:
     """A row as text; `mark` sets the arm's name in the format's own way, the rest is still to be escaped."""
     twin = " (dull twin)" if effect.dull else ""
-    gap = "control" if is_baseline(effect) else "no delta"
     return [
-        NONE if rank is None else str(rank),
+        f"{NONE if rank is None else rank} {effect.letters}".strip(),
         mark(effect.arm) + twin,
         effect.axis,
-        _number(effect.score, 2),
-        worded(effect.interval) if effect.interval else gap,
+        _scored(effect, sd),
+        worded(effect.interval) if effect.interval else _gap(effect),
+        probability(effect.p_adjusted),
         counted(effect.interval) if effect.interval else NONE,
         f"{effect.n_failed}/{effect.n_trials}",
         _number(effect.cpu_s, 2),
@@ -168,13 +223,25 @@ def _cells(rank: int | None, effect: Effect, mark: Callable[[str], str]) -> list
     ]
 
 
-def _numbers(rank: int | None, effect: Effect) -> Mapping[str, Any]:
+def _scored(effect: Effect, sd: Mapping[str, float]) -> str:
+    """A score, with its standard deviation where there is one."""
+    return _number(effect.score, 2) + (f" ± {sd[effect.arm]:.2f}" if effect.arm in sd else "")
+
+
+def _gap(effect: Effect) -> str:
+    """What stands in the place of an effect."""
+    return "control" if is_baseline(effect) else "no delta"
+
+
+def _numbers(rank: int | None, effect: Effect, sd: Mapping[str, float]) -> Mapping[str, Any]:
     """A row as numbers, rounded so that the last bits of a sum do not show."""
     found = effect.interval
     values = {
-        "rank": rank, "arm": effect.arm, "axis": effect.axis, "factors": " ".join(effect.factors), "dull": effect.dull,
-        "score": effect.score, "effect": found and found.effect, "low": found and found.low,
-        "high": found and found.high, "half_width": effect.half_width, "seed_share": found and found.seed_share,
+        "rank": rank, "letters": effect.letters, "arm": effect.arm, "axis": effect.axis,
+        "factors": " ".join(effect.factors), "dull": effect.dull, "score": effect.score,
+        "score_sd": sd.get(effect.arm), "effect": found and found.effect, "low": found and found.low,
+        "high": found and found.high, "half_width": effect.half_width, "p": _digits(effect.p),
+        "p_adjusted": _digits(effect.p_adjusted), "seed_share": found and found.seed_share,
         "n_seeds": found.n_seeds if found else 0, "n_test": found.n_test if found else 0,
         "n_scored": found.n_scored if found else 0, "n_trials": effect.n_trials, "n_failed": effect.n_failed,
         "share_failed": effect.share_failed, "n_missing": effect.n_missing, "cpu_s": effect.cpu_s,
@@ -183,16 +250,106 @@ def _numbers(rank: int | None, effect: Effect) -> Mapping[str, Any]:
     return {name: round(value, 4) if isinstance(value, float) else value for name, value in values.items()}
 
 
-def _numbered(effects: Sequence[Effect]) -> Iterable[tuple[int | None, Effect]]:
-    """Each arm with its rank; none for the baseline and for arms without an effect."""
-    rank = 0
+def _digits(p: float | None) -> str | None:
+    """A p-value to four significant digits, however small."""
+    return None if p is None else f"{p:.4g}"
+
+
+def numbered(effects: Sequence[Effect]) -> Iterable[tuple[int | None, Effect]]:
+    """Each arm with its rank, equal effects with an equal one; none for the baseline and for arms without an effect."""
+    place, rank, before = 0, 0, None
     for effect in ranked(effects):
-        rank += effect.interval is not None
-        yield (rank if effect.interval else None), effect
+        if effect.interval is None:
+            yield None, effect
+            continue
+        place, value = place + 1, round(effect.interval.effect, 9)
+        rank, before = (rank if value == before else place), value
+        yield rank, effect
 
 
 def _number(value: float | None, digits: int) -> str:
     return NONE if value is None else f"{value:.{digits}f}"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The points between which every row's interval is drawn; wider ones are cut there."""
+
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, effects: Sequence[Effect]) -> Scale:
+        """From the least to the largest effect, 0 among them, and beyond by the median half-width or a sixth."""
+        found = [effect.interval for effect in effects if effect.interval]
+        points = [0.0, *(one.effect for one in found)]
+        halves = [(one.high - one.low) / 2 for one in found]
+        room = max(float(np.median(halves)) if halves else 0.0, (max(points) - min(points)) / 6, 0.5)
+        return cls(min(points) - room, max(points) + room)
+
+    def at(self, value: float) -> str:
+        """Where a number of points stands, from 0 to 100."""
+        share = (value - self.low) / (self.high - self.low)
+        return f"{100 * min(max(share, 0.0), 1.0):.1f}"
+
+
+def _drawn(interval: Interval, scale: Scale) -> str:
+    """An effect and its interval as a small picture; the text beside it says the same."""
+    zero, low, high, at = (scale.at(value) for value in (0.0, interval.low, interval.high, interval.effect))
+    return (
+        '<svg class="whisker" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">'
+        f'<path class="zero" d="M{zero} 0V8"/><path class="reach" d="M{low} 4H{high}"/>'
+        f'<path class="point" d="M{at} 1.5V6.5"/></svg>'
+    )
+
+
+def _row(
+    rank: int | None, effect: Effect, head: Sequence[str], sd: Mapping[str, float], links: Mapping[str, str],
+    scale: Scale,
+) -> str:  # fmt: skip
+    """A row of the table element: what is told apart by its looks is told by its words too."""
+    name = re.sub(r"([=_])(?=\w)", r"\1<wbr>", escape(_one_line(effect.arm)))  # where a long name may be broken
+    link = links.get(effect.arm)
+    arm = f'<a class="arm" href="{escape(link)}">{name}</a>' if link else f'<span class="arm">{name}</span>'
+    arm += ' <span class="dull">dull twin</span>' if effect.dull else ""
+    shown = [escape(cell) for cell in _cells(rank, effect, sd, str)]
+    shown[1], shown[2] = arm, f'<span class="axis {_known(effect.axis)}">{shown[2]}</span>'
+    shown[4] = _effect_cell(effect, scale)
+    cells = "".join(
+        f'<{"th scope=row" if name == "arm" else "td"} data-label="{escape(name)}" data-v="{escape(value)}">{cell}'
+        f"</{'th' if name == 'arm' else 'td'}>"
+        for name, value, cell in zip(head, _sorted_by(rank, effect), shown, strict=True)
+    )
+    dull = ' data-dull=""' if effect.dull else ""
+    return f'<tr data-axis="{escape(effect.axis)}" data-failed="{effect.n_failed}"{dull}>{cells}</tr>'
+
+
+def _effect_cell(effect: Effect, scale: Scale) -> str:
+    """The effect, its interval and their picture; what there is instead where there is none."""
+    if effect.interval is None:
+        return f'<span class="gap">{_gap(effect)}</span>'
+    value, _, interval = worded(effect.interval).partition(" ")
+    sure = " sure" if not effect.interval.low <= 0 <= effect.interval.high else ""
+    return (
+        f'<span class="value{sure}">{value}</span> <span class="interval">{interval}</span>'
+        f"{_drawn(effect.interval, scale)}"
+    )
+
+
+def _known(axis: str) -> str:
+    return axis if axis in ("model", "data", "both") else "none"
+
+
+def _sorted_by(rank: int | None, effect: Effect) -> list[str]:
+    """What each cell of a row is sorted by; the baseline's effect is 0, which all others are counted from."""
+    found = effect.interval
+    gain = found.effect if found else 0.0 if is_baseline(effect) else None
+    numbers = [
+        effect.score, gain, effect.p_adjusted, found.n_seeds if found else None, effect.n_failed, effect.cpu_s,
+        effect.cpu_ratio, effect.labels, effect.gold,
+    ]  # fmt: skip
+    rest = ["" if value is None else f"{value:.6g}" for value in numbers]
+    return ["" if rank is None else str(rank), _one_line(effect.arm), effect.axis, *rest]
 
 
 def _line(row: Sequence[str], widths: Sequence[int], head: Sequence[str]) -> str:

@@ -1,0 +1,178 @@
+"""Records of an arm in, what its row opens to out: config, receipts, ledger, costs, facts, failures, in plain words."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import yaml
+
+from harness.config import FACTORS
+from harness.store import Record, unpack
+
+FIRST = 8
+"""How many rows of a receipt are named."""
+COUNTS = ("dropped", "relabelled", "reweighted", "edited", "added")
+
+
+@dataclass(frozen=True)
+class Named:
+    """A training row that a receipt names, and what became of its label ("" where it was dropped or added)."""
+
+    id: str
+    became: str
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a strategy did to the training rows: counts over all seeds, and the first rows on one of them."""
+
+    name: str
+    counts: Mapping[str, str]
+    seed: int
+    rows: Mapping[str, Sequence[Named]]
+
+
+@dataclass(frozen=True)
+class Factor:
+    """One of the four choices of an arm, as YAML; `own` where it is not the baseline's, or no baseline is known."""
+
+    name: str
+    text: str
+    own: bool
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What stands below an arm's row. Values are ranges over seeds, already in words."""
+
+    factors: Sequence[Factor]
+    stages: Sequence[Stage]
+    idle: Sequence[str]
+    ledger: Mapping[str, str]
+    costs: Mapping[str, str]
+    facts: Mapping[str, str]
+    failures: Sequence[tuple[int, str]]
+    command: str
+
+
+def opened(
+    arm: str, records: Sequence[Record], baseline: Record | None, classes: Sequence[str], command: str
+) -> Opened:
+    """What the arm of those records opens to; `baseline` is a record of the control, `command` runs the study."""
+    mine = sorted(records, key=lambda record: record["seed"])
+    done = [record for record in mine if record["status"] == "done"]
+    stages = [name for name in FACTORS if any(name in record["receipts"] for record in done)]
+    told = [stage(name, done, classes) for name in stages]
+    return Opened(
+        factors=_factors(mine[0], baseline) if mine else (),
+        stages=[one for one in told if one.counts], idle=[one.name for one in told if not one.counts],
+        ledger=_ranges(done, "ledger"), costs=_ranges(done, "cost"), facts=_facts(done),
+        failures=[(record["seed"], str(record["reason"])) for record in mine if record["status"] == "failed"],
+        command=arm_command(command, arm, [record["seed"] for record in mine]) if command and mine else "",
+    )  # fmt: skip
+
+
+def arm_command(command: str, arm: str, seeds: Sequence[int]) -> str:
+    """The command that runs the arm's trials and their controls again, in a store of its own; POSIX quoting.
+
+    The label of an arm is made of its overrides with spaces between them.
+    """
+    words = [] if arm == "baseline" else arm.split(" ")
+    listed = ",".join('"' + word.replace("\\", "\\\\").replace('"', r"\"") + '"' for word in words)
+    # A study has arms; the baseline is run beside one whose luck alone differs.
+    said = [f"arms=[[{listed}]]" if words else 'arms=["salt=again"]', "cross=[]", "design=one_factor", "precision=null"]
+    said += [f"seeds=[{','.join(map(str, dict.fromkeys(seeds)))}]", "store=again"]
+    return " ".join([command, *map(shlex.quote, said)])
+
+
+def stage(name: str, done: Sequence[Record], classes: Sequence[str]) -> Stage:
+    """What that stage did on each seed; without counts where it changed nothing at all."""
+    kept = [(record["seed"], record["receipts"][name]) for record in done if name in record["receipts"]]
+    totals = {kind: [receipt.get(f"n_{kind}", 0) for _, receipt in kept] for kind in COUNTS}
+    counts = {kind: ranged(values) for kind, values in totals.items() if any(values)}
+    busy = [(seed, receipt) for seed, receipt in kept if any(receipt.get(f"n_{kind}", 0) for kind in COUNTS)]
+    if not busy:
+        return Stage(name, {}, 0, {})
+    seed, receipt = busy[0]
+    found = {kind: [Named(row, "") for row in _ids(receipt.get(kind))] for kind in ("dropped", "added")}
+    found["relabelled"] = list(_relabelled(receipt, classes))[:FIRST]
+    before = ranged([receipt["n_before"] for _, receipt in kept])
+    return Stage(name, {"rows before": before, **counts}, seed, {kind: rows for kind, rows in found.items() if rows})
+
+
+def _ids(packed: Mapping[str, Any] | None) -> list[str]:
+    """The first ids of a packed list."""
+    return [] if packed is None else [str(name) for name in unpack(dict(packed))[:FIRST].tolist()]
+
+
+def _relabelled(receipt: Mapping[str, Any], classes: Sequence[str]) -> Iterator[Named]:
+    """The rows whose class changed or became a distribution, with the class before and the likeliest one after."""
+    changed = receipt.get("changed")
+    if not changed or not receipt.get("n_relabelled"):
+        return
+    ids, before, after = (unpack(changed[part]) for part in ("ids", "class_before", "label_after"))
+    likeliest = after if after.ndim == 1 else after.argmax(1)
+    share = np.ones(len(after)) if after.ndim == 1 else after.max(1)
+    for row in np.flatnonzero((likeliest != before) | (share < 1)):
+        sure = f" ({100 * share[row]:.0f} %)" if share[row] < 1 else ""
+        old, new = (_class(int(one[row]), classes) for one in (before, likeliest))
+        yield Named(str(ids[row]), f"{old} → {new}{sure}")
+
+
+def _class(index: int, classes: Sequence[str]) -> str:
+    if index < 0:
+        return "no label"
+    return str(classes[index]) if index < len(classes) else f"class {index}"
+
+
+def ranged(values: Sequence[Any]) -> str:
+    """One value where all are equal, else the least and the largest."""
+    low, high = min(values), max(values)
+    return number(low) if low == high else f"{number(low)}–{number(high)}"
+
+
+def number(value: Any) -> str:
+    """A value as a person reads it: thousands apart, no digits that say nothing."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if not isinstance(value, int | float):
+        return str(value)
+    if float(value).is_integer():
+        return f"{int(value):,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+    return f"{value:.3g}" if abs(value) < 1000 else number(round(value))
+
+
+def _ranges(done: Sequence[Record], part: str) -> dict[str, str]:
+    """Each number of that part of the records, over seeds."""
+    names = dict.fromkeys(name for record in done for name in record[part])
+    found = {name: [record[part][name] for record in done if record[part].get(name) is not None] for name in names}
+    return {name: ranged(values) for name, values in found.items() if values}
+
+
+def _facts(done: Sequence[Record]) -> dict[str, str]:
+    """What was counted in the data of the first seed."""
+    facts: Mapping[str, Any] = done[0]["facts"] if done else {}
+    return {
+        name: number(value) if isinstance(value, str | int | float) else json.dumps(value, sort_keys=True)
+        for name, value in facts.items()
+    }
+
+
+def _factors(record: Record, baseline: Record | None) -> list[Factor]:
+    """The four choices of a trial as YAML; a record that keeps none of them has none."""
+    trial, other = record["trial"], baseline["trial"] if baseline else {}
+    return [
+        Factor(name, as_yaml(trial[name]), not other or trial[name] != other.get(name))
+        for name in FACTORS
+        if name in trial
+    ]
+
+
+def as_yaml(node: Any) -> str:
+    """A config as YAML, keys in order."""
+    return yaml.safe_dump(node, sort_keys=True, allow_unicode=True, width=100).rstrip("\n")
