@@ -2,6 +2,11 @@
 
 A tracker may cost a trial nothing but a bounded wait: whatever W&B or its server does, the trial goes on, the study
 goes on, and the user is told once. Nothing in here is read back by the harness; the records are the source of truth.
+
+**Lineage.** The data stand at W&B as an artifact that holds their fingerprint and nothing of them. Each trial's run
+uses it, and so does the leaderboard's, which gives the records as an artifact; a record's file is called after the
+trial's key, which is the id of the trial's run. The same fingerprints stand in every run's config and in the metadata
+of the records, for whoever reads a run from the disk.
 """
 
 from __future__ import annotations
@@ -10,9 +15,10 @@ import hashlib
 import logging
 import netrc
 import os
+import re
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +31,9 @@ _T = TypeVar("_T")
 _HOST = "https://api.wandb.ai"
 _MARKER = "offline.txt"
 _TAG_LENGTH = 64
+_OUTCOMES = ("delta", "test", "valid", "cost/cpu_s")
+"""What is logged once a trial as well as summed up: by itself, W&B draws panels of what was logged and nothing else."""
+_RECORDS = ("study.json", "table.parquet", "tests", "trials")
 _LOG = logging.getLogger(__name__)
 
 
@@ -49,8 +58,8 @@ class Tracker(Protocol):
     def trial(self, head: Mapping[str, Any]) -> AbstractContextManager[Log]:
         """The log of one trial; `head` is its record without what is only known at the end."""
 
-    def leaderboard(self, study: str, table: pd.DataFrame, figures: list[Path]) -> None:
-        """Publishes a study's leaderboard and its figures (PNG)."""
+    def leaderboard(self, study: str, table: pd.DataFrame, figures: list[Path], folder: Path | None = None) -> None:
+        """Publishes a study's leaderboard, its figures (PNG), and the records in the study's `folder` where given."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +74,7 @@ class Nothing:
         """A log that forgets."""
         yield self
 
-    def leaderboard(self, study: str, table: pd.DataFrame, figures: list[Path]) -> None:
+    def leaderboard(self, study: str, table: pd.DataFrame, figures: list[Path], folder: Path | None = None) -> None:
         """There is nobody to show it to."""
 
     def __call__(self, row: Mapping[str, float | int]) -> None:
@@ -97,33 +106,37 @@ class WandB:
     @contextmanager
     def trial(self, head: Mapping[str, Any]) -> Iterator[Log]:
         """The log of one trial; a block that is left without a finished record leaves a run that has failed."""
-        with self._run(trial_run(head)) as run:
+        with self._run(trial_run(head), [head["trial"]["data"]]) as run:
             yield run
 
-    def leaderboard(self, study: str, table: pd.DataFrame, figures: list[Path]) -> None:
+    def leaderboard(self, study: str, table: pd.DataFrame, figures: list[Path], folder: Path | None = None) -> None:
         """One run of job type "leaderboard" whose id is its content: the same leaderboard again takes its place."""
-        with self._run(leaderboard_run(study, table)) as run:
-            run.show(table, figures)
+        origin = _attempt(lambda: lineage(folder), _unlinked) if folder else None
+        with self._run(leaderboard_run(study, table, origin or {}), origin["data"] if origin else []) as run:
+            run.show(table, figures, folder if origin else None)
 
     @contextmanager
-    def _run(self, what: Mapping[str, Any]) -> Iterator[_Run]:
-        """A run that is open in the block and closed after it, whatever happens in between."""
+    def _run(self, what: Mapping[str, Any], data: Sequence[str]) -> Iterator[_Run]:
+        """A run on the data of those fingerprints, open in the block and closed after it, whatever happens between."""
         folder = self.folder / f"{what['id'][:12]}-{uuid.uuid4().hex[:8]}"
         with _environment(self.folder, folder, self.init_timeout):
-            run = _Run(lambda: self._open(what, folder), self._trouble)
+            run = _Run(lambda: self._open(what, folder, data), self._trouble)
             try:
                 run.open()
                 yield run
             finally:
                 run.close(1)
 
-    def _open(self, what: Mapping[str, Any], folder: Path) -> Any:
+    def _open(self, what: Mapping[str, Any], folder: Path, data: Sequence[str]) -> Any:
         """A W&B run, online if may be, else offline; None when not even the disk takes it.
 
         Offline is tried anew as well: what failed may have been W&B's service, which is a new one then.
         """
         run = _attempt(lambda: self._init(what, folder, self._mode()), self._trouble)
-        return run or _attempt(lambda: self._init(what, folder, "offline"), self._trouble)
+        run = run or _attempt(lambda: self._init(what, folder, "offline"), self._trouble)
+        if run:
+            _attempt(lambda: _link(run, data), _unlinked)
+        return run
 
     def _mode(self) -> str:
         """How the next run is kept; a user's own WANDB_MODE goes before `auto`."""
@@ -190,9 +203,9 @@ class _Run:
         """Sends what the record knows beyond the live rows, then closes; a failed trial has a failed run."""
         self._tell(lambda: self._finish(record, delta))
 
-    def show(self, table: pd.DataFrame, figures: list[Path]) -> None:
-        """Logs the leaderboard with its figures, then closes."""
-        self._tell(lambda: self._show(table, figures))
+    def show(self, table: pd.DataFrame, figures: list[Path], folder: Path | None) -> None:
+        """Logs the leaderboard with its figures, and the records where there is a folder of them, then closes."""
+        self._tell(lambda: self._show(table, figures, folder))
 
     def close(self, exit_code: int) -> None:
         """Ends the run if it is still open; waits for the last upload no longer than `finish_timeout`."""
@@ -203,11 +216,17 @@ class _Run:
     def _finish(self, record: Mapping[str, Any], delta: float | None) -> None:
         for row in record["history"][self.rows :]:
             self(row)
-        self._do(lambda run: run.summary.update(summary(record, delta)))
+        told = summary(record, delta)
+        outcome = {name: told[name] for name in _OUTCOMES if name in told}
+        if outcome:
+            self._do(lambda run: run.log(outcome))
+        self._do(lambda run: run.summary.update(told))
         self.close(0 if record["status"] == "done" else 1)
 
-    def _show(self, table: pd.DataFrame, figures: list[Path]) -> None:
+    def _show(self, table: pd.DataFrame, figures: list[Path], folder: Path | None) -> None:
         self._do(lambda run: run.log(_media(table, figures)))
+        if folder:
+            self._do(lambda run: run.log_artifact(records_artifact(str(run.config["study"]), folder)))
         self._do(lambda run: _LOG.info("W&B: leaderboard at %s", run.url) if run.url else None)
         self.close(0 if self.whole else 1)
 
@@ -265,6 +284,8 @@ def _opened(arguments: Mapping[str, Any], init_timeout: float, finish_timeout: f
     )  # fmt: skip
     run = wandb.init(**arguments, reinit="create_new", settings=settings)
     run.define_metric("curve/*", step_metric="curve/step", summary="none")
+    for name in _OUTCOMES:
+        run.define_metric(name, summary="last")
     return run
 
 
@@ -305,8 +326,14 @@ def trial_run(head: Mapping[str, Any]) -> dict[str, Any]:
         "job_type": "baseline" if head["axis"] == "none" else head["axis"],
         "name": f"{head['arm']} seed={head['seed']}",
         "tags": [tag[:_TAG_LENGTH] for tag in dict.fromkeys(tags)],
-        "config": flat(trial),
+        "config": {**flat(trial), **_place(head)},
     }
+
+
+def _place(head: Mapping[str, Any]) -> dict[str, Any]:
+    """What runs are grouped and compared by, under names of one word at the top of the config."""
+    words = {name: head[name] for name in ("study", "arm", "axis", "factors", "dull", "seed")}
+    return {**words, "task": _task_name(head["trial"]["task"])}
 
 
 def _task_name(task: Mapping[str, Any]) -> str:
@@ -314,8 +341,11 @@ def _task_name(task: Mapping[str, Any]) -> str:
     return str(task.get("name") or task.get("_target_", "task").rpartition(".")[2])
 
 
-def leaderboard_run(study: str, table: pd.DataFrame) -> dict[str, Any]:
-    """What a leaderboard's run is opened with; the id is the hash of the study's name and the table."""
+def leaderboard_run(study: str, table: pd.DataFrame, origin: Mapping[str, Any]) -> dict[str, Any]:
+    """What a leaderboard's run is opened with, `origin` being its lineage.
+
+    The id is the hash of the study's name and the table.
+    """
     content = hashlib.sha256(f"{study}\n{table.to_csv(index=False)}".encode()).hexdigest()
     return {
         "id": content[:40],
@@ -323,8 +353,59 @@ def leaderboard_run(study: str, table: pd.DataFrame) -> dict[str, Any]:
         "job_type": "leaderboard",
         "name": f"{study} leaderboard",
         "tags": [study[:_TAG_LENGTH]],
-        "config": {"study": study, "rows": len(table)},
+        "config": {"study": study, "rows": len(table), **origin},
     }
+
+
+def lineage(folder: Path) -> dict[str, Any]:
+    """What a study's leaderboard was made from: the fingerprints of its data, and its trials counted.
+
+    It is read from the table that stands beside the records; OSError where there is none.
+    """
+    trials = pd.read_parquet(folder / "table.parquet", columns=["data", "status"])
+    return {
+        "data": sorted(set(trials["data"])),
+        "trials": len(trials),
+        "failed": int((trials["status"] == "failed").sum()),
+    }
+
+
+def data_artifact(fingerprint: str) -> Any:
+    """The data as W&B's artifact: their fingerprint, and nothing of themselves."""
+    import wandb
+
+    artifact = wandb.Artifact(f"data-{fingerprint[:16]}", type="data", metadata={"fingerprint": fingerprint})
+    with artifact.new_file("fingerprint.txt") as file:
+        file.write(f"{fingerprint}\n")
+    return artifact
+
+
+def records_artifact(study: str, folder: Path) -> Any:
+    """The records of a study as W&B's artifact: its plan, its test sets, a file a trial, and the table of them all."""
+    import wandb
+
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", f"{study}-records")
+    artifact = wandb.Artifact(name, type="records", metadata={"study": study, **lineage(folder)})
+    for part in _RECORDS:
+        if (folder / part).is_dir():
+            artifact.add_dir(str(folder / part), name=part, skip_cache=True, policy="immutable")
+        elif (folder / part).exists():
+            artifact.add_file(str(folder / part), name=part, skip_cache=True, policy="immutable")
+    return artifact
+
+
+def _link(run: Any, data: Sequence[str]) -> None:
+    """Says that the run uses the data of those fingerprints, without a wait for the server to agree, and on disk too.
+
+    `Run.use_artifact` waits as long as it takes, and refuses to work offline; this is the half of it that does neither.
+    """
+    for fingerprint in data:
+        run._log_artifact(data_artifact(fingerprint), use_after_commit=True)
+
+
+def _unlinked(error: Exception) -> None:
+    """Lineage that cannot be said is no trouble with the server, and no reason to stay offline."""
+    _LOG.debug("W&B: lineage is not tracked: %s", error)
 
 
 def summary(record: Mapping[str, Any], delta: float | None) -> dict[str, Any]:
@@ -363,7 +444,22 @@ def _media(table: pd.DataFrame, figures: list[Path]) -> dict[str, Any]:
     import wandb
 
     images = {f"figure/{figure.stem}": wandb.Image(str(figure)) for figure in figures}
-    return {"leaderboard": wandb.Table(dataframe=_typed(table)), **images}
+    return {"leaderboard": wandb.Table(dataframe=_typed(table)), **images, **_panels(table)}
+
+
+def _panels(table: pd.DataFrame) -> dict[str, Any]:
+    """A chart of the arms' effects an axis, which a fresh workspace shows as it is; none where none has an effect."""
+    import wandb
+
+    if not {"axis", "arm", "effect"} <= set(table.columns):
+        return {}
+    arms = table.loc[table["effect"].notna(), ["arm", "axis", "effect"]]
+    return {
+        f"effects/{axis}": wandb.plot.bar(
+            wandb.Table(dataframe=_typed(rows[["arm", "effect"]])), "arm", "effect", title=f"{axis}: effects in points"
+        )
+        for axis, rows in arms.groupby("axis", sort=True)
+    }
 
 
 def _typed(table: pd.DataFrame) -> pd.DataFrame:

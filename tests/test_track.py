@@ -28,11 +28,13 @@ from harness import track
 ROOT = Path(__file__).resolve().parents[1]
 WARNINGS = ["-W", "error", "-W", "ignore::ResourceWarning"]  # W&B leaves a temporary folder to the garbage collector
 WANDB = [sys.executable, "-m", "wandb"]
-COLUMNS = ["arm", "delta", "n", "dull", "reason"]
+COLUMNS = ["arm", "axis", "effect", "n", "dull", "reason"]
 ROWS = [
-    ["baseline", 0.0, 5, False, None],
-    ["clean=confident", 1.25, 5, False, None],
-    ["model=mlp", None, 4, True, "the loss diverged"],
+    ["baseline", "none", None, 5, False, None],
+    ["clean=confident", "data", 1.25, 5, False, None],
+    ["clean=oracle", "data", 2.5, 5, False, None],
+    ["model=mlp", "model", -0.5, 4, True, "the loss diverged"],
+    ["model=lenet", "model", None, 0, False, "the loss diverged"],
 ]
 TABLE = pd.DataFrame(ROWS, columns=COLUMNS)
 
@@ -64,7 +66,8 @@ for record, delta in job["records"]:
     Path(job["folder"], record["key"] + ".json").write_text(json.dumps(record))
     print(f"trial {time.monotonic() - start:.2f}", flush=True)
 if job["table"]:
-    tracker.leaderboard("study", pd.read_json(job["table"]), [Path(job["figure"])])
+    figures = [Path(job["figure"]), Path(job["other"])]
+    tracker.leaderboard("study", pd.read_json(job["table"]), figures, Path(job["study"]) if job["study"] else None)
 print("end", flush=True)
 """
 
@@ -96,6 +99,7 @@ CONTROL = record("c", arm="baseline", axis="none", factors=[], dull=True)
 EXPECTED_CONFIG = {
     "task/_target_": "harness.tasks.digits.digits", "task/n_train": None, "model/width": [64, 32],
     "clean/fraction": 0.1, "seed": 3, "salt": "", "data": "f" * 64,
+    "study": "study", "arm": "clean=confident", "axis": "data", "factors": ["clean"], "dull": False, "task": "digits",
 }  # fmt: skip
 EXPECTED_SUMMARY = {
     "status": "done", "delta": 1.25, "metric": "accuracy", "test": 0.913, "valid": 0.905, "test_set": "d" * 64,
@@ -104,7 +108,13 @@ EXPECTED_SUMMARY = {
     "facts/given_wrong": 0.25, "receipts/weak/n_before": 900, "receipts/clean/n_before": 900,
     "receipts/clean/n_after": 800, "receipts/clean/n_dropped": 100,
 }  # fmt: skip
-EXPECTED_ROWS = [{f"curve/{name}": value for name, value in row.items()} for row in DONE["history"]]
+EXPECTED_BOARD = {"study": "study", "rows": len(ROWS), "data": ["f" * 64], "trials": 3, "failed": 1}
+PANELS = {"data": [["clean=confident", 1.25], ["clean=oracle", 2.5]], "model": [["model=mlp", -0.5]]}
+"""The arms that have an effect, by axis: what the two charts of the leaderboard show."""
+DATA = f"data-{'f' * 16}"
+OUTCOME = {"delta": 1.25, "test": 0.913, "valid": 0.905, "cost/cpu_s": 1.1}
+EXPECTED_CURVE = [{f"curve/{name}": value for name, value in row.items()} for row in DONE["history"]]
+EXPECTED_ROWS = [*EXPECTED_CURVE, OUTCOME]
 
 
 @dataclass
@@ -129,7 +139,8 @@ class Job:
 def start(folder: Path, records: list[Any], *, server: str = "", begin: bool = True, **job: Any) -> Job:
     """A fresh process that tracks the records, as a user of an account where there is a server."""
     options = {"mode": "auto", "init_timeout": 2.0, "finish_timeout": 2.0} | job.pop("options", {})
-    told = {"folder": str(folder), "options": options, "records": records, "begin": begin, "pause": False, "table": ""}
+    told = {"folder": str(folder), "options": options, "records": records, "begin": begin, "pause": False, "table": "",
+            "study": ""}  # fmt: skip
     process = subprocess.Popen(
         [sys.executable, *WARNINGS, "-c", DRIVER, json.dumps(told | job)],
         text=True, env=environment(folder, server),
@@ -189,16 +200,30 @@ def sync(runs: list[Path], folder: Path, server: Server) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+ALL: list[Any] = [[DONE, 1.25], [FAILED, None], [CONTROL, 0.0]]
+
+
 @pytest.fixture(scope="module")
 def media(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """A leaderboard and a figure on disk."""
+    """A leaderboard, two figures, and a study's folder of records on disk."""
     folder = tmp_path_factory.mktemp("media")
     TABLE.to_json(folder / "table.json")
     Image.new("RGB", (12, 8), (200, 10, 10)).save(folder / "effects.png")
-    return {"table": str(folder / "table.json"), "figure": str(folder / "effects.png")}
-
-
-ALL: list[Any] = [[DONE, 1.25], [FAILED, None], [CONTROL, 0.0]]
+    Image.new("RGB", (9, 7), (10, 10, 200)).save(folder / "costs.png")
+    study = folder / "study"
+    (study / "trials").mkdir(parents=True)
+    (study / "tests").mkdir()
+    for one in (DONE, CONTROL):
+        (study / "trials" / f"{one['key']}.json").write_text(json.dumps(one))
+    (study / "trials" / f"{FAILED['key']}.failed.json").write_text(json.dumps(FAILED))
+    (study / "tests" / "d.json").write_text("{}")
+    (study / "study.json").write_text('{"name": "study"}')
+    rows = [{"key": one["key"], "data": one["trial"]["data"], "status": one["status"]} for one, _ in ALL]
+    pd.DataFrame(rows).to_parquet(study / "table.parquet")
+    return {
+        "table": str(folder / "table.json"), "figure": str(folder / "effects.png"),
+        "other": str(folder / "costs.png"), "study": str(study),
+    }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -239,11 +264,43 @@ def test_offline_failure_and_control(offline: dict[str, Path]) -> None:
 def test_offline_leaderboard(offline: dict[str, Path]) -> None:
     [run] = [run for run_id, run in offline.items() if run_id not in {row["key"] for row, _ in ALL}]
     assert entries(run, "run")[0]["job_type"] == "leaderboard"
+    assert inspect(run)["config"] == EXPECTED_BOARD
     row = own(entries(run, "history")[0]["item"])
     table = json.loads((run / "files" / row["leaderboard.path"]).read_text())
     assert_table(table)
-    with Image.open(run / "files" / row["figure/effects.path"]) as image:
-        assert image.size == (12, 8)
+    for name, size in (("effects", (12, 8)), ("costs", (9, 7))):
+        with Image.open(run / "files" / row[f"figure/{name}.path"]) as image:
+            assert image.size == size
+    panels = {name: json.loads((run / "files" / row[f"effects/{name}_table.path"]).read_text()) for name in PANELS}
+    assert {name: told["data"] for name, told in panels.items()} == PANELS
+
+
+def test_offline_runs_carry_their_lineage(offline: dict[str, Path]) -> None:
+    told = {run_id: entries(run, "artifact") for run_id, run in offline.items()}
+    data = [[(one["type"], one["use_after_commit"]) for one in told[row["key"]]] for row, _ in ALL]
+    assert data == [[("data", True)]] * 3
+    [board] = [found for run_id, found in told.items() if run_id not in {row["key"] for row, _ in ALL}]
+    [used, made] = [one for one in board if one["type"] in ("data", "records")]
+    assert json.loads(used["metadata"]) == {"fingerprint": "f" * 64}
+    assert json.loads(made["metadata"]) == {"study": "study", "data": ["f" * 64], "trials": 3, "failed": 1}
+    assert (used["use_after_commit"], made.get("use_after_commit", False)) == (True, False)
+
+
+def test_a_fresh_workspace_is_told_what_to_draw(offline: dict[str, Path]) -> None:
+    """Panels are drawn of what is in the history; each outcome is there once, and its summary is the last value."""
+    run = offline["a" * 40]
+    defined = {one.get("name") or one.get("glob_name"): one for one in entries(run, "metric")}
+    assert set(OUTCOME) <= set(defined)
+    assert all(defined[name]["summary"]["last"] for name in OUTCOME)
+    assert defined["curve/*"]["step_metric"] == "curve/step"
+    rows = [own(entry["item"]) for entry in entries(run, "history")]
+    assert [row for row in rows if "delta" in row] == [OUTCOME]
+    opened = [entries(offline[row["key"]], "run")[0] for row, _ in ALL]
+    assert [(one["run_group"], one["job_type"]) for one in opened] == [
+        ("study", "data"),
+        ("study", "data"),
+        ("study", "baseline"),
+    ]
 
 
 def assert_table(told: dict[str, Any]) -> None:
@@ -279,11 +336,36 @@ def assert_all_received(server: Server, media: dict[str, str]) -> None:
     assert (failed.exit_code, failed.results["reason"]) == (1, FAILED["reason"])
     assert server.runs["c" * 40].bucket["jobType"] == "baseline"
     board = next(run for run in server.runs.values() if run.bucket["jobType"] == "leaderboard")
-    assert_table(json.loads(next(data for name, data in board.files.items() if name.endswith(".table.json"))))
-    [artifact] = board.artifacts.values()
-    assert_table(json.loads(artifact["leaderboard.table.json"]))
-    image = next(data for name, data in board.files.items() if name.endswith(".png"))
-    assert image == Path(media["figure"]).read_bytes()
+    assert_table(json.loads(next(data for name, data in board.files.items() if "table/leaderboard" in name)))
+    assert board.config == EXPECTED_BOARD
+    assert_table(json.loads(artifact(board, "leaderboard")["leaderboard.table.json"]))
+    for name, place in (("effects", media["figure"]), ("costs", media["other"])):
+        image = next(data for file, data in board.files.items() if f"figure/{name}" in file)
+        assert image == Path(place).read_bytes()
+    assert {name.split("/")[-1].split("_table")[0] for name in board.files if "media/table/effects/" in name} == set(
+        PANELS
+    )
+    assert_lineage(server, board, Path(media["study"]))
+
+
+def artifact(run: Received, name: str) -> dict[str, bytes]:
+    """The files of the one artifact of a run whose name ends so."""
+    [found] = [files for told, files in run.artifacts.items() if told.endswith(name)]
+    return found
+
+
+def assert_lineage(server: Server, board: Received, folder: Path) -> None:
+    """Every run uses the data by their fingerprint; the leaderboard's gives all records, to the byte."""
+    assert all(run.used == [DATA] for run in server.runs.values())
+    assert all(run.artifacts[DATA]["fingerprint.txt"] == b"f" * 64 + b"\n" for run in server.runs.values())
+    assert board.described[DATA] == {"type": "data", "metadata": {"fingerprint": "f" * 64}}
+    told = {"study": "study", "data": ["f" * 64], "trials": 3, "failed": 1}
+    assert board.described["study-records"] == {"type": "records", "metadata": told}
+    sent = {name: content for name, content in artifact(board, "study-records").items() if name != "manifest"}
+    assert sent == {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    keys = {Path(name).name.split(".")[0] for name in sent if name.startswith("trials/")}
+    assert keys == {row["key"] for row, _ in ALL}
+    assert keys < set(server.runs), "a record is called after its trial's run"
 
 
 def test_online_equals_records(tmp_path: Path, media: dict[str, str]) -> None:
@@ -386,7 +468,7 @@ def test_server_that_falls_silent_before_the_leaderboard(tmp_path: Path, media: 
         server.mood = "well"
         sync(job.runs("offline-"), job.folder, server)
         board = next(run for run in server.runs.values() if run.bucket.get("jobType") == "leaderboard")
-        assert_table(json.loads(next(data for name, data in board.files.items() if name.endswith(".table.json"))))
+        assert_table(json.loads(next(data for name, data in board.files.items() if "table/leaderboard" in name)))
 
 
 @pytest.mark.slow
@@ -429,7 +511,7 @@ def test_interrupted_trial_is_a_failed_run(tmp_path: Path) -> None:
     job.process.communicate(timeout=20)
     assert not services(job.process.pid)
     assert inspect(job.runs()[0])["exit_code"] == 1
-    assert [own(entry["item"]) for entry in entries(job.runs()[0], "history")] == EXPECTED_ROWS
+    assert [own(entry["item"]) for entry in entries(job.runs()[0], "history")] == EXPECTED_CURVE
 
 
 @pytest.mark.slow
@@ -444,7 +526,7 @@ def test_service_that_dies_in_the_middle_loses_nothing(tmp_path: Path) -> None:
     with serving() as server:
         sync(job.runs(), job.folder, server)
         assert_received(server.runs["a" * 40])
-        assert server.runs["c" * 40].rows == EXPECTED_ROWS
+        assert server.runs["c" * 40].rows == [*EXPECTED_CURVE, OUTCOME | {"delta": 0}]
 
 
 def children(pid: int) -> list[int]:
@@ -505,6 +587,27 @@ def test_nothing_is_left_behind_in_this_process(tmp_path: Path, monkeypatch: pyt
     assert [own(entry["item"]) for entry in entries(run, "history")] == EXPECTED_ROWS
 
 
+def test_a_leaderboard_without_records_is_told_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    tracker_for(tmp_path / "wandb").leaderboard("study", TABLE, [], tmp_path / "nowhere")
+    [run] = (tmp_path / "wandb").glob("*/wandb/offline-run-*")
+    told = inspect(run)
+    assert (told["exit_code"], told["config"]) == (0, {"study": "study", "rows": len(TABLE)})
+    assert not (tmp_path / "wandb" / "offline.txt").exists()
+
+
+def test_a_client_that_cannot_link_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import wandb
+
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.delattr(wandb.Run, "_log_artifact")
+    with tracker_for(tmp_path / "wandb").trial(DONE) as log:
+        log.finish(DONE, 1.25)
+    [run] = (tmp_path / "wandb").glob("*/wandb/offline-run-*")
+    assert own(inspect(run)["summary"]) == EXPECTED_SUMMARY
+    assert not (tmp_path / "wandb" / "offline.txt").exists()
+
+
 def test_none_imports_nothing(tmp_path: Path) -> None:
     code = """
 import sys
@@ -546,9 +649,10 @@ def test_has_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_leaderboard_id_is_its_content() -> None:
-    first, other = track.leaderboard_run("study", TABLE), track.leaderboard_run("study", TABLE.assign(n=[5, 5, 5]))
-    assert first == track.leaderboard_run("study", TABLE.copy())
-    assert len({first["id"], other["id"], track.leaderboard_run("other", TABLE)["id"]}) == 3
+    first, other = track.leaderboard_run("study", TABLE, {}), track.leaderboard_run("study", TABLE.assign(n=5), {})
+    assert first == track.leaderboard_run("study", TABLE.copy(), {})
+    assert first["id"] == track.leaderboard_run("study", TABLE, {"data": ["f"]})["id"]
+    assert len({first["id"], other["id"], track.leaderboard_run("other", TABLE, {})["id"]}) == 3
     assert re.fullmatch("[0-9a-f]{40}", first["id"])
 
 

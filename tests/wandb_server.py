@@ -31,6 +31,8 @@ class Received:
     summary: dict[str, Any] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
     artifacts: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    described: dict[str, dict[str, Any]] = field(default_factory=dict)
+    used: list[str] = field(default_factory=list)
     exit_code: int | None = None
 
     @property
@@ -219,8 +221,17 @@ def _viewer(server: Server, given: dict[str, Any]) -> dict[str, Any]:
 def _artifact(server: Server, given: dict[str, Any]) -> dict[str, Any]:
     """A new artifact; its id says whose it is, so that what is uploaded for it finds its run."""
     asked = given["input"]
+    told = {"type": asked["artifactTypeName"], "metadata": json.loads(asked.get("metadata") or "{}")}
+    server.run(asked["runName"]).described[asked["artifactCollectionName"]] = told
     made = {"id": f"{asked['runName']}:{asked['artifactCollectionName']}", "state": "PENDING"}
     return {"createArtifact": {"artifact": made | {"artifactSequence": {"latestArtifact": None}}}}
+
+
+def _used(server: Server, given: dict[str, Any]) -> dict[str, Any]:
+    """Keeps that a run uses an artifact, by the artifact's name."""
+    asked = given["input"]
+    server.run(asked["runName"]).used.append(asked["artifactID"].partition(":")[2])
+    return {"useArtifact": {"artifact": {"id": asked["artifactID"]}}}
 
 
 def _artifact_files(server: Server, given: dict[str, Any]) -> dict[str, Any]:
@@ -250,6 +261,7 @@ _ANSWERS: dict[str, Callable[[Server, dict[str, Any]], dict[str, Any]]] = {
     "ServerFeaturesQuery": lambda server, given: {"serverInfo": {"features": []}},
     "ArtifactType": lambda server, given: {"project": {"artifact": None}},
     "CreateArtifact": _artifact,
+    "UseArtifact": _used,
     "CreateArtifactFiles": _artifact_files,
     "CreateArtifactManifest": lambda server, given: {"createArtifactManifest": _manifest(server, given)},
     "UpdateArtifactManifest": lambda server, given: {"updateArtifactManifest": _manifest(server, given)},
