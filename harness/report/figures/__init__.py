@@ -1,0 +1,43 @@
+"""Frames in, figures out as PDF, PNG and SVG: one module a figure, one house style, the same bytes each time.
+
+Every figure but the first is the `draw` of its module, which documents the columns that it reads, made into a function
+that returns bytes by format; functions named `..._frame` make those columns from records, effects, scores or an
+attribution. Where there is nothing to draw, the figure says so in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from harness.effects import Effect
+from harness.report.figures import answer, budget, cells, classes, components, costs, forests, rates, training
+from harness.report.figures.answer import attribution_frame
+from harness.report.figures.budget import budget_frame
+from harness.report.figures.cells import cells_frame
+from harness.report.figures.costs import gain_frame
+from harness.report.figures.forests import draw as _draw
+from harness.report.figures.style import STYLE as _STYLE
+from harness.report.figures.style import rendered
+from harness.report.figures.training import history_frame
+
+__all__ = [
+    "_STYLE", "_draw", "attribution", "attribution_frame", "budget_curve", "budget_frame", "cells_frame", "coverage",
+    "forest", "gain_against_cost", "gain_frame", "heatmap", "history_frame", "slices", "training_curves",
+    "variance_components",
+]  # fmt: skip
+
+attribution = rendered(answer.draw)
+budget_curve = rendered(budget.draw)
+coverage = rendered(rates.draw)
+gain_against_cost = rendered(costs.draw)
+heatmap = rendered(cells.draw)
+slices = rendered(classes.draw)
+training_curves = rendered(training.draw)
+variance_components = rendered(components.draw)
+
+
+def forest(
+    effects: Sequence[Effect], *, title: str, metric: str, note: str, reasons: Mapping[str, str]
+) -> dict[str, bytes]:
+    """The forest plot of a study as bytes by format; `reasons` says of an arm without an effect why it has none."""
+    return rendered(forests.draw)(effects, title, metric, note, reasons)

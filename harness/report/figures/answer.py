@@ -1,0 +1,148 @@
+"""An attribution in, the figure of its answer out: ladder, shares, and how far it hangs on single arms.
+
+Gains stand in points on one axis, so that lengths compare; shares of variance stand below on their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import inf
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from harness.attribution import Attribution
+from harness.report.figures.rows import FEET, WIDEST, Estimate, Row, draw_rows, height_of, in_points, placed
+from harness.report.figures.style import INK, MARKS, TEXT, WIDTH, blank, brief, counts, inches, known, sheet, signs
+from harness.report.leaderboard import signed
+
+COLUMNS = ["section", "name", "value", "low", "high", "arm", "changes"]
+_LABELS = (0.75, 1.15)
+_MARKS: Mapping[str, tuple[str, str]] = {
+    **MARKS, "interaction": ("p", "#a3376f"), "difference": ("v", INK), "weak": MARKS["data"], "clean": MARKS["data"],
+    "augment": MARKS["data"],
+}  # fmt: skip
+_HEADINGS = {
+    "ladder": "best arms, chosen on validation", "shapley": "Shapley shares of the whole gain",
+    "omitted": "data less model, with something left out", "variance": "shares of the variance of cells",
+}  # fmt: skip
+_MOST = 8
+
+
+def attribution_frame(attribution: Attribution) -> pd.DataFrame:
+    """What `draw` reads, a row a number of the attribution: `section` (ladder, shapley, eta2, omega2, omitted), `name`.
+
+    `value`, `low` and `high` are points, for eta2 and omega2 shares of 1. `arm` names the arm of a step of the ladder,
+    or what was left out; `changes` says of the latter that the verdict is another one without it.
+    """
+    ladder, word = attribution.ladder, attribution.verdict.word if attribution.verdict else ""
+    rows: list[tuple[Any, ...]] = []
+    if ladder:
+        steps = (("model", ladder.model), ("data", ladder.data), ("both", ladder.both))
+        rows += [("ladder", name, *_numbers(step.effect), step.arm, False) for name, step in steps if step]
+        more = (("interaction", ladder.interaction), ("difference", ladder.difference))
+        rows += [("ladder", name, *_numbers(found), "", False) for name, found in more if found]
+    for section in ("shapley", "eta2", "omega2"):
+        rows += [(section, name, *_numbers(one), "", False) for name, one in getattr(attribution, section).items()]
+    rows += [
+        ("omitted", "difference", *_numbers(one.difference), one.what, one.word != word)
+        for one in attribution.sensitivity
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def draw(answer: pd.DataFrame, *, title: str, verdict: str, note: str) -> Figure:
+    """The figure; `answer` as `attribution_frame` makes it, `verdict` a sentence below the title ("" for none)."""
+    there = known(answer, "value", "low", "high")
+    if there.empty:
+        return blank(title, "Nothing can be attributed: no model and no data strategy have effects to compare.", note)
+    gains = [*_ladder(there), *_shapley(there), *_omitted(there)]
+    shares = _variance(there)
+    labels = _label_room([*gains, *shares])
+    top, bottom = placed(gains, labels), placed(shares, labels)
+    height = sum(height_of(part) + FEET + 0.02 for part in (top, bottom) if part)
+    if there["changes"].any():
+        note = f"Bold ticks, hollow: without it the verdict is another one. {note}"
+    page = sheet(title, verdict, note, width=WIDTH, height=height + 0.04)
+    if top:
+        draw_rows(page, 0.0, top, labels=labels, unit="points", words=in_points, ticks=signs, widest=WIDEST)
+    if bottom:
+        start = height_of(top) + FEET + 0.02 if top else 0.0
+        ax = draw_rows(
+            page, start, bottom, labels=labels, unit="% of the variance", words=_in_percent, ticks=counts, widest=inf
+        )
+        ax.set_xlim(min(ax.get_xlim()[0], -4), max(ax.get_xlim()[1], 104))
+    return page.figure
+
+
+def _numbers(estimate: Any) -> Estimate:
+    return estimate.value, estimate.low, estimate.high
+
+
+def _label_room(items: Sequence[str | Row]) -> float:
+    low, high = _LABELS
+    widest = max((inches(item.label, TEXT) + item.indent for item in items if isinstance(item, Row)), default=low)
+    return min(max(widest, low), high)
+
+
+def _estimate(row: Mapping[Any, Any]) -> Estimate:
+    return float(row["value"]), float(row["low"]), float(row["high"])
+
+
+def _rows_of(answer: pd.DataFrame, section: str) -> list[dict[Any, Any]]:
+    return answer[answer["section"] == section].to_dict("records")
+
+
+def _ladder(answer: pd.DataFrame) -> list[str | Row]:
+    """The steps of the ladder, then the interaction and the difference."""
+    rows: list[str | Row] = []
+    for row in _rows_of(answer, "ladder"):
+        name, arm = str(row["name"]), str(row["arm"])
+        label = {"difference": "data less model"}.get(name, f"{name}: {brief(arm)}" if arm else name)
+        rows.append(Row(label, _estimate(row), _MARKS.get(name, _MARKS["none"])))
+    return [_HEADINGS["ladder"], *rows] if rows else []
+
+
+def _shapley(answer: pd.DataFrame) -> list[str | Row]:
+    """Model and data, and below data what it consists of."""
+    found = {str(row["name"]): row for row in _rows_of(answer, "shapley")}
+    rows: list[str | Row] = []
+    for name in sorted(found, key=["model", "data", "weak", "clean", "augment"].index):
+        part = name in ("weak", "clean", "augment")
+        rows.append(Row(f"of it {name}" if part else name, _estimate(found[name]), _MARKS[name], part, 0.1 * part))
+    return [_HEADINGS["shapley"], *rows] if rows else []
+
+
+def _omitted(answer: pd.DataFrame) -> list[str | Row]:
+    """A tick for each thing left out on the difference's own row, and a row for each that changes the verdict."""
+    found = _rows_of(answer, "omitted")
+    if not found:
+        return []
+    changing = [row for row in found if row["changes"]]
+    whole = next((_estimate(row) for row in _rows_of(answer, "ladder") if row["name"] == "difference"), None)
+    ticks, noted = ([float(row["value"]) for row in found if bool(row["changes"]) == bold] for bold in (False, True))
+    rows = [Row("nothing", whole, _MARKS["difference"])] if whole else []
+    rows.append(Row(f"each of {len(found)} in turn", ticks=tuple(ticks), noted=tuple(noted)))
+    for row in changing[:_MOST]:
+        rows.append(Row(str(row["arm"]), _estimate(row), _MARKS["difference"], hollow=True))
+    left = len(changing) - _MOST
+    last = [Row(f"and {left} more that change it")] if left > 0 else []
+    return [_HEADINGS["omitted"], *rows, *last]
+
+
+def _variance(answer: pd.DataFrame) -> list[str | Row]:
+    """Eta² filled and omega² hollow, one below the other."""
+    rows: list[str | Row] = []
+    for name in ("model", "data", "interaction"):
+        for section, sign in (("eta2", "η²"), ("omega2", "ω²")):
+            for row in _rows_of(answer, section):
+                if row["name"] == name:
+                    value, low, high = (100 * number for number in _estimate(row))
+                    rows.append(Row(f"{name} {sign}", (value, low, high), _MARKS[name], section == "omega2"))
+    return [_HEADINGS["variance"], *rows] if rows else []
+
+
+def _in_percent(estimate: Estimate) -> str:
+    value, low, high = (signed(number, 0).removeprefix("+") for number in estimate)
+    return f"{value} [{low}, {high}] %"

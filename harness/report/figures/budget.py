@@ -1,0 +1,173 @@
+"""Strategies that buy labels in, accuracy against labels bought out, and what it takes to come near to clean labels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from harness.effects import Effect
+from harness.report.figures.scales import Scale, from_zero, linear
+from harness.report.figures.style import (
+    FAINT,
+    INK,
+    MARGIN,
+    WIDTH,
+    Stroke,
+    blank,
+    brief,
+    counts,
+    key,
+    key_height,
+    known,
+    name_axis,
+    sheet,
+    strokes,
+)  # fmt: skip
+
+COLUMNS = ["strategy", "dull", "labels", "score", "low", "high"]
+SHARE = 0.95
+"""The part of the way from baseline to clean labels that a strategy should come."""
+_HEIGHT, _LEFT, _BELOW, _APART, _FINE = 1.9, 0.4, 0.34, 0.035, 200
+_LINES: dict[str, Any] = {
+    "clean": {"color": INK, "linewidth": 0.9, "linestyle": "-"},
+    "target": {"color": INK, "linewidth": 0.7, "linestyle": (0, (1, 1.5))},
+    "baseline": {"color": FAINT, "linewidth": 0.9, "linestyle": (0, (6, 2))},
+}
+
+
+def budget_frame(effects: Sequence[Effect], parameter: str) -> pd.DataFrame:
+    """What `draw` reads: a row an arm that bought labels, by strategy and then by labels bought.
+
+    `parameter` is the one that holds the budget, such as "clean.k"; arms that differ in it alone are one strategy.
+    `score` is the arm's own in points, `low` and `high` lie as far from it as its effect's interval reaches.
+    """
+    rows: list[tuple[Any, ...]] = []
+    for effect in effects:
+        if effect.interval and effect.labels and effect.score is not None:
+            name = re.sub(rf"(?:^|\s){re.escape(parameter)}=\S+", "", effect.arm).strip()
+            half = effect.half_width or 0.0
+            rows.append((name, effect.dull, effect.labels, effect.score, effect.score - half, effect.score + half))
+    return pd.DataFrame(rows, columns=COLUMNS).sort_values(["strategy", "labels"], ignore_index=True, kind="stable")
+
+
+def reached(labels: Sequence[float], scores: Sequence[float], target: float) -> float | None:
+    """At how many labels a curve first comes to the target, on straight lines between its points; None if nowhere."""
+    if scores[0] >= target:
+        return labels[0]
+    for at in range(1, len(labels)):
+        if scores[at] >= target:
+            share = (target - scores[at - 1]) / (scores[at] - scores[at - 1])
+            return labels[at - 1] + share * (labels[at] - labels[at - 1])
+    return None
+
+
+def draw(
+    curve: pd.DataFrame, *, title: str, metric: str, note: str, baseline: float | None, clean: float | None
+) -> Figure:
+    """The figure; `curve` as `budget_frame` makes it, `baseline` and `clean` scores in points (None where unknown).
+
+    Every curve begins at the baseline with no label bought. `clean` is the score with clean labels only.
+    """
+    there = known(curve, "labels", "score", "low", "high")
+    if there.empty:
+        return blank(title, "No arm bought labels, so there is no budget to draw accuracy against.", note)
+    names = there["strategy"].drop_duplicates().tolist()
+    dull = there.groupby("strategy")["dull"].any()
+    drawn = {
+        name: Stroke(one.colour, one.dash, one.marker, bool(dull[name]))
+        for name, one in zip(names, strokes(len(names)), strict=True)
+    }
+    lines = _lines_of(there, names, baseline)
+    target = None if baseline is None or clean is None or clean <= baseline else baseline + SHARE * (clean - baseline)
+    ends = {name: reached(*lines[name], target) if target is not None else None for name in names}
+    labels, samples = _key(drawn, ends, baseline, target, clean, metric)
+    width = WIDTH - 2 * MARGIN
+    page = sheet(title, "", note, width=WIDTH, height=_HEIGHT + _BELOW + key_height(labels, width) + 0.06)
+    ax = page.axes(MARGIN + _LEFT, 0.02, width - _LEFT, _HEIGHT)
+    across = from_zero([*there["labels"], *(end for end in ends.values() if end is not None)], width - _LEFT, 0.12)
+    levels = {name: level for name, level in (("baseline", baseline), ("target", target), ("clean", clean)) if level}
+    up = linear([*there["low"], *there["high"], *levels.values()], _HEIGHT, 0.08)
+    across.mark(ax.xaxis, counts)
+    up.mark(ax.yaxis, counts)
+    for name, level in levels.items():
+        ax.axhline(up.place(level), zorder=1.6, **_LINES[name])
+    for lane, name in enumerate(names):
+        shift = _APART * (lane - (len(names) - 1) / 2) if len(names) < 6 else 0.0
+        _curve(ax, there[there["strategy"] == name], lines[name], drawn[name], (across, up), shift)
+        end = ends[name]
+        if end is not None and target is not None:
+            _end(ax, across.place(end), up.place(target), drawn[name])
+    name_axis(ax.xaxis, "labels bought a trial", width - _LEFT)
+    name_axis(ax.yaxis, f"{metric}, %", _HEIGHT)
+    key(page, MARGIN, _HEIGHT + _BELOW + 0.02, width, labels, samples)
+    return page.figure
+
+
+def _lines_of(
+    curve: pd.DataFrame, names: Sequence[str], baseline: float | None
+) -> dict[str, tuple[list[float], list[float]]]:
+    """Each strategy's labels and scores, from none bought on where the baseline is known."""
+    found = {}
+    for name in names:
+        rows = curve[curve["strategy"] == name].sort_values("labels", kind="stable")
+        start = [] if baseline is None else [baseline]
+        found[name] = ([0.0] * len(start) + rows["labels"].tolist(), start + rows["score"].tolist())
+    return found
+
+
+def _key(
+    drawn: dict[str, Stroke], ends: dict[str, float | None], baseline: float | None, target: float | None,
+    clean: float | None, metric: str,
+) -> tuple[list[str], list[Line2D]]:  # fmt: skip
+    """Every line in words: what it is, and for a strategy what it takes to come near to clean labels."""
+    way = f"{100 * SHARE:.0f} % of the way"
+    said = {
+        name: "" if target is None else f": {way} at {end:.0f} labels" if end is not None else f": {way} not reached"
+        for name, end in ends.items()
+    }
+    labels = [f"{brief(name)}{' (dull twin)' if one.hollow else ''}{said[name]}" for name, one in drawn.items()]
+    samples = [one.line([0], [0]) for one in drawn.values()]
+    more = [
+        ("clean", clean, "clean labels: {:.1f}"), ("target", target, way + " from baseline to clean: {:.1f}"),
+        ("baseline", baseline, "baseline: {:.1f}"),
+    ]  # fmt: skip
+    for name, level, words in more:
+        if level is not None:
+            labels.append(words.format(level))
+            samples.append(Line2D([], [], **_LINES[name]))
+    if target is None:
+        why = "the baseline has no score" if baseline is None else "no arm has clean labels alone"
+        labels.append(
+            f"{way}: not known, " + (why if clean is None or baseline is None else "clean labels gain nothing")
+        )
+        samples.append(Line2D([], [], linewidth=0))
+    return labels, samples
+
+
+def _curve(
+    ax: Axes, rows: pd.DataFrame, line: tuple[Sequence[float], Sequence[float]], stroke: Stroke,
+    scales: tuple[Scale, Scale], shift: float,
+) -> None:  # fmt: skip
+    """One strategy: its line, straight in labels whatever the scale, its points and their intervals side by side."""
+    across, up = scales
+    fine = np.unique(np.concatenate([line[0], np.linspace(line[0][0], line[0][-1], _FINE)]))
+    heights = np.interp(fine, *line)
+    drawn = stroke.line([across.place(x) for x in fine], [up.place(y) for y in heights])
+    drawn.set_markevery([int(place) for place in np.searchsorted(fine, line[0])])
+    ax.add_line(drawn)
+    for x, low, high in zip(rows["labels"], rows["low"], rows["high"], strict=True):
+        ends = [up.place(low), up.place(high)]
+        ax.plot([across.place(x) + shift] * 2, ends, color=stroke.colour, linewidth=0.8, zorder=1.9)
+
+
+def _end(ax: Axes, x: float, y: float, stroke: Stroke) -> None:
+    """Where a curve has come near to clean labels: a star, and a line down to the number of labels."""
+    ax.plot([x, x], [0, y], color=stroke.colour, linewidth=0.7, linestyle=(0, (1, 1.5)), zorder=1.7)
+    ax.plot([x], [y], "*", color=stroke.colour, markersize=6, markeredgewidth=0.4, markeredgecolor="white", zorder=4)

@@ -1,0 +1,210 @@
+"""Arms with their effects and costs in, gain against cost out: processor seconds and labels bought, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import Normal, Stroke
+
+from harness.effects import Effect
+from harness.report.figures.placing import Box, Spot, slots, spots
+from harness.report.figures.scales import from_zero, linear, logarithmic
+from harness.report.figures.style import (
+    AXES,
+    FAINT,
+    INK,
+    MARGIN,
+    MARKS,
+    SMALL,
+    WIDE,
+    WIDTH,
+    Sheet,
+    blank,
+    brief,
+    counts,
+    inches,
+    key,
+    key_height,
+    known,
+    name_axis,
+    sheet,
+    shortened,
+    signs,
+)
+from harness.report.leaderboard import is_baseline
+
+COLUMNS = ["arm", "axis", "dull", "effect", "low", "high", "cpu_s", "labels"]
+_HEIGHT, _LEFT, _BETWEEN, _BELOW = 2.5, 0.42, 0.1, 0.34
+_CROWD, _LETTER, _MARK, _LANE, _LANES = 12, 0.085, 0.032, 0.055, 5
+_UNITS: Mapping[str, str] = {"cpu_s": "processor seconds a trial", "labels": "labels bought a trial"}
+_FRONT: Any = {"color": INK, "linewidth": 0.8, "linestyle": (0, (1, 1.2)), "zorder": 1.6}
+
+
+@dataclass(frozen=True)
+class Point:
+    """An arm's place in a panel, in inches, the ends of its interval, and whether it goes on beyond them."""
+
+    x: float
+    y: float
+    low: float
+    high: float
+    cut_low: bool
+    cut_high: bool
+
+
+def gain_frame(effects: Sequence[Effect]) -> pd.DataFrame:
+    """What `draw` reads, a row an arm that has an effect or is the baseline: effects in points, costs a trial."""
+    rows: list[tuple[Any, ...]] = []
+    for effect in effects:
+        found = effect.interval
+        numbers = (found.effect, found.low, found.high) if found else (0.0, 0.0, 0.0)
+        if (found or is_baseline(effect)) and effect.cpu_s is not None:
+            rows.append((effect.arm, effect.axis, effect.dull, *numbers, effect.cpu_s, effect.labels or 0.0))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def front(cost: Sequence[float], gain: Sequence[float]) -> list[int]:
+    """The Pareto front, cheapest first: no other point costs no more and gains more, or costs less and gains as much.
+
+    Of equal points the first one counts.
+    """
+    kept: list[int] = []
+    for point in sorted(range(len(cost)), key=lambda one: (cost[one], -gain[one])):
+        if not kept or gain[point] > gain[kept[-1]]:
+            kept.append(point)
+    return kept
+
+
+def draw(arms: pd.DataFrame, *, title: str, metric: str, note: str) -> Figure:
+    """The figure, two panels wide; `arms` as `gain_frame` makes it, the baseline's effect being 0.
+
+    A stepped line is the Pareto front by point estimates. Names stand where there is room, the front's first; in a
+    crowd the other arms are small marks.
+    """
+    there = known(arms, "effect", "low", "high", "cpu_s", "labels")
+    if there.empty or (there["arm"] == "baseline").all():
+        return blank(title, "There is no arm with an effect whose cost could be shown.", note, width=WIDE)
+    bought = bool((there["labels"] > 0).any())
+    whole = WIDE if bought else WIDTH
+    width = (whole - 2 * MARGIN - _LEFT - (_LEFT + _BETWEEN) * bought) / (1 + bought)
+    labels, samples = _key(there)
+    said = "Arms of equal cost stand side by side." if bought else "No arm bought labels."
+    tall = key_height(labels, whole - 2 * MARGIN)
+    page = sheet(title, "", f"{said} {note}", width=whole, height=_HEIGHT + _BELOW + tall + 0.06)
+    for number, cost in enumerate(_UNITS if bought else ["cpu_s"]):
+        ax = page.axes(MARGIN + _LEFT + number * (width + _LEFT + _BETWEEN), 0.02, width, _HEIGHT)
+        _panel(ax, there, cost, width)
+        name_axis(ax.xaxis, _UNITS[cost], width)
+        name_axis(ax.yaxis, f"effect, points of {metric}", _HEIGHT)
+    key(page, MARGIN, _HEIGHT + _BELOW + 0.02, whole - 2 * MARGIN, labels, samples)
+    return page.figure
+
+
+def _key(arms: pd.DataFrame) -> tuple[list[str], list[Line2D]]:
+    """What markers mean, as far as they are there, and the front."""
+    names = [axis for axis in AXES if (arms.loc[arms["arm"] != "baseline", "axis"] == axis).any()]
+    samples = [
+        Line2D([], [], color=MARKS[name][1], marker=MARKS[name][0], markersize=3.8, linewidth=1) for name in names
+    ]
+    labels = [AXES[name] for name in names]
+    if arms["dull"].any():
+        labels.append("hollow: dull twin")
+        samples.append(Line2D([], [], color=FAINT, marker="o", markerfacecolor="white", markersize=3.8, linewidth=1))
+    base = Line2D([], [], color=INK, marker="x", markersize=4, linewidth=0)
+    step = Line2D([], [], **_FRONT)
+    return [*labels, "baseline", "Pareto front (point estimates)"], [*samples, base, step]
+
+
+def _nothing(page: Sheet, left: float, width: float) -> None:
+    """Says that no arm bought a label, in the panel's place."""
+    page.text(left + width / 2, _HEIGHT / 2, "no arm bought labels", color=FAINT, ha="center")
+
+
+def _panel(ax: Axes, arms: pd.DataFrame, cost: str, width: float) -> None:
+    """One panel, its coordinates being inches: scales, front, points and names."""
+    limit = 4 * float(((arms["high"] - arms["low"]) / 2)[arms["arm"] != "baseline"].median()) or np.inf
+    ends = (arms["low"].clip(lower=arms["effect"] - limit), arms["high"].clip(upper=arms["effect"] + limit))
+    across = (logarithmic if cost == "cpu_s" else from_zero)(arms[cost], width, 0.22)
+    up = linear([0.0, *ends[0], *ends[1]], _HEIGHT, 0.12)
+    across.mark(ax.xaxis, counts)
+    up.mark(ax.yaxis, signs)
+    ax.axhline(up.place(0.0), linewidth=0.8, color=INK, zorder=1.5)
+    order = front(arms[cost].tolist(), arms["effect"].tolist())
+    steps = [(across.place(arms[cost].iloc[one]), up.place(arms["effect"].iloc[one])) for one in order]
+    ax.step([*(x for x, _ in steps), width], [*(y for _, y in steps), steps[-1][1]], where="post", **_FRONT)
+    low, high = ([up.place(end) for end in side] for side in ends)
+    x = [across.place(value) for value in arms[cost]]
+    y = [up.place(value) for value in arms["effect"]]
+    cut = [(side != arms[name]).tolist() for name, side in zip(("low", "high"), ends, strict=True)]
+    points = [Point(*numbers) for numbers in zip(_dodged(x, low, high), y, low, high, *cut, strict=True)]
+    names = _names(arms, order, points, _bars(steps, width), width, cost)
+    for row, point, spot in zip(arms.to_dict("records"), points, names, strict=True):
+        _point(ax, row, point, spot is None and len(arms) > _CROWD)
+        if spot:
+            _name(ax, row["arm"], point, spot)
+
+
+def _dodged(x: Sequence[float], low: Sequence[float], high: Sequence[float]) -> list[float]:
+    """Places across, moved apart where several arms cost the same and their intervals would cover each other."""
+    moved = list(x)
+    for place in sorted(set(x)):
+        same = [one for one, value in enumerate(x) if value == place]
+        for one, lane in zip(same, slots([(low[one], high[one]) for one in same], _LANES), strict=True):
+            moved[one] += _LANE * lane
+    return moved
+
+
+def _bars(steps: Sequence[tuple[float, float]], width: float) -> list[Box]:
+    """The stepped line as thin boxes that no name may cross."""
+    found: list[Box] = []
+    for (x, y), (next_x, next_y) in zip(steps, [*steps[1:], (width, steps[-1][1])], strict=True):
+        found += [(x, y - 0.01, next_x, y + 0.01), (next_x - 0.01, y, next_x + 0.01, next_y)]
+    return found
+
+
+def _names(
+    arms: pd.DataFrame, order: Sequence[int], points: Sequence[Point], bars: Sequence[Box], width: float, cost: str
+) -> list[Spot | None]:
+    """A place for each arm's name, None where it gets none: the front's first, then who paid, then by effect."""
+    rank = list(zip(arms["labels"] * (cost == "labels") == 0, -arms["effect"], strict=True))
+    others = sorted(set(range(len(arms))) - set(order), key=lambda one: rank[one])
+    wanted = [one for one in [*reversed(order), *others] if arms["arm"].iloc[one] != "baseline"][:_CROWD]
+    marks = [(p.x - _MARK, p.y - _MARK, p.x + _MARK, p.y + _MARK) for p in points]
+    lines = [(p.x - 0.012, p.low, p.x + 0.012, p.high) for p in points]
+    sizes = [(inches(_called(arms["arm"].iloc[one]), SMALL) + 0.02, _LETTER) for one in wanted]
+    places = [(points[one].x, points[one].y) for one in wanted]
+    found = spots(places, sizes, (0.02, 0.02, width, _HEIGHT), marks, [*lines, *bars], len(order))
+    given = dict(zip(wanted, found, strict=True))
+    return [given.get(one) for one in range(len(arms))]
+
+
+def _called(arm: str) -> str:
+    return shortened(brief(arm), 1.3, SMALL)
+
+
+def _point(ax: Axes, row: Mapping[Any, Any], point: Point, small: bool) -> None:
+    """One arm's mark and interval, arrows where it is cut; the baseline is a cross."""
+    if row["arm"] == "baseline":
+        ax.plot([point.x], [point.y], "x", color=INK, markersize=4, zorder=4)
+        return
+    marker, colour = MARKS[row["axis"]]
+    ax.plot([point.x] * 2, [point.low, point.high], color=colour, linewidth=0.4 if small else 0.9, zorder=2)
+    for end, cut, arrow in ((point.low, point.cut_low, "v"), (point.high, point.cut_high, "^")):
+        ax.plot([point.x] * cut, [end] * cut, arrow, color=colour, markersize=2.5, zorder=2)
+    ax.plot([point.x], [point.y], marker, color=colour, markerfacecolor="white" if row["dull"] else colour,
+            markersize=2.4 if small else 3.8, markeredgewidth=0.9, zorder=3)  # fmt: skip
+
+
+def _name(ax: Axes, arm: str, point: Point, spot: Spot) -> None:
+    """An arm's name, led to by a line where it stands away from its point."""
+    if spot.lead:
+        ax.plot([point.x, spot.lead[0]], [point.y, spot.lead[1]], color=FAINT, linewidth=0.4, zorder=1.7)
+    name = ax.text(spot.x, spot.y, _called(arm), fontsize=SMALL, va="center", zorder=5)
+    name.set_path_effects([Stroke(linewidth=1.4, foreground="white"), Normal()])  # readable where a line is below it

@@ -1,0 +1,223 @@
+"""Effects in, a forest plot out.
+
+The figure is one column wide. Arms stand in groups by axis, dull twins first in their group, shaded and hollow; the
+axis has a marker of its own, so nothing hangs on colour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import mode
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from harness.effects import LEVEL, Effect
+from harness.report.figures.rows import limits, span
+from harness.report.figures.style import (
+    AXIS,
+    FAINT,
+    GAP,
+    INK,
+    LINE,
+    MARGIN,
+    MARKS,
+    SHADE,
+    SMALL,
+    TEXT,
+    TITLE,
+    WARN,
+    WIDTH,
+    drawable,
+    heading,
+    inches,
+    wrapped,
+)  # fmt: skip
+from harness.report.leaderboard import counted, is_baseline, worded
+
+_LABELS = (0.7, 1.12)
+_PAD, _HEADER, _HEADS, _NOTE = 0.065, 0.17, 0.24, 0.085
+
+
+@dataclass(frozen=True)
+class Row:
+    """One arm: the lines of its label and of remarks below it, and where it stands, from the top of the plot."""
+
+    effect: Effect
+    label: list[str]
+    remarks: list[str]
+    top: float
+    height: float
+
+
+@dataclass(frozen=True)
+class Group:
+    """A heading and where it stands, from the top of the plot."""
+
+    title: str
+    top: float
+
+
+def draw(effects: Sequence[Effect], title: str, metric: str, note: str, reasons: Mapping[str, str]) -> Figure:
+    """The forest plot of a study; `reasons` says of an arm without an effect why it has none."""
+    arms = [effect for effect in effects if not is_baseline(effect)]
+    usual = _usual_count(arms)
+    groups = _grouped(arms)
+    labels = _label_width(groups)
+    placed, height = _placed(groups, labels, usual)
+    titles = wrapped(drawable(title), 0.88 * WIDTH, TEXT + 1)
+    notes = wrapped(drawable(note), WIDTH - 2 * MARGIN, SMALL)
+    head = MARGIN + TITLE * len(titles) + _HEADS
+    foot = AXIS + _NOTE * len(notes) + MARGIN
+    figure = Figure(figsize=(WIDTH, head + height + foot))
+    ax = _axes(figure, labels, _number_width(arms), height, foot)
+    found = [effect.interval for effect in arms if effect.interval]
+    limit = limits(ax, [(one.effect, one.low, one.high) for one in found])
+    for item in placed:
+        if isinstance(item, Group):
+            _text(ax, MARGIN, item.top + _HEADER - 0.05, item.title, weight="bold", va="baseline")
+        else:
+            _row(ax, item, limit, reasons.get(item.effect.arm, "not run yet"))
+    _heads(ax, titles, f"{_baseline(effects, metric)}{f'; n = {usual} (seeds × test)' if usual else ''}")
+    ax.set_xlabel(f"points of {metric.replace('_', ' ')}", fontsize=TEXT, labelpad=2)
+    for number, line in enumerate(notes):
+        _text(ax, MARGIN, height + AXIS + _NOTE * (number + 0.5), line, size=SMALL - 0.5, color=FAINT)
+    return figure
+
+
+def _usual_count(effects: Sequence[Effect]) -> str:
+    """The n of most arms; the others say theirs below their name."""
+    counts = [counted(effect.interval) for effect in effects if effect.interval]
+    return mode(counts) if counts else ""
+
+
+def _grouped(effects: Sequence[Effect]) -> dict[str, list[Effect]]:
+    """Arms by what they change, in a fixed order of headings; dull twins first in each."""
+    order = ["model", "data: weak", "data: clean", "data: augment"]
+    groups: dict[str, list[Effect]] = {name: [] for name in order}
+    for effect in sorted(effects, key=lambda effect: ("model", "data", "both", "none").index(effect.axis)):
+        groups.setdefault(heading(effect.axis, effect.factors), []).append(effect)
+    return {name: sorted(found, key=lambda effect: not effect.dull) for name, found in groups.items() if found}
+
+
+def _short(effect: Effect) -> str:
+    """The arm's name without what its group's heading says already."""
+    factor = effect.factors[0] if len(effect.factors) == 1 else ""
+    words = [
+        word.removeprefix(f"{factor}=").removeprefix(f"{factor}.") if factor else word for word in effect.arm.split()
+    ]
+    return drawable(" ".join(words)) or drawable(effect.arm)
+
+
+def _label_width(groups: Mapping[str, list[Effect]]) -> float:
+    """Inches for the labels: as the longest needs, within bounds."""
+    low, high = _LABELS
+    widest = max((inches(_short(e), TEXT) for found in groups.values() for e in found), default=low)
+    return min(max(widest, low), high)
+
+
+def _number_width(effects: Sequence[Effect]) -> float:
+    """Inches for effects and intervals in numbers."""
+    return max((inches(worded(effect.interval, 1), SMALL) for effect in effects if effect.interval), default=0.7)
+
+
+def _placed(groups: Mapping[str, list[Effect]], labels: float, usual: str) -> tuple[list[Group | Row], float]:
+    """Everything that stands below one another, from the top, and the height of it all."""
+    items: list[Group | Row] = []
+    top = 0.0
+    for title, found in groups.items():
+        items.append(Group(title, top))
+        top += _HEADER
+        for effect in found:
+            label, remarks = wrapped(_short(effect), labels, TEXT), _remarks(effect, usual)
+            lines = max(len(label) + len(remarks), 1 if effect.interval else 2)
+            items.append(Row(effect, label, remarks, top, lines * LINE + _PAD))
+            top += lines * LINE + _PAD
+    return items, top + 0.03
+
+
+def _remarks(effect: Effect, usual: str) -> list[str]:
+    """What is unusual about an arm: failed trials, fewer seeds."""
+    failed = [f"failed {effect.n_failed} of {effect.n_trials}"] if effect.n_failed else []
+    fewer = [f"n = {counted(effect.interval)}"] if effect.interval and counted(effect.interval) != usual else []
+    return [", ".join([*failed, *fewer])] if failed or fewer else []
+
+
+def _axes(figure: Figure, labels: float, numbers: float, height: float, foot: float) -> Axes:
+    """The plot, with y in inches from its top; what stands beside it is placed from its left edge in inches."""
+    total = figure.get_figheight()
+    left = MARGIN + labels + GAP
+    width = WIDTH - left - GAP - numbers - MARGIN
+    ax = figure.add_axes((left / WIDTH, foot / total, width / WIDTH, height / total))
+    ax.set_ylim(height, 0)
+    ax.set_yticks([])
+    for side in ("left", "right", "top"):
+        ax.spines[side].set_visible(False)
+    ax.tick_params(axis="x", labelsize=SMALL + 0.5, length=2, width=0.6, pad=2)
+    ax.tick_params(axis="x", which="minor", length=1.2, width=0.4)
+    ax.grid(axis="x", which="both", linewidth=0.3, color="#d0d0d0")
+    ax.set_axisbelow(True)
+    ax.axvline(0, linewidth=0.8, color=INK, zorder=1.5)
+    return ax
+
+
+def _row(ax: Axes, row: Row, limit: float, reason: str) -> None:
+    """One arm: shade, label, and either point, interval and numbers, or why there is none."""
+    middle = row.top + row.height / 2
+    if row.effect.dull:
+        left, right = _left(ax, MARGIN / 2), _left(ax, WIDTH - MARGIN / 2)
+        shade = Rectangle((left, row.top), right - left, row.height, color=SHADE, linewidth=0, clip_on=False, zorder=0)
+        shade.set_transform(ax.get_yaxis_transform())
+        ax.add_artist(shade)
+    for number, line in enumerate([*row.label, *row.remarks]):
+        y = middle + (number - (len(row.label) + len(row.remarks) - 1) / 2) * LINE
+        remark = number >= len(row.label)
+        _text(ax, MARGIN, y, line, color=WARN if remark else INK, size=SMALL if remark else TEXT)
+    if row.effect.interval:
+        found = row.effect.interval
+        span(ax, middle, (found.effect, found.low, found.high), MARKS[row.effect.axis], row.effect.dull, limit)
+        _text(ax, WIDTH - MARGIN, middle, worded(found, 1), ha="right", size=SMALL)
+    else:
+        _absent(ax, row, reason)
+
+
+def _absent(ax: Axes, row: Row, reason: str) -> None:
+    """Why there is no point, in two lines at most; the whole reason stands below the leaderboard."""
+    start = ax.get_position().x0 * WIDTH
+    lines = wrapped(drawable(reason), WIDTH - start - MARGIN, SMALL)
+    if len(lines) > 2:
+        lines = [lines[0], lines[1][:-1] + "…"]
+    for number, line in enumerate(lines):
+        y = row.top + row.height / 2 + (number - (len(lines) - 1) / 2) * 0.9 * LINE
+        behind = SHADE if row.effect.dull else "white"
+        text = _text(ax, start, y, line, color=WARN, size=SMALL, zorder=4, backgroundcolor=behind)
+        text.get_bbox_patch().set(linewidth=0, boxstyle="square,pad=0.05")  # the zero line must not run through words
+
+
+def _heads(ax: Axes, titles: Sequence[str], baseline: str) -> None:
+    """Title, baseline and column head, from the plot's top upwards."""
+    for number, line in enumerate(reversed(titles)):
+        _text(ax, MARGIN, -_HEADS - TITLE * (number + 0.5), line, weight="bold", size=TEXT + 1, va="center")
+    _text(ax, MARGIN, -_HEADS + 0.05, baseline, size=SMALL, color=FAINT, va="center")
+    head = f"effect [{100 * LEVEL:.0f} % interval]"
+    _text(ax, WIDTH - MARGIN, -0.05, head, ha="right", size=SMALL, color=FAINT)
+
+
+def _baseline(effects: Sequence[Effect], metric: str) -> str:
+    score = next((effect.score for effect in effects if is_baseline(effect)), None)
+    return "baseline failed" if score is None else f"baseline: {score:.1f} % {metric.replace('_', ' ')}"
+
+
+def _text(ax: Axes, inches: float, y: float, text: str, **style: Any) -> Any:
+    """Text at so many inches from the figure's left edge, at the plot's own y."""
+    style = {"va": "center_baseline", "fontsize": style.pop("size", TEXT), **style}
+    return ax.text(_left(ax, inches), y, text, transform=ax.get_yaxis_transform(), clip_on=False, **style)
+
+
+def _left(ax: Axes, inches: float) -> float:
+    """A place in inches from the figure's left edge as a fraction of the plot's width."""
+    box = ax.get_position()
+    return (inches / WIDTH - box.x0) / box.width

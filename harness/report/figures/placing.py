@@ -1,0 +1,100 @@
+"""Points and the sizes of their labels in, places in which no label hides anything out; always the same ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+Box = tuple[float, float, float, float]
+"""Left, low, right, high."""
+_NEAR, _CRUMB, _PIECES = 0.05, 0.004, 12
+_STEPS = (0.0, 0.08, 0.16, 0.26)
+_SIDES = ((1, 0), (-1, 0), (1, 1), (-1, 1), (1, -1), (-1, -1), (0, 1), (0, -1))
+
+
+@dataclass(frozen=True)
+class Spot:
+    """Where a label stands: the middle of its left edge, and where a line to its point ends if one must lead there."""
+
+    x: float
+    y: float
+    lead: tuple[float, float] | None
+
+
+def overlaps(one: Box, other: Box) -> bool:
+    """Whether two boxes share an area."""
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def spots(
+    points: Sequence[tuple[float, float]], sizes: Sequence[tuple[float, float]], bounds: Box,
+    hard: Sequence[Box], soft: Sequence[Box], must: int,
+) -> list[Spot | None]:  # fmt: skip
+    """A place for each label, given in the order of their importance; None where there is no room.
+
+    Tried are eight sides of the point, from near to far. A label keeps within `bounds`, off the boxes of marks
+    (`hard`) and of lines (`soft`), off labels before it and the lines that lead to those; its own line crosses no
+    label. The first `must` labels may lie on soft boxes where nothing else is free. All lengths have one unit, which is
+    the inch in every figure here.
+    """
+    labels, leads = list[Box](), list[Box]()
+    found: list[Spot | None] = []
+    for number, (point, size) in enumerate(zip(points, sizes, strict=True)):
+        spot = _free(point, size, bounds, [*hard, *soft, *labels, *leads], labels)
+        if spot is None and number < must:
+            spot = _free(point, size, bounds, [*hard, *labels, *leads], labels)
+        if spot:
+            labels.append((spot.x, spot.y - size[1] / 2, spot.x + size[0], spot.y + size[1] / 2))
+            leads += _crumbs(point, spot.lead) if spot.lead else []
+        found.append(spot)
+    return found
+
+
+def _free(
+    point: tuple[float, float], size: tuple[float, float], bounds: Box, used: Sequence[Box], labels: Sequence[Box]
+) -> Spot | None:
+    """The first place that is free."""
+    for step, side in product(_STEPS, _SIDES):
+        box = _beside(point, size, step, side)
+        end = (min(max(point[0], box[0]), box[2]), min(max(point[1], box[1]), box[3]))
+        crossed = any(_any(crumb, labels) for crumb in _crumbs(point, end)) if step else False
+        if _inside(box, bounds) and not _any(box, used) and not crossed:
+            return Spot(box[0], (box[1] + box[3]) / 2, end if step else None)
+    return None
+
+
+def _beside(point: tuple[float, float], size: tuple[float, float], step: float, side: tuple[int, int]) -> Box:
+    """The box of a label on a side of a point, so far away."""
+    (x, y), (width, height), (across, up) = point, size, side
+    left = x + across * (_NEAR + step) - (0.0 if across > 0 else width if across < 0 else width / 2)
+    middle = y + up * (step + (_NEAR + height / 2) * (0.6 if across else 1.0))
+    return left, middle - height / 2, left + width, middle + height / 2
+
+
+def _crumbs(start: tuple[float, float], end: tuple[float, float]) -> list[Box]:
+    """A line as small boxes from its start to its end."""
+    shares = [(number + 1) / _PIECES for number in range(_PIECES)]
+    places = [(start[0] + share * (end[0] - start[0]), start[1] + share * (end[1] - start[1])) for share in shares]
+    return [(x - _CRUMB, y - _CRUMB, x + _CRUMB, y + _CRUMB) for x, y in places]
+
+
+def _any(box: Box, others: Sequence[Box]) -> bool:
+    return any(overlaps(box, other) for other in others)
+
+
+def slots(spans: Sequence[tuple[float, float]], most: int) -> list[int]:
+    """For intervals on one line the lane of each, 0, 1, -1, 2, …: those in one lane do not overlap while lanes last."""
+    lanes = [(lane + 1) // 2 * (1 if lane % 2 else -1) for lane in range(most)]
+    filled: dict[int, list[tuple[float, float]]] = {lane: [] for lane in lanes}
+    chosen = []
+    for low, high in spans:
+        free = [lane for lane in lanes if all(high < a or low > b for a, b in filled[lane])]
+        lane = free[0] if free else min(lanes, key=lambda one: len(filled[one]))
+        filled[lane].append((low, high))
+        chosen.append(lane)
+    return chosen
+
+
+def _inside(box: Box, bounds: Box) -> bool:
+    return box[0] >= bounds[0] and box[1] >= bounds[1] and box[2] <= bounds[2] and box[3] <= bounds[3]

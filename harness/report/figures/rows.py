@@ -1,0 +1,184 @@
+"""Numbers with intervals in rows below one another: what the forest plot and its kin share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import AutoMinorLocator
+
+from harness.report.figures.style import (
+    FAINT,
+    GAP,
+    GRID,
+    INK,
+    LINE,
+    MARGIN,
+    SMALL,
+    TEXT,
+    WARN,
+    Sheet,
+    fitted,
+    inches,
+    name_axis,
+    signs,
+)  # fmt: skip
+from harness.report.leaderboard import signed
+
+Estimate = tuple[float, float, float]
+"""A value and the ends of its interval."""
+HEADER, PAD, FEET, WIDEST = 0.17, 0.065, 0.38, 4.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a plot: its label, its numbers with marker and colour; ticks that stand alone, the noted ones bold."""
+
+    label: str
+    estimate: Estimate | None = None
+    mark: tuple[str, str] = ("o", INK)
+    hollow: bool = False
+    indent: float = 0.0
+    ticks: tuple[float, ...] = ()
+    noted: tuple[float, ...] = ()
+    said: str | None = None
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A heading (a bare string) or a row with the lines of its label; where it begins, from the top, and its height."""
+
+    item: str | Row
+    lines: list[str]
+    top: float
+    height: float
+
+
+def placed(items: Sequence[str | Row], labels: float) -> list[Placed]:
+    """Headings and rows below one another, labels in two lines at most."""
+    found: list[Placed] = []
+    top = 0.0
+    for item in items:
+        if isinstance(item, str):
+            found.append(Placed(item, [item], top, HEADER))
+        else:
+            lines = fitted(item.label, labels - item.indent, TEXT, 2)
+            found.append(Placed(item, lines, top, len(lines) * LINE + PAD))
+        top += found[-1].height
+    return found
+
+
+def height_of(items: Sequence[Placed]) -> float:
+    """The height of the plot without what stands below its axis."""
+    return items[-1].top + items[-1].height + 0.03 if items else 0.0
+
+
+def draw_rows(
+    page: Sheet,
+    top: float,
+    items: Sequence[Placed],
+    *,
+    labels: float,
+    unit: str,
+    words: Callable[[Estimate], str],
+    ticks: Callable[[float, object], str],
+    widest: float,
+) -> Axes:
+    """Draws the rows: label, plot with a line at zero, numbers; an axis with its unit below takes `FEET` more.
+
+    An interval is cut where it is more than `widest` times as wide as the middle one.
+    """
+    numbers = max((inches(_said(item.item, words), SMALL) for item in items if isinstance(item.item, Row)), default=0.5)
+    left, height = MARGIN + labels + GAP, height_of(items)
+    width = page.width - left - GAP - numbers - MARGIN
+    ax = page.axes(left, top, width, height)
+    _undress(ax, height)
+    found = [item.item.estimate for item in items if isinstance(item.item, Row) and item.item.estimate]
+    limit = limits(ax, found, widest)
+    _hold(ax, [tick for item in items if isinstance(item.item, Row) for tick in item.item.ticks + item.item.noted])
+    for one in items:
+        if isinstance(one.item, str):
+            page.text(MARGIN, top + one.top + HEADER - 0.05, one.item, weight="bold", va="baseline")
+            ax.axhspan(one.top, one.top + HEADER, color="white", linewidth=0, zorder=1.8)  # no line through words
+        else:
+            _row(ax, page, top, one, one.item, limit, _said(one.item, words))
+    name_axis(ax.xaxis, unit, 2 * (page.width - MARGIN - left) - width)
+    ax.xaxis.set_major_formatter(ticks)
+    return ax
+
+
+def _row(ax: Axes, page: Sheet, top: float, at: Placed, row: Row, limit: float, said: str) -> None:
+    """One row: its label, its ticks or its point and interval, its numbers."""
+    middle = at.top + at.height / 2
+    for number, line in enumerate(at.lines):
+        page.text(MARGIN + row.indent, top + middle + (number - (len(at.lines) - 1) / 2) * LINE, line)
+    for ticks, size, colour in ((row.ticks, 5, FAINT), (row.noted, 8, WARN)):
+        if ticks:
+            ax.plot(ticks, [middle] * len(ticks), "|", markersize=size, color=colour, markeredgewidth=size / 6)
+    if row.estimate:
+        span(ax, middle, row.estimate, row.mark, row.hollow, limit)
+    page.text(page.width - MARGIN, top + middle, said, ha="right", size=SMALL)
+
+
+def in_points(estimate: Estimate) -> str:
+    """An estimate in points and its interval."""
+    value, low, high = (signed(number, 1) for number in estimate)
+    return f"{value} [{low}, {high}]"
+
+
+def limits(ax: Axes, estimates: Sequence[Estimate], widest: float = WIDEST) -> float:
+    """Sets the range of effects and returns how far from its value an interval is cut and ends in an arrow.
+
+    One arm with few seeds can have an interval so wide that all others would shrink to points: it may be `widest` times
+    as wide as the middle one.
+    """
+    halves = [max(high - value, value - low) for value, low, high in estimates] or [1.0]
+    limit = widest * median(halves) if median(halves) else max(halves) or 1.0
+    ends = [end for value, low, high in estimates for end in (max(low, value - limit), min(high, value + limit))]
+    low, high = min([0.0, *ends]), max([0.0, *ends])
+    room = 0.06 * ((high - low) or 2.0)
+    ax.set_xlim(low - room, high + room)
+    ax.locator_params(axis="x", nbins=5, steps=[1, 2, 5, 10])
+    ax.xaxis.set_minor_locator(AutoMinorLocator(2))
+    ax.xaxis.set_major_formatter(signs)
+    return limit
+
+
+def span(
+    ax: Axes, y: float, estimate: Estimate, mark: tuple[str, str], hollow: bool, limit: float, size: float = 3.8
+) -> None:
+    """Point and interval at a height; an arrow where the interval is cut at so much on a side."""
+    (value, whole_low, whole_high), (marker, colour) = estimate, mark
+    low, high = max(whole_low, value - limit), min(whole_high, value + limit)
+    ax.plot([low, high], [y, y], color=colour, linewidth=1.1, solid_capstyle="butt", zorder=2)
+    for end, cut, arrow in ((low, whole_low < low, "<"), (high, whole_high > high, ">")):
+        shape, width = (arrow, 3) if cut else ("|", 4)
+        ax.plot([end], [y], shape, markersize=width, color=colour, markeredgewidth=0.8, zorder=2, clip_on=False)
+    face = "white" if hollow else colour
+    ax.plot([value], [y], marker=marker, markersize=size, color=colour, markerfacecolor=face,
+            markeredgewidth=0.9, zorder=3)  # fmt: skip
+
+
+def _undress(ax: Axes, height: float) -> None:
+    """The plot's y becomes inches from its top; only the x axis and a line at zero are left."""
+    ax.set_ylim(height, 0)
+    ax.set_yticks([])
+    ax.spines["left"].set_visible(False)
+    ax.grid(axis="x", which="both", linewidth=0.3, color=GRID)
+    ax.axvline(0, linewidth=0.8, color=INK, zorder=1.5)
+
+
+def _hold(ax: Axes, ticks: Sequence[float]) -> None:
+    """Widens the range so that ticks stand in it."""
+    low, high = ax.get_xlim()
+    room = 0.03 * (high - low)
+    ax.set_xlim(min([low, *(tick - room for tick in ticks)]), max([high, *(tick + room for tick in ticks)]))
+
+
+def _said(row: Row, words: Callable[[Estimate], str]) -> str:
+    """The numbers of a row in words."""
+    if row.said is not None:
+        return row.said
+    return words(row.estimate) if row.estimate else ""

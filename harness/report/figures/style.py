@@ -1,0 +1,317 @@
+"""The house style of every figure: sizes, colours, marks, words that fit, and saving to the same bytes each time.
+
+All lengths are inches and all sizes of type points. A figure is one column of a two-column paper wide (3.4) or both
+(7.0). What an arm changes has a marker of its own and what is drawn as a line a dash of its own, so nothing hangs on
+colour. Figures are drawn and saved within `house()`, which keeps the user's own style out.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cache, wraps
+from typing import Any, ParamSpec
+
+import matplotlib.style
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.lines import Line2D
+from matplotlib.text import Text
+from matplotlib.textpath import TextToPath
+
+from harness.config import FACTORS
+
+P = ParamSpec("P")
+WIDTH, WIDE, MARGIN, GAP = 3.4, 7.0, 0.06, 0.08
+LINE, TITLE, NOTE, AXIS = 0.105, 0.13, 0.092, 0.36
+TEXT, SMALL, _SANE = 6.5, 5.5, 200
+INK, FAINT, GRID, SHADE, WARN = "#222222", "#767676", "#d0d0d0", "#ececec", "#a02020"
+MARKS = {"model": ("s", "#0072B2"), "data": ("o", "#D55E00"), "both": ("D", "#00795a"), "none": ("^", "#555555")}
+"""Marker and colour by what an arm changes."""
+AXES = {"model": "model", "data": "data", "both": "model and data", "none": "nothing but luck (A/A)"}
+"""What an arm changes, in words."""
+STYLE: Any = {
+    "font.family": "DejaVu Sans", "font.size": TEXT, "text.color": INK, "text.parse_math": False,
+    "axes.linewidth": 0.6, "pdf.fonttype": 42, "svg.fonttype": "path", "svg.hashsalt": "harness", "text.usetex": False,
+    "hatch.linewidth": 0.4,
+}  # fmt: skip
+SAVED: Mapping[str, Mapping[str, Any]] = {
+    "pdf": {"metadata": {"CreationDate": None, "Creator": None, "Producer": None}},
+    "png": {"metadata": {"Software": None}, "dpi": 300},
+    "svg": {"metadata": {"Date": None, "Creator": None}},
+}
+_COLOURS = ("#0072B2", "#D55E00", "#00795a", "#a3376f", "#b07d00", "#3a9bd6")
+_DASHES = ("-", (0, (4, 1.2)), (0, (1, 1)), (0, (5, 1, 1, 1)), (0, (7, 2)), (0, (3, 1, 1, 1, 1, 1)))
+_SHAPES = ("s", "o", "D", "^", "v", "p", "<", ">", "h", "P", "X")
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """How a line is drawn: its colour, dash and marker; hollow for dull twins."""
+
+    colour: str
+    dash: Any
+    marker: str
+    hollow: bool = False
+
+    def line(self, x: Any, y: Any) -> Line2D:
+        """The line through those points, without markers that would hide each other: every fourth or so has one."""
+        face = "white" if self.hollow else self.colour
+        step = max(1, len(x) // 4)
+        return Line2D(x, y, color=self.colour, linestyle=self.dash, linewidth=1.0, marker=self.marker, markersize=2.8,
+                      markerfacecolor=face, markeredgewidth=0.7, markevery=step)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Sheet:
+    """A figure with its title drawn; places on it are inches from its left edge and from below its heads."""
+
+    figure: Figure
+    head: float
+
+    @property
+    def width(self) -> float:
+        """The figure's width."""
+        return float(self.figure.get_figwidth())
+
+    def axes(self, left: float, top: float, width: float, height: float) -> Axes:
+        """A plot at that place, with its spines, ticks and grid in the house's style."""
+        total = self.figure.get_figheight()
+        ax = self.figure.add_axes(
+            (left / self.width, 1 - (self.head + top + height) / total, width / self.width, height / total)
+        )
+        for side in ("right", "top"):
+            ax.spines[side].set_visible(False)
+        ax.tick_params(labelsize=SMALL + 0.5, length=2, width=0.6, pad=2)
+        ax.tick_params(which="minor", length=1.2, width=0.4)
+        ax.grid(linewidth=0.3, color=GRID)
+        ax.set_axisbelow(True)
+        return ax
+
+    def text(self, x: float, y: float, text: str, *, size: float = TEXT, color: str = INK, ha: str = "left",
+             weight: str = "normal", va: str = "center_baseline", rotation: float = 0) -> Text:  # fmt: skip
+        """Text at that place."""
+        place = x / self.width, 1 - (self.head + y) / self.figure.get_figheight()
+        return self.figure.text(
+            *place, drawable(text), fontsize=size, color=color, ha=ha, va=va, weight=weight, rotation=rotation
+        )
+
+    def lines(self, x: float, y: float, lines: Sequence[str], *, size: float = SMALL, color: str = FAINT) -> None:
+        """Lines of text below one another, the first one's top at `y`."""
+        for number, line in enumerate(lines):
+            self.text(x, y + NOTE * (number + 0.5), line, size=size, color=color)
+
+
+def house() -> AbstractContextManager[None]:
+    """While it holds, drawing and saving follow the house's style alone."""
+    return matplotlib.style.context(["default", STYLE], after_reset=True)
+
+
+def rendered(draw: Callable[P, Figure]) -> Callable[P, dict[str, bytes]]:
+    """A function that draws a figure becomes one that returns it as bytes by format: PDF, PNG and SVG."""
+
+    @wraps(draw)
+    def render(*args: P.args, **kwargs: P.kwargs) -> dict[str, bytes]:
+        with house():
+            figure = draw(*args, **kwargs)
+            return {kind: saved(figure, kind) for kind in SAVED}
+
+    return render
+
+
+def saved(figure: Figure, kind: str) -> bytes:
+    """A figure's bytes in one format; without dates and versions, so equal figures give equal bytes."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, **SAVED[kind])
+    return buffer.getvalue()
+
+
+def sheet(title: str, head: str, note: str, *, width: float, height: float) -> Sheet:
+    """An empty figure with so much room between its heads (a bold title, a faint sentence) and its notes."""
+    room = width - 2 * MARGIN
+    titles, heads = wrapped(drawable(title), 0.86 * room, TEXT + 1), wrapped(drawable(head), room, SMALL)
+    notes = wrapped(drawable(note), room, SMALL)
+    above = MARGIN + TITLE * len(titles) + NOTE * len(heads) + 0.05
+    page = Sheet(Figure(figsize=(width, above + height + NOTE * len(notes) + MARGIN)), above)
+    for number, line in enumerate(titles):
+        page.text(MARGIN, MARGIN - above + TITLE * (number + 0.5), line, size=TEXT + 1, weight="bold", va="center")
+    page.lines(MARGIN, MARGIN - above + TITLE * len(titles), heads)
+    page.lines(MARGIN, height, notes)
+    return page
+
+
+def blank(title: str, why: str, note: str, *, width: float = WIDTH) -> Figure:
+    """A figure that says in words why there is nothing to draw."""
+    lines = wrapped(drawable(why), width - 2 * MARGIN, TEXT)
+    page = sheet(title, "", note, width=width, height=LINE * len(lines) + 0.2)
+    for number, line in enumerate(lines):
+        page.text(MARGIN, 0.08 + LINE * (number + 0.5), line, color=WARN)
+    return page.figure
+
+
+def known(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """The rows that have finite numbers in those columns, as floats; none at all where the frame is empty."""
+    if frame.empty:
+        return frame
+    numbers = frame.astype(dict.fromkeys(columns, np.float64))
+    return numbers.loc[np.isfinite(numbers[list(columns)].to_numpy()).all(1)].reset_index(drop=True)
+
+
+def heading(axis: str, factors: Sequence[str]) -> str:
+    """What an arm changes, in words, as a heading over arms of its kind."""
+    return f"data: {' and '.join(factors)}" if axis == "data" and factors else AXES.get(axis, AXES["none"])
+
+
+def brief(arm: str) -> str:
+    """An arm's name without the words that its strategies' own names say already: "resnet8 + label_model"."""
+    names = "|".join(FACTORS)
+    parts: list[str] = []
+    for word in arm.split():
+        choice = re.fullmatch(rf"(?:{names})=(?!none$)(.+)", word)
+        setting = re.fullmatch(rf"(?:{names})\.(.+)", word)
+        if setting and parts:
+            parts[-1] += f" {setting[1]}"
+        else:
+            parts.append(choice[1] if choice else word)
+    return named(" + ".join(parts) or arm)
+
+
+def strokes(n: int) -> list[Stroke]:
+    """`n` ways to draw a line; colour, dash and marker go round at different lengths, so that the first 66 differ."""
+    shapes = (_SHAPES[place % len(_SHAPES)] for place in range(n))
+    pairs = (divmod(place, len(_COLOURS)) for place in range(n))
+    return [
+        Stroke(_COLOURS[place], _DASHES[(place + turn) % len(_DASHES)], shape)
+        for (turn, place), shape in zip(pairs, shapes, strict=True)
+    ]
+
+
+def key_columns(labels: Sequence[str], width: float) -> tuple[int, float]:
+    """How many entries of a key stand side by side in a width, and the room of each."""
+    widest = max((inches(label, SMALL) for label in labels), default=0.0) + 0.36
+    columns = max(1, min(len(labels), int(width / min(widest, width))))
+    return columns, min(widest + 0.08, width / columns)
+
+
+def key_height(labels: Sequence[str], width: float) -> float:
+    """The height of the key that `key` draws."""
+    columns, room = key_columns(labels, width)
+    counts = [len(fitted(label, room - 0.36, SMALL, 2)) for label in labels]
+    return sum(max(counts[row : row + columns]) * NOTE + 0.02 for row in range(0, len(labels), columns))
+
+
+def key(page: Sheet, left: float, top: float, width: float, labels: Sequence[str], lines: Sequence[Line2D]) -> None:
+    """A key of lines in columns, each label in two lines at most; its samples are drawn as the lines are."""
+    columns, room = key_columns(labels, width)
+    for row in range(0, len(labels), columns):
+        texts = [fitted(label, room - 0.36, SMALL, 2) for label in labels[row : row + columns]]
+        for column, (text, line) in enumerate(zip(texts, lines[row : row + columns], strict=True)):
+            x, y = left + column * room, top + NOTE / 2
+            ends = [place / page.width for place in (x, x + 0.12, x + 0.24)]
+            height = 1 - (page.head + y) / page.figure.get_figheight()
+            sample = Line2D(ends, [height] * 3, transform=page.figure.transFigure)
+            sample.update_from(line)
+            sample.set_transform(page.figure.transFigure)
+            sample.set_markevery([1])
+            sample.set_clip_path(None)
+            page.figure.add_artist(sample, clip=False)
+            page.lines(x + 0.29, top, text, color=INK)
+        top += max(map(len, texts)) * NOTE + 0.02
+
+
+def name_axis(axis: Any, words: str, room: float) -> None:
+    """Puts words at a matplotlib axis of so many inches, cut where they are longer."""
+    axis.set_label_text(shortened(words.replace("_", " "), room, TEXT), fontsize=TEXT)
+    axis.labelpad = 2
+
+
+def signs(value: float, _: object = None) -> str:
+    """A tick's difference with its sign; none at 0."""
+    return f"{value:+g}".replace("-", "\N{MINUS SIGN}") if value else "0"
+
+
+def counts(value: float, _: object = None) -> str:
+    """A tick's count or cost, short: 1500 is 1.5k."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.3g}{letter}"
+    return f"{value:.3g}"
+
+
+def fitted(text: str, room: float, size: float, most: int) -> list[str]:
+    """At most so many lines that fit, never none; of what the last should hold the middle is left out if need be."""
+    rest = _sane(text)
+    lines = wrapped(rest, room, size)
+    for line in lines[: most - 1]:
+        rest = rest[len(line) :].lstrip()
+    return lines if 0 < len(lines) <= most else [*lines[: most - 1], shortened(rest, room, size)]
+
+
+def _sane(text: str) -> str:
+    """Text that can be drawn, without the middle of what no figure has room for."""
+    plain = drawable(text)
+    return plain if len(plain) <= 2 * _SANE else f"{plain[:_SANE]}…{plain[-_SANE:]}"
+
+
+def named(text: object) -> str:
+    """A name in one line that can be drawn; in words where it is empty."""
+    return drawable(str(text)) or "(no name)"
+
+
+def shortened(text: str, room: float, size: float) -> str:
+    """One line that fits; an ellipsis stands for the middle of a text that is too long: names differ in their ends."""
+    whole = _sane(text)
+    head, tail = whole[:_SANE], whole[-_SANE:]
+    while inches(whole, size) > room and len(head) + len(tail) > 2:
+        head, tail = (head[:-1], tail) if len(head) > len(tail) else (head, tail[1:])
+        if len(head) + len(tail) < len(whole) and inches(f"{head}…{tail}", size) <= room:
+            return f"{head.rstrip()}…{tail.lstrip()}"
+    return whole
+
+
+def wrapped(text: str, inches_wide: float, size: float) -> list[str]:
+    """Lines that fit: broken at spaces, and within a word only where the word alone is too wide."""
+    lines = [""]
+    for word in text.split():
+        for piece in [word] if inches(word, size) <= inches_wide else _parts(word, inches_wide, size):
+            line = f"{lines[-1]} {piece}".strip()
+            lines = [*lines[:-1], line] if inches(line, size) <= inches_wide else [*lines, piece]
+    return [line for line in lines if line]
+
+
+def _parts(word: str, room: float, size: float) -> list[str]:
+    """A word in parts that each fit, cut after a sign that joins two words where there is one."""
+    parts = [""]
+    for piece in re.findall(r"[^=,_/+.-]*[=,_/+.-]?", word):
+        letters = [piece] if inches(piece, size) <= room else list(piece)
+        for letter in letters:
+            fits = inches(parts[-1] + letter, size) <= room
+            parts = [*parts[:-1], parts[-1] + letter] if fits else [*parts, letter]
+    return parts
+
+
+def inches(text: str, size: float) -> float:
+    """The width of a text as it will be drawn."""
+    return _measure(text)[0] * size / 10 / 72
+
+
+@cache
+def _measure(text: str) -> tuple[float, float, float]:
+    return TextToPath().get_text_width_height_descent(drawable(text), _font(), ismath=False)
+
+
+def _font() -> FontProperties:
+    return FontProperties(family="DejaVu Sans", size=10)
+
+
+def drawable(text: str) -> str:
+    """Text in one line with a replacement sign for each letter that the font lacks."""
+    font = get_font(findfont(_font()))
+    plain = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return "".join(letter if font.get_char_index(ord(letter)) else "\N{REPLACEMENT CHARACTER}" for letter in plain)
