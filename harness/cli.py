@@ -19,9 +19,10 @@ from omegaconf import DictConfig
 from harness.config import conf_dir, nearest
 from harness.errors import BadInput, TrialFailed
 from harness.execute import Job, check_fit, delta, make_job, settle, tracker
-from harness.report import rebuild
-from harness.store import Record
+from harness.report import gather, rebuild, write_index
+from harness.store import Record, Store
 from harness.terminal import HYDRA_ERRORS, curve, one_line, say
+from harness.words import parse
 
 
 class _PastHydra(BaseException):
@@ -133,17 +134,24 @@ def result_line(record: Record, control: Record) -> str:
 
 
 def _report(words: list[str]) -> int:
-    """`harness report NAME [store=results]`: tables and figures, from the records alone."""
-    names = [word for word in words[1:] if "=" not in word]
-    store = next((word.partition("=")[2] for word in words[1:] if word.startswith("store=")), "results")
+    """`harness report NAME [store=results] [task.path=FOLDER] [--paper DIR]`.
+
+    Tables, figures and page, from the records alone; with the task's folder the page shows rows, and `--paper` fills a
+    folder for a paper.
+    """
+    names, said = parse(words, ("store", "paper", "task.path"))
+    store = Path(said.get("store", "results")).expanduser()
     if len(names) != 1:
-        raise BadInput("say which study: harness report NAME [store=FOLDER]")
-    folder = Path(store).expanduser() / names[0]
+        raise BadInput("say which study: harness report NAME [store=FOLDER] [task.path=FOLDER] [--paper DIR]")
+    folder = store / names[0]
     if not folder.is_dir():
-        known = [path.name for path in Path(store).expanduser().glob("*/") if (path / "trials").is_dir()]
+        known = [path.name for path in store.glob("*/") if (path / "trials").is_dir()]
         raise BadInput(f"no records of a study '{names[0]}' in {store}: {nearest(names[0], known)}")
-    for path in rebuild(folder):
-        print(path)
+    paths = [*rebuild(folder, said.get("task.path")), write_index(store)]
+    if "paper" in said:
+        paper = import_module("harness.report.paper")
+        paths += paper.write(gather(Store(folder)), Path(said["paper"]).expanduser(), paths)
+    print("\n".join(map(str, paths)))
     return 0
 
 

@@ -19,7 +19,7 @@ from harness.config import FACTORS, build, content_of, faults, identity, nearest
 from harness.errors import BadInput, TrialFailed
 from harness.execute import ARM_ROOTS, Job, check_fit, factor_of, label_of, make_job, study_store, tracker
 from harness.power import is_decided, level_of_looks, looks, seen
-from harness.report import read_table, rebuild
+from harness.report import read_table, rebuild, write_index
 from harness.store import Store
 from harness.terminal import HYDRA_ERRORS, announce, one_line, progress, say
 
@@ -367,7 +367,7 @@ def raise_trouble(returns: Sequence[JobReturn]) -> None:
 
 def finish(study: DictConfig, store: Store, keys: Sequence[str]) -> None:
     """Rebuilds the study's tables and figures, shows the leaderboard and tracks it; TrialFailed if a trial failed."""
-    paths = rebuild(store.folder)
+    paths = [*rebuild(store.folder), write_index(store.folder.parent)]
     print(store.folder.joinpath("leaderboard.md").read_text())
     print("\n".join(str(path) for path in paths))
     table, figures = read_table(store.folder), [path for path in paths if path.suffix == ".png"]

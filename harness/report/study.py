@@ -1,30 +1,37 @@
-"""A study's folder of records in; its leaderboard, table and figure beside them out, the same bytes each time.
+"""A study's folder of records in, all that a report says of it out: effects, tie groups, attribution, sentences.
 
-Numbers come from `harness.effects`; what stands in here only gathers, words and writes.
+Numbers come from `harness.effects`, `harness.ties` and `harness.attribution`; what stands in here gathers and words.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
+from harness import grid
+from harness.attribution import Attribution, attribute
 from harness.effects import DRAWS, Effect, covers, deltas, effects, trials
 from harness.errors import BadInput
-from harness.files import write_atomic
-from harness.report import figures, leaderboard
+from harness.grid import Scores
+from harness.power import level_of
 from harness.store import Record, Store
+from harness.streams import stream
+from harness.ties import with_letters
+
+REDRAWS = 20_000
+"""Redraws of an attribution, as many as a claim takes, so that both show the same numbers."""
 
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """What a report shows: a study's effects in the order of its plan, a row a trial, and what must be said below."""
+    """What a report shows: a study's effects in the order of its plan, a row a trial, and what must be said below.
+
+    `scores` and `attribution` are None where the baseline never finished; `plan` is None for trials that were run one
+    by one.
+    """
 
     name: str
     task: str
@@ -32,29 +39,11 @@ class Study:
     effects: list[Effect]
     table: pd.DataFrame
     notes: list[str]
-
-
-def rebuild(folder: Path) -> list[Path]:
-    """Writes leaderboard, table and figure of the study in `folder` from its records alone; returns their paths.
-
-    Each file is whole or not there, and is written after all of them could be made. BadInput where there is no record.
-    """
-    study = gather(Store(folder))
-    files = {
-        "leaderboard.csv": leaderboard.as_csv(study.effects),
-        "leaderboard.md": leaderboard.as_markdown(study.effects, study.name, study.task, study.metric, study.notes),
-        "leaderboard.tex": leaderboard.as_latex(study.effects, study.name, study.task, study.metric, study.notes),
-        "table.parquet": _parquet(study.table),
-        **{f"effects.{kind}": content for kind, content in _drawn(study).items()},
-    }
-    for name, content in files.items():
-        write_atomic(folder / name, content)
-    return [folder / name for name in files]
-
-
-def read_table(folder: Path) -> pd.DataFrame:
-    """The leaderboard that `rebuild` wrote, a row an arm, as numbers."""
-    return pd.read_csv(folder / "leaderboard.csv")
+    scores: Scores | None
+    attribution: Attribution | None
+    plan: Mapping[str, Any] | None
+    records: list[Record]
+    classes: tuple[str, ...]
 
 
 def gather(store: Store) -> Study:
@@ -70,25 +59,52 @@ def gather(store: Store) -> Study:
         raise BadInput(f"{store.folder} holds no record of a trial: run the study first")
     table = trials(kept)
     compared = deltas(table)
-    found = effects(kept, store.test_set, planned)
-    notes = [*_notes(found, table, compared), *_stale(len(records) - len(kept))]
+    scores = _scores(kept, store, planned, plan)
+    found = with_letters(effects(kept, store.test_set, planned, level=level_of(plan)), scores)
+    answer = attribute(scores, draws=REDRAWS, rng=stream(0, "attribution")) if scores else None
+    notes = [*_notes(found, table, compared), *_mixed(kept), *_stale(len(records) - len(kept))]
     table = table.merge(compared[["key", "delta", "delta_valid", "why"]], how="left", on="key", validate="one_to_one")
-    return Study(plan["name"] if plan else kept[0]["study"], _task(kept[0]), _metric(kept[0]), found, table, notes)
+    return Study(
+        plan["name"] if plan else kept[0]["study"], _task(kept[0]), _metric(kept[0]), found, table, notes, scores,
+        answer, plan, kept, _classes(kept, store),
+    )  # fmt: skip
+
+
+def _scores(
+    records: Sequence[Record], store: Store, planned: Sequence[Mapping[str, Any]], plan: Mapping[str, Any] | None
+) -> Scores | None:
+    """The scores arm by seed; None where the baseline never finished.
+
+    A study that adds seeds to undecided arms alone compares all of them on the seeds that it began with.
+    """
+    precision = (plan or {}).get("precision")
+    first = set((plan or {})["seeds"][: precision["looks"][0]]) if precision else {row["seed"] for row in planned}
+    try:
+        return grid.scores(records, store.test_set, [row for row in planned if row["seed"] in first])
+    except BadInput:
+        return None
+
+
+def _classes(records: Sequence[Record], store: Store) -> tuple[str, ...]:
+    """The names of the task's classes; none where no trial finished."""
+    done = next((record for record in records if record["status"] == "done"), None)
+    return store.test_set(done["result"]["test_set"]).classes if done else ()
 
 
 def _notes(found: Sequence[Effect], table: pd.DataFrame, compared: pd.DataFrame) -> list[str]:
     """The sentences below the table: what intervals cover, what is simulated, what is missing and why."""
     return [
-        *_covered(found),
-        "Each interval is for its arm alone and not corrected for the number of arms. It is a two-level bootstrap over "
-        f"seeds (in closed form) and test examples ({DRAWS} draws), paired with the control of the same seed.",
+        *covered(found),
+        "Each interval is for its arm alone and not corrected for the number of arms; its adjusted p is, by Holm. It "
+        f"is a two-level bootstrap over seeds (in closed form) and test examples ({DRAWS} draws), paired with the "
+        "control of the same seed.",
         *_facts(table),
         *_failures(table, compared),
         *_missing(found),
     ]
 
 
-def _covered(found: Sequence[Effect]) -> list[str]:
+def covered(found: Sequence[Effect]) -> list[str]:
     """What the intervals cover; where arms differ in their n, the sentence of most arms and then the exceptions."""
     said: dict[str, list[str]] = {}
     for effect in found:
@@ -141,6 +157,17 @@ def _missing(found: Sequence[Effect]) -> list[str]:
     return [f"Not run yet: {e.n_missing} of {e.n_trials} trials of {e.arm}." for e in found if e.n_missing]
 
 
+def _mixed(records: Sequence[Record]) -> list[str]:
+    """What says that the trials were not all made by one code, which could make a difference out of nothing."""
+    commits = {str(made["commit"])[:12] for record in records if (made := record["provenance"]) and made.get("commit")}
+    versions = {made["harness"] for record in records if (made := record["provenance"])}
+    if len(versions) > 1:
+        return [f"Mixed: trials were made by versions {', '.join(sorted(versions))} of this program; run them anew."]
+    if len(commits) > 1:
+        return [f"Mixed: trials were made by {len(commits)} commits of this program ({', '.join(sorted(commits))})."]
+    return []
+
+
 def _stale(n: int) -> list[str]:
     return [f"Left out: {n} records of trials that the study's plan does not hold."] if n else []
 
@@ -153,22 +180,3 @@ def _task(record: Record) -> str:
 
 def _metric(record: Record) -> str:
     return str(record["trial"]["protocol"]["metric"])
-
-
-def _parquet(table: pd.DataFrame) -> bytes:
-    """The table as parquet; equal tables give equal bytes."""
-    buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pandas(table, preserve_index=False), buffer)
-    return buffer.getvalue()
-
-
-def _drawn(study: Study) -> dict[str, bytes]:
-    """The effects figure in each format."""
-    without = study.table[study.table["why"].fillna("") != ""].drop_duplicates("arm")
-    simulated = "fact_simulated" in study.table and study.table["fact_simulated"].eq(True).any()
-    shaded = " Shaded and hollow: dull twins." if any(effect.dull for effect in study.effects) else ""
-    note = _covered(study.effects)[0] + shaded + (" Label noise is simulated." if simulated else "")
-    return figures.forest(
-        study.effects, title=f"{study.name}, task {study.task}", metric=study.metric, note=note,
-        reasons=dict(zip(without["arm"], without["why"], strict=True)),
-    )  # fmt: skip

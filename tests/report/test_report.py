@@ -21,7 +21,8 @@ from harness.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = [
-    "leaderboard.csv", "leaderboard.md", "leaderboard.tex", "table.parquet", "effects.pdf", "effects.png", "effects.svg",
+    "leaderboard.csv", "leaderboard.md", "leaderboard.tex", "table.parquet", "answers.json", "effects.pdf",
+    "effects.png", "effects.svg", "cost.pdf", "cost.png", "cost.svg", "index.html",
 ]  # fmt: skip
 TEST = made_test_set(20, 2)
 
@@ -192,7 +193,7 @@ def test_hostile_names_and_reasons_stay_text(tmp_path: Path) -> None:
     rebuild(store.folder)
     text, tex = (store.folder / "leaderboard.md").read_text(), (store.folder / "leaderboard.tex").read_text()
     lines = [line for line in text.splitlines() if line.startswith("|")]
-    assert {line.replace(r"\|", "").count("|") for line in lines} == {12}
+    assert {line.replace(r"\|", "").count("|") for line in lines} == {13}
     assert r"ends \| the \_cell\_ \\end{table} % $" in text
     assert r"a\textbar{}b\_*c* \$x\textasciicircum{}2\$ \{\textbackslash{}em\} 100\%\&\#\textasciitilde{}" in tex
     assert r"\textbackslash{}input\{x\}" in tex
@@ -209,7 +210,7 @@ def test_latex_is_a_whole_booktabs_table(built: Path) -> None:
     assert r"\texttt{clean=random\_drop} (dull twin)" in tex
     assert "$-$5.00" in tex
     rows = [line for line in tex.splitlines() if line.endswith(r"\\")]
-    assert {line.count(" & ") for line in rows} == {10}
+    assert {line.count(" & ") for line in rows} == {11}
 
 
 @pytest.mark.parametrize("case", ["one arm, one seed", "all failed", "baseline alone", "controls failed"])

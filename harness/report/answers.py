@@ -1,0 +1,49 @@
+"""A study in, what it answers as plain data out: the numbers that a page, a README or a test may quote."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, is_dataclass
+from typing import Any
+
+from harness.report.study import Study
+from harness.significance import tied
+
+DIGITS = 4
+
+
+def answers(study: Study) -> dict[str, Any]:
+    """Verdict, ladder, shares and sensitivity of a study, rounded so that the last bits of a sum do not show.
+
+    `attribution` is None where the baseline never finished, and its parts are where the study cannot tell.
+    """
+    return {
+        "study": study.name,
+        "task": study.task,
+        "metric": study.metric,
+        "arms": len(study.effects),
+        "trials": len(study.table),
+        "failed": sum(effect.n_failed for effect in study.effects),
+        "first": _first(study),
+        "attribution": plain(study.attribution),
+        "notes": list(study.notes),
+    }
+
+
+def _first(study: Study) -> list[str]:
+    """The arms that no other arm was told apart from as better: those that share a letter with the best."""
+    best = max((one for one in study.effects if one.score is not None), key=lambda one: one.score or 0.0, default=None)
+    if best is None or not best.letters:
+        return [best.arm] if best else []
+    return [one.arm for one in study.effects if tied(one.letters, best.letters)]
+
+
+def plain(value: Any) -> Any:
+    """Dataclasses, mappings and numbers as what JSON holds."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
+    if isinstance(value, Mapping):
+        return {str(name): plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    return round(value, DIGITS) + 0.0 if isinstance(value, float) else value

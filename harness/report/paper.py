@@ -1,0 +1,270 @@
+r"""A study's report in; what a paper needs to include it out: tables, figures, and a macro for every number.
+
+The folder that `write` fills holds
+
+    leaderboard.tex   the leaderboard, for \input
+    attribution.tex   model, data and both, their difference, shares: a table for \input
+    *.pdf             the study's figures, for \includegraphics
+    numbers.tex       a \newcommand a number: \quickstartModelGain is the best model's gain in points
+    example.tex       a document that uses them all, and shows what each macro is called and says
+
+A macro's name is the study's name, then what it says, in letters alone: digits are spelled out, everything else parts
+words. A difference has its sign, and a minus that is one in text and in formulas. Equal reports give equal bytes.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from harness.attribution import Attribution, Estimate, Ladder, Step
+from harness.effects import Effect
+from harness.errors import BadInput
+from harness.files import write_atomic
+from harness.report import Study
+from harness.report.leaderboard import is_baseline, latex, typewriter
+
+Macros = dict[str, str]
+"""What a macro says, as LaTeX, by its name without the backslash."""
+MADE = ("leaderboard.tex", "attribution.tex", "numbers.tex", "example.tex")
+_DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
+_SIGNS = {
+    "\N{EN DASH}": "--", "\N{MULTIPLICATION SIGN}": r"$\times$", "\N{SUPERSCRIPT TWO}": r"\textsuperscript{2}",
+}  # fmt: skip
+_MINUS, _NONE = r"\ensuremath{-}", "--"
+
+
+def write(study: Study, folder: Path, made: Sequence[Path]) -> list[Path]:
+    """Fills `folder` and returns what is in it; `made` are the files of the study's report, as `rebuild` returns them.
+
+    BadInput where the leaderboard is not among them.
+    """
+    boards = [path for path in made if path.name == "leaderboard.tex"]
+    if not boards:
+        raise BadInput(f"the report of '{study.name}' holds no leaderboard.tex to put into a paper")
+    figures = {path.name: path.read_bytes() for path in made if path.suffix == ".pdf"}
+    macros = numbers(study)
+    texts = {
+        "leaderboard.tex": plain(boards[0].read_text()),
+        "attribution.tex": attribution_table(study),
+        "numbers.tex": "".join(
+            f"\\newcommand{{\\{name}}}{{{said}}}\n" for name, said in {**macros}.items()
+        ),
+        "example.tex": example(study.name, macros, sorted(figures)),
+    }  # fmt: skip
+    files = {**{name: text.encode() for name, text in texts.items()}, **dict(sorted(figures.items()))}
+    for name, content in files.items():
+        write_atomic(folder / name, content)
+    return [folder / name for name in files]
+
+
+def numbers(study: Study) -> Macros:
+    """Every number of the study as a macro: what it is of, its arms, its attribution; names are unique."""
+    prefix = _lower(letters(study.name))
+    told = [*_about(study), *_attributed(study.attribution), *_arms(study.effects)]
+    return {f"{prefix}{name}": said for name, said in unique(told).items()}
+
+
+def unique(told: Sequence[tuple[str, str]]) -> Macros:
+    """The same by name; where names are alike, which letters alone cannot always help, the later ones are counted."""
+    found: Macros = {}
+    for name, said in told:
+        count, free = 2, name
+        while free in found:
+            free, count = f"{name}{letters(str(count))}", count + 1
+        found[free] = said
+    return found
+
+
+def letters(text: str) -> str:
+    """A text as words that begin with a capital, in letters from A to Z alone; "X" where there are none."""
+    folded = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    spelled = re.sub(r"[0-9]", lambda digit: f" {_DIGITS[int(digit[0])]} ", folded)
+    words = re.findall(r"[A-Za-z]+", spelled)
+    return "".join(word[0].upper() + word[1:] for word in words) or "X"
+
+
+def _lower(text: str) -> str:
+    return text[0].lower() + text[1:]
+
+
+def plain(text: str) -> str:
+    """LaTeX without letters that not every engine can set: accents fall off, what is left is a question mark."""
+    for sign, said in _SIGNS.items():
+        text = text.replace(sign, said)
+    kept = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
+    return kept.encode("ascii", "replace").decode()
+
+
+def difference(value: float | None) -> str:
+    """A difference in points with its sign, at two digits; a dash where there is none."""
+    if value is None:
+        return _NONE
+    text = f"{value:+.2f}"
+    return text[1:] if float(text) == 0 else text.replace("-", _MINUS)
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A number without a sign of its own; a dash where there is none."""
+    return _NONE if value is None else f"{value:.{digits}f}".replace("-", _MINUS)
+
+
+def p_value(p: float | None) -> str:
+    """A p-value at three digits, and as an inequality where that would be 0."""
+    if p is None:
+        return _NONE
+    return r"\ensuremath{<}0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _text(text: str) -> str:
+    return plain(latex(text))
+
+
+def _about(study: Study) -> Iterator[tuple[str, str]]:
+    """What the study is: its name, task and metric, its trials, its baseline."""
+    base = next((one for one in study.effects if is_baseline(one)), None)
+    yield "Study", _text(study.name)
+    yield "Task", _text(study.task)
+    yield "Metric", _text(study.metric.replace("_", " "))
+    yield "Arms", str(sum(not is_baseline(one) for one in study.effects))
+    yield "Trials", str(sum(one.n_trials for one in study.effects))
+    yield "Failed", str(sum(one.n_failed for one in study.effects))
+    yield "BaselineScore", number(base.score if base else None)
+
+
+def _attributed(found: Attribution | None) -> Iterator[tuple[str, str]]:
+    """The verdict, the ladder and the shares; only what there is."""
+    if found is None:
+        return
+    if found.verdict is not None:
+        yield "Verdict", found.verdict.word
+        yield "VerdictSentence", _text(found.verdict.sentence)
+    if found.carried_by is not None:
+        yield "CarriedBy", typed(found.carried_by)
+    if found.ladder is not None:
+        yield from _rungs(found.ladder)
+    for title, parts in (("Shapley", found.shapley), ("Eta", found.eta2), ("Omega", found.omega2)):
+        for name, part in parts.items():
+            yield from _estimate(f"{title}{letters(name)}", part, signed=title == "Shapley")
+
+
+def _rungs(found: Ladder) -> Iterator[tuple[str, str]]:
+    """The best model, the best data, both: arm, gain and costs; interaction and difference."""
+    for name, step in (("Model", found.model), ("Data", found.data), ("Both", found.both)):
+        if step is not None:
+            yield f"{name}Arm", typed(step.arm)
+            yield from _estimate(f"{name}Gain", step.effect)
+            yield f"{name}CpuSeconds", difference(step.cpu_s)
+            yield f"{name}Labels", number(step.labels, 0)
+    yield from _estimate("Difference", found.difference)
+    if found.interaction is not None:
+        yield from _estimate("Interaction", found.interaction)
+
+
+def _estimate(name: str, found: Estimate, signed: bool = True) -> Iterator[tuple[str, str]]:
+    """A value and the ends of its interval."""
+    for end, value in (("", found.value), ("Low", found.low), ("High", found.high)):
+        yield f"{name}{end}", difference(value) if signed else number(value)
+
+
+def _arms(effects: Sequence[Effect]) -> Iterator[tuple[str, str]]:
+    """Each arm's name, score, effect with interval and p-values, n, failures and costs."""
+    for one in effects:
+        if is_baseline(one):
+            continue
+        name, found = f"Arm{letters(one.arm)}", one.interval
+        yield f"{name}Name", typed(one.arm)
+        yield f"{name}Score", number(one.score)
+        yield f"{name}Effect", difference(found.effect if found else None)
+        yield f"{name}Low", difference(found.low if found else None)
+        yield f"{name}High", difference(found.high if found else None)
+        yield f"{name}P", p_value(one.p)
+        yield f"{name}AdjustedP", p_value(one.p_adjusted)
+        yield f"{name}Seeds", str(found.n_seeds if found else 0)
+        yield f"{name}TestExamples", str(found.n_test if found else 0)
+        yield f"{name}Failed", str(one.n_failed)
+        yield f"{name}CpuRatio", number(one.cpu_ratio)
+        yield f"{name}LabelsBought", number(one.labels, 0)
+
+
+def typed(arm: str) -> str:
+    """An arm's name as LaTeX code."""
+    return plain(typewriter(arm))
+
+
+def attribution_table(study: Study) -> str:
+    """The attribution as a table for the booktabs package; a comment and a sentence where there is none."""
+    found = study.attribution
+    rows = [] if found is None else [*_ladder_rows(found), *_share_rows(found)]
+    notes = [] if found is None else [*([found.verdict.sentence] if found.verdict else []), *found.notes]
+    if not rows:
+        told = _text(" ".join(notes) or "This study has no attribution.")
+        return f"% no attribution\n\\par {told}\\par\n"
+    return "\n".join([
+        r"% needs \usepackage{booktabs}",
+        r"\begin{table}",
+        r"\centering\small",
+        rf"\caption{{{_text(study.name)}: what of the gain comes from the model and what from the data.}}",
+        r"\begin{tabular}{@{}llrr@{}}",
+        r"\toprule",
+        r"& arm & value & 95 \% interval \\",
+        r"\midrule",
+        *rows,
+        r"\bottomrule",
+        r"\end{tabular}",
+        *(rf"\par\smallskip{{\footnotesize {_text(note)}\par}}" for note in notes),
+        r"\end{table}",
+        "",
+    ])  # fmt: skip
+
+
+def _ladder_rows(found: Attribution) -> Iterator[str]:
+    """The rungs in points."""
+    if found.ladder is None:
+        return
+    rungs: Mapping[str, Step | None] = {
+        "best model": found.ladder.model, "best data": found.ladder.data, "both": found.ladder.both,
+    }  # fmt: skip
+    yield from (_row(name, typed(step.arm), step.effect) for name, step in rungs.items() if step is not None)
+    if found.ladder.interaction is not None:
+        yield _row("interaction", "", found.ladder.interaction)
+    yield _row("data less model", "", found.ladder.difference)
+
+
+def _share_rows(found: Attribution) -> Iterator[str]:
+    """Shapley shares in points, then shares of variance."""
+    if found.shapley:
+        yield r"\midrule"
+        yield from (_row(f"Shapley, {name}", "", part) for name, part in found.shapley.items())
+    for title, parts in ((r"$\eta^2$", found.eta2), (r"$\omega^2$", found.omega2)):
+        if parts:
+            yield r"\midrule"
+            yield from (_row(f"{title}, {name}", "", part, signed=False) for name, part in parts.items())
+
+
+def _row(name: str, arm: str, found: Estimate, signed: bool = True) -> str:
+    value, low, high = ((difference if signed else number)(one) for one in (found.value, found.low, found.high))
+    return rf"{name} & {arm} & {value} & [{low}, {high}] \\"
+
+
+def example(name: str, macros: Macros, figures: Sequence[str]) -> str:
+    """A document that includes every table and figure and says every macro."""
+    says = [rf"\texttt{{\textbackslash {macro}}}: \{macro}\par" for macro in macros]
+    return "\n".join([
+        r"\documentclass{article}",
+        r"\usepackage[T1]{fontenc}",
+        r"\usepackage{textcomp,booktabs,graphicx}",
+        r"\setlength{\parindent}{0pt}\sloppy\emergencystretch=3em",
+        r"\input{numbers}",
+        r"\begin{document}",
+        rf"\section*{{{_text(name)}}}",
+        r"\input{leaderboard}",
+        r"\input{attribution}",
+        *(rf"\begin{{center}}\includegraphics[width=\linewidth,height=0.9\textheight,keepaspectratio]{{{figure}}}"
+          r"\end{center}" for figure in figures),
+        *says,
+        r"\end{document}",
+        "",
+    ])  # fmt: skip
