@@ -73,7 +73,6 @@ def matched_cost(draws: Draws, where: Axes) -> Omitted:
     budget = SAME_COST * np.maximum(np.minimum(spent[chosen.model], spent[chosen.data]), spent[where.baseline])
     budget[(chosen.model == where.baseline) | (chosen.data == where.baseline)] = np.inf
     dear = spent > budget[:, None]
-    dear[:, where.baseline] = False
     cheap = replace(draws, valid=np.where(dear, -np.inf, draws.valid))
     return _again("matched cost", cheap, where, where.model, where.data)
 

@@ -135,7 +135,7 @@ def variance(
     if not _differ(single.mean(-1)):
         return {}, {}
     found = squares(draws.test[:, arms])
-    true = _true(draws.test[:, arms], found, _noise(single, draws.scores.spread[np.ix_(arms.ravel(), arms.ravel())]))
+    true = _true(draws.test[:, arms], found, noise_in(single, draws.scores.spread[np.ix_(arms.ravel(), arms.ravel())]))
     seeds, error = _mean_squares(single)
     free = np.array([arms.shape[0] - 1, arms.shape[1] - 1, (arms.shape[0] - 1) * (arms.shape[1] - 1)])
     total = float(((single - single.mean()) ** 2).sum())
@@ -154,7 +154,7 @@ def _true(
     return np.maximum(found[1:] - (1 + added[:, None]) * noise, 0.0)
 
 
-def _noise(single: Float64[np.ndarray, "m v r"], spread: Float64[np.ndarray, "c c"]) -> Float64[np.ndarray, " 3"]:
+def noise_in(single: Float64[np.ndarray, "m v r"], spread: Float64[np.ndarray, "c c"]) -> Float64[np.ndarray, " 3"]:
     """What the noise of cell means adds to each sum of squares: from seeds, and from test examples that they share."""
     r = single.shape[-1]
     residuals = np.moveaxis(single - single.mean(-1, keepdims=True), -1, 0)

@@ -120,7 +120,7 @@ def held(one: Estimate, true: float) -> bool:
 
 
 def simulated(
-    truth: Truth, seeds: int, studies: int, *, alike: float = ALIKE, crossed: bool = True, draws: int = 300
+    truth: Truth, seeds: int, studies: int, *, alike: float = ALIKE, crossed: bool = True, draws: int = 200
 ) -> Iterator[Attribution]:
     """Attributions of studies of that truth."""
     rng = stream(0, "known truth", truth.name, str(seeds), str(alike))
