@@ -113,12 +113,12 @@ class Variances:
     n: int
 
     @property
-    def parts(self) -> list[tuple[float, int]]:
+    def parts(self) -> list[tuple[float, float | int]]:
         """The two parts, each with its degrees of freedom."""
         return [(self.seeds, self.r - 1), (self.shared, self.n - 1)]
 
     @property
-    def floor(self) -> list[tuple[float, int]]:
+    def floor(self) -> list[tuple[float, float | int]]:
         """The variance whose t interval over test examples is `FLOOR` standard errors of them wide on each side."""
         t = half_width_at(1 - LEVEL, [(1.0, self.n - 1)])
         return [((FLOOR / t) ** 2 * self.examples, self.n - 1)]

@@ -111,7 +111,8 @@ def redraw(scores: Scores, draws: int, rng: np.random.Generator) -> Redraws:
 def root(covariance: Float64[np.ndarray, "a a"]) -> Float64[np.ndarray, "a a"]:
     """A matrix whose product with its transpose is the covariance, what is negative by chance cut off at 0."""
     values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
-    return vectors * np.sqrt(np.maximum(values, 0.0))
+    # A value that is 0 up to rounding would leave a root ten million times as large behind.
+    return vectors * np.sqrt(np.where(values > 1e-12 * max(float(values.max()), 0.0), values, 0.0))
 
 
 def scores(

@@ -45,12 +45,12 @@ class Corrected:
     p: float
 
 
-def half_width_at(alpha: float, parts: Sequence[tuple[float, int]]) -> float:
+def half_width_at(alpha: float, parts: Sequence[tuple[float, float | int]]) -> float:
     """sqrt(sum t^2 v) at the two-sided level 1 - `alpha`, over parts (v, degrees of freedom); v in points squared."""
     return math.hypot(*(float(stdtrit(freedom, alpha / 2)) * math.sqrt(v) for v, freedom in parts if v > 0))
 
 
-def p_value(effect: float, parts: Sequence[tuple[float, int]]) -> float:
+def p_value(effect: float, parts: Sequence[tuple[float, float | int]]) -> float:
     """1 - the level at which `effect ± half_width_at` reaches 0.
 
     Lies between what t distributions with the least and the most degrees of freedom would say of all variance. 1 for an
@@ -70,7 +70,7 @@ def p_value(effect: float, parts: Sequence[tuple[float, int]]) -> float:
     return math.exp(found)
 
 
-def _beyond(log: float, effect: float, parts: Sequence[tuple[float, int]]) -> float:
+def _beyond(log: float, effect: float, parts: Sequence[tuple[float, float | int]]) -> float:
     """By how much the half-width at the level 1 - exp(`log`) passes the effect."""
     return half_width_at(math.exp(log), parts) - effect
 

@@ -18,7 +18,7 @@ from harness.errors import BadInput
 from harness.grid import Scores, levels_of, scores
 from harness.significance import tied
 from harness.streams import stream
-from harness.ties import LEAST_BLIND, groups, with_letters
+from harness.ties import LEAST_BLIND, groups, moderated, with_letters
 
 CHURN = Regime("luck by example", hard=0.3, taste=0.0, seed=0.0)
 
@@ -141,9 +141,45 @@ def test_equal_arms_are_seldom_told_apart(regime: Regime, r: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("any_number_of_seeds")
-def test_fewer_seeds_would_make_differences_of_nothing() -> None:
-    """Why `least` is what it is: two seeds with the floor, three without it."""
-    two, _ = families(SEEDS, a=12, r=2, n=100, simulations=150)
-    _, three = families(CHURN, a=12, r=3, n=100, simulations=150)
-    print(f"\nstudies of 12 equal arms with a difference: 2 seeds {two:.1f} %, 3 seeds without a floor {three:.1f} %")
-    assert min(two, three) > 10
+def test_fewer_seeds_would_make_differences_of_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Why `least` is what it is for few arms: two seeds with the floor, three without it, no pair lent strength."""
+
+    def told_apart() -> tuple[float, float]:
+        two, _ = families(SEEDS, a=12, r=2, n=100, simulations=150)
+        _, three = families(CHURN, a=12, r=3, n=100, simulations=150)
+        print(f"\nstudies of 12 equal arms with a difference: 2 seeds {two:.1f} %, 3 seeds, no floor {three:.1f} %")
+        return two, three
+
+    assert max(told_apart()) <= 6
+    monkeypatch.setattr(module, "CROWD", 99)
+    assert min(told_apart()) > 10
+
+
+def test_variances_that_agree_are_pooled_and_those_that_do_not_stand_for_themselves() -> None:
+    """Chi-square draws around one variance become that variance; a spread of orders of magnitude stays."""
+    rng = stream(0, "variances")
+    alike = 4.0 * rng.chisquare(4, size=780) / 4
+    pooled, freedom = moderated(alike, 4, 40)
+    assert freedom > 60
+    assert pooled == pytest.approx(np.full(780, 4.0), rel=0.2)
+    apart = alike * np.exp(rng.normal(0, 3, size=780))
+    own, few = moderated(apart, 4, 40)
+    assert few < 6
+    assert np.corrcoef(np.log(own), np.log(apart))[0, 1] > 0.98
+
+
+def test_moderation_by_hand_of_a_prior_that_is_known() -> None:
+    """Variances whose logarithms vary by the trigamma of 2 and of 5: a prior of 10 degrees of freedom."""
+    rng = stream(0, "prior")
+    truth = 10 / rng.chisquare(10, size=20000)
+    _, freedom = moderated(truth * rng.chisquare(4, size=20000) / 4, 4, 10000)
+    assert freedom == pytest.approx(14, rel=0.1)
+
+
+def test_forty_arms_on_five_seeds_are_told_apart_where_they_differ_and_not_where_they_do_not() -> None:
+    """Half of the arms 6 points above the others, luck of one point: each half is one group."""
+    rng = stream(0, "forty")
+    test = 80 + np.repeat([0.0, 6.0], 20)[:, None] + rng.normal(size=(40, 5))
+    found = groups(by_hand(test, examples=np.eye(40) * 0.01))[1]
+    assert set(found[20:]) == {"a"}
+    assert set(found[:20]) == {"b"}
