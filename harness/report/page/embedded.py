@@ -21,6 +21,7 @@ from harness.errors import BadInput
 
 PNG = b"\x89PNG\r\n\x1a\n"
 COLOURS = 64
+_WIDEST = 1500
 _DOTS, _POINTS = 2, 2.0
 _SPARED = re.compile(r"<metadata>.*?</metadata>|<!--.*?-->|<\?xml.*?\?>|<!DOCTYPE[^>]*>", re.DOTALL)
 _PLAIN = " '()*+,-./:;=@_!$?"
@@ -79,7 +80,10 @@ def fingerprint(text: str) -> str:
 def _raster(content: bytes) -> Picture:
     """A PNG in a palette of its own where that makes it smaller."""
     whole, few = Image.open(io.BytesIO(content)), io.BytesIO()
+    width, height = whole.width // _DOTS, whole.height // _DOTS
+    if whole.width > _WIDEST:
+        whole = whole.resize((_WIDEST, round(_WIDEST * whole.height / whole.width)), Image.Resampling.LANCZOS)
     whole.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(few, "PNG", optimize=True)
     opaque = whole.convert("RGBA").getchannel("A").getextrema() == (255, 255)
     smaller = opaque and len(few.getvalue()) < len(content)
-    return Picture(png(few.getvalue() if smaller else content), whole.width // _DOTS, whole.height // _DOTS)
+    return Picture(png(few.getvalue() if smaller else content), width, height)
