@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import pandas as pd
+
 from harness.effects import Effect
 from harness.grid import Scores, redraw
 from harness.report import figures
@@ -45,8 +47,8 @@ def _all(study: Study) -> Iterator[tuple[str, Drawn]]:
     gains = figures.gain_frame(study.effects)
     if not gains.empty:
         yield "cost", figures.gain_against_cost(gains, title=title, metric=metric, note=note)
-    curve = figures.budget_frame(study.effects, _BUDGET)
-    if len(curve) and curve["labels"].nunique() > 1:
+    curve = _budgets(study.effects)
+    if len(curve):
         base, clean = (_score(study.effects, arm) for arm in ("baseline", _CLEAN))
         yield "budget", figures.budget_curve(curve, title=title, metric=metric, note=note, baseline=base, clean=clean)
     history = figures.history_frame(study.records, "valid")
@@ -84,6 +86,12 @@ def _met(scores: Scores) -> list[int]:
     models, variants = {scores.model(arm) for arm in both} | {""}, {scores.data(arm) for arm in both} | {""}
     inside = [arm for arm in range(len(scores.arms)) if scores.model(arm) in models and scores.data(arm) in variants]
     return inside if both else []
+
+
+def _budgets(effects: list[Effect]) -> pd.DataFrame:
+    """What strategies of the data alone reach that were given two budgets or more."""
+    curve = figures.budget_frame([effect for effect in effects if effect.axis == "data"], _BUDGET)
+    return curve[curve.groupby("strategy")["labels"].transform("nunique") > 1]
 
 
 def _score(effects: list[Effect], arm: str) -> float | None:

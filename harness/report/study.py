@@ -158,13 +158,19 @@ def _missing(found: Sequence[Effect]) -> list[str]:
 
 
 def _mixed(records: Sequence[Record]) -> list[str]:
-    """What says that the trials were not all made by one code, which could make a difference out of nothing."""
-    commits = {str(made["commit"])[:12] for record in records if (made := record["provenance"]) and made.get("commit")}
-    versions = {made["harness"] for record in records if (made := record["provenance"])}
+    """Says where the trials were made by several commits of one version; BadInput for several versions.
+
+    Another commit may differ in a comment; another version could make a difference out of nothing.
+    """
+    made = [record["provenance"] for record in records if record["provenance"]]
+    versions, commits = ({one[name] for one in made if one.get(name)} for name in ("harness", "commit"))
     if len(versions) > 1:
-        return [f"Mixed: trials were made by versions {', '.join(sorted(versions))} of this program; run them anew."]
+        raise BadInput(
+            f"the records were made by versions {', '.join(sorted(versions))} of this program, which may differ in "
+            "more than the arms do: run the study anew in a store of its own (store=FOLDER)"
+        )
     if len(commits) > 1:
-        return [f"Mixed: trials were made by {len(commits)} commits of this program ({', '.join(sorted(commits))})."]
+        return [f"Mixed: the trials were made by {len(commits)} commits of this program."]
     return []
 
 

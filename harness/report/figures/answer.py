@@ -17,6 +17,7 @@ from harness.report.figures.rows import FEET, WIDEST, Estimate, Row, draw_rows, 
 from harness.report.figures.style import INK, MARKS, TEXT, WIDTH, blank, brief, counts, inches, known, sheet, signs
 from harness.report.leaderboard import signed
 
+_ALONE = "without "
 COLUMNS = ["section", "name", "value", "low", "high", "arm", "changes"]
 _LABELS = (0.75, 1.15)
 _MARKS: Mapping[str, tuple[str, str]] = {
@@ -115,20 +116,23 @@ def _shapley(answer: pd.DataFrame) -> list[str | Row]:
 
 
 def _omitted(answer: pd.DataFrame) -> list[str | Row]:
-    """A tick for each thing left out on the difference's own row, and a row for each that changes the verdict."""
+    """A tick for each arm left out on one row, a row for each that changes the verdict, and the other omissions."""
     found = _rows_of(answer, "omitted")
     if not found:
         return []
-    changing = [row for row in found if row["changes"]]
+    alone = [row for row in found if str(row["arm"]).startswith(_ALONE)]
+    changing = [row for row in alone if row["changes"]]
     whole = next((_estimate(row) for row in _rows_of(answer, "ladder") if row["name"] == "difference"), None)
-    ticks, noted = ([float(row["value"]) for row in found if bool(row["changes"]) == bold] for bold in (False, True))
+    ticks, noted = ([float(row["value"]) for row in alone if bool(row["changes"]) == bold] for bold in (False, True))
     rows = [Row("nothing", whole, _MARKS["difference"])] if whole else []
-    rows.append(Row(f"each of {len(found)} in turn", ticks=tuple(ticks), noted=tuple(noted)))
-    for row in changing[:_MOST]:
-        rows.append(Row(str(row["arm"]), _estimate(row), _MARKS["difference"], hollow=True))
+    if alone:
+        rows.append(Row(f"each of {len(alone)} arms", ticks=tuple(ticks), noted=tuple(noted)))
+    rows += [Row(str(row["arm"]), _estimate(row), _MARKS["difference"], hollow=True) for row in changing[:_MOST]]
     left = len(changing) - _MOST
-    last = [Row(f"and {left} more that change it")] if left > 0 else []
-    return [_HEADINGS["omitted"], *rows, *last]
+    rows += [Row(f"and {left} more that change it")] if left > 0 else []
+    others = [row for row in found if row not in alone]
+    rows += [Row(str(row["arm"]), _estimate(row), _MARKS["difference"], hollow=bool(row["changes"])) for row in others]
+    return [_HEADINGS["omitted"], *rows]
 
 
 def _variance(answer: pd.DataFrame) -> list[str | Row]:

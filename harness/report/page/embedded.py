@@ -79,7 +79,8 @@ def fingerprint(text: str) -> str:
 
 def _raster(content: bytes) -> Picture:
     """A PNG in a palette of its own where that makes it smaller."""
-    whole, few = Image.open(io.BytesIO(content)), io.BytesIO()
+    few = io.BytesIO()
+    whole: Image.Image = Image.open(io.BytesIO(content))
     width, height = whole.width // _DOTS, whole.height // _DOTS
     if whole.width > _WIDEST:
         whole = whole.resize((_WIDEST, round(_WIDEST * whole.height / whole.width)), Image.Resampling.LANCZOS)
