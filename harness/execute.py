@@ -25,6 +25,7 @@ from harness.config import FACTORS, arm_of, baseline_of, build, faults, nearest,
 from harness.data import Source, Task
 from harness.errors import BadInput, TrialFailed
 from harness.fitting import misfits
+from harness.learners import salt_faults
 from harness.store import Record, Store, TestSet
 from harness.track import Tracker
 from harness.trial import Log, Place, Trial, run_trial
@@ -74,7 +75,7 @@ def make_job(cfg: DictConfig, said: list[str], source: Source | None = None) -> 
 
     A `source` that is at hand already saves reading the data twice.
     """
-    wrong = [*faults(cfg), *_device_faults(cfg)]
+    wrong = [*faults(cfg), *_device_faults(cfg), *salt_faults(str(cfg.salt))]
     if wrong:
         raise BadInput("\n".join(wrong))
     build(plain(cfg.protocol))  # refuses what no trial could be run with, before anything is read

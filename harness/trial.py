@@ -14,8 +14,8 @@ from harness.cache import Cache
 from harness.config import DATA_FACTORS, FACTORS, axis_of, build, content_of, differing, identity, lacks_of, needs_of
 from harness.cost import Cost, metered
 from harness.data import EvalSet, Task, TrainSet
-from harness.errors import TrialFailed
-from harness.learners import Fit, Learner, Protocol, Run
+from harness.errors import BadInput, TrialFailed
+from harness.learners import Fit, Learner, Protocol, Run, salt_faults
 from harness.learners.adapt import adapted, check_complete
 from harness.metrics import score
 from harness.receipts import receipt
@@ -32,7 +32,8 @@ class Trial:
     """The whole specification of one run.
 
     `task`, `protocol`, `probe` and the four factors of `arm` are resolved config nodes; `data` is the fingerprint of
-    the task's content; `salt` renames the streams of the learner, so that two trials can differ in luck alone.
+    the task's content; `salt` renames the streams of the learner, all or the one that it names (`init:a`), so that two
+    trials can differ in luck alone. BadInput for a salt that names a stream that no learner has.
     """
 
     task: Mapping[str, Any]
@@ -42,6 +43,11 @@ class Trial:
     data: str
     seed: int
     salt: str = ""
+
+    def __post_init__(self) -> None:
+        wrong = salt_faults(self.salt)
+        if wrong:
+            raise BadInput(wrong[0])
 
     def identity(self) -> dict[str, Any]:
         """What makes this trial this trial: content and parameters, no path, no device, no tracker.

@@ -19,6 +19,7 @@ PROBE = "model@probe=logistic_regression"
 SIZE = {
     "quickstart": ("task.n_train=480", PROBE),
     "roman_numerals": ("task.n_train=240", PROBE, "task.path={shared}/tasks/roman_numerals", "task.cache=cache"),
+    "variance": ("task.n_train=120",),
     "youtube": ("task.n_train=200", "task.path={shared}/tasks/wrench/youtube"),
 }
 """What makes each study small, and where its data lies."""
