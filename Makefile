@@ -5,7 +5,7 @@ STAMP := $(VENV)/.installed
 # Two test processes of one thread each: threads that wait for each other's cores cost more than the tests.
 export OMP_NUM_THREADS = 1
 
-.PHONY: demo test fast lint types readme clean
+.PHONY: demo test fast lint types readme statistics clean
 
 demo: $(STAMP)
 	$(VENV)/bin/harness -m experiments=quickstart store=demo
@@ -31,6 +31,10 @@ $(STAMP): pyproject.toml constraints.txt
 # Writes the README's numbers from the committed records; a test compares them.
 readme: $(STAMP)
 	$(VENV)/bin/python tests/readme.py
+
+# Runs the simulations that docs/statistics.md tells of; tests compare them. Ten minutes.
+statistics: $(STAMP)
+	$(VENV)/bin/python tests/statistics_docs.py
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
