@@ -134,12 +134,12 @@ def result_line(record: Record, control: Record) -> str:
 
 
 def _report(words: list[str]) -> int:
-    """`harness report NAME [store=results] [task.path=FOLDER] [--paper DIR]`.
+    """`harness report NAME [store=results] [task.path=FOLDER] [adjust=holm] [--paper DIR]`.
 
-    Tables, figures and page, from the records alone; with the task's folder the page shows rows, and `--paper` fills a
-    folder for a paper.
+    Tables, figures and page, from the records alone; with the task's folder the page shows rows, `adjust` is holm or
+    benjamini_yekutieli, and `--paper` fills a folder for a paper.
     """
-    names, said = parse(words, ("store", "paper", "task.path"))
+    names, said = parse(words, ("store", "paper", "task.path", "adjust"))
     store = Path(said.get("store", "results")).expanduser()
     if len(names) != 1:
         raise BadInput("say which study: harness report NAME [store=FOLDER] [task.path=FOLDER] [--paper DIR]")
@@ -147,10 +147,11 @@ def _report(words: list[str]) -> int:
     if not folder.is_dir():
         known = [path.name for path in store.glob("*/") if (path / "trials").is_dir()]
         raise BadInput(f"no records of a study '{names[0]}' in {store}: {nearest(names[0], known)}")
-    paths = [*rebuild(folder, said.get("task.path")), write_index(store)]
+    adjust = said.get("adjust", "holm")
+    paths = [*rebuild(folder, said.get("task.path"), adjust), write_index(store)]
     if "paper" in said:
         paper = import_module("harness.report.paper")
-        paths += paper.write(gather(Store(folder)), Path(said["paper"]).expanduser(), paths)
+        paths += paper.write(gather(Store(folder), adjust), Path(said["paper"]).expanduser(), paths)
     print("\n".join(map(str, paths)))
     return 0
 

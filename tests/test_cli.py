@@ -107,7 +107,7 @@ def refused(here, say) -> Callable[..., str]:
         (["-m", "experiments=quickstart", "arms=[[]]"], "[] is no arm: an arm is an override or a list of overrides"),
         (["-m", "experiments=quickstart", "design=square"], "design is 'square': it must be one_factor or factorial"),
         (["-m", "experiments=youtube"], "baseline: task.path is required: say task.path=…"),
-        (["report"], "say which study: harness report NAME [store=FOLDER]"),
+        (["report"], "say which study: harness report NAME [store=FOLDER] "),
         (["report", "nothing"], "no records of a study 'nothing' in results: there is: nothing"),
     ],
 )  # fmt: skip

@@ -30,14 +30,15 @@ __all__ = ["PAGE", "Study", "gather", "read_table", "rebuild", "write_index"]
 PAGE = "index.html"
 
 
-def rebuild(folder: Path, path: str | None = None) -> list[Path]:
+def rebuild(folder: Path, path: str | None = None, adjust: str = "holm") -> list[Path]:
     """Writes tables, figures and page of the study in `folder` from its records; returns their paths.
 
     `path` is where the task lies, for a page that shows the first rows that strategies changed; an embedded task needs
-    none. Each file is whole or not there, and is written after all of them could be made; figures of an earlier report
-    that this one has not go. BadInput where there is no record.
+    none. `adjust` is how p-values account for the number of arms (`study.ADJUSTS`). Each file is whole or not there,
+    and is written after all of them could be made; figures of an earlier report that this one has not go. BadInput
+    where there is no record.
     """
-    study = gather(Store(folder))
+    study = gather(Store(folder), adjust)
     files = made(study, path)
     for name, content in files.items():
         write_atomic(folder / name, content)

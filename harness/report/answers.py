@@ -26,6 +26,7 @@ def answers(study: Study) -> dict[str, Any]:
         "failed": sum(effect.n_failed for effect in study.effects),
         "first": _first(study),
         "attribution": plain(study.attribution),
+        "components": plain(study.components),
         "notes": list(study.notes),
     }
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import pandas as pd
 
+from harness import variance
 from harness.effects import Effect
 from harness.grid import Scores, redraw
 from harness.report import figures
 from harness.report.study import Study, covered
 from harness.streams import stream
 
-FIGURES = ("effects", "attribution", "cells", "cost", "budget", "curves")
+FIGURES = ("effects", "attribution", "cells", "cost", "budget", "curves", "variance")
 ENDINGS = ("pdf", "png", "svg")
 _REDRAWS = 4000
 _BUDGET = "clean.k"
@@ -54,6 +55,9 @@ def _all(study: Study) -> Iterator[tuple[str, Drawn]]:
     history = figures.history_frame(study.records, "valid")
     if len(history) and history["value"].notna().any():
         yield "curves", figures.training_curves(history, title=title, unit=f"validation {metric}, %", note="")
+    if study.components:
+        parts = variance.frame(study.components)
+        yield "variance", figures.variance_components(parts, title=title, unit="points", note=study.components_note)
 
 
 def _note(study: Study) -> str:

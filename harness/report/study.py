@@ -7,22 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 
-from harness import grid
+from harness import grid, variance
 from harness.attribution import Attribution, attribute
-from harness.effects import DRAWS, Effect, covers, deltas, effects, trials
+from harness.effects import DRAWS, Adjust, Effect, covers, deltas, effects, trials
 from harness.errors import BadInput
 from harness.grid import Scores
 from harness.power import level_of
+from harness.significance import benjamini_yekutieli, holm
 from harness.store import Record, Store
+from harness.strategies.checks import one_of
 from harness.streams import stream
 from harness.ties import with_letters
+from harness.variance import Component
 
 REDRAWS = 20_000
 """Redraws of an attribution, as many as a claim takes, so that both show the same numbers."""
+ADJUSTS: Mapping[str, Adjust] = MappingProxyType({"holm": holm, "benjamini_yekutieli": benjamini_yekutieli})
+"""How p-values may account for the number of arms: the chance of any false claim, or the share of false ones."""
+
+_NAMES = {"holm": "Holm", "benjamini_yekutieli": "Benjamini-Yekutieli"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +38,8 @@ class Study:
     """What a report shows: a study's effects in the order of its plan, a row a trial, and what must be said below.
 
     `scores` and `attribution` are None where the baseline never finished; `plan` is None for trials that were run one
-    by one.
+    by one. `components` say what makes the baseline's score move, where the study salts its streams, and
+    `components_note` what must be known of that.
     """
 
     name: str
@@ -44,13 +53,17 @@ class Study:
     plan: Mapping[str, Any] | None
     records: list[Record]
     classes: tuple[str, ...]
+    components: list[Component]
+    components_note: str
 
 
-def gather(store: Store) -> Study:
+def gather(store: Store, adjust: str = "holm") -> Study:
     """The study in a store. Records of trials that its plan no longer holds are left out, and counted in the notes.
 
-    A record remembers the arm and the control of the study that first ran it; the plan says what they are now.
+    A record remembers the arm and the control of the study that first ran it; the plan says what they are now. `adjust`
+    says how p-values account for the number of arms: `ADJUSTS`.
     """
+    one_of("adjust", adjust, tuple(ADJUSTS))
     records, plan = store.records(), store.plan()
     planned: Sequence[Mapping[str, Any]] = plan["trials"] if plan else records
     now = {row["key"]: row for row in planned}
@@ -60,13 +73,13 @@ def gather(store: Store) -> Study:
     table = trials(kept)
     compared = deltas(table)
     scores = _scores(kept, store, planned, plan)
-    found = with_letters(effects(kept, store.test_set, planned, level=level_of(plan)), scores)
+    found = with_letters(effects(kept, store.test_set, planned, ADJUSTS[adjust], level_of(plan)), scores)
     answer = attribute(scores, draws=REDRAWS, rng=stream(0, "attribution")) if scores else None
-    notes = [*_notes(found, table, compared), *_mixed(kept), *_stale(len(records) - len(kept))]
+    notes = [*_notes(found, table, compared, adjust), *_mixed(kept), *_stale(len(records) - len(kept))]
     table = table.merge(compared[["key", "delta", "delta_valid", "why"]], how="left", on="key", validate="one_to_one")
     return Study(
         plan["name"] if plan else kept[0]["study"], _task(kept[0]), _metric(kept[0]), found, table, notes, scores,
-        answer, plan, kept, _classes(kept, store),
+        answer, plan, kept, _classes(kept, store), *_components(kept, scores, store),
     )  # fmt: skip
 
 
@@ -85,19 +98,27 @@ def _scores(
         return None
 
 
+def _components(records: Sequence[Record], scores: Scores | None, store: Store) -> tuple[list[Component], str]:
+    """What makes the baseline's score move from run to run, and the note on it; nothing where no stream was salted."""
+    if scores is None or len(scores.seeds) < 2 or not variance.salted(scores, grid.BASELINE):
+        return [], ""
+    found = [*variance.components(scores, grid.BASELINE), variance.examples(records, store.test_set)]
+    return found, variance.told(scores, grid.BASELINE)
+
+
 def _classes(records: Sequence[Record], store: Store) -> tuple[str, ...]:
     """The names of the task's classes; none where no trial finished."""
     done = next((record for record in records if record["status"] == "done"), None)
     return store.test_set(done["result"]["test_set"]).classes if done else ()
 
 
-def _notes(found: Sequence[Effect], table: pd.DataFrame, compared: pd.DataFrame) -> list[str]:
+def _notes(found: Sequence[Effect], table: pd.DataFrame, compared: pd.DataFrame, adjust: str) -> list[str]:
     """The sentences below the table: what intervals cover, what is simulated, what is missing and why."""
     return [
         *covered(found),
-        "Each interval is for its arm alone and not corrected for the number of arms; its adjusted p is, by Holm. It "
-        f"is a two-level bootstrap over seeds (in closed form) and test examples ({DRAWS} draws), paired with the "
-        "control of the same seed.",
+        "Each interval is for its arm alone and not corrected for the number of arms; its adjusted p is, by "
+        f"{_NAMES[adjust]}. It is a two-level bootstrap over seeds (in closed form) and test examples ({DRAWS} draws), "
+        "paired with the control of the same seed.",
         *_facts(table),
         *_failures(table, compared),
         *_missing(found),

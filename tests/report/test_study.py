@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from conftest import composed
 from PIL import Image
+from statsmodels.stats.multitest import multipletests
 from studies import keep, large, made_test_set, record, shown
 
 from harness.config import build, identity, plain
@@ -44,6 +45,24 @@ def test_a_crossed_study_is_attributed_with_tie_groups_and_cells(tmp_path: Path)
     assert study.attribution.ladder.both.arm == "model=mlp clean=oracle"
     assert all(effect.letters for effect in study.effects)
     assert {"attribution.png", "cells.png", "index.html"} <= set(made(study, None))
+
+
+def test_p_values_are_adjusted_as_asked(tmp_path: Path) -> None:
+    """Benjamini-Yekutieli and Holm by statsmodels, which the report must have asked for by name."""
+    store = Store(tmp_path / "study")
+    keep(store, crossed(store))
+    for adjust, name, words in (
+        ("holm", "holm", "by Holm"),
+        ("benjamini_yekutieli", "fdr_by", "by Benjamini-Yekutieli"),
+    ):
+        study = gather(store, adjust)
+        known = [effect for effect in study.effects if effect.p is not None]
+        assert [effect.p_adjusted for effect in known] == pytest.approx(
+            multipletests([effect.p for effect in known], method=name)[1].tolist()
+        )
+        assert any(words in note for note in study.notes)
+    with pytest.raises(BadInput, match=r"adjust=holmes is not known; choose one of holm, benjamini_yekutieli"):
+        gather(store, "holmes")
 
 
 def test_one_seed_has_no_verdict_and_says_why(tmp_path: Path) -> None:
