@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import pandas as pd
 
 from harness.arms import markdown
+from harness.atlas import frame, readings, rendered
+from harness.published import embedded
 from harness.report.leaderboard import signed
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,40 +23,64 @@ fits a task of yours, and says why the rest does not. *Dull twins* are the refer
 counted too; the probe's predictions or the course of its training), libraries of an extra, and programs.
 
 """
-BLOCK = re.compile(r"(<!-- records: ([\w ]+) -->\n).*?(<!-- end -->)", re.S)
+BLOCK = re.compile(r"(<!-- (records|claims): ([\w ]+) -->\n).*?(<!-- end -->)", re.S)
 
 
 def render(readme: str, results: Path) -> str:
-    """The README with its block of records made anew from the leaderboards of the studies that it names."""
-    return BLOCK.sub(lambda found: found[1] + summary([results / name for name in found[2].split()]) + found[3], readme)
+    """The README with its blocks made anew from the answers and claims of the studies that they name."""
+    make = {"records": summary, "claims": claims}
+
+    def made(found: re.Match[str]) -> str:
+        return found[1] + make[found[2]]([results / name for name in found[3].split()]) + found[4]
+
+    return BLOCK.sub(made, readme)
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table, its first column to the left."""
+    lines = [head, [":--"] * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def summary(folders: list[Path]) -> str:
-    """A study a row: its baseline, and the largest effect of an arm that changes the model alone, or the data alone."""
-    head = [
-        "| study | baseline | largest effect of a model | largest effect on the data | n |",
-        "|:--|--:|:--|:--|--:|",
-    ]
-    return "\n".join([*head, *map(line, folders)]) + "\n"
+    """A study a row: its baseline, the best model and the best data, the difference and the verdict."""
+    return table(
+        ["study", "baseline", "best model", "best data", "data less model", "verdict"], list(map(line, folders))
+    )
 
 
-def line(folder: Path) -> str:
-    """One study, with links to its table and figure."""
-    board = pd.read_csv(folder / "leaderboard.csv")
-    baseline, arms = board[board.axis == "none"].iloc[0], board[board.axis != "none"]
-    best = [arms[arms.axis == axis].sort_values("effect", kind="stable").iloc[-1] for axis in ("model", "data")]
+def line(folder: Path) -> list[str]:
+    """One study, with links to its table and its figure."""
+    said, board = json.loads((folder / "answers.json").read_text()), pd.read_csv(folder / "leaderboard.csv")
+    ladder, verdict = said["attribution"]["ladder"], said["attribution"]["verdict"]
     place = f"results/{folder.name}"
-    study = f"{folder.name} ([table]({place}/leaderboard.md), [figure]({place}/effects.png))"
-    n = f"{int(arms.n_seeds.max())} seeds × {int(arms.n_test.max())}"
-    return f"| {study} | {baseline.score:.1f} % | {cell(best[0])} | {cell(best[1])} | {n} |"
+    n = f"{int(board.n_seeds.max())} seeds × {int(board.n_test.max())} test rows"
+    study = f"{folder.name} ([table]({place}/leaderboard.md), [figure]({place}/attribution.png)), {n}"
+    sides = [f"`{ladder[axis]['arm']}` {estimate(ladder[axis]['effect'])}" for axis in ("model", "data")]
+    baseline = f"{board[board.arm == 'baseline'].score.iloc[0]:.1f} %"
+    return [study, baseline, *sides, estimate(ladder["difference"]), f"**{verdict['word']}**"]
 
 
-def cell(arm: Any) -> str:
-    """One arm: its name without the axis, its effect and interval in points."""
-    return f"`{arm.arm}` {signed(arm.effect)} [{signed(arm.low)}, {signed(arm.high)}]"
+def estimate(found: Any) -> str:
+    """An effect and its interval in points."""
+    return f"{signed(found['value'])} [{signed(found['low'])}, {signed(found['high'])}]"
+
+
+def claims(folders: list[Path]) -> str:
+    """A claim a row, in the order of the studies: the sentence, the difference and the verdict."""
+    found = [json.loads(path.read_text()) for folder in folders for path in sorted(folder.glob("claims/*.json"))]
+    return table(["claim", "study", "difference", "verdict"], list(map(claim, found)))
+
+
+def claim(said: Any) -> list[str]:
+    """One claim with what decides it."""
+    return [said["claim"]["sentence"], said["claim"]["study"], estimate(said["difference"]), f"**{said['verdict']}**"]
 
 
 if __name__ == "__main__":
     path = ROOT / "README.md"
     path.write_text(render(path.read_text(), ROOT / "results"))
     (ROOT / "docs" / "arms.md").write_text(ARMS + markdown() + "\n")
+    atlas = rendered(frame(readings(embedded())))
+    for name in ("atlas.md", "atlas.png"):
+        (ROOT / "docs" / name).write_bytes(atlas[name])

@@ -16,7 +16,11 @@ from conftest import ROOT
 from PIL import Image
 from readme import BLOCK, render
 
-from harness.report import rebuild
+from harness.claims import claim_files, judge, read
+from harness.cli import COMMANDS
+from harness.report import rebuild, write_index
+from harness.report.claimed import as_json
+from harness.store import Store
 
 README = (ROOT / "README.md").read_text()
 FILE = re.compile(r"<!-- file: (\S+) -->\n```\w+\n(.*?)```", re.S)
@@ -40,7 +44,8 @@ def commands() -> list[str]:
 
 
 def test_its_numbers_are_those_of_the_records():
-    assert [found[1] for found in BLOCK.findall(README)] == ["quickstart roman_numerals youtube"]
+    names = "quickstart roman_numerals youtube"
+    assert [found[1:3] for found in BLOCK.findall(README)] == [("records", names), ("claims", names)]
     assert render(README, ROOT / "results") == README, "run `make readme`"
 
 
@@ -88,13 +93,15 @@ def test_its_commands_run_as_they_stand(tmp_path):
         (tmp_path / name).write_text(content)
     said = [line for line in commands() if line.startswith("harness ")]
     assert len(said) >= 10
-    small = [line if line.startswith("harness report") else f"{line} {SMALL}" for line in said]
+    small = [line if line.split()[1] in COMMANDS else f"{line} {SMALL}" for line in said]
     done = subprocess.run(
         [sys.executable, "-c", RUN], input="\n".join(small), cwd=tmp_path, text=True, capture_output=True, timeout=900
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("delta") >= 8
-    assert (tmp_path / "results" / "mine" / "effects.png").exists()
+    for made in ("results/mine/effects.png", "results/mine/index.html", "results/mine/claims/my_claim.json"):
+        assert (tmp_path / made).exists(), made
+    assert "\\newcommand" in (tmp_path / "paper" / "numbers.tex").read_text()
 
 
 @pytest.mark.parametrize("name", ["quickstart", "roman_numerals", "youtube"])
@@ -104,9 +111,22 @@ def test_what_is_committed_is_what_the_records_give(name, tmp_path):
         assert path.read_bytes() == (ROOT / "results" / name / path.name).read_bytes(), path.name
 
 
+def test_the_index_leads_to_the_studies_that_are_committed(tmp_path):
+    for page in (ROOT / "results").glob("*/index.html"):
+        (tmp_path / page.parent.name).mkdir()
+        shutil.copy(page, tmp_path / page.parent.name)
+    assert write_index(tmp_path).read_bytes() == (ROOT / "results" / "index.html").read_bytes()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "results").glob("*/claims/*.json")), ids=lambda path: path.stem)
+def test_a_committed_verdict_is_what_the_records_give(path):
+    claim = read(claim_files()[path.stem])
+    assert as_json(judge(claim, Store(path.parents[1]))) == path.read_bytes()
+
+
 def test_what_is_committed_holds_records_and_none_of_the_data():
     names = {path.suffix for path in tracked(ROOT / "results")}
-    assert names == {".json", ".csv", ".md", ".tex", ".parquet", ".pdf", ".png", ".svg"}
+    assert names == {".json", ".csv", ".md", ".tex", ".parquet", ".pdf", ".png", ".svg", ".html"}
     for path in tracked(ROOT / "results"):
         if path.parent.name == "tests":
             assert set(json.loads(path.read_text())) == {"ids", "y", "classes"}
