@@ -21,7 +21,7 @@ from harness.errors import BadInput
 
 PNG = b"\x89PNG\r\n\x1a\n"
 COLOURS = 64
-_WIDEST = 1500
+_WIDEST = 1200
 _DOTS, _POINTS = 2, 2.0
 _SPARED = re.compile(r"<metadata>.*?</metadata>|<!--.*?-->|<\?xml.*?\?>|<!DOCTYPE[^>]*>", re.DOTALL)
 _PLAIN = " '()*+,-./:;=@_!$?"
