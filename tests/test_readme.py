@@ -104,7 +104,7 @@ def test_its_commands_run_as_they_stand(tmp_path):
     assert "\\newcommand" in (tmp_path / "paper" / "numbers.tex").read_text()
 
 
-@pytest.mark.parametrize("name", ["quickstart", "roman_numerals", "youtube"])
+@pytest.mark.parametrize("name", ["quickstart", "roman_numerals", "variance", "youtube"])
 def test_what_is_committed_is_what_the_records_give(name, tmp_path):
     shutil.copytree(ROOT / "results" / name, tmp_path / name, ignore=shutil.ignore_patterns("wandb", ".locks"))
     for path in rebuild(tmp_path / name):
