@@ -312,6 +312,7 @@ def test_a_users_own_strategy_that_drops_too_much_fails_alone(here):
         "-m",
         "experiments=quickstart",
         'arms=["clean=mine_class","clean=mine_all","clean=confident"]',
+        "cross=[]",
         "seeds=[0,1]",
     )
     said = harness(*study, *SMALL, *QUIET, folder=here)

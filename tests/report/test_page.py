@@ -522,7 +522,7 @@ def wide(arms: int, seeds: int) -> PageData:
     ]  # fmt: skip
     told = Study(
         name="wide", task="made", metric="accuracy", effects=effects, table=table, notes=[], scores=None,
-        attribution=ANSWER, plan=None, records=records, classes=CLASSES,
+        attribution=ANSWER, plan=None, records=records, classes=CLASSES, components=[], components_note="",
     )  # fmt: skip
     return page_data(told, {}, None, COMMAND, CLASSES)
 
