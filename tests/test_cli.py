@@ -79,7 +79,7 @@ def refused(here, say) -> Callable[..., str]:
         (["+clean.k=3"], "clean is no option: choose one, as in clean=NAME"),
         (["baseline.model=mlp"], "baseline.model is 'mlp', which is no option: choose one, as in model@baseline.model=NAME"),
         (["hydra/launcher=joblibb"], "hydra/launcher has no option 'joblibb': did you mean 'joblib'?"),
-        (["quickstart"], "there is no command 'quickstart': there is: arms, "),
+        (["quickstart"], "there is no command 'quickstart': there is: arms, atlas, claims, plan, report, slices, verify, votes; options"),
         (["reprot", "quickstart"], "there is no command 'reprot': did you mean 'report'?"),
         (["-m", "experiments=quickstrt"], "experiments has no option 'quickstrt': did you mean 'quickstart'?"),
         (["experiments=quickstart"], "'quickstart' is a study: run it as harness -m experiments=quickstart"),
@@ -107,7 +107,7 @@ def refused(here, say) -> Callable[..., str]:
         (["-m", "experiments=quickstart", "arms=[[]]"], "[] is no arm: an arm is an override or a list of overrides"),
         (["-m", "experiments=quickstart", "design=square"], "design is 'square': it must be one_factor or factorial"),
         (["-m", "experiments=youtube"], "baseline: task.path is required: say task.path=…"),
-        (["report"], "say which study: harness report NAME [store=FOLDER] "),
+        (["report"], "say which study: harness report NAME [store=FOLDER] [task.path=FOLDER] [--paper DIR]"),
         (["report", "nothing"], "no records of a study 'nothing' in results: there is: nothing"),
     ],
 )  # fmt: skip
