@@ -10,7 +10,7 @@ for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-from harness.cli import main  # noqa: E402
+from harness.commands.cli import main  # noqa: E402
 
 if __name__ == "__main__":
     sys.exit(main())

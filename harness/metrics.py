@@ -6,13 +6,13 @@ metric maps `(*batch, k, k)` to `(*batch,)`, in [0, 1]; it is nan where a matrix
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import numpy as np
 from jaxtyping import Float64, Int64, Integer, Num
 
+from harness.checks import choices
 from harness.errors import BadInput
 
 Metric = Callable[[np.ndarray], np.ndarray]
@@ -56,9 +56,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
 def metric(name: str) -> Metric:
     """The metric of that name; raises BadInput with the nearest one where there is none."""
     if name not in METRICS:
-        near = difflib.get_close_matches(name, METRICS, n=1, cutoff=0.4)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise BadInput(f"no metric is called {name!r}{hint} (there are {', '.join(METRICS)})")
+        raise BadInput(f"unknown metric {name!r}{choices(name, METRICS)}")
     return METRICS[name]
 
 

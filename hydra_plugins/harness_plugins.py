@@ -17,8 +17,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from harness.config import conf_dir
-from harness.sweeper import run_study
+from harness.commands.study import run_study
+from harness.storage.places import conf_dir
 
 __all__ = ["Options", "Studies", "StudySweeper"]
 
@@ -26,7 +26,7 @@ _GROUP = "experiments"
 
 
 class StudySweeper(Sweeper):
-    """Hydra's entry to a study; all that it does stands in `harness.sweeper`."""
+    """Hydra's entry to a study; all that it does stands in `harness.commands.study`."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keeps what Hydra hands over and makes the launcher."""

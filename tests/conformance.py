@@ -18,16 +18,16 @@ import torch
 from hydra.utils import get_object
 from small_sets import global_state, scatter_global_state
 
-from harness.cache import Cache
-from harness.config import DECLARED
 from harness.data import Augment, EvalSet, Task, TrainSet
 from harness.learners import Fit, Learner, Protocol, Run
 from harness.learners.batches import Mixed
-from harness.store import unpack
+from harness.run.options import DECLARED
+from harness.run.trial import Place, Trial, run_trial
+from harness.storage.cache import Cache
+from harness.storage.store import unpack
 from harness.strategies import Strategy, Tools
 from harness.streams import stream
 from harness.tables import columns_of, raw_table
-from harness.trial import Place, Trial, run_trial
 
 Node = Mapping[str, Any]
 ToolsOf = Callable[[int], Tools]

@@ -13,10 +13,11 @@ import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from harness.cache import Cache
-from harness.config import build, conf_dir
 from harness.data import Source, TrainSet, one_hot
 from harness.learners import Protocol, Run
+from harness.run.options import build
+from harness.storage.cache import Cache
+from harness.storage.places import conf_dir
 from harness.streams import stream
 
 ROOT = Path(__file__).resolve().parents[1]

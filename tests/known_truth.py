@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from harness.attribution import Attribution, Estimate, attribute
-from harness.grid import Scores, levels_of
-from harness.shares import squares
+from harness.analysis.attribution import Attribution, Estimate, attribute
+from harness.analysis.scores import Scores
+from harness.analysis.shares import squares
+from harness.arm import levels_of
 from harness.streams import stream
 
 MODELS = ("model=m1", "model=m2", "model=m3", "model=m4")

@@ -9,9 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from harness.arms import markdown
-from harness.atlas import frame, readings, rendered
-from harness.published import embedded
+from harness.analysis.atlas import frame, readings
+from harness.analysis.published import embedded
+from harness.commands.arms import markdown
+from harness.commands.atlas import rendered
 from harness.report.leaderboard import signed
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -15,10 +15,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from harness.cache import Cache
 from harness.data import EvalSet, TrainSet, one_hot
 from harness.learners import Fit, Run
-from harness.probe import dynamics, out_of_sample
+from harness.learners.probe import dynamics, out_of_sample
+from harness.storage.cache import Cache
 from harness.strategies import Signature, Tools
 from harness.streams import stream
 from harness.tables import raw_table

@@ -23,10 +23,10 @@ from test_stopping import held, normal_studies
 from test_variance import TRUTH, true_parts
 from test_variance import simulated as components_simulated
 
-from harness.effects import p_value, variances
-from harness.power import level_of_looks, looks
+from harness.analysis.effects import p_value, variances
+from harness.analysis.power import level_of_looks, looks
+from harness.analysis.significance import holm
 from harness.report import figures
-from harness.significance import holm
 from harness.streams import stream
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from harness.files import dump, write_atomic
 from harness.metrics import score
-from harness.store import Record, Store, TestSet, pack
+from harness.storage.files import dump, write_atomic
+from harness.storage.store import Record, Store, TestSet, pack
 from harness.streams import stream
 
 PROTOCOL = {"_target_": "harness.learners.Protocol", "version": 1, "metric": "accuracy"}

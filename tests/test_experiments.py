@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from commands import QUIET, files_of, harness, records
 from conftest import ROOT
+from invoke import QUIET, files_of, harness, records
 from omegaconf import OmegaConf
 
-from harness import sweeper
+from harness.commands import study as sweeper
 
 STUDIES = sorted((ROOT / "experiments").glob("*.yaml"))
 SMOKE = ("protocol.steps=5", "protocol.folds=2", "protocol.augment_draws=1", "seeds=[0,1]", *QUIET)

@@ -30,13 +30,14 @@ from conftest import ROOT, composed
 from scipy.stats import binom
 from scipy.stats import t as student
 
-from harness.cache import Cache
-from harness.config import build
-from harness.effects import LEVEL, Effect, Interval, adjusted, effects
-from harness.execute import Job, make_job, one_thread
-from harness.significance import holm
-from harness.store import Record, Store, TestSet, unpack
-from harness.trial import Place, run_trial
+from harness.analysis.effects import LEVEL, Effect, Interval, adjusted, effects
+from harness.analysis.significance import holm
+from harness.run.execute import Job, make_job
+from harness.run.options import build
+from harness.run.provenance import one_thread
+from harness.run.trial import Place, run_trial
+from harness.storage.cache import Cache
+from harness.storage.store import Record, Store, TestSet, unpack
 
 COMPARISONS, SEEDS, ARMS = 200, 5, 10
 SMALL = (

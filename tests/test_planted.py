@@ -43,11 +43,14 @@ from small_sets import logistic, tied_tools, tools_of, weak_set
 from studies import made_test_set, record, shown
 from test_trial import make
 
-from harness.config import FACTORS, build, conf_dir, faults
+from harness.analysis.effects import deltas, effects, trials
+from harness.arm import FACTORS
 from harness.data import Augment, EvalSet, TrainSet, one_hot
-from harness.effects import deltas, effects, trials
 from harness.learners import Fit, Run
-from harness.store import Record, Store
+from harness.run.faults import faults
+from harness.run.options import build
+from harness.storage.places import conf_dir
+from harness.storage.store import Record, Store
 from harness.strategies import Tools
 from harness.streams import stream
 

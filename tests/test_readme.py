@@ -16,11 +16,12 @@ from conftest import ROOT
 from PIL import Image
 from readme import BLOCK, render
 
-from harness.claims import claim_files, judge, read
-from harness.cli import COMMANDS
-from harness.report import rebuild, write_index
-from harness.report.claimed import as_json
-from harness.store import Store
+from harness.analysis.verdicts import judge
+from harness.claims import claim_files, read
+from harness.commands.cli import COMMANDS
+from harness.report.claims import as_json
+from harness.report.write import rebuild, write_index
+from harness.storage.store import Store
 
 README = (ROOT / "README.md").read_text()
 FILE = re.compile(r"<!-- file: (\S+) -->\n```\w+\n(.*?)```", re.S)
@@ -29,7 +30,7 @@ SMALL = "protocol.steps=5 track=none cache=cache"
 
 RUN = """
 import shlex, sys
-from harness.cli import main
+from harness.commands.cli import main
 for line in sys.stdin.read().splitlines():
     print("$", line, flush=True)
     code = main(shlex.split(line)[1:])

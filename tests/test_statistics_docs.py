@@ -12,7 +12,7 @@ from conftest import ROOT
 from known_truth import NULL
 from test_simulation import SEEDS
 
-from harness.effects import FLOOR
+from harness.analysis.effects import FLOOR
 
 WRITTEN = ROOT / "docs"
 ROUNDING = 1.5

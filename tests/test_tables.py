@@ -9,9 +9,8 @@ from conftest import train_set
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.data import TrainSet, digest, take
+from harness.data import TrainSet, digest, row_hashes, take
 from harness.tables import columns_of, is_raw, mended, missing_cells, numbers, numeric, raw_table
-from harness.tasks.parts import row_hashes
 
 COLUMNS = {"size": ["1", "2.5", "", " 4 "], "word": ["red", "blue ", "red", ""]}
 

@@ -11,17 +11,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from harness.cache import Cache
-from harness.config import nearest
 from harness.data import EvalSet, Rows, TrainSet
 from harness.errors import BadInput
-from harness.streams import stream
+from harness.storage.cache import Cache
+from harness.streams import salt_of, stream
 
 Predict = Callable[[Rows], np.ndarray]
 """Rows (n, *d) to class probabilities (n, k) float32."""
-STREAMS = ("init", "order", "augment", "dropout", "folds", "tuning", "adapt", "ludwig")
-"""What learners draw from: initial weights (and a forest's or a booster's only seed), the order of rows, augmentations,
-dropout, folds inside the training rows, configurations to try, what a model cannot take filled in, all of Ludwig's."""
 
 
 @dataclass(frozen=True)
@@ -89,29 +85,6 @@ class Run:
     def stream(self, name: str) -> np.random.Generator:
         """The generator of that name for this run."""
         return stream(self.seed, "learner", name, salt_of(self.salt, name))
-
-
-def salt_of(salt: str, name: str) -> str:
-    """What of a run's salt renames the stream `name`.
-
-    `init:a` is the salt `a` to the stream `init` and none to the others; one without a colon is the same to all. What
-    follows the first `/` was added by whoever trains several times over (members, folds), and holds for all streams.
-    """
-    head, slash, rest = salt.partition("/")
-    chosen, colon, value = head.partition(":")
-    if not colon:
-        return salt
-    return (value if chosen == name else "") + slash + rest
-
-
-def salt_faults(salt: str) -> list[str]:
-    """What is wrong with a user's salt, in a line; nothing where it is plain, or for a stream that there is."""
-    chosen, colon, value = salt.partition(":")
-    if not colon or "/" in chosen:
-        return []
-    if chosen not in STREAMS:
-        return [f"salt={salt} names no stream '{chosen}': {nearest(chosen, STREAMS)}; one without ':' renames them all"]
-    return [] if value and "/" not in value else [f"salt={salt}: say a word without '/' after ':', as in {chosen}:a"]
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from harness.checks import within
 from harness.data import EvalSet, Rows, TrainSet
 from harness.learners import Fit, Run
 from harness.learners.torch import Builder, Network, fit_with_loss
-from harness.strategies.checks import within
 
 
 def co_teaching(train: TrainSet, valid: EvalSet, run: Run, *, network: Builder, tau: float, T_k: float) -> Fit:

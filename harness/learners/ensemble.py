@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float32
 
+from harness.checks import within
 from harness.data import EvalSet, Rows, TrainSet
 from harness.errors import TrialFailed
 from harness.learners import Fit, Learner, Run
-from harness.strategies.checks import within
 
 
 def ensemble(train: TrainSet, valid: EvalSet, run: Run, *, learner: Learner, members: int) -> Fit:

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from harness.strategies.checks import within
+from harness.checks import within
 
 Loss = Callable[[Tensor, Tensor, Tensor, float], Tensor]
 """`(logits (b, k), y (b, k), w (b,), epoch) -> ()`."""

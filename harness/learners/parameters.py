@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from harness.config import nearest
+from harness.checks import choices
 from harness.errors import BadInput
 
 
@@ -38,5 +38,5 @@ def _own(learner: Any, part: str, name: str) -> Mapping[str, Any]:
     own: Mapping[str, Any] = getattr(learner, "keywords", {})
     if part not in own:
         what = learner.func.__name__ if hasattr(learner, "func") else "a plain value"
-        raise BadInput(f"'{name}' cannot be set: {what} has no parameter '{part}': {nearest(part, own)}")
+        raise BadInput(f"'{name}' cannot be set: {what} has no parameter '{part}'{choices(part, own)}")
     return own

@@ -9,12 +9,12 @@ from functools import partial
 import numpy as np
 from jaxtyping import Float32
 
-from harness.cache import Cache
 from harness.data import EvalSet, Rows, TrainSet, digest
 from harness.learners import Fit, Predict, Run
 from harness.learners.grown import grown
 from harness.learners.nets import linear
 from harness.learners.torch import fit_network
+from harness.storage.cache import Cache
 
 Features = Callable[[Rows], np.ndarray]
 """Rows (n, *d) to features (n, d) float32."""

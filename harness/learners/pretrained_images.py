@@ -13,13 +13,12 @@ from jaxtyping import Float, Float32
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from harness.config import content_of
 from harness.data import EvalSet, Rows, TrainSet
 from harness.errors import BadInput
 from harness.learners import Fit, Run
 from harness.learners.batches import chunks, modality, reader
 from harness.learners.pretrained import kept, linear_head
-from harness.places import located
+from harness.storage.places import content_of, located
 
 Architecture = Literal[
     "efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2", "efficientnet-lite3", "efficientnet-lite4"

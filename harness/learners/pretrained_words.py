@@ -10,13 +10,12 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float32
 
-from harness.config import content_of
 from harness.data import EvalSet, Rows, TrainSet
 from harness.errors import BadInput
 from harness.learners import Fit, Run
 from harness.learners.pretrained import kept, linear_head
 from harness.learners.text import words
-from harness.places import located
+from harness.storage.places import content_of, located
 
 Vectors = tuple[dict[str, np.ndarray], int]
 """The vectors (d,) of some words, and d."""

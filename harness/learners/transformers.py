@@ -19,15 +19,15 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 from transformers.utils import logging as hub_logging
 
-from harness.cache import Cache
-from harness.config import content_of, nearest
+from harness.checks import choices
 from harness.data import EvalSet, Rows, TrainSet
 from harness.errors import BadInput
 from harness.learners import Fit, Run
 from harness.learners.batches import chunks
 from harness.learners.pretrained import kept, linear_head
 from harness.learners.torch import Network
-from harness.places import PACKAGE, located
+from harness.storage.cache import Cache
+from harness.storage.places import PACKAGE, content_of, located
 
 ENCODED = 64
 """Texts that are encoded at once."""
@@ -168,7 +168,7 @@ POOLINGS: Mapping[str, Pooling] = {"mean": mean_over_tokens, "first": first_toke
 
 def _pooling(name: str) -> Pooling:
     if name not in POOLINGS:
-        raise BadInput(f"model.pooling is '{name}': {nearest(name, POOLINGS)}")
+        raise BadInput(f"model.pooling is '{name}'{choices(name, POOLINGS)}")
     return POOLINGS[name]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.config import nearest
+from harness.checks import choices
 from harness.data import EvalSet, TrainSet
 from harness.errors import BadInput, TrialFailed
 from harness.learners import Fit, Learner, Run
@@ -73,7 +73,7 @@ def searched(over: Mapping[str, Any], learner: Learner) -> Space:
         if head != "protocol":
             parameter(learner, name)
         elif rest not in SHARED:
-            raise BadInput(f"'{name}' is no arm's to change: {nearest(rest, SHARED)}")
+            raise BadInput(f"'{name}' is no arm's to change{choices(rest, SHARED)}")
     return space
 
 

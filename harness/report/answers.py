@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
-from harness.report.study import Study
-from harness.significance import tied
+from harness.analysis.significance import tied
+from harness.analysis.study import Study
 
 DIGITS = 4
 

@@ -1,4 +1,4 @@
-"""The rows of `harness.atlas.frame` in; a table for the terminal, a CSV, a page in Markdown and a figure out.
+"""The rows of `harness.analysis.atlas.frame` in; a table for the terminal, a CSV, a page in Markdown and a figure out.
 
 Lengths are inches. The figure has a row a reading of a table: what a swap of the model and one of the data buy, on an
 axis that is linear below a point and logarithmic above, since the claim is about tenths and about tens.
@@ -19,7 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from harness.report.figures.style import (
+from harness.analysis.atlas import points
+from harness.report.figures.style import (  # fmt: skip
     FAINT,
     GRID,
     INK,
@@ -35,7 +36,7 @@ from harness.report.figures.style import (
     inches,
     rendered,
     sheet,
-)  # fmt: skip
+)
 from harness.report.leaderboard import MINUS, NONE, markdown
 
 TITLE = "Where the ten-points claim holds: published tables"
@@ -79,11 +80,6 @@ class Row:
     verdict: list[str]
     top: float
     height: float
-
-
-def points(value: float) -> str:
-    """Points to a tenth, or to a hundredth where a tenth would show nothing."""
-    return f"{value:.{2 if 0 < abs(value) < 0.05 else 1}f}".replace("-", MINUS)
 
 
 def printed(rows: pd.DataFrame) -> str:

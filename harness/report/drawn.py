@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from harness import variance
-from harness.effects import Effect
-from harness.grid import Scores, redraw
+from harness.analysis import variance
+from harness.analysis.effects import Effect
+from harness.analysis.scores import Scores, redraw
+from harness.analysis.study import Study, covered
 from harness.report import figures
-from harness.report.study import Study, covered
 from harness.streams import stream
 
 FIGURES = ("effects", "attribution", "cells", "cost", "budget", "curves", "variance")

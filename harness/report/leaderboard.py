@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.effects import LEVEL, Effect, Interval
+from harness.analysis.effects import LEVEL, Effect, Interval
 
 MINUS = "\N{MINUS SIGN}"
 NONE = "\N{EN DASH}"

@@ -19,12 +19,12 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from harness.attribution import Attribution, Estimate, Ladder, Step
-from harness.effects import Effect
+from harness.analysis.attribution import Attribution, Estimate, Ladder, Step
+from harness.analysis.effects import Effect
+from harness.analysis.study import Study
 from harness.errors import BadInput
-from harness.files import write_atomic
-from harness.report import Study
 from harness.report.leaderboard import is_baseline, latex, typewriter
+from harness.storage.files import write_atomic
 
 Macros = dict[str, str]
 """What a macro says, as LaTeX, by its name without the backslash."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.cache import Cache
 from harness.data import Augment, EvalSet, Rows, TrainSet
+from harness.storage.cache import Cache
 
 Signature = Callable[[Rows], np.ndarray]
 """Rows (n, *d) to one hash or string a row (n,), or several (n, s): rows that share one are taken for the same."""

@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
+from collections.abc import Sequence
 
 import numpy as np
 
+from harness.checks import listed, nearest
 from harness.errors import BadInput
-
-MOST_NAMED = 20
-
-
-def listed(names: Iterable[str]) -> str:
-    """The names in one line, cut short where they are many."""
-    known = [str(name) for name in names]
-    return ", ".join(known[:MOST_NAMED]) + (f" and {len(known) - MOST_NAMED} more" if len(known) > MOST_NAMED else "")
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?` with the known name closest to `name`, or nothing where none is close."""
-    close = get_close_matches(str(name), [str(one) for one in known], n=1, cutoff=0.6)
-    return f"; did you mean '{close[0]}'?" if close else ""
 
 
 def check_column(name: str, known: Sequence[str], where: str) -> None:
@@ -38,12 +24,6 @@ def check_label_values(unknown: Sequence[str], row: int, column: str, classes: S
             f"'{first}' in column '{column}', row {row}, is not a class{more}{nearest(first, classes)} "
             f"(classes: {listed(classes)})"
         )
-
-
-def check_choice(value: str, allowed: Sequence[str], name: str) -> None:
-    """The value is one of those allowed."""
-    if value not in allowed:
-        raise BadInput(f"{name} is '{value}'{nearest(value, allowed)} (it can be: {listed(allowed)})")
 
 
 def check_finite(x: np.ndarray, features: Sequence[str]) -> None:

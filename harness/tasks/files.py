@@ -12,8 +12,8 @@ import datasets
 from datasets.exceptions import DatasetGenerationError
 from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
+from harness.checks import listed, nearest
 from harness.errors import BadInput
-from harness.tasks import checks
 from harness.tasks.columns import Names, as_names
 
 PARTS = ("train", "valid", "test")
@@ -38,8 +38,8 @@ def existing(path: str, what: str = "task.path") -> Path:
     found = Path(path).expanduser()
     if not found.exists():
         beside = sorted(one.name for one in found.parent.iterdir()) if found.parent.is_dir() else []
-        has = f" ({found.parent} has: {checks.listed(beside)})" if beside else ""
-        raise BadInput(f"{what}: there is no file or folder {path}{checks.nearest(found.name, beside)}{has}")
+        has = f" ({found.parent} has: {listed(beside)})" if beside else ""
+        raise BadInput(f"{what}: there is no file or folder {path}{nearest(found.name, beside)}{has}")
     return found
 
 
@@ -72,8 +72,8 @@ def _matching(root: Path, globs: Iterable[str], part: str) -> list[Path]:
         if not new:
             names = sorted(entry.name for entry in root.iterdir())
             raise BadInput(
-                f"task.{part}: nothing to read matches '{pattern}' in {root}{checks.nearest(pattern, names)} "
-                f"(it has: {checks.listed(names) or 'nothing'})"
+                f"task.{part}: nothing to read matches '{pattern}' in {root}{nearest(pattern, names)} "
+                f"(it has: {listed(names) or 'nothing'})"
             )
         files += new
     return sorted(set(files))
@@ -91,8 +91,8 @@ def _rest(root: Path, taken: set[Path]) -> list[Path]:
     if not files:
         names = sorted(entry.name for entry in root.iterdir())
         raise BadInput(
-            f"task.path: {root} has no file to train on; read are {checks.listed(BUILDERS)} "
-            f"(it has: {checks.listed(names) or 'nothing'})"
+            f"task.path: {root} has no file to train on; read are {listed(BUILDERS)} "
+            f"(it has: {listed(names) or 'nothing'})"
         )
     return named or files
 
@@ -126,9 +126,7 @@ def opened(files: list[Path], cache: str | None) -> datasets.Dataset:
     """The files of one part as one memory-mapped data set; `cache` as in `arrow_folder`."""
     kinds = {BUILDERS[file.suffix.lower()] for file in files}
     if len(kinds) > 1:
-        raise BadInput(
-            f"files of different kinds are mixed ({checks.listed(sorted(kinds))}): name them with task.train"
-        )
+        raise BadInput(f"files of different kinds are mixed ({listed(sorted(kinds))}): name them with task.train")
     tabs = {"sep": "\t"} if files[0].suffix.lower() == ".tsv" else {}
     labels = {"drop_labels": False} if kinds == {"imagefolder"} else {}
     names = [glob.escape(str(file.absolute())) for file in files]
@@ -139,6 +137,4 @@ def opened(files: list[Path], cache: str | None) -> datasets.Dataset:
             )
     except (DatasetGenerationError, OSError, ValueError) as fault:
         reason = " ".join(str(fault.__cause__ or fault).split())[:300]
-        raise BadInput(
-            f"{checks.listed(file.name for file in files)} cannot be read, or hold no rows: {reason}"
-        ) from fault
+        raise BadInput(f"{listed(file.name for file in files)} cannot be read, or hold no rows: {reason}") from fault

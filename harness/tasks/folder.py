@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, get_args
 
+from harness.checks import one_of
 from harness.data import Modality, Source, Task
-from harness.tasks import checks, files
 from harness.tasks import columns as reading
+from harness.tasks import files
 from harness.tasks.images import Color
 from harness.tasks.parts import Part, Plan, damage, divide, given_wrong, subsample, task
 
@@ -59,8 +60,8 @@ def source(
     plan: Plan,
 ) -> Source:
     """Data sets read once, and how a seed divides them."""
-    checks.check_choice(modality, get_args(Modality), "task.modality")
-    checks.check_choice(pictures.color, get_args(Color), "task.color")
+    one_of("task.modality", modality, get_args(Modality))
+    one_of("task.color", pictures.color, get_args(Color))
     fingerprint, names, parts = reading.read(data, columns, modality, classes, pictures)
 
     def split(seed: int) -> Task:

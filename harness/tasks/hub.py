@@ -8,10 +8,11 @@ from pathlib import Path
 import datasets
 from datasets.exceptions import DatasetGenerationError
 
+from harness.checks import listed, nearest
 from harness.data import Modality, Source
 from harness.errors import BadInput
-from harness.tasks import checks, files
 from harness.tasks import columns as reading
+from harness.tasks import files
 from harness.tasks.folder import source
 from harness.tasks.images import Color
 from harness.tasks.parts import Plan
@@ -54,8 +55,8 @@ def hub(
     for part, split in chosen.items():
         if split not in whole:
             raise BadInput(
-                f"task.{part}: data set '{path}' has no split '{split}'{checks.nearest(split, whole)} "
-                f"(it has: {checks.listed(whole)})"
+                f"task.{part}: data set '{path}' has no split '{split}'{nearest(split, whole)} "
+                f"(it has: {listed(whole)})"
             )
     named = reading.Columns(input, label, gold, votes, weight, group, id)
     pictures = reading.Pictures(image_size, color, Path(path).expanduser(), files.cache_folder(cache))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,13 +9,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Int8, Int64
 
-from harness.data import EvalSet, Modality, Rows, Task, TrainSet, one_hot, take
+from harness.data import EvalSet, Modality, Rows, Task, TrainSet, one_hot, row_hashes, take
 from harness.streams import stream
 from harness.tables import missing_cells
 from harness.tasks import checks
 from harness.tasks.split import draw, fixed_stream, hold_out
-
-CHUNK = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,17 +75,6 @@ def part(
         group=np.arange(n) if group is None else np.asarray(group, dtype=np.int64),
         content=row_hashes(x),
     )
-
-
-def row_hashes(x: Rows) -> Int64[np.ndarray, " n"]:
-    """A 64-bit hash of each row's content: equal rows have equal ones, different rows in practice different ones."""
-    found = []
-    for start in range(0, len(x), CHUNK):
-        chunk = np.asarray(x[np.arange(start, min(start + CHUNK, len(x)))])
-        told = chunk.dtype.kind in "OUV"  # texts, and structured rows of them, whose fields are padded in memory
-        rows = (str(row).encode() for row in chunk.tolist()) if told else (row.tobytes() for row in chunk)
-        found += [hashlib.blake2b(row, digest_size=8).digest() for row in rows]
-    return np.frombuffer(b"".join(found), dtype=np.int64)
 
 
 @dataclass(frozen=True)

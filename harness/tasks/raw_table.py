@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int64
 
+from harness.checks import listed, one_of
 from harness.data import Source, Task, digest
 from harness.errors import BadInput
 from harness.tables import raw_table as table_of
@@ -58,7 +59,7 @@ def raw_table(
     is a row without a label. `noise` is the share of training labels that is flipped.
     """
     plan = Plan(n_train, valid_fraction, test_fraction, split_seed, noise)
-    checks.check_choice(label_part, ("whole", "last_word"), "task.label_part")
+    one_of("task.label_part", label_part, ("whole", "last_word"))
     columns = reading.Columns(list(ignore), label, gold, None, None, None, id)
     frame = opened(path)
     for column in (*columns.roles, *ignore):
@@ -98,7 +99,7 @@ def _rows(frame: pd.DataFrame, columns: reading.Columns, labels: Labels) -> tupl
     """The rows with their class indices, and the class names; the kept classes are those of the label's column."""
     features = [name for name in frame.columns if name not in (*columns.roles, *reading.as_names(columns.input))]
     if not features:
-        raise BadInput(f"the table has no cells beside its labels: it has {checks.listed(frame.columns)}")
+        raise BadInput(f"the table has no cells beside its labels: it has {listed(frame.columns)}")
     given = _words(frame[str(columns.label)], labels.part)
     names = _kept(given, labels)
     truth = None if columns.gold is None else _classes(_words(frame[columns.gold], labels.part), names, labels)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.checks import listed, nearest
 from harness.data import Source, Task
 from harness.errors import BadInput
 from harness.streams import stream
@@ -80,8 +81,8 @@ def _content(root: Path, name: str) -> dict[str, Any]:
     names = sorted(entry.name for entry in root.iterdir()) if root.is_dir() else []
     if name not in names:
         raise BadInput(
-            f"task.path: {root} has no file {name}{checks.nearest(name, names)}; the WRENCH format needs "
-            f"train.json, valid.json, test.json and label.json (it has: {checks.listed(names) or 'nothing'})"
+            f"task.path: {root} has no file {name}{nearest(name, names)}; the WRENCH format needs "
+            f"train.json, valid.json, test.json and label.json (it has: {listed(names) or 'nothing'})"
         )
     try:
         return dict(json.loads((root / name).read_text(encoding="utf-8")))
@@ -93,9 +94,7 @@ def _class_names(root: Path) -> tuple[str, ...]:
     """The names by their numbers."""
     named = _content(root, "label.json")
     if set(named) != {str(i) for i in range(len(named))}:
-        raise BadInput(
-            f"{root / 'label.json'} must map 0 to {len(named) - 1} to class names, it has: {checks.listed(named)}"
-        )
+        raise BadInput(f"{root / 'label.json'} must map 0 to {len(named) - 1} to class names, it has: {listed(named)}")
     classes = tuple(str(named[str(i)]) for i in range(len(named)))
     checks.check_classes(classes)
     return classes
@@ -107,9 +106,7 @@ def _part(root: Path, what: str, classes: Sequence[str]) -> Part:
     checks.check_part(len(rows), what)
     for row, entry in rows.items():
         if "label" not in entry or "text" not in entry.get("data", {}) or "weak_labels" not in entry:
-            raise BadInput(
-                f"{file}, row '{row}' needs data.text, label and weak_labels (it has: {checks.listed(entry)})"
-            )
+            raise BadInput(f"{file}, row '{row}' needs data.text, label and weak_labels (it has: {listed(entry)})")
     gold = np.array([entry["label"] for entry in rows.values()])
     if not np.issubdtype(gold.dtype, np.integer) or gold.min() < 0 or gold.max() >= len(classes):
         row, bad = next((row, e["label"]) for row, e in rows.items() if e["label"] not in range(len(classes)))

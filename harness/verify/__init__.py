@@ -2,18 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib import import_module
-from itertools import groupby
-from pathlib import Path
-
-from harness.errors import BadInput, TrialFailed
-
-PARTS: Mapping[str, str] = {"wrench": "golden", "confident": "golden", "literature": "literature"}
-"""The modules that recompute cells, and the folder that each reads."""
 
 
 @dataclass(frozen=True)
@@ -36,46 +25,3 @@ class Cell:
     def passed(self) -> bool:
         """Whether ours agrees; a number that is nan agrees with nothing."""
         return self.ours >= self.theirs if self.bound else abs(self.ours - self.theirs) <= self.tolerance + 1e-9
-
-
-def command(words: list[str]) -> int:
-    """`harness verify [FOLDER]`: every published number recomputed; TrialFailed where one does not come out.
-
-    FOLDER holds `golden` and `literature`; without it HARNESS_SHARED, or `../shared`, is read.
-    """
-    if len(words) > 2 or any(word.startswith("-") or "=" in word for word in words[1:]):
-        raise BadInput("say where the published inputs lie: harness verify [FOLDER]")
-    root = Path(words[1] if len(words) > 1 else os.environ.get("HARNESS_SHARED", "../shared")).expanduser()
-    began, seen = time.perf_counter(), []
-    for section, cells in groupby(_all_cells(root), key=lambda cell: cell.section):
-        seen += shown(section, cells)
-    wrong = [cell for cell in seen if not cell.passed]
-    print(f"\n{len(seen) - len(wrong)} of {len(seen)} cells agree ({time.perf_counter() - began:.0f} s)")
-    if wrong:
-        names = "; ".join(f"{cell.section}, {cell.what}" for cell in wrong)
-        raise TrialFailed(f"{len(wrong)} published numbers do not come out: {names}")
-    return 0
-
-
-def shown(section: str, cells: Iterable[Cell]) -> list[Cell]:
-    """Prints a section, a line a cell as soon as it is there, and gives the cells back."""
-    print(f"\n{section}\n  {'':54} {'ours':>9} {'theirs':>9} {'within':>8}  result", flush=True)
-    seen = []
-    for cell in cells:
-        theirs, within = f"{cell.theirs:.6g}", f"{cell.tolerance:g}"
-        if cell.bound:
-            theirs, within = f">= {theirs}", ""
-        verdict = "pass" if cell.passed else "FAIL"
-        print(f"  {cell.what:54} {cell.ours:9.6g} {theirs:>9} {within:>8}  {verdict}  {cell.source}", flush=True)
-        seen.append(cell)
-    return seen
-
-
-def _all_cells(root: Path) -> Iterator[Cell]:
-    """Every cell that the folders at hand allow; BadInput where there is none of them."""
-    there = [name for name, folder in PARTS.items() if (root / folder).is_dir()]
-    if not there:
-        raise BadInput(f"{root} has neither a folder golden nor literature: say harness verify FOLDER")
-    for name in there:
-        find: Callable[[Path], Iterator[Cell]] = import_module(f"harness.verify.{name}").cells
-        yield from find(root / PARTS[name])

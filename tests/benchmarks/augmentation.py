@@ -13,9 +13,10 @@ import numpy as np
 import torch
 import yaml
 
-from harness.cache import Cache
-from harness.config import build, conf_dir
 from harness.data import Augment, TrainSet, one_hot
+from harness.run.options import build
+from harness.storage.cache import Cache
+from harness.storage.places import conf_dir
 from harness.strategies import Tools
 from harness.streams import stream
 

@@ -20,7 +20,6 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from harness.cache import Cache
 from harness.data import EvalSet, TrainSet, one_hot
 from harness.learners import Protocol, Run
 from harness.learners.batches import reader
@@ -29,6 +28,7 @@ from harness.learners.torch import Builder, fit_network
 from harness.learners.transformers import encoder_classifier
 from harness.learners.vit import vit
 from harness.learners.wide_resnet import wide_resnet
+from harness.storage.cache import Cache
 from harness.streams import stream
 
 SHAPES = ((8, 8, 1), (16, 16, 3), (20, 20, 3), (28, 28, 1), (32, 32, 3))

@@ -11,8 +11,9 @@ import torch
 from conftest import ROOT, train_set
 from omegaconf import OmegaConf
 
-from harness.config import build, lacks_of, plain
 from harness.data import EvalSet, TrainSet
+from harness.run.config import plain
+from harness.run.options import build, lacks_of
 from harness.streams import stream
 
 MODEL_OPTIONS = ROOT / "conf" / "model"

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from commands import QUIET, harness, records
 from conformance import check_global_generators_kept, check_probabilities
 from easy_sets import easy
+from invoke import QUIET, harness, records
 
 from harness.errors import BadInput, TrialFailed
 from harness.learners import Run

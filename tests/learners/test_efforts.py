@@ -11,12 +11,15 @@ import pytest
 from conftest import composed, options
 from omegaconf import OmegaConf
 
-from harness.cli import main
-from harness.config import arm_of, baseline_of, build, conf_dir, faults, identity, lacks_of, layers, needs_of, plain
+from harness.commands.cli import main
 from harness.data import Task
 from harness.errors import BadInput
-from harness.fitting import misfits
-from harness.trial import Trial
+from harness.run.config import arm_of, baseline_of, plain
+from harness.run.faults import faults
+from harness.run.fitting import misfits
+from harness.run.options import build, identity, lacks_of, layers, needs_of
+from harness.run.trial import Trial
+from harness.storage.places import conf_dir
 
 EFFORTS = [name for name in options("model") if "wraps" in OmegaConf.load(conf_dir() / "model" / f"{name}.yaml")]
 NETWORKED = [name for name in EFFORTS if "network" in OmegaConf.load(conf_dir() / "model" / f"{name}.yaml")]

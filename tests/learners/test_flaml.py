@@ -14,13 +14,13 @@ import pytest
 from conftest import composed, train_set
 from easy_sets import easy
 
-from harness.config import faults
 from harness.errors import TrialFailed
 from harness.learners import Run
 from harness.learners.automl import TRAINED_ON, flat, folds, undisturbed
 from harness.learners.flaml import flaml
 from harness.learners.grown import grown
 from harness.learners.sklearn import expand
+from harness.run.faults import faults
 
 SEARCH = partial(flaml, max_iter=4, estimators=["rf", "lrl1"])
 

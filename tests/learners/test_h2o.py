@@ -22,9 +22,9 @@ from easy_sets import easy, option
 
 from harness.data import TrainSet
 from harness.errors import BadInput, TrialFailed
-from harness.fitting import uninstalled
 from harness.learners import Fit, Run
 from harness.learners.h2o import _java, _server, h2o
+from harness.run.fitting import uninstalled
 
 MISSING = list(uninstalled("H2O", option("h2o")))
 needs_h2o = pytest.mark.skipif(bool(MISSING), reason="; ".join(MISSING))
@@ -83,7 +83,7 @@ def script(run: Run, place: Path) -> Callable[[str], list[str]]:
     head = (
         f"import sys; sys.path[:0] = {[str(ROOT), str(ROOT / 'tests'), str(ROOT / 'tests' / 'learners')]!r}\n"
         "import numpy as np, time\nfrom pathlib import Path\nfrom dataclasses import replace\n"
-        "from harness.cache import Cache\nfrom harness.learners import Run, Protocol\nimport test_h2o as here\n"
+        "from harness.storage.cache import Cache\nfrom harness.learners import Run, Protocol\nimport test_h2o as here\n"
         f"run = Run(seed=0, salt='', steps=20, protocol={run.protocol!r}, classes=('a', 'b', 'c'), cache=Cache(Path('.')))\n"
     )
     return lambda body: [sys.executable, "-c", head + body]

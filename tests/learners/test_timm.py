@@ -17,10 +17,10 @@ from conformance import check_fit
 from easy_sets import easy, option
 
 from harness.errors import BadInput
-from harness.fitting import uninstalled
 from harness.learners import Run
 from harness.learners.timm import Resized, timm_network
 from harness.learners.torch import fit_network
+from harness.run.fitting import uninstalled
 
 STAND_IN = {
     "__init__.py": (

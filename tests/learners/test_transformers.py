@@ -15,7 +15,6 @@ from conftest import train_set
 from easy_sets import easy, write_bert
 from transformers import AutoModel, AutoTokenizer
 
-from harness.cache import Cache
 from harness.data import EvalSet
 from harness.errors import BadInput
 from harness.learners import Run
@@ -30,6 +29,7 @@ from harness.learners.transformers import (
     sequence_classifier,
     tokenise,
 )
+from harness.storage.cache import Cache
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,7 @@ def test_an_encoders_classifier_is_linear_in_the_pooled_tokens(bert: Path, pooli
         expected = network.module.head(pool(hidden.last_hidden_state, encoded[1]))
         torch.testing.assert_close(network.module.eval()(encoded), expected)
     assert network.pretrained
-    with pytest.raises(BadInput, match=r"^model\.pooling is 'last': there is: first, mean$"):
+    with pytest.raises(BadInput, match=r"^model\.pooling is 'last' \(choose from: first, mean\)$"):
         encoder_classifier(np.array(texts), 3, path=str(bert), layers=None, pooling="last", max_length=16)
 
 
@@ -159,7 +159,7 @@ def test_pooling_by_hand() -> None:
 
 def test_a_misspelt_pooling_is_told(bert: Path, run: Run) -> None:
     train, valid = easy("text")
-    with pytest.raises(BadInput, match=r"model\.pooling is 'means': did you mean 'mean'\?"):
+    with pytest.raises(BadInput, match=r"model\.pooling is 'means'; did you mean 'mean'\?"):
         frozen_encoder(train, valid, run, path=str(bert), layers=None, pooling="means", max_length=16)
 
 

@@ -23,14 +23,15 @@ from matplotlib.text import Text
 from scipy.stats import binom
 from studies import keep, large, made_test_set, record, shown
 
-from harness.attribution import Attribution, Estimate, Ladder, Omitted, Step, Verdict
-from harness.effects import effects
-from harness.grid import Redraws, Scores
-from harness.report import figures, gather
+from harness.analysis.attribution import Attribution, Estimate, Ladder, Omitted, Step, Verdict
+from harness.analysis.effects import effects
+from harness.analysis.scores import Redraws, Scores
+from harness.analysis.study import gather
+from harness.report import figures
 from harness.report.figures import answer, budget, cells, classes, components, costs, rates, style, training
 from harness.report.figures.placing import overlaps, slots, spots
 from harness.report.figures.scales import from_zero, linear, logarithmic
-from harness.store import Store
+from harness.storage.store import Store
 from harness.streams import stream
 
 ROOT = Path(__file__).resolve().parents[2]

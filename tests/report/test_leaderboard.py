@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.effects import Effect, Interval
+from harness.analysis.effects import Effect, Interval
 from harness.report import leaderboard
 
 HOSTILE = "<script>alert(\"x\")</script> clean=a_b</td><td onclick='x'>&amp;"

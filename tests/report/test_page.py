@@ -21,16 +21,16 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from PIL import Image
 from studies import keep, key, made_test_set, record, shown
 
-from harness.attribution import Attribution, Estimate, Ladder, Omitted, Step, Verdict
+from harness.analysis.attribution import Attribution, Estimate, Ladder, Omitted, Step, Verdict
+from harness.analysis.effects import Effect, Interval
+from harness.analysis.study import Study, gather
 from harness.data import TrainSet, one_hot
-from harness.effects import Effect, Interval
 from harness.errors import BadInput
 from harness.receipts import receipt
-from harness.report import Study, gather
 from harness.report.page import PageData, index, listed, page_data, render, render_index
 from harness.report.page.opened import arm_command, ranged
 from harness.report.page.study import verdict
-from harness.store import Store
+from harness.storage.store import Store
 
 TEST = made_test_set(60, 3)
 CLASSES = ("zero", "one", "two")

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from studies import keep, large, made_test_set, record, shown
 
-from harness.attribution import Attribution, Estimate, Ladder, Step, Verdict
+from harness.analysis.attribution import Attribution, Estimate, Ladder, Step, Verdict
+from harness.analysis.study import Study, gather
 from harness.errors import BadInput
-from harness.report import Study, gather, paper
-from harness.store import Store
+from harness.report import paper
+from harness.storage.store import Store
 
 HOSTILE = (
     r"clean=\input{/etc/passwd} % {{ $x_1^2$ & ~#", "clean=été 名前 ∂ “q” – ×", "model=resnet8", "model=resnet_8", "model=resnet 8",

@@ -15,9 +15,11 @@ import pandas as pd
 import pytest
 from studies import keep, large, made_test_set, record, shown
 
+from harness.analysis.study import gather
 from harness.errors import BadInput
-from harness.report import figures, gather, leaderboard, read_table, rebuild
-from harness.store import Store
+from harness.report import figures, leaderboard
+from harness.report.write import read_table, rebuild
+from harness.storage.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = [

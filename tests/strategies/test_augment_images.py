@@ -294,8 +294,8 @@ def test_cutmix_labels_count_the_pasted_area() -> None:
     [
         (rand_augment, {"num_ops": 0, "magnitude": 9.0}, "num_ops=0 is out of range"),
         (rand_augment, {"num_ops": 2, "magnitude": 31.0}, "magnitude=31.0 is out of range"),
-        (trivial_augment, {"ranges": "wild"}, "ranges=wild is not known.*did you mean wide"),
-        (auto_augment, {"policy": "cifar"}, "policy=cifar is not known.*did you mean cifar10"),
+        (trivial_augment, {"ranges": "wild"}, "ranges=wild is not known.*did you mean 'wide'"),
+        (auto_augment, {"policy": "cifar"}, "policy=cifar is not known.*did you mean 'cifar10'"),
         (augmix, {"severity": 11.0, "width": 3, "depth": -1, "alpha": 1.0}, "severity=11.0 is out of range"),
         (augmix, {"severity": 3.0, "width": 0, "depth": -1, "alpha": 1.0}, "width=0.*needs width >= 1"),
         (augmix, {"severity": 3.0, "width": 3, "depth": 0, "alpha": 1.0}, "depth=0.*depth -1 or >= 1"),

@@ -145,7 +145,7 @@ def test_a_class_smaller_than_its_neighbours_and_missing_values_are_told() -> No
     x[0, 0] = np.nan
     with pytest.raises(TrialFailed, match=r"beside missing values: fill them in first \(clean=impute\)"):
         oversample(replace(rows, x=x), tools(), method="adasyn", k_neighbors=5)
-    with pytest.raises(BadInput, match=r"method=smot is not known.*did you mean smote"):
+    with pytest.raises(BadInput, match=r"method=smot is not known.*did you mean 'smote'"):
         oversample(rows, tools(), method="smot", k_neighbors=5)
     far = uneven()
     apart = np.where((np.arange(50) >= 40)[:, None], far.x + 1e5, far.x).astype(np.float32)

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from small_sets import tools_with
 from word_sources import LIKELY, SYNONYMS, write_lexicon, write_masked_lm, write_seq2seq, write_wordnet
 
-from harness.cache import Cache
-from harness.config import content_of, identity
 from harness.data import Augment
 from harness.errors import BadInput
+from harness.run.options import identity
+from harness.storage.cache import Cache
+from harness.storage.places import content_of
 from harness.strategies import Tools
 from harness.strategies.augment import (
     aeda,
@@ -171,7 +172,7 @@ def test_a_lexicon_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "bad.tsv").write_text("good\tfine\n\nbad fine\n")
     with pytest.raises(BadInput, match=r"bad.tsv, line 3: there is no tab"):
         batch_function(insert_words, alpha=0.1, lexicon="file", path=str(tmp_path / "bad.tsv"))
-    with pytest.raises(BadInput, match=r"lexicon=wordnets is not known.*did you mean wordnet"):
+    with pytest.raises(BadInput, match=r"lexicon=wordnets is not known.*did you mean 'wordnet'"):
         batch_function(insert_words, alpha=0.1, lexicon="wordnets", path=None)
 
 
@@ -289,7 +290,7 @@ def test_an_encoder_without_a_head_for_words_is_told() -> None:
     [
         (aeda, {"punc_ratio": 1.5}, "punc_ratio=1.5 is out of range"),
         (char_noise, {"p": -0.1, "kinds": ["swap"]}, "p=-0.1 is out of range"),
-        (char_noise, {"p": 0.1, "kinds": ["swop"]}, "kinds=swop is not known.*did you mean swap"),
+        (char_noise, {"p": 0.1, "kinds": ["swop"]}, "kinds=swop is not known.*did you mean 'swap'"),
         (replace_words, {"alpha": 2.0, "lexicon": "unigrams", "path": None}, "alpha=2.0 is out of range"),
         (masked_lm, {"path": "x", "p": 0.0, "top_k": 2, "max_length": 16}, "p=0.0 is out of range"),
     ],

@@ -9,15 +9,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from commands import QUIET, SMALL, harness, records
 from conftest import composed, train_set
+from invoke import QUIET, SMALL, harness, records
 from small_sets import global_state, tools_of, tools_with, weak_set
 
-from harness.config import arm_of, build, plain
 from harness.data import TrainSet, one_hot
 from harness.errors import BadInput
-from harness.fitting import misfits
 from harness.learners import Run
+from harness.run.config import arm_of, plain
+from harness.run.fitting import misfits
+from harness.run.options import build
 from harness.strategies import Tools
 from harness.strategies.clean import oracle, random_drop, random_relabel, suspects
 from harness.strategies.clean.confident_learning import FILTERS, confident_learning, flagged, label_quality, scored
@@ -83,7 +84,7 @@ def test_a_class_with_one_row_or_none_is_passed_over_without_a_warning() -> None
 
 
 def test_a_misspelt_rule_is_told_with_the_nearest(nine: tuple[TrainSet, np.ndarray]) -> None:
-    with pytest.raises(BadInput, match="did you mean prune_by_class"):
+    with pytest.raises(BadInput, match="did you mean 'prune_by_class'"):
         flagged(*nine, "prune_by_clas")
 
 

@@ -17,10 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_sets import tied_tools, tools_of, tools_with, weak_set
 
-from harness.config import build, conf_dir
 from harness.data import EvalSet, TrainSet, take
 from harness.errors import BadInput
 from harness.learners import Run
+from harness.run.options import build
+from harness.storage.places import conf_dir
 from harness.strategies import Tools
 from harness.strategies.clean.confident_learning import confident_learning, scored
 from harness.strategies.clean.finders import area_under_margin, forgetting, neighbours, shapley, small_loss, uncertainty
@@ -110,7 +111,7 @@ def test_the_three_label_qualities_of_cleanlab() -> None:
     assert all(
         scored(SIX, tools, method=name).quality[5] == np.inf for name in ("self_confidence", "normalized_margin")
     )
-    with pytest.raises(BadInput, match="did you mean self_confidence"):
+    with pytest.raises(BadInput, match="did you mean 'self_confidence'"):
         scored(SIX, tools, method="self_confidance")
 
 

@@ -15,9 +15,9 @@ import pytest
 from conftest import train_set
 from small_sets import tools_with
 
-from harness.config import content_of
 from harness.data import TrainSet
 from harness.errors import BadInput
+from harness.storage.places import content_of
 from harness.strategies import Tools
 from harness.strategies.clean import edits, from_file
 from harness.streams import stream

@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_sets import tools_with
 
-from harness.config import build, conf_dir
 from harness.data import Rows, Task, TrainSet, one_hot
 from harness.errors import BadInput
+from harness.run.options import build
+from harness.storage.places import conf_dir
 from harness.strategies import Signature, Tools
 from harness.strategies.clean import (
     balanced_weights,
@@ -112,7 +113,7 @@ def test_keys_of_numbers_are_rounded_and_of_cells_plain() -> None:
     raw = train_set(raw_table({name: np.array(column) for name, column in cells.items()}), [0] * 3, 2)
     assert len(duplicate_keys(raw, tools(), columns=None, decimals=2, keep="majority")) == 2
     assert len(duplicate_keys(raw, tools(), columns=["size"], decimals=2, keep="majority")) == 1
-    with pytest.raises(BadInput, match=r"clean\.columns=nam is not known.*did you mean name"):
+    with pytest.raises(BadInput, match=r"clean\.columns=nam is not known.*did you mean 'name'"):
         duplicate_keys(raw, tools(), columns=["nam"], decimals=2, keep="majority")
     with pytest.raises(BadInput, match=r"clean\.keep=most is not known"):
         duplicates(raw, tools(), keep="most")
@@ -146,7 +147,7 @@ def test_links_are_those_within_the_distance_and_balls_meet_there() -> None:
             meet = np.array([[bool(set(one) & set(two)) for two in numbers.tolist()] for one in numbers.tolist()])
             assert np.array_equal(meet, near)
     assert len(set(far[far > 0].tolist())) > 5
-    with pytest.raises(BadInput, match=r"clean\.distance=3 is not known; choose one of 0, 2, 4"):
+    with pytest.raises(BadInput, match=r"clean\.distance=3 is not known \(choose from: 0, 2, 4"):
         ball(x, 3)
 
 

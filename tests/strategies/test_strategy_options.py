@@ -29,10 +29,11 @@ from conformance import (
 from small_sets import KINDS, MODALITY, tied_tools, tools_of, weak_set
 from word_sources import write_lexicon, write_masked_lm, write_seq2seq, write_wordnet
 
-from harness.config import build, conf_dir
 from harness.data import TrainSet
 from harness.learners import Run
 from harness.receipts import receipt
+from harness.run.options import build
+from harness.storage.places import conf_dir
 from harness.strategies import Strategy
 from harness.streams import stream
 

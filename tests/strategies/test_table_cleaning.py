@@ -17,17 +17,18 @@ from hypothesis import strategies as st
 from small_sets import tools_with
 from test_trial import make
 
-from harness.cache import Cache
-from harness.config import build, conf_dir
 from harness.data import TrainSet
 from harness.errors import BadInput
+from harness.run.options import build
+from harness.run.trial import Place, run_trial
+from harness.storage.cache import Cache
+from harness.storage.places import conf_dir
 from harness.strategies import Tools
 from harness.strategies.clean import clipped_cells, impute, in_turn, outlying_cells, spellings, units
 from harness.strategies.clean.cells import Quantity, plain, read
 from harness.strategies.clean.imputation import METHODS
 from harness.streams import stream
 from harness.tables import numeric, raw_table
-from harness.trial import Place, run_trial
 
 UNITS = partial(units, share=0.9, factors={"%": 0.01, "kg": 1000.0}, missing=["n/a"])
 SPELLINGS = partial(spellings, edits=1, shortest=6, times=3.0)

@@ -14,17 +14,18 @@ from conftest import composed, train_set
 from small_sets import tools_with
 from test_weak import published
 
-from harness.cache import Cache
-from harness.config import build, plain
 from harness.data import Source, TrainSet
 from harness.errors import BadInput
-from harness.fitting import misfits
+from harness.run.config import plain
+from harness.run.fitting import misfits
+from harness.run.options import build
+from harness.run.trial import Place, Trial, run_trial
+from harness.storage.cache import Cache
 from harness.strategies import Strategy, Tools
 from harness.strategies.weak import crowd, majority_vote, rules
 from harness.strategies.weak import user_rules as of_user
 from harness.strategies.weak.answers import voted as answered
 from harness.streams import stream
-from harness.trial import Place, Trial, run_trial
 
 CLASSES = ("ham", "spam")
 HEAD = "lf\tlabel\tregex"

@@ -14,11 +14,11 @@ from datasets import ClassLabel, Dataset, Features, Value
 from datasets import Image as ImageFeature
 from PIL import Image
 
+from harness.checks import one_of
 from harness.data import Source, View
 from harness.errors import BadInput
 from harness.streams import stream
 from harness.tasks import images
-from harness.tasks.checks import check_choice
 
 Make = Callable[..., Source]
 N = 40
@@ -330,7 +330,7 @@ def test_bad_input(source: Make, tmp_path: Path, changed: dict, said: str) -> No
 
 def test_misspelt_choices() -> None:
     with pytest.raises(BadInput, match=r"task\.color is 'gray'; did you mean 'grey'\? \(it can be: grey, rgb\)"):
-        check_choice("gray", ("grey", "rgb"), "task.color")
+        one_of("task.color", "gray", ("grey", "rgb"))
 
 
 def test_an_empty_folder_or_part(source: Make, tmp_path: Path) -> None:

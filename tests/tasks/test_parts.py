@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from harness.data import row_hashes
 from harness.errors import BadInput
-from harness.tasks.parts import Plan, damage, divide, given_wrong, part, row_hashes, subsample, task
+from harness.tasks.parts import Plan, damage, divide, given_wrong, part, subsample, task
 
 PLAN = Plan(n_train=None, valid_fraction=0.25, test_fraction=0.25, split_seed=0)
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli import main
-from harness.verify import PARTS, Cell, shown
+from harness.commands.cli import main
+from harness.commands.verify import PARTS, shown
+from harness.verify import Cell
 from harness.verify.literature import cells
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from harness.effects import Effect
+from harness.analysis.effects import Effect
 from harness.report.figures import answer, budget, cells, classes, components, costs, forests, rates, training
 from harness.report.figures.answer import attribution_frame
 from harness.report.figures.budget import budget_frame

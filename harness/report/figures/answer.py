@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from harness.attribution import Attribution
+from harness.analysis.attribution import Attribution
 from harness.report.figures.rows import FEET, WIDEST, Estimate, Row, draw_rows, height_of, in_points, placed
 from harness.report.figures.style import INK, MARKS, TEXT, WIDTH, blank, brief, counts, inches, known, sheet, signs
 from harness.report.leaderboard import signed

@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from harness.effects import Effect
+from harness.analysis.effects import Effect
 from harness.report.figures.scales import Scale, from_zero, linear
-from harness.report.figures.style import (
+from harness.report.figures.style import (  # fmt: skip
     FAINT,
     INK,
     MARGIN,
@@ -29,7 +29,7 @@ from harness.report.figures.style import (
     name_axis,
     sheet,
     strokes,
-)  # fmt: skip
+)
 
 COLUMNS = ["strategy", "dull", "labels", "score", "low", "high"]
 SHARE = 0.95

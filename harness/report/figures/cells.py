@@ -18,8 +18,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from harness.grid import Redraws, Scores
-from harness.report.figures.style import (
+from harness.analysis.scores import Redraws, Scores
+from harness.report.figures.style import (  # fmt: skip
     LINE,
     MARGIN,
     NOTE,
@@ -34,7 +34,7 @@ from harness.report.figures.style import (
     inches,
     known,
     sheet,
-)  # fmt: skip
+)
 from harness.report.leaderboard import signed
 
 _NARROW, _COMFORT, _ROOMY, _ROW, _LOW_ROW, _LABELS, _STRIP = 0.36, 0.4, 0.66, 0.27, 0.2, (0.55, 1.25), 0.09

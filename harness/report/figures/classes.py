@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from harness.report.figures.rows import limits, span
-from harness.report.figures.style import (
+from harness.report.figures.style import (  # fmt: skip
     GRID,
     INK,
     MARGIN,
@@ -28,7 +28,7 @@ from harness.report.figures.style import (
     named,
     sheet,
     shortened,
-)  # fmt: skip
+)
 
 _ARMS, _SLICES, _BAND, _TALL = 12, 30, 4, 8.4
 _ROW, _HEAD, _BELOW, _LABELS, _GAP, _END = 0.125, 2, 0.34, (0.5, 1.1), 0.2, 0.1

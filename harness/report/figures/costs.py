@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import Normal, Stroke
 
-from harness.effects import Effect
+from harness.analysis.effects import Effect
 from harness.report.figures.placing import Box, Spot, slots, spots
 from harness.report.figures.scales import from_zero, linear, logarithmic
 from harness.report.figures.style import (

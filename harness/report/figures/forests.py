@@ -15,9 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from harness.effects import LEVEL, Effect
+from harness.analysis.effects import LEVEL, Effect
 from harness.report.figures.rows import limits, span
-from harness.report.figures.style import (
+from harness.report.figures.style import (  # fmt: skip
     AXIS,
     FAINT,
     GAP,
@@ -35,7 +35,7 @@ from harness.report.figures.style import (
     heading,
     inches,
     wrapped,
-)  # fmt: skip
+)
 from harness.report.leaderboard import counted, is_baseline, worded
 
 _LABELS = (0.7, 1.12)

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from scipy.stats import binom
 
 from harness.report.figures.scales import Scale, linear, logarithmic
-from harness.report.figures.style import (
+from harness.report.figures.style import (  # fmt: skip
     INK,
     MARGIN,
     SHADE,
@@ -29,7 +29,7 @@ from harness.report.figures.style import (
     named,
     sheet,
     strokes,
-)  # fmt: skip
+)
 
 _HEIGHT, _LEFT, _BETWEEN, _TITLE, _BELOW = 1.6, 0.42, 0.12, 0.17, 0.34
 _NOMINAL: Any = {"color": INK, "linewidth": 0.9, "linestyle": (0, (6, 2))}

@@ -9,7 +9,7 @@ from statistics import median
 from matplotlib.axes import Axes
 from matplotlib.ticker import AutoMinorLocator
 
-from harness.report.figures.style import (
+from harness.report.figures.style import (  # fmt: skip
     FAINT,
     GAP,
     GRID,
@@ -24,7 +24,7 @@ from harness.report.figures.style import (
     inches,
     name_axis,
     signs,
-)  # fmt: skip
+)
 from harness.report.leaderboard import signed
 
 Estimate = tuple[float, float, float]

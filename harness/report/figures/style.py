@@ -25,7 +25,7 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from matplotlib.textpath import TextToPath
 
-from harness.config import FACTORS
+from harness.arm import FACTORS
 
 P = ParamSpec("P")
 WIDTH, WIDE, MARGIN, GAP = 3.4, 7.0, 0.06, 0.08

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from harness.config import FACTORS
-from harness.report.figures.style import (
+from harness.arm import FACTORS
+from harness.report.figures.style import (  # fmt: skip
     AXES,
     FAINT,
     MARGIN,
@@ -31,8 +31,8 @@ from harness.report.figures.style import (
     name_axis,
     sheet,
     strokes,
-)  # fmt: skip
-from harness.store import Record
+)
+from harness.storage.store import Record
 
 COLUMNS = ["arm", "group", "dull", "seed", "step", "value"]
 _LEFT, _BETWEEN, _TITLE, _HEIGHT, _BELOW = 0.4, 0.12, 0.17, 1.25, 0.33

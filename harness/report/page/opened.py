@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from harness.config import FACTORS
-from harness.store import Record, unpack
+from harness.arm import FACTORS
+from harness.storage.store import Record, unpack
 
 FIRST = 8
 """How many rows of a receipt are named."""

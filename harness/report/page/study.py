@@ -13,8 +13,9 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from harness.attribution import Attribution
-from harness.effects import Effect
+from harness.analysis.attribution import Attribution
+from harness.analysis.effects import Effect
+from harness.analysis.study import Study
 from harness.errors import BadInput
 from harness.report import leaderboard
 from harness.report.leaderboard import signed
@@ -22,8 +23,7 @@ from harness.report.page.embedded import PNG, Picture, for_script, picture, png
 from harness.report.page.opened import Opened, as_yaml, opened
 from harness.report.page.overview import Listed
 from harness.report.page.sheet import sheet
-from harness.report.study import Study
-from harness.store import Record
+from harness.storage.store import Record
 
 LONGEST = 240
 """Letters of a row's text that are shown."""

@@ -15,11 +15,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from harness.checks import within
 from harness.data import TrainSet
 from harness.errors import BadInput
 from harness.strategies import Tools, compose
 from harness.strategies.augment.operations import as_tensor, brightness, color, contrast, linear_map, warp
-from harness.strategies.checks import within
 
 Images = Float[Tensor, "b c h w"]
 Range = Sequence[float]

@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from harness.checks import within
 from harness.data import TrainSet, digest
 from harness.errors import BadInput
 from harness.learners.batches import chunks
 from harness.strategies import Tools, compose
 from harness.strategies.augment.lexicons import around
-from harness.strategies.checks import within
 
 TOGETHER = 16
 """Texts that a model reads at once."""

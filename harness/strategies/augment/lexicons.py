@@ -16,10 +16,10 @@ import numpy as np
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 from torch import Tensor
 
+from harness.checks import one_of, within
 from harness.data import TrainSet
 from harness.errors import BadInput
 from harness.strategies import Tools, compose
-from harness.strategies.checks import one_of, within
 
 Draw = Callable[[str, np.random.Generator], str]
 """A word to another one in its place, without the signs around it; empty where the lexicon has none."""

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from harness.checks import one_of, within
 from harness.data import TrainSet
 from harness.errors import BadInput
 from harness.strategies import Tools, compose
 from harness.strategies.augment.operations import AUGMIX, SPACES, STANDARD, Images, Space, apply, as_tensor, strengths
-from harness.strategies.checks import one_of, within
 
 STEPS = 30
 """The highest magnitude of RandAugment, and TrivialAugment's."""

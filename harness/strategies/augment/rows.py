@@ -12,10 +12,10 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from harness.checks import one_of, within
 from harness.data import TrainSet, one_hot
 from harness.errors import TrialFailed
 from harness.strategies import Tools, compose
-from harness.strategies.checks import one_of, within
 from harness.streams import child_seed
 
 METHODS = ("smote", "borderline", "adasyn", "random")

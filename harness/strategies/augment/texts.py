@@ -13,9 +13,9 @@ from functools import partial
 import numpy as np
 from torch import Tensor
 
+from harness.checks import one_of, within
 from harness.data import TrainSet
 from harness.strategies import Tools, compose
-from harness.strategies.checks import one_of, within
 
 PUNCTUATION = np.array([".", ";", "?", ":", "!", ","])
 KEYS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from harness.checks import within
 from harness.data import TrainSet
 from harness.strategies import Tools
-from harness.strategies.checks import within
 
 
 def balanced_weights(train: TrainSet, tools: Tools, *, power: float) -> TrainSet:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from harness.checks import within
 from harness.data import TrainSet
 from harness.errors import BadInput
 from harness.strategies import Tools
-from harness.strategies.checks import within
 from harness.tables import Mend, columns_of, is_number_column, is_raw, mended
 
 QUANTITY = re.compile(

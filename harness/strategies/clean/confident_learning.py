@@ -14,9 +14,9 @@ from cleanlab.filter import find_label_issues
 from cleanlab.rank import get_label_quality_scores
 from jaxtyping import Bool, Float, Float64
 
+from harness.checks import one_of
 from harness.data import TrainSet
 from harness.strategies import Tools
-from harness.strategies.checks import one_of
 from harness.strategies.clean.suspects import Found
 
 JOINT = "confident_joint"

@@ -11,12 +11,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from harness.data import Rows, TrainSet
+from harness.checks import one_of
+from harness.data import Rows, TrainSet, row_hashes
 from harness.strategies import Tools
-from harness.strategies.checks import one_of
 from harness.strategies.clean.fingerprints import close_pictures, close_texts, joined, keys, salted
 from harness.streams import child_seed
-from harness.tasks.parts import row_hashes
 
 KEEP = ("majority", "agreeing", "undisputed")
 Groups = Callable[[Rows], Int64[np.ndarray, " n"]]

@@ -12,12 +12,12 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 from sklearn.metrics import pairwise_distances_chunked
 
+from harness.checks import one_of
 from harness.data import TrainSet
 from harness.errors import BadInput
-from harness.features import features, features_like
 from harness.strategies import Tools
-from harness.strategies.checks import one_of
 from harness.strategies.clean.suspects import Found
+from harness.strategies.features import features, features_like
 
 MEMORY = 64
 """MiB of distances that are held at once."""

@@ -11,10 +11,9 @@ from jaxtyping import Bool, Int64
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from harness.data import Rows, take
-from harness.strategies.checks import one_of, within
+from harness.checks import one_of, within
+from harness.data import Rows, row_hashes, take
 from harness.tables import is_raw
-from harness.tasks.parts import row_hashes
 
 BITS = 64
 """How many bits a perceptual hash has."""

@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Int64
 
+from harness.checks import nearest, one_of
 from harness.data import TrainSet, one_hot
 from harness.errors import BadInput
 from harness.strategies import Tools
-from harness.strategies.checks import one_of
 from harness.tables import Mend, columns_of, is_raw, mended, raw_table
 from harness.tasks import checks
 from harness.tasks.columns import indices, texts
@@ -102,12 +102,12 @@ def _check(
     """Raises BadInput where the edit names no column, edits something else than stands there, or into no class."""
     if where not in table:
         there = [name for name in table if name]
-        reason = checks.nearest(where, there) if there else ", and its rows have no cells: task=raw_table reads some"
+        reason = nearest(where, there) if there else ", and its rows have no cells: task=raw_table reads some"
         raise BadInput(f"{line}: the training set has no column '{where}'{reason}")
     if edit["before"] != table[where][row]:
         raise BadInput(f"{line}: before is '{edit['before']}', but row '{edit['id']}' has '{table[where][row]}'")
     if where == LABEL and edit["after"] and edit["after"] not in classes:
-        near = checks.nearest(edit["after"], classes)
+        near = nearest(edit["after"], classes)
         raise BadInput(f"{line}: after is '{edit['after']}', which is no class{near} (classes: {', '.join(classes)})")
 
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Bool
 
+from harness.checks import one_of, within
 from harness.data import TrainSet, one_hot
 from harness.errors import BadInput
 from harness.strategies import Tools
-from harness.strategies.checks import one_of, within
 
 Rows = Bool[np.ndarray, " n"]
 

@@ -13,9 +13,9 @@ from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from harness.checks import one_of, within
 from harness.data import Prepare, TrainSet
 from harness.strategies import Tools
-from harness.strategies.checks import one_of, within
 from harness.streams import child_seed
 from harness.tables import Mend, columns_of, is_number_column, is_raw, mended, numeric
 

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.data import TrainSet
+from harness.data import TrainSet, row_hashes
 from harness.strategies import Signature, Tools
 from harness.strategies.clean.fingerprints import ball, bands, keys
-from harness.tasks.parts import row_hashes
 
 
 def leaks(train: TrainSet, tools: Tools) -> TrainSet:

@@ -13,12 +13,12 @@ from sklearn.ensemble import IsolationForest
 from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
 
+from harness.checks import within
 from harness.data import TrainSet
 from harness.errors import BadInput
-from harness.features import features
 from harness.strategies import Tools
-from harness.strategies.checks import within
 from harness.strategies.clean.fingerprints import salted
+from harness.strategies.features import features
 from harness.streams import child_seed
 
 Strangeness = Callable[[np.ndarray], Float[np.ndarray, " n"]]
@@ -28,7 +28,7 @@ Strangeness = Callable[[np.ndarray], Float[np.ndarray, " n"]]
 def knn_outliers(train: TrainSet, tools: Tools, *, share: float, k: int, encoder: str | None) -> TrainSet:
     """The set without the `share` of its labelled rows whose `k`-th neighbour is farthest (Ramaswamy et al., 2000).
 
-    `encoder` as in `harness.features.features`. BadInput where there are not more than `k` labelled rows.
+    `encoder` as in `harness.strategies.features.features`. BadInput where there are not more than `k` labelled rows.
     """
 
     def far(x: np.ndarray) -> Float[np.ndarray, " n"]:

@@ -13,10 +13,10 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
+from harness.checks import within
 from harness.data import TrainSet
 from harness.errors import BadInput
 from harness.strategies import Tools
-from harness.strategies.checks import within
 from harness.strategies.clean.handlers import HANDLERS, check_strength
 from harness.strategies.clean.random_rows import drawn
 

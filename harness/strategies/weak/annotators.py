@@ -13,20 +13,10 @@ from jaxtyping import Float64, Int64
 from scipy.optimize import minimize
 from scipy.special import digamma, expit, logsumexp, softmax
 
+from harness.checks import within
 from harness.data import TrainSet
 from harness.strategies import Tools
-from harness.strategies.checks import within
-from harness.strategies.weak.models import (
-    Model,
-    Prior,
-    Probs,
-    Votes,
-    by_bayes,
-    evidence,
-    indicators,
-    label,
-    patterns,
-)
+from harness.strategies.weak.models import Model, Prior, Probs, Votes, by_bayes, evidence, indicators, label, patterns
 
 KNOWS, GUESSES = 0.5, 10.0
 """MACE's priors as its authors set them: of knowing and not knowing alike, and of each way of guessing."""

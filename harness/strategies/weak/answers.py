@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int8
 
-from harness.cache import Cache
 from harness.data import ABSTAIN, TrainSet
 from harness.errors import BadInput
-from harness.places import located
+from harness.storage.cache import Cache
+from harness.storage.places import located
 from harness.strategies import Strategy, Tools
 from harness.strategies.weak.named import indices
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from harness.checks import one_of
 from harness.data import ABSTAIN, TrainSet, one_hot
 from harness.strategies import Tools
-from harness.strategies.checks import one_of
 from harness.strategies.weak.votes import give
 
 

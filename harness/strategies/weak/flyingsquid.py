@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.special import expit
 
+from harness.checks import one_of
 from harness.data import ABSTAIN, TrainSet
 from harness.errors import BadInput
 from harness.strategies import Tools
-from harness.strategies.checks import one_of
 from harness.strategies.weak.models import Model, Prior, Probs, Votes, label, normalised
 
 MOST = 0.99

@@ -12,10 +12,10 @@ import numpy as np
 from jaxtyping import Float, Float64, Int8, Int64
 from scipy.special import softmax
 
+from harness.checks import one_of
 from harness.data import TrainSet
 from harness.errors import BadInput
 from harness.strategies import Tools
-from harness.strategies.checks import one_of
 from harness.strategies.weak.votes import check_rule, give, settle, tally
 
 Votes = Int8[np.ndarray, "n m"]

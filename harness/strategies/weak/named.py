@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 import numpy as np
 from jaxtyping import Int8
 
+from harness.checks import listed, nearest
 from harness.errors import BadInput
 
 MOST = np.iinfo(np.int8).max
@@ -31,10 +31,8 @@ def indices(said: Sequence[str], classes: Sequence[str], places: Sequence[str]) 
 
 def no_class(label: object, classes: Sequence[str]) -> str:
     """That a label is no class, the nearest that is one, and what would be right."""
-    near = get_close_matches(str(label), classes, n=1)
-    hint = f"; did you mean '{near[0]}'?" if near else ""
-    listed = ", ".join(classes[:20]) + (" …" if len(classes) > 20 else "")
-    return f"{label!r} is no class of this task{hint} (a class is {listed}, or its number, 0 to {len(classes) - 1})"
+    right = f"a class is {listed(classes)}, or its number, 0 to {len(classes) - 1}"
+    return f"{label!r} is no class of this task{nearest(str(label), classes)} ({right})"
 
 
 def check_number(classes: Sequence[str]) -> None:

@@ -10,11 +10,11 @@ from jaxtyping import Bool, Float32, Float64, Int64
 from scipy.special import entr
 from sklearn.neighbors import NearestNeighbors
 
+from harness.checks import within
 from harness.data import TrainSet
 from harness.errors import BadInput
-from harness.features import features
 from harness.strategies import Strategy, Tools
-from harness.strategies.checks import within
+from harness.strategies.features import features
 
 Doubt = Callable[[TrainSet], Float64[np.ndarray, " r"]]
 """Newly labelled rows to how little each is to be trusted."""
@@ -28,7 +28,7 @@ def cut_statistic(
     Lang, Vijayaraghavan & Sontag 2022, "Training subset selection for weak supervision": in the graph of each row's
     `neighbours` among the newly labelled rows, weighted by closeness, how far the cut edges (to rows of another
     class) stand below what they would be if labels had nothing to do with features, in standard deviations. `encoder`:
-    see `harness.features`, whose distances these are.
+    see `harness.strategies.features`, whose distances these are.
     """
     within("neighbours", neighbours, 1, np.inf)
 

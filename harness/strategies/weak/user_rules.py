@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int8
 
-from harness.cache import Cache
+from harness.checks import one_of
 from harness.data import ABSTAIN, TrainSet, digest
 from harness.errors import BadInput
-from harness.features import is_text
-from harness.places import located
+from harness.storage.cache import Cache
+from harness.storage.places import located
 from harness.strategies import Strategy, Tools
-from harness.strategies.checks import one_of
+from harness.strategies.features import is_text
 from harness.strategies.weak.named import check_number, indices, no_class
 
 COLUMNS = ("lf", "label", "regex")

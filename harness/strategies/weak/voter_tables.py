@@ -10,10 +10,10 @@ from functools import partial
 import numpy as np
 from jaxtyping import Float64
 
+from harness.checks import one_of, within
 from harness.data import ABSTAIN, TrainSet
 from harness.errors import BadInput
 from harness.strategies import Tools
-from harness.strategies.checks import one_of, within
 from harness.strategies.weak.models import (
     Model,
     Prior,

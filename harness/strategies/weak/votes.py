@@ -16,9 +16,9 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int64
 
+from harness.checks import one_of
 from harness.data import TrainSet, one_hot
 from harness.errors import BadInput
-from harness.strategies.checks import one_of
 
 TIED = 1e-5
 """Probabilities closer than this are tied; Snorkel's `probs_to_preds` uses the same tolerance."""

@@ -7,9 +7,9 @@ from functools import partial
 import numpy as np
 from jaxtyping import Float64
 
+from harness.checks import one_of
 from harness.data import TrainSet
 from harness.strategies import Tools
-from harness.strategies.checks import one_of
 from harness.strategies.weak.models import Model, Prior, Votes, indicators, label, majority, normalised, shares_of_votes
 
 

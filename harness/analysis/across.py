@@ -1,0 +1,192 @@
+"""Deltas or scores of several tasks in, one number over tasks with its interval out; pure functions.
+
+Everywhere a mapping goes from a task's name to the runs of one arm on it, one value a seed, in points; `t` tasks, `r`
+seeds. Each task weighs the same. What an interval covers differs and is said in each summary's `covers`:
+
+- `mean` draws **tasks** again (and with them their seeds): what to expect of a task like these.
+- `interquartile_mean`, `improvement` and `profile` keep the tasks and draw **seeds** again within each (Agarwal et al.
+  2021, "Deep RL at the edge of the statistical precipice", NeurIPS): what to expect of these very tasks. Their
+  percentile intervals are narrow by about sqrt((r - 1) / r), 0.82 at three seeds, and shrink to a point where all
+  runs of every task agree.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float64
+
+from harness.analysis.effects import example_weights
+from harness.analysis.significance import LEVEL, ZERO, half_width_at, p_value
+from harness.errors import BadInput
+
+Runs = Mapping[str, Float64[np.ndarray, " _"]]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One number over tasks with its interval; `p` for it being 0 where the method has one."""
+
+    value: float
+    low: float
+    high: float
+    n_tasks: int
+    n_runs: int
+    covers: str
+    p: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """For each threshold the share of runs above it, in [0, 1], and its band, threshold by threshold."""
+
+    taus: Float64[np.ndarray, " k"]
+    share: Float64[np.ndarray, " k"]
+    low: Float64[np.ndarray, " k"]
+    high: Float64[np.ndarray, " k"]
+    n_tasks: int
+    n_runs: int
+    covers: str
+
+
+def of_arm(compared: Mapping[str, pd.DataFrame], arm: str) -> dict[str, Float64[np.ndarray, " _"]]:
+    """An arm's deltas by study, from the frames that `effects.deltas` makes. BadInput where a study has none."""
+    found = {}
+    for study, frame in compared.items():
+        mine = frame[(frame["arm"] == arm) & frame["delta"].notna()].sort_values("seed")
+        if mine.empty:
+            raise BadInput(f"arm '{arm}' has no delta in study '{study}': run it there, or leave the study out")
+        found[study] = mine["delta"].to_numpy(dtype=np.float64)
+    return found
+
+
+def mean(deltas: Runs) -> Summary:
+    """The mean over tasks of a task's mean delta, with the t interval over tasks.
+
+    It needs no model of seeds: what seeds and test examples move is in the spread of the tasks' means already. BadInput
+    for fewer than two tasks, and where all tasks have the same mean.
+    """
+    _checked(deltas)
+    effects = np.array([float(runs.mean()) for runs in deltas.values()])
+    t, value, variance = len(effects), float(effects.mean()), float(effects.var(ddof=1))
+    if math.sqrt(variance) < ZERO:
+        raise BadInput(f"all {t} tasks have the effect {value:.2f}: there is no spread to make an interval of")
+    parts = [(variance / t, t - 1)]
+    half = half_width_at(1 - LEVEL, parts)
+    said = (
+        f"{_level()}: covers other tasks, as far as these {t} are drawn at random from them, and all that is in a task."
+    )
+    return Summary(value, value - half, value + half, t, _n_runs(deltas), said, p_value(value, parts))
+
+
+def interquartile_mean(runs: Runs, *, draws: int, rng: np.random.Generator) -> Summary:
+    """The mean of the middle half of all runs of all tasks, with a percentile interval, seeds drawn again in each task.
+
+    A quarter of the runs, rounded down, goes at either end: few outlying runs or tasks cannot move it, and a quarter of
+    the tasks may say nothing at all. BadInput where tasks differ in their number of seeds (those with more would weigh
+    more), at one seed, and where all runs are equal.
+    """
+    _checked(runs, least=2)
+    if len({len(values) for values in runs.values()}) > 1:
+        counts = ", ".join(f"{task} {len(values)}" for task, values in runs.items())
+        raise BadInput(f"an interquartile mean pools runs, and needs as many seeds on each task: {counts}")
+    whole = np.stack(list(runs.values()))
+    if np.ptp(whole) < ZERO:
+        raise BadInput(f"all {whole.size} runs are {whole.flat[0]:.2f}: ties everywhere, there is no interval")
+    t, r = whole.shape
+    drawn = np.take_along_axis(whole[None], rng.integers(r, size=(draws, t, r)), axis=2)
+    low, high = _percentiles(_middle(drawn.reshape(draws, -1)))
+    return Summary(float(_middle(whole.reshape(1, -1))[0]), low, high, t, whole.size, _seeds_only(t))
+
+
+def improvement(arm: Runs, control: Runs, *, draws: int, rng: np.random.Generator) -> Summary:
+    """The chance that a run of the arm beats a run of the control on the same task, a draw counting half; a mean over
+    tasks.
+
+    On a task it is the Mann-Whitney U over the number of pairs of runs; the pairing by seed is not used. 0.5 says that
+    nothing speaks for either. It counts how often, not by how much. BadInput where the two are not of the same tasks,
+    at one seed, and where no run differs from any other on its task.
+    """
+    _checked(arm, least=2)
+    _checked(control, least=2)
+    if set(arm) != set(control):
+        raise BadInput(f"the arm and the control are not of the same tasks: {sorted(set(arm) ^ set(control))}")
+    wins = {task: _wins(runs, control[task]) for task, runs in arm.items()}
+    if all((matrix == 0.5).all() for matrix in wins.values()):
+        raise BadInput("the arm and the control score the same in all runs of every task: ties everywhere")
+    drawn = np.zeros(draws)
+    for matrix in wins.values():
+        mine, theirs = (example_weights(draws, n, rng) / n for n in matrix.shape)
+        drawn += np.einsum("bi,ij,bj->b", mine, matrix, theirs) / len(wins)
+    value = float(np.mean([matrix.mean() for matrix in wins.values()]))
+    return Summary(
+        value, *_percentiles(drawn), len(wins), _n_runs(arm) + _n_runs(control), _seeds_only(len(wins))
+    )  # fmt: skip
+
+
+def profile(runs: Runs, taus: Float64[np.ndarray, " k"], *, draws: int, rng: np.random.Generator) -> Profile:
+    """The share of runs above each threshold, a mean over tasks, with bands that hold at each threshold for itself.
+
+    It falls from 1 to 0; where the profile of one arm lies above another's throughout, its runs are better in
+    distribution (Dolan & Moré 2002, Math. Program. 91; Agarwal et al. 2021). BadInput at one seed.
+    """
+    _checked(runs, least=2)
+    if not np.isfinite(taus).all() or not len(taus):
+        raise BadInput("a profile needs thresholds that are numbers")
+    share, drawn = np.zeros(len(taus)), np.zeros((draws, len(taus)))
+    for values in runs.values():
+        above = (values[:, None] > taus).astype(np.float64)
+        share += above.mean(0) / len(runs)
+        drawn += example_weights(draws, len(values), rng) @ above / (len(values) * len(runs))
+    low, high = np.quantile(drawn, _tails(), axis=0)
+    return Profile(taus, share, low, high, len(runs), _n_runs(runs), _seeds_only(len(runs)))
+
+
+def _checked(runs: Runs, least: int = 1) -> None:
+    """Raises BadInput where there are fewer than two tasks, or one has too few runs or one that is not a number."""
+    if not runs:
+        raise BadInput("there is no task to summarise")
+    if len(runs) == 1:
+        raise BadInput(f"'{next(iter(runs))}' is the only task: a summary over tasks needs two at least")
+    for task, values in runs.items():
+        if len(values) < least:
+            raise BadInput(f"task '{task}' has {len(values)} runs, and this summary needs {least} or more on each")
+        if not np.isfinite(values).all():
+            raise BadInput(f"task '{task}' has a run without a number: leave out the trials that failed")
+
+
+def _middle(runs: Float64[np.ndarray, "b n"]) -> Float64[np.ndarray, " b"]:
+    """The mean of each row without a quarter of its values at either end, rounded down."""
+    cut = runs.shape[1] // 4
+    return np.sort(runs, axis=1)[:, cut : runs.shape[1] - cut].mean(1)
+
+
+def _wins(arm: Float64[np.ndarray, " n"], control: Float64[np.ndarray, " m"]) -> Float64[np.ndarray, "n m"]:
+    """1 where a run of the arm is above one of the control, 0.5 where they are equal, 0 where it is below."""
+    gap = arm[:, None] - control
+    return (1 + np.sign(np.where(np.abs(gap) < ZERO, 0.0, gap))) / 2
+
+
+def _tails() -> tuple[float, float]:
+    return (1 - LEVEL) / 2, (1 + LEVEL) / 2
+
+
+def _percentiles(drawn: Float64[np.ndarray, " b"]) -> tuple[float, float]:
+    low, high = np.quantile(drawn, _tails())
+    return float(low), float(high)
+
+
+def _n_runs(runs: Runs) -> int:
+    return sum(len(values) for values in runs.values())
+
+
+def _level() -> str:
+    return f"{100 * LEVEL:.0f} % interval"
+
+
+def _seeds_only(t: int) -> str:
+    return f"{_level()}: covers training drawn again on these {t} tasks, narrow at few seeds; not other tasks."

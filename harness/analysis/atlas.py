@@ -1,0 +1,264 @@
+"""Published tables in, what a swap of the model and one of the data buy in each out: where the ten-points claim holds.
+
+The claim is "ten points from the data, a few tenths from the model". A swap is the best score less the worst along one
+axis of a table, for each level of the other axis: its median says what it buys, its ends say how far that hangs on the
+other axis. Shares of variance are those of `attribution`. There is one score a cell and no seed, so nothing
+here is an interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float
+
+from harness.analysis.attribution import Shares, variance_shares
+from harness.analysis.published import Published
+from harness.errors import BadInput
+
+TEN, TENTHS = 10.0, 1.0
+"""The claim in points: at least so many from the data, and fewer than so many from the model."""
+MOST_PATTERNS = 20_000
+"""The most sets of columns that the search for the largest crossed part looks at."""
+Word = Literal["data", "model", "neither", "undecided"]
+
+
+@dataclass(frozen=True)
+class Swap:
+    """Points that a swap along one axis buys: the median over the other axis's levels, and the ends."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """A published table read with some of its arms.
+
+    `extra` names the cells that are let in beside the core ("" for none). `shares` and `random` (points between two
+    arms drawn at random, model and data) are there where models and data are crossed. `left_out` says in words which
+    arms and cells are not in it. `turned_by` are the arms without any single one of which the word is another.
+    """
+
+    table: Published
+    extra: str
+    models: tuple[str, ...]
+    data: tuple[str, ...]
+    model_swap: Swap
+    data_swap: Swap
+    shares: Shares | None
+    random: tuple[float, float] | None
+    left_out: tuple[str, ...]
+    word: Word
+    turned_by: tuple[str, ...]
+
+    @property
+    def by(self) -> float:
+        """Points by which the swap of the data is ahead; below 0 the model is."""
+        return self.data_swap.value - self.model_swap.value
+
+    @property
+    def claim(self) -> Literal["holds", "ten only", "tenths only", "neither"]:
+        """Which halves of the claim hold, of swaps as they are printed: to a tenth."""
+        ten, tenths = round(self.data_swap.value, 1) >= TEN, round(self.model_swap.value, 1) < TENTHS
+        if ten and tenths:
+            return "holds"
+        return "ten only" if ten else "tenths only" if tenths else "neither"
+
+    @property
+    def verdict(self) -> str:
+        """Who is ahead, by how much, whether one arm carries it, and what that makes of the claim."""
+        carried = f"; another answer without {' or without '.join(self.turned_by)}" if self.turned_by else ""
+        return f"{winner(self)}{carried}; {CLAIM[self.claim]}"
+
+
+CLAIM = {
+    "holds": "the claim holds",
+    "ten only": "ten points from the data, but not mere tenths from the model",
+    "tenths only": "tenths from the model, but not ten points from the data",
+    "neither": "neither ten points from the data nor tenths from the model",
+}
+"""What a reading makes of the claim, in words."""
+
+
+def readings(published: Sequence[Published]) -> list[Reading]:
+    """Each table's core and, below it, the core with each extra; where the data are furthest ahead comes first."""
+    found = [list(read(table)) for table in published]
+    return [reading for of_one in sorted(found, key=lambda of_one: -of_one[0].by) for reading in of_one]
+
+
+def read(table: Published) -> Iterator[Reading]:
+    """The readings of a table: its core alone, then with each of its extras."""
+    extras = [extra for extra in table.cells["extra"].unique() if extra]
+    for extra in ("", *extras):
+        yield _reading(table, extra, table.cells[table.cells["extra"].isin(["", extra])])
+
+
+# One table
+
+
+def _reading(table: Published, extra: str, cells: pd.DataFrame) -> Reading:
+    """What the cells say: of the largest part where models and data are crossed, or else of the steps of a ladder."""
+    models, data = list(cells["model"].unique()), list(cells["data"].unique())
+    for axis, levels in (("model", models), ("data variant", data)):
+        if len(levels) < 2:
+            raise BadInput(f"table '{table.name}' has one {axis} ({', '.join(levels)}): the atlas compares two or more")
+    grid = cells.pivot_table(index="model", columns="data", values="score", aggfunc="first").loc[models, data]
+    rows, cols = largest_crossed(grid.notna().to_numpy(), table.name)
+    if not rows:
+        return _ladder(table, extra, grid)
+    part = grid.iloc[rows, cols]
+    scores = part.to_numpy(dtype=float)
+    if np.ptp(scores) == 0:
+        raise BadInput(f"table '{table.name}': all cells are equal, so there is nothing to share out")
+    between = _random(scores), _random(scores.T)
+    return Reading(
+        table, extra, tuple(part.index), tuple(part.columns), *swaps(scores), variance_shares(scores), between,
+        tuple(_left_out(grid, part)), word(scores), tuple(_turning(part)),
+    )  # fmt: skip
+
+
+def largest_crossed(there: Bool[np.ndarray, "a b"], name: str) -> tuple[list[int], list[int]]:
+    """Rows and columns of the largest full part with two of each; empty where there is none.
+
+    Every set of columns that some rows share is looked at, so it is the largest; of equal ones it is the squarest, then
+    the one with the earliest rows and columns. BadInput names the table where there are too many such sets.
+    """
+    families: set[frozenset[int]] = set()
+    for row in sorted({tuple(np.flatnonzero(line)) for line in there}):
+        columns = frozenset(map(int, row))
+        families |= {columns & other for other in families} | {columns}
+        if len(families) > MOST_PATTERNS:
+            raise BadInput(f"table '{name}' is too ragged to find its largest crossed part: leave out some arms")
+    found = []
+    for family in families:
+        rows = [at for at, line in enumerate(there) if line[list(family)].all()]
+        if min(len(rows), len(family)) >= 2:
+            found.append((-len(rows) * len(family), -min(len(rows), len(family)), rows, sorted(family)))
+    return min(found)[2:] if found else ([], [])
+
+
+def swaps(scores: Float[np.ndarray, "a b"]) -> tuple[Swap, Swap]:
+    """What swapping the model (rows) and swapping the data (columns) buy in a full table."""
+    return _swap(np.ptp(scores, axis=0)), _swap(np.ptp(scores, axis=1))
+
+
+def word(scores: Float[np.ndarray, "a b"]) -> Word:
+    """Which axis is ahead in a full table by median swap and by share of variance; undecided where the two differ."""
+    model, data = (swap.value for swap in swaps(scores))
+    if model == data:
+        return "neither"
+    shares = variance_shares(scores)
+    if (data - model) * round(shares.data - shares.model, 9) <= 0:
+        return "undecided"
+    return "data" if data > model else "model"
+
+
+def _swap(ranges: Float[np.ndarray, " n"]) -> Swap:
+    """Rounded far below what tables print, so that a tie is one whatever the last bits of a difference say."""
+    return Swap(*(round(float(value), 9) for value in (np.median(ranges), ranges.min(), ranges.max())))
+
+
+def _random(scores: Float[np.ndarray, "a b"]) -> float:
+    """Mean points between two different rows, over columns and pairs (Gini's mean difference).
+
+    Unlike best less worst, it does not grow with the number of rows.
+    """
+    first, second = np.triu_indices(len(scores), 1)
+    return float(np.abs(scores[first] - scores[second]).mean())
+
+
+def _turning(part: pd.DataFrame) -> Iterator[str]:
+    """The arms without any single one of which the full table gives another word."""
+    scores = part.to_numpy(dtype=float)
+    whole = word(scores)
+    for axis, names in enumerate((part.index, part.columns)):
+        for at, name in enumerate(names):
+            rest = np.delete(scores, at, axis=axis)
+            if rest.shape[axis] >= 2 and word(rest) != whole:
+                yield str(name)
+
+
+def _left_out(grid: pd.DataFrame, part: pd.DataFrame) -> Iterator[str]:
+    """The arms that the crossed part has no room for, by the cells of it that they lack."""
+    absent: dict[tuple[str, ...], list[str]] = {}
+    for whole, kept in ((grid, part), (grid.T, part.T)):
+        for name in whole.index.difference(kept.index, sort=False):
+            lacks = tuple(str(other) for other in kept.columns if pd.isna(whole.loc[name, other]))
+            absent.setdefault(lacks, []).append(str(name))
+    for lacks, names in absent.items():
+        yield f"{_few(names)} for want of cells with {_few(lacks)}" if lacks else _few(names)
+
+
+def _ladder(table: Published, extra: str, grid: pd.DataFrame) -> Reading:
+    """Steps from the table's first cell: the best other level of each axis less the first one."""
+    model = _step(table, grid, "model")
+    data = _step(table, grid.T, "data variant")
+    ahead: Word = "neither" if model == data else "data" if data > model else "model"
+    lacking = [f"{m} × {d}" for m in grid.index for d in grid.columns if pd.isna(grid.loc[m, d])]
+    return Reading(
+        table, extra, tuple(grid.index), tuple(grid.columns), Swap(model, model, model), Swap(data, data, data), None,
+        None, (f"{_few(lacking)} (not published)",), ahead, (),
+    )  # fmt: skip
+
+
+def _step(table: Published, grid: pd.DataFrame, axis: str) -> float:
+    """Points from the first row of a grid to its best other row.
+
+    In the first column where both are there: a step is measured at the start where it can be, and else on top of
+    another one. BadInput where no column has both.
+    """
+    better = -grid if table.lower else grid
+    gains = better.iloc[1:] - better.iloc[0]
+    there = gains.loc[:, gains.notna().any()]
+    if there.empty:
+        raise BadInput(f"table '{table.name}' has no cell that differs from its first one in the {axis} alone")
+    return float(round(there.iloc[:, 0].max(), 9))
+
+
+# In words
+
+
+def winner(reading: Reading) -> str:
+    """Who is ahead and by how many points."""
+    by = points(abs(reading.by))
+    if reading.word == "undecided":
+        return f"undecided: the swaps differ by {by}, and the shares of variance say the opposite"
+    return "neither is ahead" if reading.word == "neither" else f"{reading.word} by {by}"
+
+
+def frame(found: Sequence[Reading]) -> pd.DataFrame:
+    """A row a reading: what `harness.report.atlas` shows; numbers are nan, and words empty, where there is none."""
+    return pd.DataFrame([_row(reading) for reading in found])
+
+
+def _row(reading: Reading) -> dict[str, Any]:
+    table, shares, between = reading.table, reading.shares, reading.random or (np.nan, np.nan)
+    return {
+        "table": table.name, "extra": reading.extra, "crossed": shares is not None, "metric": table.metric,
+        "n_models": len(reading.models), "n_data": len(reading.data),
+        "model_swap": reading.model_swap.value, "model_low": reading.model_swap.low,
+        "model_high": reading.model_swap.high, "data_swap": reading.data_swap.value,
+        "data_low": reading.data_swap.low, "data_high": reading.data_swap.high, "data_ahead_by": reading.by,
+        "share_model": shares.model if shares else np.nan, "share_data": shares.data if shares else np.nan,
+        "share_rest": shares.interaction if shares else np.nan, "model_random": between[0], "data_random": between[1],
+        "word": reading.word, "claim": reading.claim, "winner": winner(reading), "verdict": reading.verdict,
+        "turned_by": reading.turned_by, "models": reading.models,
+        "data": reading.data, "left_out": reading.left_out, "source": table.source,
+        "note": table.note,
+    }  # fmt: skip
+
+
+def _few(names: Sequence[str]) -> str:
+    """Names in a row; of many the first four and how many more."""
+    return ", ".join(names) if len(names) <= 5 else f"{', '.join(names[:4])} and {len(names) - 4} more"
+
+
+def points(value: float) -> str:
+    """Points to a tenth, or to a hundredth where a tenth would show nothing."""
+    return f"{value:.{2 if 0 < abs(value) < 0.05 else 1}f}".replace("-", "\N{MINUS SIGN}")

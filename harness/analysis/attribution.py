@@ -1,0 +1,329 @@
+"""A study's scores in, whether accuracy came from the model or from the data out; pure functions.
+
+Three answers side by side, each with an interval in which what was chosen is chosen again in every draw: the ladder
+(`ladder`: best model, best data, both), the parts of what the best combination gains and the parts of what
+varies (`shares`). The verdict is the ladder's: which of best model and best data gains more. What it hangs on
+is in `sensitivity`. Formulas and sources stand in those modules; what a study cannot tell is said in `notes`
+and never made a number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+
+import numpy as np
+
+from harness.analysis.ladder import (
+    Axes,
+    Draws,
+    Estimate,
+    Ladder,
+    Picks,
+    Step,
+    Word,
+    axes,
+    cell_of,
+    choose,
+    draw,
+    joined,
+    label,
+    ladder,
+    picks,
+    word_of,
+)
+from harness.analysis.scores import Scores
+from harness.analysis.sensitivity import Omitted, carriers, matched_cost, matched_steps, without_each, worst_dropped
+from harness.analysis.shares import (
+    Shares,
+    axes_of,
+    combined,
+    crossed_table,
+    factors_of,
+    lacking,
+    shapley,
+    variance,
+    variance_shares,
+)
+from harness.arm import BASELINE, FACTORS
+from harness.errors import BadInput
+
+__all__ = [
+    "Attribution", "Estimate", "Ladder", "Omitted", "Shares", "Step", "Verdict", "attribute", "variance_shares",
+]  # fmt: skip
+
+FEWEST_DRAWS = 100
+ENOUGH = 0.5
+"""The share of draws whose pair must have been run together for an interval of the interaction."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Which axis gains more, by how many points (data less model), and a sentence that says so with costs."""
+
+    word: Word
+    by: Estimate
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """All answers about a study; None or empty is what it cannot tell, and `notes` say why.
+
+    `shapley` has the keys model and data, and weak, clean, augment where two of them are there and their parts were
+    run; points that sum to the gain of the combination that the notes name. `eta2` and `omega2` have the keys model,
+    data and interaction. `carried_by` is the one arm without which the verdict's word changes; where there are several
+    the one that moves the difference most.
+    """
+
+    ladder: Ladder | None
+    shapley: Mapping[str, Estimate]
+    eta2: Mapping[str, Estimate]
+    omega2: Mapping[str, Estimate]
+    verdict: Verdict | None
+    sensitivity: tuple[Omitted, ...]
+    carried_by: str | None
+    notes: tuple[str, ...]
+
+
+def attribute(scores: Scores, *, draws: int, rng: np.random.Generator) -> Attribution:
+    """What of a study's accuracy comes from its models and what from its data.
+
+    Nothing about the scores raises: a study that cannot be attributed gives an empty answer with the reason. BadInput
+    with fewer than 100 draws.
+    """
+    if draws < FEWEST_DRAWS:
+        raise BadInput(f"{draws} draws give no 95 % interval: take {FEWEST_DRAWS} or more, 2000 are usual")
+    reason = _unfit(scores)
+    if reason:
+        return Attribution(None, {}, {}, {}, None, (), None, (*scores.left_out, reason))
+    where, drawn = axes(scores), draw(scores, draws, rng)
+    eta2, omega2, told = _variance(drawn, where, rng)
+    standing = (*scores.left_out, *_set_aside(scores, where))
+    reason = _no_choice(scores, where)
+    if reason:
+        return Attribution(None, {}, eta2, omega2, None, (), None, (*standing, reason, *told))
+    chosen = picks(drawn, where, where.model, where.data)
+    rungs, interplay = _rungs(drawn, where, chosen)
+    parts, shared = _shapley(drawn, where)
+    found = replace(_judged(drawn, where, rungs), shapley=parts, eta2=eta2, omega2=omega2)
+    notes = (*_about_choice(drawn, where, chosen), *interplay, *shared, *told, *found.notes, *_covers(scores))
+    return replace(found, notes=(*standing, *notes))
+
+
+def _unfit(scores: Scores) -> str:
+    """Why nothing can be told of these scores; empty where something can."""
+    if BASELINE not in scores.arms:
+        return "No attribution: the baseline is not complete, so there is nothing to count a gain from."
+    if len(scores.arms) == 1:
+        return "No attribution: the baseline is the only complete arm."
+    if not np.isfinite(scores.test).all():
+        return "No attribution: some test scores are not numbers."
+    if len(scores.seeds) < 2:
+        return "No attribution: one seed cannot tell what training again would give; run two at least, better five."
+    if np.ptp(scores.test, axis=0).max() == 0:
+        return "No attribution: all arms score the same on every seed, so there is no gain to attribute."
+    return ""
+
+
+def _no_choice(scores: Scores, where: Axes) -> str:
+    """Why no best model and best data can be chosen; empty where they can."""
+    sides = {"model": where.model, "data": where.data}
+    for name, arms in sides.items():
+        if not arms:
+            return f"No verdict: no complete arm changes the {name} alone (dull twins aside)."
+    if not np.isfinite(scores.valid[[where.baseline, *where.model, *where.data, *where.crossed]]).all():
+        return (
+            "No verdict: arms are chosen on validation, and not all of them have validation scores; "
+            "choosing on test would flatter what is chosen."
+        )
+    for name, arms in sides.items():
+        if np.ptp(scores.valid[[where.baseline, *arms]], axis=0).max() == 0:
+            return f"No verdict: on validation all {name} arms and the baseline tie on every seed: none can be chosen."
+    return ""
+
+
+def _set_aside(scores: Scores, where: Axes) -> Iterator[str]:
+    """Arms that are complete and yet no candidates."""
+    if where.dull:
+        yield f"Dull twins are references and were never chosen: {_listed(scores.arms[arm] for arm in where.dull)}."
+    if where.repeats:
+        yield f"Repeats of other arms were left aside: {_listed(scores.arms[arm] for arm in where.repeats)}."
+
+
+def _listed(names: Iterator[str] | Sequence[str]) -> str:
+    return ", ".join(names)
+
+
+def _about_choice(drawn: Draws, where: Axes, chosen: Picks) -> Iterator[str]:
+    """How sure the choice is, ties, and dull twins that would have been chosen."""
+    arms, valid = drawn.scores.arms, drawn.valid
+    for name, pick, axis in (("model", chosen.model, where.model), ("data", chosen.data, where.data)):
+        best, among = int(pick[0]), [where.baseline, *axis]
+        share = round(100 * float(np.mean(pick[1:] == best)))
+        count = f"{len(axis)} arm{'s' if len(axis) > 1 else ''} and the baseline"
+        yield f"Best {name} on validation: {arms[best]}, chosen among {count}, and again in {share} % of redraws."
+        tied = [arms[arm] for arm in among if arm != best and valid[0, arm] == valid[0, best]]
+        if tied:
+            yield f"{arms[best]} tied on validation with {_listed(tied)}: the baseline first, then the study's order."
+        twins = [arm for arm in where.dull if _kind(drawn.scores, arm) == name and valid[0, arm] > valid[0, best]]
+        if twins:
+            yield f"Dull and yet better on validation than {arms[best]}: {_listed(arms[arm] for arm in twins)}."
+
+
+def _kind(scores: Scores, arm: int) -> str:
+    """The axis of an arm: model, data or both."""
+    return "both" if scores.model(arm) and scores.data(arm) else "model" if scores.model(arm) else "data"
+
+
+def _rungs(drawn: Draws, where: Axes, chosen: Picks) -> tuple[Ladder, list[str]]:
+    """The ladder, without the rung `both` where most draws choose a pair that was not run together, and why."""
+    rungs, run = ladder(drawn, where, chosen), chosen.both[1:] >= 0
+    pairs = [
+        label(joined(cell_of(drawn.scores, int(one)), cell_of(drawn.scores, int(other))))
+        for one, other in zip(chosen.model[1:][~run], chosen.data[1:][~run], strict=True)
+    ]
+    often = max(sorted(set(pairs)), key=pairs.count, default="")
+    if rungs.both is None:
+        pair = label(joined(cell_of(drawn.scores, int(chosen.model[0])), cell_of(drawn.scores, int(chosen.data[0]))))
+        return rungs, [f"Best model and best data were not run together: run {pair} to know what both gain."]
+    if run.all():
+        return rungs, []
+    share = f"{100 * float(np.mean(~run)):.1f} % of redraws choose a pair that was not run together, most often {often}"
+    if run.mean() < ENOUGH:
+        return replace(rungs, both=None, interaction=None), [f"What both gain is not told: {share}; run it."]
+    return rungs, [f"The intervals of both and of the interaction leave out what was not run: {share}."]
+
+
+def _shapley(drawn: Draws, where: Axes) -> tuple[dict[str, Estimate], list[str]]:
+    """The parts of the best combination's gain, and what kept some of them from being told."""
+    scores, among = drawn.scores, combined(drawn.scores, where)
+    told = [
+        f"{scores.arms[arm]} cannot be shared out between model and data: run {_listed(missing)}."
+        for arm in where.crossed
+        if (missing := lacking(scores, where, arm, axes_of(cell_of(scores, arm))))
+    ]
+    if not set(among) & set(where.crossed):
+        return {}, [*told, "No Shapley parts: no model was run together with a data strategy and each of them alone."]
+    pick = choose(drawn.valid, among)
+    fine = _fine(scores, among)
+    gaps = {arm: lacking(scores, where, int(arm), factors_of(cell_of(scores, int(arm)))) for arm in np.unique(pick)}
+    missing = list(dict.fromkeys(chain.from_iterable(gaps.values())))
+    if fine and missing:
+        fine = ()
+        told.append(f"Data's part is not shared out among its strategies: run {_listed(missing)}.")
+    parts = shapley(drawn, where, among, fine)
+    gain = drawn.test[0, pick[0]] - drawn.test[0, where.baseline]
+    best = scores.arms[pick[0]]
+    told.append(f"The Shapley parts sum to the {points(gain)} points of {best}, the best combination on validation.")
+    return parts, told
+
+
+def _fine(scores: Scores, among: Sequence[int]) -> tuple[str, ...]:
+    """The factors of data that some arm changes, where there are two or more of them."""
+    some = tuple(name for name in FACTORS[1:] if any(scores.levels[arm][name] for arm in among))
+    return some if len(some) > 1 else ()
+
+
+def _variance(
+    drawn: Draws, where: Axes, rng: np.random.Generator
+) -> tuple[dict[str, Estimate], dict[str, Estimate], list[str]]:
+    """Shares of variance of the largest crossed table, and which table that is."""
+    table = crossed_table(drawn.scores, where)
+    if not table:
+        return {}, {}, ["No shares of variance: no two models were both run with the same two data variants."]
+    eta2, omega2 = variance(drawn, table, rng)
+    if not eta2:
+        return {}, {}, ["No shares of variance: all cells of the crossed table have the same mean."]
+    scores, inside = drawn.scores, set(chain.from_iterable(table))
+    models = [scores.model(row[0]) or "the baseline's model" for row in table]
+    variants = [scores.data(arm) or "the baseline's data" for arm in table[0]]
+    told = f"Shares of variance are of {len(models)} models ({_listed(models)}) x {len(variants)} data variants "
+    told += f"({_listed(variants)}), all run together"
+    outside = [arm for arm in (where.baseline, *where.model, *where.data, *where.crossed) if arm not in inside]
+    told += f"; not in that table: {_listed(scores.arms[arm] for arm in outside)}." if outside else "."
+    return eta2, omega2, [told]
+
+
+def _judged(drawn: Draws, where: Axes, rungs: Ladder) -> Attribution:
+    """Ladder, verdict and what the verdict hangs on."""
+    word, without = word_of(rungs.difference), without_each(drawn, where)
+    others = (worst_dropped(drawn, where), matched_steps(drawn, where), matched_cost(drawn, where))
+    carrying = carriers(word, rungs.difference, without)
+    notes = []
+    for name, axis in (("model", where.model), ("data", where.data)):
+        if len(axis) == 1:
+            notes.append(f"{drawn.scores.arms[axis[0]]} is the only {name} arm: the verdict hangs on it, untested.")
+    if len(carrying) > 1:
+        notes.append(f"Each of these arms alone carries the verdict: {_listed(carrying)}.")
+    sentence = f"{sentence_of(word, rungs)}{_hangs_on(carrying, without)}"
+    return Attribution(
+        ladder=rungs, shapley={}, eta2={}, omega2={}, verdict=Verdict(word, rungs.difference, sentence),
+        sensitivity=(*without.values(), *(one for one in others if one)),
+        carried_by=carrying[0] if carrying else None, notes=tuple(notes),
+    )  # fmt: skip
+
+
+def _hangs_on(carrying: Sequence[str], without: Mapping[str, Omitted]) -> str:
+    """A sentence about the arms without which the verdict is another one; empty where there are none."""
+    if not carrying:
+        return ""
+    outcomes = {"undecided": "it is undecided", "data": "data wins", "model": "model wins"}
+    told = "; ".join(f"without {arm}, {outcomes[without[arm].word]}" for arm in carrying)
+    return f" {'One arm carries this' if len(carrying) == 1 else 'Single arms carry this'}: {told}."
+
+
+def sentence_of(word: Word, rungs: Ladder) -> str:
+    """The verdict in plain words: who wins, by how much, and what each side costs."""
+    by = rungs.difference
+    if word == "model":
+        by = Estimate(-by.value, -by.high, -by.low)
+    inside = f"{points(by.value)} points [{points(by.low)}, {points(by.high)}]"
+    heads = {
+        "data": f"Data wins: the best data gains {inside} more than the best model",
+        "model": f"Model wins: the best model gains {inside} more than the best data",
+        "undecided": f"Undecided: the gain of the best data less that of the best model is {inside}",
+    }
+    sides = f"{_gains('data', rungs.data)}; {_gains('model', rungs.model)}."
+    costs = " ".join(f"{step.arm}: {_rates(step)}." for step in (rungs.data, rungs.model) if step.arm != BASELINE)
+    return f"{heads[word]}. {sides[0].upper()}{sides[1:]} {costs}".strip()
+
+
+def _gains(axis: str, step: Step) -> str:
+    """What the best of an axis gains, or that nothing of it was chosen."""
+    if step.arm == BASELINE:
+        return f"no {axis} arm beats the baseline on validation, which is kept"
+    effect = step.effect
+    return f"the best {axis}, {step.arm}, gains {points(effect.value)} [{points(effect.low)}, {points(effect.high)}]"
+
+
+def _rates(step: Step) -> str:
+    """Points per extra processor second and per label bought, in words where there are none of them."""
+    gain = step.effect.value
+    if round(step.cpu_s, 2) > 0:
+        time = f"{points(gain / step.cpu_s)} points per extra CPU-second"
+    else:
+        saved = f", {-step.cpu_s:.2f} CPU-seconds less" if round(step.cpu_s, 2) < 0 else ""
+        time = f"no extra processor time{saved}"
+    if step.labels > 0:
+        return f"{time}, {points(gain / step.labels, 4)} points per label bought"
+    return f"{time}, no labels bought"
+
+
+def points(value: float, digits: int = 2) -> str:
+    """A number of points with its sign; what rounds to nothing has a plus."""
+    return f"{round(float(value), digits) + 0.0:+.{digits}f}".replace("-", "−")
+
+
+def _covers(scores: Scores) -> Iterator[str]:
+    """What the intervals cover and what they do not."""
+    yield (
+        f"95 % intervals cover training drawn again ({len(scores.seeds)} seeds), test examples drawn again "
+        f"({scores.n_test}, as far as seeds share them) and the choice on validation, made again in every redraw; "
+        "not other arms, other tasks or other protocols, nor other validation examples where seeds share them."
+    )
+    yield (
+        "What is chosen for a high validation score was also lucky, on test too where luck in training moves both: the "
+        "measured gain of a best arm leans high, the more so the more arms there are. The intervals make room for that."
+    )

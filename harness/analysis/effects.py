@@ -1,0 +1,519 @@
+"""Records in, paired deltas and effects with intervals out; nothing here draws, writes or trains.
+
+A delta is 100 x (a trial's metric - its control's), in points. The effect of an arm is its mean delta over seeds.
+
+**What is random.** Let `d_s` be the delta on seed `s` of `r`, scored on a test set of that seed. Training again
+(another seed) moves it, and so does drawing the test examples again:
+
+    d_s = effect + a_s + e_s,    a_s independent over seeds,    S = cov(e_1, …, e_r) over test examples
+
+`S` is not diagonal where seeds share test examples. The mean of the `d_s` has the variance
+
+    V = var(a) / r + 1'S1 / r^2
+
+**Two levels.** The pigeonhole bootstrap (Owen 2007, "The pigeonhole bootstrap", Ann. Appl. Stat. 1) draws seeds and
+test examples again, each with replacement; an example that several seeds share gets one weight for all of them. The
+statistic is a weighted mean over seeds, linear in the seeds' weights, so that level needs no draws: given the examples'
+weights its bootstrap variance is known in closed form. The examples' level is drawn, since a metric need not be linear
+in examples; it gives `S`. From them come the variances of the three bootstraps (Davison & Hinkley 1997, ch. 3):
+
+    seeds alone      V_s = sum (d_s - d)^2 / r^2
+    examples alone   V_e = 1'S1 / r^2
+    both             V_b = V_s + V_e + V_i,   V_i = (tr S - 1'S1 / r) / r^2
+
+The plug-in estimates short of seeds are put right by `r / (r - 1)`: `V_s' = V_s r / (r - 1)`, `V_i' = V_i r / (r - 1)`.
+Then `E V_s' = var(a) / r + V_i'`: seeds seen through a finite test set carry the interaction of seed and example once
+already, and `V_e` carries it again. So the unbiased estimate of V takes it off once:
+
+    V = V_s' + V_e - V_i' = V_s' + (mean covariance of two seeds' deltas over test examples)
+
+The last term is what resampling seeds cannot see: the luck of the test set, which all seeds share. It is 0 where no two
+seeds share an example, and is cut off at 0, since V is never below `V_s'`. (V_b itself counts the interaction three
+times; at r = 1 only V_e is left.)
+
+**The interval.** Call the last term C. The two parts of V are known from very different numbers of draws, so each gets
+its own quantile and the half-widths add in squares (Graybill & Wang 1980, JASA 75; Zou & Donner 2008, Stat. Med. 27):
+
+    effect ± sqrt(t(r - 1)^2 V_s' + t(n - 1)^2 C)
+
+It is the classical t interval over seeds where nothing is shared, and the one over examples where seeds agree. One t
+quantile for V on Satterthwaite's (1946) degrees of freedom is as good at 5 seeds or more, but at 2 and 3 seeds, where
+those are guessed badly, it held the truth in 87 and 92 % only where this one holds it in 95 % or more.
+
+The half-width is never below 1.5 standard errors of the test examples, `sqrt(V_e)`: a few seeds that agree by chance,
+or by the coarseness of a count, must not claim more than a test set can know. The price is paid where training luck is
+independent from example to example and nothing else varies: there, with normal errors, coverage rises from 95 to 96.5 %
+at 5 seeds, 97.5 % at 3 and 98.4 % at 2. A floor at the whole interval of `V_e` would cost more (97.9, 98.7 and 99.3 %),
+none would let seeds that agree by chance shrink an interval to nothing. Deltas that are 0 on every single example give
+a width of 0. `tests/test_simulation.py` measures what all this reaches.
+
+**The p-value** of an effect being 0 inverts this interval: it is 1 less the level at which the interval reaches 0. The
+floor grows with the level as t(n - 1) does, 1.5 standard errors at 95 %, so that a p-value hangs on the test set too.
+p < 0.05 says what "the 95 % interval leaves 0 out" says, no more and no less. `p_adjusted` accounts for the number of a
+study's arms, by Holm unless asked otherwise; the intervals do not.
+
+**What seeds are.** They count as independent draws of training. Where each draws its training rows from one pool, the
+sets overlap, the deltas hang together, and the interval is short of what drawing the pool again would add.
+`significance.corrected_t` widens it by the rule of Nadeau & Bengio (2003).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float64, Integer, Shaped
+from scipy.sparse import csr_array
+
+from harness.analysis import significance
+from harness.analysis.significance import half_width_at, holm
+from harness.errors import BadInput
+from harness.metrics import Metric, cells, confusion, metric
+from harness.storage.store import Record, TestSet, unpack
+from harness.streams import stream
+
+LEVEL = significance.LEVEL
+DRAWS = 2000
+FLOOR = 1.5
+_MEMORY = 200e6
+TUNING = r'"tuning_trials": \d+, '
+_BLOCK = {"data": "the task's data", "seed": "the seed", "protocol": "the protocol", "test_set": "the test set"}
+_RECEIPT = ("n_before", "n_after", "n_dropped", "n_added", "n_relabelled", "n_reweighted")
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """One seed's test examples, by id, and the classes that the arm and its control predict for them."""
+
+    ids: Shaped[np.ndarray, " n"]
+    y: Integer[np.ndarray, " n"]
+    arm: Integer[np.ndarray, " n"]
+    control: Integer[np.ndarray, " n"]
+
+
+Adjust = Callable[[Float64[np.ndarray, " a"]], Float64[np.ndarray, " a"]]
+"""P-values of arms in, p-values that account for their number out; nan stays nan."""
+
+
+@dataclass(frozen=True)
+class Variances:
+    """The variance of an effect by what it comes from, in points squared, over `r` seeds and `n` test examples.
+
+    `seeds` is V_s' and `shared` is C of the module's docstring, `examples` is V_e. At one seed all of it is `shared`.
+    """
+
+    seeds: float
+    shared: float
+    examples: float
+    r: int
+    n: int
+
+    @property
+    def parts(self) -> list[tuple[float, float | int]]:
+        """The two parts, each with its degrees of freedom."""
+        return [(self.seeds, self.r - 1), (self.shared, self.n - 1)]
+
+    @property
+    def floor(self) -> list[tuple[float, float | int]]:
+        """The variance whose t interval over test examples is `FLOOR` standard errors of them wide on each side."""
+        t = half_width_at(1 - LEVEL, [(1.0, self.n - 1)])
+        return [((FLOOR / t) ** 2 * self.examples, self.n - 1)]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean delta and its interval, in points.
+
+    `n_test` counts distinct test examples, `n_scored` all of them, seed by seed. `seed_share` is the part of the
+    variance that more seeds would shrink; the rest needs more test examples. None where one seed cannot tell. `p` is
+    below 1 - `LEVEL` where the interval leaves 0 out, and only there. `level` is above `LEVEL` in a study that looks at
+    its records repeatedly (`harness.analysis.power`).
+    """
+
+    effect: float
+    low: float
+    high: float
+    n_seeds: int
+    n_test: int
+    n_scored: int
+    seed_share: float | None
+    p: float | None = None
+    level: float = LEVEL
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One arm's line of the leaderboard.
+
+    `score` is its mean metric in points over the trials that ended well, `interval` is None for the baseline and where
+    no trial has a delta. `n_trials` were planned, `n_failed` of them failed, `n_missing` were not run yet. `cpu_s` is a
+    trial's mean; `cpu_ratio` compares it with the controls of the same trials. Labels are counts a trial: `labels`
+    bought from the oracle, from validation or in edits by people, `gold` those that were there to train on. `p` is for
+    the effect being 0, `p_adjusted` accounts for the number of arms in the study; both None where there is no interval.
+    Arms that share one of their `letters` were not told apart (`harness.analysis.ties`); "" where that was not asked.
+    """
+
+    arm: str
+    axis: str
+    factors: tuple[str, ...]
+    dull: bool
+    n_trials: int
+    n_failed: int
+    n_missing: int
+    score: float | None
+    interval: Interval | None
+    cpu_s: float | None
+    cpu_ratio: float | None
+    labels: float | None
+    gold: float | None
+    p: float | None = None
+    p_adjusted: float | None = None
+    letters: str = ""
+
+    @property
+    def share_failed(self) -> float:
+        """The share of the planned trials that failed."""
+        return self.n_failed / self.n_trials
+
+    @property
+    def half_width(self) -> float | None:
+        """Half the width of the interval, in points."""
+        return None if self.interval is None else (self.interval.high - self.interval.low) / 2
+
+    @property
+    def covers(self) -> str:
+        """What the interval covers, in a sentence."""
+        return covers(self.interval)
+
+
+def trials(records: Sequence[Record]) -> pd.DataFrame:
+    """One flat row a record, sorted by arm and seed; `test` and `valid` in points, config nodes as JSON."""
+    if not records:
+        raise BadInput("there are no records")
+    table = pd.DataFrame([_flat(record) for record in records])
+    return table.sort_values(["arm", "seed", "key"], ignore_index=True)
+
+
+def deltas(trials: pd.DataFrame) -> pd.DataFrame:
+    """One row a trial that is compared with a control: `delta` and `delta_valid` in points, nan where there is none.
+
+    `why` says why there is none: the trial or its control failed, or the control has no record. Pairs are made by the
+    key in `control` and must agree in the task's data, the seed, the protocol and the test set. BadInput where a key
+    stands twice or a pair does not agree.
+    """
+    twice = trials.loc[trials["key"].duplicated(), "key"]
+    if len(twice):
+        raise BadInput(
+            f"{len(twice)} keys stand in the records twice, the first is {twice.iloc[0]}: keep one record a key"
+        )
+    compared = trials[trials["control"] != trials["key"]]
+    known = trials[["key", "arm", "status", "reason", "test", "valid", *_BLOCK]].rename(columns={"key": "control"})
+    pairs = compared.merge(known, how="left", on="control", suffixes=("", "_control"), validate="many_to_one")
+    _same_blocks(pairs)
+    pairs["why"] = pd.Series([_why(row) for row in pairs.to_dict("records")], index=pairs.index, dtype="str")
+    for name, column in (("delta", "test"), ("delta_valid", "valid")):
+        pairs[name] = (pairs[column] - pairs[f"{column}_control"]).astype(float).where(pairs["why"] == "")
+    return pairs[["key", "control", "arm", "seed", "delta", "delta_valid", "why"]]
+
+
+def interval(
+    pairs: Sequence[Pair], measure: Metric, k: int, level: float = LEVEL, *, draws: int, rng: np.random.Generator
+) -> Interval:
+    """The mean over seeds of metric(arm) - metric(control), in points, with its interval; see the module's docstring.
+
+    At a level above `LEVEL` the p-value grows in the same proportion: it is for all
+    looks of a study together. BadInput where there is no pair, or one test example only.
+    """
+    if not pairs:
+        raise BadInput("an effect needs at least one pair of a trial and its control")
+    sides, n = _sides(pairs, k)
+    if n < 2:
+        raise BadInput("an interval needs at least two test examples")
+    whole = _deltas(np.ones((1, n)), sides, measure, k)[0]
+    spread = _spread(sides, measure, k, n, draws, rng)
+    half, seed_share = half_width(whole, spread, n, level)
+    mean, n_scored = float(whole.mean()), sum(len(p.ids) for p in pairs)
+    p = min(1.0, p_value(mean, variances(whole, spread, n)) * (1 - LEVEL) / (1 - level))
+    return Interval(mean, mean - half, mean + half, len(pairs), n, n_scored, seed_share, p, level)
+
+
+def half_width(
+    deltas: Float64[np.ndarray, " r"], spread: Float64[np.ndarray, "r r"], n: int, level: float = LEVEL
+) -> tuple[float, float | None]:
+    """Half the interval's width, and the share of the variance that more seeds would shrink (None at one seed).
+
+    `spread` is the covariance of the seeds' deltas over `n` test examples.
+    """
+    found = variances(deltas, spread, n)
+    half = max(half_width_at(1 - level, found.parts), half_width_at(1 - level, found.floor))
+    known = found.r > 1 and found.seeds + found.shared > 0
+    return half, found.seeds / (found.seeds + found.shared) if known else None
+
+
+def variances(deltas: Float64[np.ndarray, " r"], spread: Float64[np.ndarray, "r r"], n: int) -> Variances:
+    """The parts of the variance of the mean delta; `spread` as for `half_width`."""
+    r = len(deltas)
+    examples = max(float(spread.sum()), 0.0) / r**2
+    if r == 1:
+        return Variances(0.0, examples, examples, r, n)
+    shared = max(float(spread.sum() - spread.trace()), 0.0) / (r * (r - 1))
+    return Variances(float(deltas.var(ddof=1)) / r, shared, examples, r, n)
+
+
+def p_value(effect: float, found: Variances) -> float:
+    """The p-value of an effect in points being 0: 1 - the level at which its interval, with the floor, reaches 0."""
+    return max(significance.p_value(effect, parts) for parts in (found.parts, found.floor))
+
+
+def effects(
+    records: Sequence[Record],
+    test_set: Callable[[str], TestSet],
+    planned: Sequence[Mapping[str, Any]],
+    adjust: Adjust = holm,
+    level: float = LEVEL,
+    *,
+    draws: int = DRAWS,
+) -> list[Effect]:
+    """The effect of every arm, in the order in which `planned` names them.
+
+    `planned` holds a row a planned trial (the rows of a study's plan, or the records themselves), so that what never
+    ran is counted; `test_set` gives a test set by its digest; `adjust` (`significance.holm`, `benjamini_yekutieli`)
+    makes p-values account for the number of arms that have one; `level` is that of the intervals. The draws of an arm
+    hang on its name alone: equal records give equal numbers. BadInput where records do not belong together, or
+    predictions do not give their score.
+    """
+    table = trials(records)
+    _one_study(table)
+    paired = set(deltas(table).query("why == ''")["key"])
+    sets = {name: test_set(name) for name in sorted(table["test_set"].dropna().unique())}
+    _check_scores(records, sets)
+    known = {record["key"]: record for record in records}
+    arms: dict[str, list[Mapping[str, Any]]] = {}
+    for row in planned:
+        arms.setdefault(row["arm"], []).append(row)
+    mine = {arm: [known[key] for key in rows["key"]] for arm, rows in table.groupby("arm")}
+    found = [_effect(rows, mine.get(arm, []), known, paired, sets, level, draws) for arm, rows in arms.items()]
+    return adjusted(found, adjust)
+
+
+def adjusted(effects: Sequence[Effect], adjust: Adjust) -> list[Effect]:
+    """The effects with `p_adjusted` for as many arms as have a p-value."""
+    grown = adjust(np.array([np.nan if one.p is None else one.p for one in effects], dtype=np.float64))
+    return [replace(one, p_adjusted=None if one.p is None else float(p)) for one, p in zip(effects, grown, strict=True)]
+
+
+def covers(interval: Interval | None) -> str:
+    """What an interval covers and what it does not, with its n, in a sentence to print under a table or a figure."""
+    if interval is None:
+        return "There is no interval: no trial has a delta."
+    per_seed = round(interval.n_scored / interval.n_seeds)
+    level = level_of(interval)
+    if interval.n_seeds == 1:
+        return (
+            f"{level}: covers test examples only ({interval.n_test} of them, one seed); "
+            "not training drawn again, other tasks or other protocols."
+        )
+    distinct = "the same for all" if interval.n_test == per_seed else f"{interval.n_test} distinct"
+    return (
+        f"{level}: covers training drawn again ({interval.n_seeds} seeds: split, noise and sub-sampling, "
+        f"initialisation, order and augmentation, as far as they follow the seed) "
+        f"and test examples drawn again ({per_seed} a seed, {distinct}); not other tasks, not other protocols. "
+        "Seeds count as independent: where they draw their training rows from one pool these overlap, and the interval "
+        "is narrower than one for a new pool (Nadeau-Bengio: corrected_t in harness/analysis/significance.py)."
+    )
+
+
+def level_of(interval: Interval) -> str:
+    """An interval's level in words; one above `LEVEL` says for how many looks it is."""
+    looks = round((1 - LEVEL) / (1 - interval.level))
+    if looks == 1:
+        return f"{100 * LEVEL:.0f} % interval"
+    return f"{100 * interval.level:.1f} % interval ({100 * LEVEL:.0f} % over the {looks} looks that the study may take)"
+
+
+def _flat(record: Record) -> dict[str, Any]:
+    """A record as one row of plain values."""
+    result, trial = record["result"] or {}, record["trial"]
+    row = {
+        name: record[name] for name in ("key", "control", "study", "arm", "axis", "dull", "seed", "status", "reason")
+    }
+    row["factors"] = " ".join(record["factors"])
+    row |= {name: json.dumps(trial[name], sort_keys=True) for name in ("task", "protocol")} | {"data": trial["data"]}
+    row |= {name: result.get(name) for name in ("metric", "test_set")}
+    row |= {name: in_points(result.get(name)) for name in ("test", "valid")}
+    row |= {f"ledger_{name}": value for name, value in record["ledger"].items()}
+    row |= {f"cost_{name}": value for name, value in record["cost"].items()}
+    row |= {f"{kind}_{n}": counts[n] for kind, counts in record["receipts"].items() for n in _RECEIPT if n in counts}
+    plain = {name: value for name, value in record["facts"].items() if isinstance(value, str | int | float)}
+    return row | {f"fact_{name}": value for name, value in plain.items()}
+
+
+def in_points(share: float | None) -> float:
+    """A share as points; nan where there is none."""
+    return np.nan if share is None else 100 * share
+
+
+def _same_blocks(pairs: pd.DataFrame) -> None:
+    """Raises BadInput where a trial and its control do not stand on one block; failures have no test set to compare."""
+    for column, words in _BLOCK.items():
+        mine, other = (_shared(pairs[name]) for name in (column, f"{column}_control"))
+        differ = pairs[mine.notna() & other.notna() & (mine != other)]
+        if len(differ):
+            row = differ.iloc[0]
+            raise BadInput(
+                f"arm '{row['arm']}', seed {row['seed']}, and its control {row['control']} differ in {words}: "
+                f"{row[column]} against {row[f'{column}_control']}; a delta is taken within one block"
+            )
+
+
+def _why(row: Mapping[Any, Any]) -> str:
+    """Why a trial has no delta; empty where it has one."""
+    if row["status"] != "done":
+        return f"failed: {row['reason']}"
+    if row["status_control"] == "done":
+        return ""
+    return f"control failed: {row['reason_control']}" if row["status_control"] == "failed" else "control has no record"
+
+
+def _sides(pairs: Sequence[Pair], k: int) -> tuple[list[tuple[csr_array, csr_array]], int]:
+    """For each pair the arm's and the control's indicators over all distinct test examples, and how many there are.
+
+    An indicator (k * k, n) says in which confusion cell an example falls: times weights, it is a confusion matrix.
+    """
+    ids, place = np.unique(np.concatenate([pair.ids for pair in pairs]), return_inverse=True)
+    places = np.split(place, np.cumsum([len(pair.ids) for pair in pairs])[:-1])
+
+    def indicator(place: np.ndarray, y: np.ndarray, predicted: np.ndarray) -> csr_array:
+        return csr_array((np.ones(len(y)), (cells(y, predicted, k), place)), shape=(k * k, len(ids)))
+
+    return [
+        (indicator(at, p.y, p.arm), indicator(at, p.y, p.control)) for at, p in zip(places, pairs, strict=True)
+    ], len(ids)
+
+
+def _deltas(
+    weights: Float64[np.ndarray, "b n"], sides: Sequence[tuple[csr_array, csr_array]], measure: Metric, k: int
+) -> Float64[np.ndarray, "b r"]:
+    """The delta in points of each seed under each draw of example weights."""
+
+    def scores(one: csr_array) -> np.ndarray:
+        return measure((one @ weights.T).T.reshape(-1, k, k))
+
+    return 100 * np.stack([scores(arm) - scores(control) for arm, control in sides], axis=1)
+
+
+def _spread(
+    sides: Sequence[tuple[csr_array, csr_array]], measure: Metric, k: int, n: int, draws: int, rng: np.random.Generator
+) -> Float64[np.ndarray, "r r"]:
+    """The covariance of the seeds' deltas when `n` examples are drawn again, short of nothing (times n / (n - 1)).
+
+    Draws come in chunks that fit in memory. One that leaves a seed without any example has no delta and is left out;
+    that happens only where test sets differ by seed and hold a handful of rows.
+    """
+    size = max(1, int(_MEMORY / (8 * (4 * n + 8 * k * k))))
+    chunks = [min(size, draws - start) for start in range(0, draws, size)]
+    drawn = np.concatenate([_deltas(example_weights(b, n, rng), sides, measure, k) for b in chunks])
+    return np.atleast_2d(np.cov(drawn[np.isfinite(drawn).all(1)], rowvar=False)) * n / (n - 1)
+
+
+def example_weights(draws: int, n: int, rng: np.random.Generator) -> Float64[np.ndarray, "b n"]:
+    """How often each of `n` examples is drawn when `n` are drawn with replacement: multinomial counts."""
+    drawn = rng.integers(n, size=(draws, n)) + n * np.arange(draws)[:, None]
+    return np.bincount(drawn.ravel(), minlength=draws * n).reshape(draws, n).astype(np.float64)
+
+
+def _shared(column: pd.Series) -> pd.Series:
+    """A column of a block without the number of tuning trials, which stands in the protocol of arms that tune alone."""
+    return column.replace(TUNING, "", regex=True)
+
+
+def _one_study(table: pd.DataFrame) -> None:
+    """Raises BadInput where records are of several tasks or protocols, or an arm has two trials on one seed."""
+    budgets = set(table["protocol"].astype(str).str.extract(f"({TUNING})", expand=False).dropna())
+    for column in ("task", "data", "protocol"):
+        if len(set(_shared(table[column]))) > 1 or (column == "protocol" and len(budgets) > 1):
+            words = _BLOCK.get(column, "the task")
+            raise BadInput(
+                f"the records differ in {words}: a leaderboard is of one task and one protocol; "
+                "give each a study name of its own (study=NAME)"
+            )
+    twice = table[table.duplicated(["arm", "seed"])]
+    if len(twice):
+        row = twice.iloc[0]
+        raise BadInput(
+            f"arm '{row['arm']}' has two trials on seed {row['seed']}: give the other study a name of its own"
+        )
+
+
+def _check_scores(records: Sequence[Record], sets: Mapping[str, TestSet]) -> None:
+    """Raises BadInput where a record's predictions do not give the score that stands beside them."""
+    for record in records:
+        if record["status"] != "done":
+            continue
+        result = record["result"]
+        test, predicted = sets[result["test_set"]], unpack(result["predictions"])
+        if len(predicted) != len(test.y):
+            raise BadInput(f"record {record['key']} predicts {len(predicted)} examples, its test set has {len(test.y)}")
+        found = float(metric(result["metric"])(confusion(test.y, predicted, len(test.classes))))
+        if not np.isclose(found, result["test"], atol=1e-9):
+            raise BadInput(
+                f"record {record['key']} says {result['metric']} {result['test']}, but its predictions give {found}"
+            )
+
+
+def _effect(
+    planned: Sequence[Mapping[str, Any]],
+    records: Sequence[Record],
+    known: Mapping[str, Record],
+    paired: set[str],
+    sets: Mapping[str, TestSet],
+    level: float,
+    draws: int,
+) -> Effect:
+    """One arm's line from its plan and its records; those in `paired` have a delta to their control in `known`."""
+    arm, done = planned[0]["arm"], [record for record in records if record["status"] == "done"]
+    pairs = [(record, known[record["control"]]) for record in records if record["key"] in paired]
+    ledgers = [record["ledger"] for record in done]
+    found = _interval(pairs, sets, level, draws, stream(0, "effects", arm)) if pairs else None
+    return Effect(
+        arm=arm, axis=planned[0]["axis"], factors=tuple(planned[0]["factors"]), dull=planned[0]["dull"],
+        n_trials=len(planned), n_failed=len(records) - len(done), n_missing=len(planned) - len(records),
+        score=_mean([100 * record["result"]["test"] for record in done]),
+        interval=found, p=found.p if found else None,
+        cpu_s=_mean([record["cost"]["cpu_s"] for record in done]), cpu_ratio=_cpu_ratio(pairs),
+        labels=_mean([ledger["oracle"] + ledger["valid"] + ledger.get("edits", 0) for ledger in ledgers]),
+        gold=_mean([ledger["gold"] for ledger in ledgers]),
+    )  # fmt: skip
+
+
+def _interval(
+    paired: Sequence[tuple[Record, Record]],
+    sets: Mapping[str, TestSet],
+    level: float,
+    draws: int,
+    rng: np.random.Generator,
+) -> Interval:
+    result = paired[0][0]["result"]
+    k = len(sets[result["test_set"]].classes)
+    pairs = [
+        _pair(record["result"], control["result"], sets[record["result"]["test_set"]]) for record, control in paired
+    ]
+    return interval(pairs, metric(result["metric"]), k, level, draws=draws, rng=rng)
+
+
+def _pair(result: Mapping[str, Any], control: Mapping[str, Any], test: TestSet) -> Pair:
+    return Pair(test.ids, test.y, unpack(result["predictions"]), unpack(control["predictions"]))
+
+
+def _mean(values: Sequence[int | float]) -> float | None:
+    return float(np.mean(values)) if values else None
+
+
+def _cpu_ratio(paired: Sequence[tuple[Record, Record]]) -> float | None:
+    """Processor seconds of the arm over those of its controls; None where they took none that could be measured."""
+    mine, theirs = (sum(pair[side]["cost"]["cpu_s"] for pair in paired) for side in (0, 1))
+    return mine / theirs if theirs else None

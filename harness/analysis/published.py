@@ -1,0 +1,314 @@
+"""Result tables that others published in, each as cells of model by data out: facts with a source a row, whole files.
+
+Scores stand in points of their metric. What a table calls a recipe or an augmentation is its data axis.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from harness.errors import BadInput
+
+NEEDED = ("table", "model", "data", "score", "metric", "lower_is_better", "source")
+OPTIONAL = ("extra", "note")
+SHALLOW = ("resnet18", "resnet34")
+DEEP = ("resnet50", "resnet101", "resnet152", "resnext50_32x4d")
+RECIPES = ("tv_in1k", "gluon_in1k", "a3_in1k", "a2_in1k", "a1_in1k")
+"""The recipes that the shallow networks have as well; the deep ones also have `NEWER`."""
+NEWER = "tv2_in1k"
+POLICIES = ("baseline", "cutout", "autoaugment", "fast_aa_direct")
+TRANSFER = "fast_aa_transfer"
+_IMAGENET = {
+    "results-imagenet.csv": "timm ResNets, ImageNet",
+    "results-imagenet-real.csv": "timm ResNets, ImageNet ReaL labels",
+    "results-imagenetv2-matched-frequency.csv": "timm ResNets, ImageNetV2",
+}
+_WHOLE = (*_IMAGENET, "fastaa_cifar_error.csv", "dclm_evals.csv", "confident_learning_table2.csv")
+"""Files of the literature that are read as a whole, by their names."""
+_SIZES: Mapping[str, float] = {"1b": 28_795_904_000, "7b": 137_788_211_200}
+"""DCLM's models with the tokens of their usual budget."""
+_SMALL = r"-d=1024_l=24_h=8-.*"
+"""What ends a data variant's name in the files of DCLM's smallest model."""
+
+
+@dataclass(frozen=True, eq=False)
+class Published:
+    """One published table.
+
+    `cells` has a row a cell: model, data, score and extra, in the order of publication; a ladder starts at the first
+    one. Cells of an extra (a word) stand beside the core, which has none.
+    """
+
+    name: str
+    metric: str
+    lower: bool
+    source: str
+    note: str
+    cells: pd.DataFrame
+
+
+def literature() -> Path:
+    """The folder of facts that come with the harness: inside the package, or beside it in the checkout."""
+    packaged = Path(__file__).parents[1] / "experiments" / "literature"
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "experiments" / "literature"
+
+
+def embedded() -> list[Published]:
+    """The tables of facts that come with the harness, file by file."""
+    return [table for path in sorted(literature().glob("*.csv")) for table in facts(path)]
+
+
+def given(place: Path) -> list[Published]:
+    """The tables of a file of facts or of a folder: known files of the literature as a whole, other CSVs as facts.
+
+    A folder may hold them in one called `literature`. BadInput where there is none.
+    """
+    if place.is_file():
+        return _tables(place)
+    folder = place / "literature" if (place / "literature").is_dir() else place
+    if not folder.is_dir():
+        raise BadInput(f"there is no file or folder {place}: give a CSV of facts, or a folder of them")
+    found = [table for path in sorted(folder.glob("*.csv")) if _is_read(path) for table in _tables(path)]
+    if not found:
+        raise BadInput(f"{place} holds no published table: give a CSV of facts, or a folder of them")
+    return found
+
+
+def passed_over(place: Path) -> list[Path]:
+    """Lists the CSVs of a folder that `given` does not read: other data than tables of facts may lie beside them."""
+    folder = place / "literature" if (place / "literature").is_dir() else place
+    return [path for path in sorted(folder.glob("*.csv")) if not _is_read(path)]
+
+
+def _is_read(path: Path) -> bool:
+    """Returns whether a file is a known one of the literature, or its head says that it holds tables of facts."""
+    if path.name in _WHOLE:
+        return True
+    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+        return "table" in [name.strip() for name in next(csv.reader(file), [])]
+
+
+def joined(ours: Sequence[Published], theirs: Sequence[Published]) -> list[Published]:
+    """Both lists of tables; one of `theirs` that is called like one of ours stands in its place."""
+    return list((_named(ours) | _named(theirs)).values())
+
+
+def facts(path: Path) -> list[Published]:
+    """The tables of a CSV with a cell a row. BadInput for a column that is not there and a row that cannot be read."""
+    rows = columns(path, NEEDED)
+    for name in OPTIONAL:
+        rows[name] = rows.get(name, "")
+    if rows.empty:
+        raise BadInput(f"{path} has no row below its head")
+    for name in NEEDED:
+        for at in rows.index[rows[name] == ""]:
+            raise BadInput(f"{path}, row {at}: {name} is empty")
+    for at, said in rows.loc[~rows["lower_is_better"].isin(["yes", "no"]), "lower_is_better"].items():
+        raise BadInput(f"{path}, row {at}: lower_is_better is '{said}': say yes or no")
+    rows["score"] = _scores(path, rows["score"])
+    return [_of_facts(path, str(name), part) for name, part in rows.groupby("table", sort=False)]
+
+
+def columns(path: Path, needed: Sequence[str]) -> pd.DataFrame:
+    """A CSV as text, blanks around cells taken off, its index the row as a person counts (the head is row 1).
+
+    BadInput where a needed column is not there, a row has more or fewer cells than the head, or it is no CSV.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            head, *lines = list(csv.reader(file, strict=True)) or [[]]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} is no CSV that can be read: {error}") from None
+    head = [name.strip() for name in head]
+    for name in needed:
+        if head.count(name) != 1:
+            fault = "two columns" if name in head else "no column"
+            raise BadInput(f"{path} has {fault} '{name}': it needs {', '.join(needed)}, once each")
+    rows = {at: [cell.strip() for cell in line] for at, line in enumerate(lines, 2) if any(line)}
+    for at, line in rows.items():
+        if len(line) != len(head):
+            raise BadInput(f"{path}, row {at} has {len(line)} cells, and the head {len(head)}")
+    return pd.DataFrame(list(rows.values()), columns=head, index=list(rows), dtype=object)
+
+
+def imagenet(path: Path) -> pd.DataFrame:
+    """Top-1 accuracy at 224 px by network and training recipe, nan where there is none, from timm's table at `path`."""
+    rows = columns(path, ("model", "img_size", "top1"))
+    rows = rows.assign(score=_scores(path, rows["top1"]))[rows["img_size"] == "224"]
+    named = rows["model"].str.split(".", n=1, expand=True).reindex(columns=[0, 1])
+    rows = rows.assign(model=named[0], data=named[1].fillna(""))
+    return _once(path, rows).pivot_table(index="model", columns="data", values="score", aggfunc="first")
+
+
+def augmentations(path: Path) -> dict[str, pd.DataFrame]:
+    """Test error by network and augmentation policy for each data set of Fast AutoAugment's table at `path`."""
+    policies = [*POLICIES, TRANSFER]
+    rows = columns(path, ("dataset", "model", *policies))
+    for name in policies:
+        rows[name] = _scores(path, rows[name])
+    return {str(name): part.set_index("model")[policies] for name, part in rows.groupby("dataset", sort=False)}
+
+
+def _tables(path: Path) -> list[Published]:
+    """What a file of a folder holds, by its name."""
+    if path.name in _IMAGENET:
+        return [_of_imagenet(path)]
+    if path.name == "fastaa_cifar_error.csv":
+        return list(_of_augmentations(path))
+    if path.name == "dclm_evals.csv":
+        return _of_dclm(path)
+    if path.name == "confident_learning_table2.csv":
+        return list(_of_confident(path))
+    return facts(path)
+
+
+def _of_facts(path: Path, name: str, rows: pd.DataFrame) -> Published:
+    for column in ("metric", "lower_is_better"):
+        if len(rows[column].unique()) > 1:
+            raise BadInput(f"{path}: table '{name}' has two values of {column}: {', '.join(rows[column].unique())}")
+    sources, notes = ("; ".join(filter(None, rows[column].unique())) for column in ("source", "note"))
+    lower = bool((rows["lower_is_better"] == "yes").all())
+    return Published(name, rows["metric"].iloc[0], lower, sources, notes, _cells(_once(path, rows)))
+
+
+def _of_imagenet(path: Path) -> Published:
+    scores = imagenet(path)
+    nets, recipes = [*DEEP, *SHALLOW], [*RECIPES, NEWER]
+    absent = [f"{net}.tv_in1k" for net in nets if net not in scores.index]
+    absent += [f"{DEEP[0]}.{recipe}" for recipe in recipes if recipe not in scores.columns]
+    if absent:
+        raise BadInput(f"{path} has no model '{absent[0]}' at 224 px")
+    cells = _long(scores.loc[nets, recipes])
+    cells["extra"] = np.where(cells["model"].isin(SHALLOW), "ResNet-18/34", "")
+    source = f"Wightman 2019, PyTorch image models: huggingface/pytorch-image-models, {path.name} (Apache-2.0)"
+    note = "Images of 224 px. A recipe is all of the training: augmentation, loss, length, optimiser; it stands on the "
+    return Published(_IMAGENET[path.name], "top-1 accuracy, %", False, source, f"{note}data axis.", _cells(cells))
+
+
+def _of_augmentations(path: Path) -> Iterator[Published]:
+    source = "Lim et al. 2019, Fast AutoAugment: kakaobrain/fast-autoaugment, README (MIT)"
+    for name, errors in augmentations(path).items():
+        cells = _long(errors)
+        cells["extra"] = np.where(cells["data"] == TRANSFER, TRANSFER, "")
+        title = f"Fast AutoAugment, {name.upper().replace('CIFAR', 'CIFAR-')}"
+        yield Published(title, "test error, %", True, source, "", _cells(cells))
+
+
+def _of_dclm(path: Path) -> list[Published]:
+    """DCLM's own runs at their usual budgets, twice: the ladder of its 1B model, and sizes crossed with data."""
+    rows = columns(path, ("file", "data", "model", "tokens", "core_v2"))
+    small = rows["file"].str.contains(_SMALL)
+    rows = rows.assign(
+        size=rows["model"].mask(small, "0.4b"),
+        data=rows["data"].str.replace(_SMALL, "", regex=True),
+        tokens=pd.to_numeric(rows["tokens"], errors="coerce"),
+        score=100 * _scores(path, rows["core_v2"]),
+    )
+    usual = small | np.isclose(rows["tokens"], rows["size"].map(_SIZES).astype(float), rtol=1e-6)
+    rows = rows[usual]
+    if set(rows["size"]) != {"0.4b", *_SIZES}:
+        raise BadInput(f"{path} lacks runs of DCLM's sizes 0.4b, 1b and 7b at their usual budgets")
+    return [_dclm_ladder(rows), _dclm_sizes(rows)]
+
+
+def _dclm_ladder(rows: pd.DataFrame) -> Published:
+    """Every run of the 1B model as a data variant, from the worst on, and the larger model on the worst one's data."""
+    runs = rows[rows["size"] == "1b"].sort_values(["score", "file"], ignore_index=True)
+    larger = rows[(rows["size"] == "7b") & (rows["data"] == runs["data"][0])].sort_values("score", ignore_index=True)
+    cells = pd.DataFrame({"model": "1B", "data": [_run(file) for file in runs["file"]], "score": runs["score"]})
+    if larger.empty:
+        raise BadInput(f"no run of DCLM's 7B model has the data {runs['data'][0]}")
+    cells.loc[len(cells)] = ["24 x the FLOPs", cells["data"][0], larger["score"][0]]
+    note = (
+        f"A run a data variant: {len(runs)} runs under {runs['data'].nunique()} names of data; some differ in learning "
+        "rate or weight decay alone. The larger model is the 7B with 4.8 times the tokens, its worst run on the data "
+        "of the 1B's worst."
+    )
+    return Published("DCLM, one 1B model", "CORE, %", False, _dclm_source(), note, _cells(cells.assign(extra="")))
+
+
+def _dclm_sizes(rows: pd.DataFrame) -> Published:
+    """Sizes by names of data, a cell the mean of its runs; the smallest size is an extra."""
+    cells = rows.assign(model=rows["size"]).groupby(["model", "data"])["score"].mean().reset_index()
+    cells["extra"] = np.where(cells["model"] == "0.4b", "the 0.4B model", "")
+    cells = cells.sort_values(["extra", "model", "data"], ignore_index=True)
+    note = "Each size at its usual budget, 20 tokens a parameter. A cell is the mean of its runs."
+    return Published("DCLM, sizes by data", "CORE, %", False, _dclm_source(), note, _cells(cells))
+
+
+def _dclm_source() -> str:
+    return "Li et al. 2024, DataComp-LM: mlfoundations/dclm, evaluations (MIT)"
+
+
+def _run(file: str) -> str:
+    """A run's name without what all of them say."""
+    return re.sub(r"^evaluation_|_heavy|-cd=3e-05|-bs=256|-mult=1|-tokens=\d+|\.json$", "", file)
+
+
+def _of_confident(path: Path) -> Iterator[Published]:
+    """A ladder a noise rate: the mean over sparsities of each method of confident learning's second table."""
+    rows = columns(path, ("method",))
+    rows = rows.iloc[np.argsort(rows["method"] != "baseline", kind="stable")]
+    if list(rows["method"]).count("baseline") != 1 or rows["method"].duplicated().any():
+        raise BadInput(f"{path}: each method stands once, and one of them is baseline")
+    cleans = rows["method"].str.startswith("CL:")
+    cells = pd.DataFrame({
+        "model": rows["method"].mask(cleans, "baseline"), "data": rows["method"].where(cleans, "as given"), "extra": "",
+    })  # fmt: skip
+    source = "Northcutt et al. 2021, Confident learning: cgnorthcutt/confidentlearning-reproduce, table 2 (MIT)"
+    note = (
+        "Mean over the sparsities of the noise. Cleaning by confident learning (CL) changes the data; reed, smodel "
+        "and mentornet change how the model learns from them."
+    )
+    names = [str(name) for name in rows]
+    for noise in sorted({name.split("_")[0] for name in names if name.startswith("noise")}):
+        scores = [_scores(path, rows[name]) for name in names if name.startswith(f"{noise}_")]
+        title = f"Confident learning, CIFAR-10, {100 * float(noise.removeprefix('noise')):.0f} % noise"
+        found = cells.assign(score=sum(scores) / len(scores))
+        yield Published(title, "accuracy, %", False, source, note, _cells(found))
+
+
+def _long(scores: pd.DataFrame) -> pd.DataFrame:
+    """A row a cell that is there, network by network."""
+    rows = [
+        (model, variant, scores.loc[model, variant])
+        for model in scores.index for variant in scores.columns if pd.notna(scores.loc[model, variant])
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=["model", "data", "score"])
+
+
+def _cells(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[["model", "data", "score", "extra"]].reset_index(drop=True)
+
+
+def _once(path: Path, rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows; BadInput where two of them are of one cell."""
+    twice = rows[rows.duplicated(["model", "data"])]
+    if len(twice):
+        where = f"'{twice['table'].iloc[0]}', " if "table" in twice else ""
+        raise BadInput(f"{path}: the cell {where}{twice['model'].iloc[0]} × {twice['data'].iloc[0]} stands there twice")
+    return rows
+
+
+def _scores(path: Path, texts: pd.Series) -> pd.Series:
+    """Text as numbers; BadInput names the row of the first one that is none."""
+    numbers = pd.to_numeric(texts, errors="coerce").astype(float)
+    for at, said in texts[~np.isfinite(numbers)].items():
+        raise BadInput(f"{path}, row {at}: the score '{said}' is no number")
+    return numbers
+
+
+def _named(tables: Sequence[Published]) -> dict[str, Published]:
+    """Tables by name; BadInput where two have one name."""
+    found: dict[str, Published] = {}
+    for table in tables:
+        if found.setdefault(table.name, table) is not table:
+            raise BadInput(f"two tables are called '{table.name}': give one of them another name")
+    return found

@@ -1,0 +1,195 @@
+"""A study's records in, its scores arm by seed and redraws of their means out; pure functions.
+
+Attribution compares picks (the best model, the best data) and shares, which are no means of paired deltas. So what is
+redrawn here is the whole vector of the arms' means at once, test and validation together, and whoever picks, picks
+again in every draw.
+
+**One draw.** With `x_s` the scores of all arms on seed `s` of `r` (test and validation side by side), `m` their mean
+and `e_s = x_s - m`,
+
+    m* = m + sqrt((r - 1) / u) sum_s z_s e_s / sqrt(r (r - 1)) + g,    z_s ~ N(0, 1),   u ~ chi2(r - 1),   g ~ N(0, C)
+
+The seeds' part is multivariate t: anything linear in the means gets the classical t interval over seeds, also at 3
+seeds, where drawing seeds with replacement is known to be far too narrow. It is the posterior of a normal mean under
+the usual prior (Box & Tiao 1973, ch. 8). `C` is what drawing seeds cannot see, the luck of test examples that all seeds
+share: the mean covariance, over pairs of different seeds, of the arms' scores when test examples are drawn again. It is
+the last term of `effects`' variance, for all arms at once, and moves test scores alone. Validation examples that seeds
+share are not drawn again: no record keeps predictions for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+from scipy.sparse import csr_array
+
+from harness.analysis.effects import example_weights, in_points
+from harness.arm import BASELINE, FACTORS, levels_of
+from harness.errors import BadInput
+from harness.metrics import cells, metric
+from harness.storage.store import Record, TestSet, unpack
+from harness.streams import stream
+
+DRAWS = 500
+"""Draws of test examples that estimate a covariance."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """What a study's finished trials scored, in points: `a` arms by `r` seeds, every arm on every seed.
+
+    `levels` are, an arm, the words of its label that choose each factor ("" is the baseline's level). `valid` is nan
+    where a task has no validation part. `cpu_s` (seconds) and `labels` (bought) are means a trial. `spread` is the
+    covariance of the arms' mean test scores over the test examples that seeds share, in points squared; `examples` that
+    over all test examples, the luck of each seed's training with them included (None where it was not measured).
+    `left_out` says in sentences which arms are not here and why.
+    """
+
+    arms: tuple[str, ...]
+    levels: tuple[Mapping[str, str], ...]
+    dull: tuple[bool, ...]
+    seeds: tuple[int, ...]
+    test: Float64[np.ndarray, "a r"]
+    valid: Float64[np.ndarray, "a r"]
+    cpu_s: Float64[np.ndarray, " a"]
+    labels: Float64[np.ndarray, " a"]
+    spread: Float64[np.ndarray, "a a"]
+    n_test: int
+    left_out: tuple[str, ...] = ()
+    examples: Float64[np.ndarray, "a a"] | None = None
+
+    def model(self, arm: int) -> str:
+        """The words that choose the arm's model; "" is the baseline's."""
+        return self.levels[arm]["model"]
+
+    def data(self, arm: int) -> str:
+        """The words that choose the arm's data strategies; "" is the baseline's."""
+        return " ".join(filter(None, (self.levels[arm][name] for name in FACTORS if name != "model")))
+
+    def only(self, keep: Sequence[int]) -> Scores:
+        """The same study with those arms alone."""
+        rows = np.asarray(keep, dtype=np.int64)
+
+        def chosen(values: Sequence[Any]) -> tuple[Any, ...]:
+            return tuple(values[row] for row in rows)
+
+        return replace(
+            self, arms=chosen(self.arms), levels=chosen(self.levels), dull=chosen(self.dull), test=self.test[rows],
+            valid=self.valid[rows], cpu_s=self.cpu_s[rows], labels=self.labels[rows],
+            spread=self.spread[np.ix_(rows, rows)],
+            examples=None if self.examples is None else self.examples[np.ix_(rows, rows)],
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Redraws:
+    """Draws of what the arms' mean scores could truly be, in points, test and validation drawn together."""
+
+    test: Float64[np.ndarray, "draws a"]
+    valid: Float64[np.ndarray, "draws a"]
+
+
+def redraw(scores: Scores, draws: int, rng: np.random.Generator) -> Redraws:
+    """Draws of the arms' means; see the module's docstring. BadInput with one seed: it cannot tell what others give."""
+    r = len(scores.seeds)
+    if r < 2:
+        raise BadInput("one seed cannot tell what training again would give: run two at least, five are better")
+    both = np.concatenate([scores.test, scores.valid])
+    residuals = both - both.mean(1, keepdims=True)
+    z = rng.standard_normal((draws, r)) * np.sqrt((r - 1) / rng.chisquare(r - 1, size=(draws, 1)))
+    drawn = both.mean(1) + z @ residuals.T / np.sqrt(r * (r - 1))
+    shared = rng.standard_normal((draws, len(scores.arms))) @ root(scores.spread).T
+    a = len(scores.arms)
+    return Redraws(drawn[:, :a] + shared, drawn[:, a:])
+
+
+def root(covariance: Float64[np.ndarray, "a a"]) -> Float64[np.ndarray, "a a"]:
+    """A matrix whose product with its transpose is the covariance, what is negative by chance cut off at 0."""
+    values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
+    # A value that is 0 up to rounding would leave a root ten million times as large behind.
+    return vectors * np.sqrt(np.where(values > 1e-12 * max(float(values.max()), 0.0), values, 0.0))
+
+
+def scores(
+    records: Sequence[Record], test_set: Callable[[str], TestSet], planned: Sequence[Mapping[str, Any]]
+) -> Scores:
+    """The scores of the arms that finished on every seed of the baseline, in the order of `planned`.
+
+    An arm with a trial that failed or was not run is left out and named, since a comparison of means over different
+    seeds would compare seeds as well. BadInput, in words, where the baseline itself has no finished trial.
+    """
+    done = {(one["arm"], one["seed"]): one for one in records if one["status"] == "done"}
+    arms = list(dict.fromkeys(str(row["arm"]) for row in planned))
+    seeds = sorted({row["seed"] for row in planned if row["arm"] == BASELINE and (BASELINE, row["seed"]) in done})
+    if not seeds:
+        raise BadInput("the baseline has no finished trial: there is nothing to attribute a gain against")
+    whole = [arm for arm in arms if all((arm, seed) in done for seed in seeds)]
+    kept = [[done[arm, seed] for seed in seeds] for arm in whole]
+    sets = {one["result"]["test_set"]: test_set(one["result"]["test_set"]) for row in kept for one in row}
+    spread, examples, n_test = _spread(kept, sets)
+    return Scores(
+        arms=tuple(whole), levels=tuple(map(levels_of, whole)), dull=tuple(bool(row[0]["dull"]) for row in kept),
+        seeds=tuple(seeds), test=_points(kept, "test"), valid=_points(kept, "valid"),
+        cpu_s=np.array([np.mean([one["cost"]["cpu_s"] for one in row]) for row in kept]),
+        labels=np.array([np.mean([bought(one["ledger"]) for one in row]) for row in kept]),
+        spread=spread, n_test=n_test, left_out=_left_out(arms, seeds, records, done), examples=examples,
+    )  # fmt: skip
+
+
+def bought(ledger: Mapping[str, int]) -> int:
+    """The labels that somebody paid for beyond those that the task came with."""
+    return ledger["oracle"] + ledger["valid"] + ledger.get("edits", 0)
+
+
+def _points(kept: Sequence[Sequence[Record]], part: str) -> Float64[np.ndarray, "a r"]:
+    return np.array([[in_points(one["result"][part]) for one in row] for row in kept], dtype=np.float64)
+
+
+def _left_out(
+    arms: Sequence[str], seeds: Sequence[int], records: Sequence[Record], done: Mapping[tuple[str, int], Record]
+) -> tuple[str, ...]:
+    """A sentence an arm that is not complete."""
+    failed = {(one["arm"], one["seed"]) for one in records if one["status"] == "failed"}
+    told = []
+    for arm in arms:
+        missing = [seed for seed in seeds if (arm, seed) not in done]
+        if missing:
+            lost = sum((arm, seed) in failed for seed in missing)
+            why = f"{lost} of {len(seeds)} trials failed" if lost else f"{len(missing)} of {len(seeds)} were not run"
+            told.append(f"{arm} is left out of comparisons between arms: {why}.")
+    return tuple(told)
+
+
+def _spread(
+    kept: Sequence[Sequence[Record]], sets: Mapping[str, TestSet]
+) -> tuple[Float64[np.ndarray, "a a"], Float64[np.ndarray, "a a"], int]:
+    """The covariance of the arms' mean scores over examples that two seeds share, that over all, and their number.
+
+    With `D_as` the draws of arm `a` on seed `s`: cov(sum_s D) less the covariances within a seed leaves the pairs of
+    different seeds. The first is 0 at one seed, where nothing can be told apart.
+    """
+    first = kept[0][0]["result"]
+    measure, k = metric(first["metric"]), len(sets[first["test_set"]].classes)
+    ids = np.unique(np.concatenate([one.ids for one in sets.values()]))
+    place = {name: np.searchsorted(ids, one.ids) for name, one in sets.items()}
+    n, r = len(ids), len(kept[0])
+    if n < 2:
+        return np.zeros((len(kept), len(kept))), np.zeros((len(kept), len(kept))), n
+    weights = example_weights(DRAWS, n, stream(0, "grid", "examples"))
+
+    def drawn(one: Record) -> np.ndarray:
+        test = sets[one["result"]["test_set"]]
+        cell = cells(test.y, unpack(one["result"]["predictions"]), k)
+        at = csr_array((np.ones(len(cell)), (cell, place[one["result"]["test_set"]])), shape=(k * k, n))
+        return 100 * measure((at @ weights.T).T.reshape(-1, k, k))
+
+    draws = np.array([[drawn(one) for one in row] for row in kept])  # (a, r, draws)
+    draws = draws[..., np.isfinite(draws).all((0, 1))]
+    within = sum(np.atleast_2d(np.cov(draws[:, s])) for s in range(r))
+    total = np.atleast_2d(np.cov(draws.sum(1))) * n / (n - 1)
+    between = total - within * n / (n - 1)
+    return between / max(r * (r - 1), 1), total / r**2, n

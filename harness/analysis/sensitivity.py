@@ -1,0 +1,98 @@
+"""Redraws of a study's means in, how its verdict fares when other arms are admitted out; pure functions.
+
+The literature's verdicts hang on which arms were let in: admit two small networks, and the model wins. So the verdict
+is reached again, from the same draws and with the choice made again in every draw,
+
+- **without each arm** that could be chosen, in turn; the arm whose absence changes the verdict's word carries it;
+- **with the worst arm of each axis dropped** (the lowest validation mean of the axis, found again in every draw);
+- **by matched steps**: the arms of an axis and the baseline are sorted by validation; the median of the test
+  differences between neighbours is what a typical swap on that axis buys, and data is compared with model by it;
+- **at matched cost**: the dearer of the two chosen arms gives way to the best of its axis (or the baseline) that takes
+  at most twice the processor time a trial of the cheaper one, or of the baseline where that is dearer: data strategies
+  train the baseline's model, so they cannot cost less. Timings are good for no finer match. Each draw matches its own
+  pair; one in which an axis keeps the baseline has nothing to match.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float64
+
+from harness.analysis.ladder import Axes, Draws, Estimate, Word, estimate, gap, picks, word_of
+
+SAME_COST = 2.0
+"""Arms whose costs are within this factor cost the same."""
+
+
+@dataclass(frozen=True)
+class Omitted:
+    """The verdict after a change of the admitted arms: data less model in points, and the model and data compared."""
+
+    what: str
+    word: Word
+    difference: Estimate
+    arms: tuple[str, str]
+
+
+def without_each(draws: Draws, where: Axes) -> dict[str, Omitted]:
+    """The verdict without each arm, by the arm's label; an axis' only arm is not left out."""
+    found = {}
+    for axis in (where.model, where.data):
+        for arm in axis if len(axis) > 1 else ():
+            model, data = ([one for one in arms if one != arm] for arms in (where.model, where.data))
+            name = draws.scores.arms[arm]
+            found[name] = _again(f"without {name}", draws, where, model, data)
+    return found
+
+
+def worst_dropped(draws: Draws, where: Axes) -> Omitted | None:
+    """The verdict without the worst arm of each axis that has more than one; None where neither has."""
+    valid, rows = draws.valid.copy(), np.arange(len(draws.valid))
+    several = [np.asarray(axis) for axis in (where.model, where.data) if len(axis) > 1]
+    for axis in several:
+        valid[rows, axis[np.argmin(draws.valid[:, axis], axis=1)]] = -np.inf
+    if not several:
+        return None
+    return _again("worst arm of each axis dropped", replace(draws, valid=valid), where, where.model, where.data)
+
+
+def matched_steps(draws: Draws, where: Axes) -> Omitted:
+    """A typical swap of data against a typical swap of model; names the arms that those swaps lead to."""
+    sides = [_typical(draws, [where.baseline, *axis]) for axis in (where.model, where.data)]
+    difference = estimate(sides[1][0] - sides[0][0], sides[1][1] - sides[0][1])
+    names = (draws.scores.arms[sides[0][2]], draws.scores.arms[sides[1][2]])
+    return Omitted("matched steps", word_of(difference), difference, names)
+
+
+def matched_cost(draws: Draws, where: Axes) -> Omitted:
+    """The verdict among arms that cost about as little as the cheaper of the two that are chosen from all."""
+    spent, chosen = draws.scores.cpu_s, picks(draws, where, where.model, where.data)
+    budget = SAME_COST * np.maximum(np.minimum(spent[chosen.model], spent[chosen.data]), spent[where.baseline])
+    budget[(chosen.model == where.baseline) | (chosen.data == where.baseline)] = np.inf
+    dear = spent > budget[:, None]
+    cheap = replace(draws, valid=np.where(dear, -np.inf, draws.valid))
+    return _again("matched cost", cheap, where, where.model, where.data)
+
+
+def carriers(word: Word, difference: Estimate, without: dict[str, Omitted]) -> list[str]:
+    """The arms without which the verdict's word is another one, the one that moves the difference most first."""
+    moved = {arm: abs(one.difference.value - difference.value) for arm, one in without.items() if one.word != word}
+    return sorted(moved, key=lambda arm: -moved[arm])
+
+
+def _again(what: str, draws: Draws, where: Axes, model: Sequence[int], data: Sequence[int]) -> Omitted:
+    chosen = picks(draws, where, model, data)
+    difference = gap(draws, chosen)
+    names = (draws.scores.arms[chosen.model[0]], draws.scores.arms[chosen.data[0]])
+    return Omitted(what, word_of(difference), difference, names)
+
+
+def _typical(draws: Draws, arms: Sequence[int]) -> tuple[Float64[np.ndarray, " d"], Float64[np.ndarray, " d"], int]:
+    """The median swap between neighbours on validation, in every row and as measured, and where the measured leads."""
+    order = np.asarray(arms)[np.argsort(draws.valid[:, arms], axis=1, kind="stable")]
+    swaps = np.diff(np.take_along_axis(draws.test, order, axis=1), axis=1)
+    seen, own = np.median(swaps, axis=1), np.median(np.diff(draws.test[0][order], axis=1), axis=1)
+    return seen, own, int(order[0, 1 + np.argmin(np.abs(swaps[0] - seen[0]))])

@@ -1,0 +1,254 @@
+"""A study's records in, deltas of parts of its test set and rows that flipped out.
+
+A slice is a set of test examples: those of one class, or those with one value in a column. Its delta is that of the
+share of right answers on it, whatever the study's metric (for a class, of its recall), in points: slices then weigh as
+many examples as they hold, and no score is undefined in a slice that lacks a class. Intervals are those of
+`effects`, two levels, on the examples of the slice. Each is for its slice alone; its adjusted p is by Holm over
+the slices of its arm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Integer
+
+from harness.analysis.effects import DRAWS, Interval, Pair, deltas, interval, trials
+from harness.analysis.significance import holm
+from harness.checks import choices
+from harness.errors import BadInput
+from harness.metrics import METRICS
+from harness.storage.store import Record, Store, TestSet, unpack
+from harness.streams import stream
+
+LEAST = 10
+"""Fewer test examples than this have no interval: a resampling of so few is no picture of what others would give."""
+BINS, PLAIN, MOST = 4, 8, 30
+"""Numbers are cut into so many bins, unless no more values than `PLAIN` differ; of other values the most frequent."""
+MISSING, OTHER = "(missing)", "(other)"
+COLUMNS = ("arm", "axis", "dull", "slice", "n", "n_seeds", "control", "delta", "low", "high", "p", "p_adjusted", "why")
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One slice: `n` distinct test examples on `n_seeds` seeds, and what its arm gains on them.
+
+    `control`, the controls' share of right answers there, and `delta` are in points; nan where no example is in it.
+    `interval` is None where `why` says why.
+    """
+
+    name: str
+    n: int
+    n_seeds: int
+    control: float
+    delta: float
+    interval: Interval | None
+    why: str = ""
+    p_adjusted: float | None = None
+
+
+@dataclass(frozen=True)
+class Flips:
+    """The ids that an arm gets right and its control wrong (`gained`), and the other way round (`lost`), of `n`."""
+
+    seed: int
+    gained: tuple[str, ...]
+    lost: tuple[str, ...]
+    n: int
+
+    @property
+    def net(self) -> int:
+        """By how many more examples the arm is right."""
+        return len(self.gained) - len(self.lost)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """An arm's finished trials, each with its control."""
+
+    name: str
+    axis: str
+    dull: bool
+    paired: tuple[tuple[Record, Record], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """How test examples fall into slices: the slice of each id by number, and the slices' names in order."""
+
+    place: Mapping[str, int]
+    names: tuple[str, ...]
+
+
+def by_class(pairs: Sequence[Pair], classes: Sequence[str], arm: str) -> list[Slice]:
+    """The delta of each class's recall; the draws hang on the name of the arm and of the class alone."""
+    return sliced(pairs, [pair.y for pair in pairs], classes, arm)
+
+
+def by_column(pairs: Sequence[Pair], cut: Cut, arm: str) -> list[Slice]:
+    """The delta in each slice of a column; `cut` knows every id of the pairs."""
+    places = [np.array([cut.place[name] for name in pair.ids.tolist()], dtype=np.int64) for pair in pairs]
+    return sliced(pairs, places, cut.names, arm)
+
+
+def sliced(
+    pairs: Sequence[Pair], places: Sequence[Integer[np.ndarray, " n"]], names: Sequence[str], arm: str
+) -> list[Slice]:
+    """A slice a name: the examples of each pair whose place is the name's number."""
+    found = [
+        _slice(name, [_part(pair, at == number) for pair, at in zip(pairs, places, strict=True)], arm)
+        for number, name in enumerate(names)
+    ]
+    p = holm(np.array([one.interval.p if one.interval else np.nan for one in found], dtype=np.float64))
+    return [replace(one, p_adjusted=float(each) if one.interval else None) for one, each in zip(found, p, strict=True)]
+
+
+def _part(pair: Pair, chosen: np.ndarray) -> Pair:
+    """The chosen examples with two classes that stand for right (0) and wrong (1)."""
+    y = pair.y[chosen]
+    arm, control = (np.asarray(side[chosen] != y, dtype=np.int64) for side in (pair.arm, pair.control))
+    return Pair(pair.ids[chosen], np.zeros(len(y), dtype=np.int64), arm, control)
+
+
+def _slice(name: str, parts: Sequence[Pair], arm: str) -> Slice:
+    """The slice of those parts; seeds without an example in it say nothing of it."""
+    parts = [part for part in parts if len(part.ids)]
+    n = len({example for part in parts for example in part.ids.tolist()})
+    if not parts:
+        return Slice(name, 0, 0, np.nan, np.nan, None, "no test example")
+    control = 100 * float(np.mean([1 - part.control.mean() for part in parts]))
+    delta = 100 * float(np.mean([part.control.mean() - part.arm.mean() for part in parts]))
+    if n < LEAST:
+        return Slice(name, n, len(parts), control, delta, None, f"too few: {n} test examples, {LEAST} needed")
+    found = interval(parts, METRICS["accuracy"], 2, draws=DRAWS, rng=stream(0, "slices", arm, name))
+    return Slice(name, n, len(parts), control, delta, found)
+
+
+def cut(values: pd.Series) -> Cut:
+    """The slices of a column's values by test id: numbers in quartiles of the test examples, other values as they are.
+
+    Numbers of which no more than `PLAIN` differ are values as they are. A bin is named by the least and the most that
+    it holds; equal numbers are never parted, so bins may be fewer or uneven. Of other values the `MOST` frequent are
+    slices, the rest is one; what is missing is one, the last.
+    """
+    ids = values.index.astype(str)
+    empty = values.isna().to_numpy() | (values.astype("string").fillna("").str.strip() == "").to_numpy(dtype=bool)
+    known = values[~empty]
+    numbers = _numbers(known)
+    names = _binned(numbers) if numbers is not None and len(np.unique(numbers)) > PLAIN else _plain(known, numbers)
+    labels = np.full(len(values), MISSING, dtype=object)
+    labels[~empty] = names
+    ordered = _ordered(names, numbers)
+    order = (*ordered, *([OTHER] if OTHER in set(names) else []), *([MISSING] if empty.any() else []))
+    number = {name: place for place, name in enumerate(order)}
+    return Cut({name: number[label] for name, label in zip(ids, labels, strict=True)}, order)
+
+
+def _numbers(known: pd.Series) -> np.ndarray | None:
+    """The values as numbers; None where one is none, and for truth values."""
+    if not len(known) or pd.api.types.is_bool_dtype(known):
+        return None
+    found = pd.to_numeric(known, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    return found if np.isfinite(found).all() else None
+
+
+def _binned(numbers: np.ndarray) -> list[str]:
+    """The name of each number's bin, as many numbers a bin as ties allow."""
+    edges = np.unique(np.quantile(numbers, np.arange(1, BINS) / BINS))
+    at = np.searchsorted(edges, numbers, side="left")
+    ends = {place: (numbers[at == place].min(), numbers[at == place].max()) for place in np.unique(at)}
+    return [f"{ends[place][0]:.6g} to {ends[place][1]:.6g}" for place in at]
+
+
+def _plain(known: pd.Series, numbers: np.ndarray | None) -> list[str]:
+    """The values as text, whole numbers without a point, all but the most frequent as one."""
+    texts = [f"{value:.6g}" for value in numbers] if numbers is not None else known.astype(str).tolist()
+    counted = pd.Series(texts, dtype=object).value_counts()
+    frequent = sorted(counted.index, key=lambda text: (-counted[text], text))[:MOST]
+    kept = set(frequent)
+    return [text if text in kept else OTHER for text in texts]
+
+
+def _ordered(names: Sequence[str], numbers: np.ndarray | None) -> list[str]:
+    """The different names but for the others', by their numbers where they have some, else by the alphabet."""
+    if numbers is None:
+        return sorted(set(names) - {OTHER})
+    least = pd.Series(numbers).groupby(np.asarray(names, dtype=object)).min()
+    return [str(name) for name in least.sort_values().index if name != OTHER]
+
+
+def flips(record: Record, control: Record, test: TestSet) -> Flips:
+    """Which of the test examples the arm and its control do not both get right or wrong."""
+    mine, theirs = (unpack(one["result"]["predictions"]) == test.y for one in (record, control))
+    gained, lost = (tuple(test.ids[where].tolist()) for where in (mine & ~theirs, theirs & ~mine))
+    return Flips(int(record["seed"]), gained, lost, len(test.y))
+
+
+def flip_counts(found: Sequence[Flips], sets: Sequence[TestSet]) -> pd.DataFrame:
+    """A row an id that flipped on any seed: its `class`, on how many seeds it was scored, `gained` and `lost`.
+
+    Those that gained most stand first. `sets` are the test sets of the seeds.
+    """
+    counts: dict[str, dict[str, Any]] = {}
+    for test in sets:
+        for name, y in zip(test.ids.tolist(), test.y.tolist(), strict=True):
+            row = counts.setdefault(name, {"id": name, "class": test.classes[y], "seeds": 0, "gained": 0, "lost": 0})
+            row["seeds"] += 1
+    for one in found:
+        for side in ("gained", "lost"):
+            for name in getattr(one, side):
+                counts[name][side] += 1
+    rows = [row for row in counts.values() if row["gained"] + row["lost"]]
+    rows.sort(key=lambda row: (row["lost"] - row["gained"], row["id"]))
+    return pd.DataFrame(rows, columns=["id", "class", "seeds", "gained", "lost"])
+
+
+def steady(counted: pd.DataFrame, side: str) -> list[str]:
+    """The ids that flipped that way (`gained`, `lost`) on every seed that scored them, two at least."""
+    return list(counted.loc[(counted[side] == counted["seeds"]) & (counted["seeds"] >= 2), "id"])
+
+
+# The command
+
+
+def gathered(store: Store) -> list[Arm]:
+    """The arms of a study that have a delta, in the order of its plan; records that it no longer holds are left out."""
+    plan, records = store.plan(), store.records()
+    if not records:
+        root = store.folder.parent
+        others = [path.parent.name for path in root.glob("*/trials")]
+        raise BadInput(f"no record of a study '{store.folder.name}' in {root}{choices(store.folder.name, others)}")
+    now = {row["key"]: row for row in (plan["trials"] if plan else records)}
+    known = {one["key"]: {**one, **now[one["key"]]} for one in records if one["key"] in now}
+    if not known:
+        raise BadInput(f"no record of '{store.folder.name}' is of its plan: run the study first")
+    compared = deltas(trials(list(known.values()))).query("why == ''")
+    mine = {str(arm): [known[key] for key in rows["key"]] for arm, rows in compared.groupby("arm")}
+    arms = [mine[name] for name in dict.fromkeys(str(row["arm"]) for row in now.values()) if name in mine]
+    if not arms:
+        raise BadInput(f"'{store.folder.name}': no arm has a finished trial beside a finished control")
+    return [
+        Arm(row[0]["arm"], row[0]["axis"], bool(row[0]["dull"]), tuple((one, known[one["control"]]) for one in row))
+        for row in arms
+    ]
+
+
+def _pair(record: Record, control: Record, sets: Mapping[str, TestSet]) -> Pair:
+    test = sets[record["result"]["test_set"]]
+    mine, theirs = (unpack(one["result"]["predictions"]) for one in (record, control))
+    return Pair(ids=test.ids, y=test.y, arm=mine, control=theirs)
+
+
+def frame(found: Sequence[tuple[Arm, Sequence[Slice]]]) -> pd.DataFrame:
+    """A row an arm and slice, with the columns `COLUMNS`: also what the figure of slices reads."""
+    rows = []
+    for arm, parts in found:
+        for one in parts:
+            inside = (one.interval.low, one.interval.high, one.interval.p) if one.interval else (None,) * 3
+            head = (arm.name, arm.axis, arm.dull, one.name, one.n, one.n_seeds, one.control, one.delta)
+            rows.append((*head, *inside, one.p_adjusted, one.why))
+    return pd.DataFrame(rows, columns=list(COLUMNS))

@@ -1,0 +1,211 @@
+"""A study's folder of records in, all that a report says of it out: effects, tie groups, attribution, sentences.
+
+Numbers come from `effects`, `ties` and `attribution`; what stands in here gathers and words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import pandas as pd
+
+from harness.analysis import scores as grid
+from harness.analysis import variance
+from harness.analysis.attribution import Attribution, attribute
+from harness.analysis.effects import DRAWS, Adjust, Effect, covers, deltas, effects, trials
+from harness.analysis.power import level_of
+from harness.analysis.scores import Scores
+from harness.analysis.significance import benjamini_yekutieli, holm
+from harness.analysis.ties import with_letters
+from harness.analysis.variance import Component
+from harness.arm import BASELINE
+from harness.checks import one_of
+from harness.errors import BadInput
+from harness.storage.store import Record, Store
+from harness.streams import stream
+
+REDRAWS = 20_000
+"""Redraws of an attribution, as many as a claim takes, so that both show the same numbers."""
+ADJUSTS: Mapping[str, Adjust] = MappingProxyType({"holm": holm, "benjamini_yekutieli": benjamini_yekutieli})
+"""How p-values may account for the number of arms: the chance of any false claim, or the share of false ones."""
+
+_NAMES = {"holm": "Holm", "benjamini_yekutieli": "Benjamini-Yekutieli"}
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """What a report shows: a study's effects in the order of its plan, a row a trial, and what must be said below.
+
+    `scores` and `attribution` are None where the baseline never finished; `plan` is None for trials that were run one
+    by one. `components` say what makes the baseline's score move, where the study salts its streams, and
+    `components_note` what must be known of that.
+    """
+
+    name: str
+    task: str
+    metric: str
+    effects: list[Effect]
+    table: pd.DataFrame
+    notes: list[str]
+    scores: Scores | None
+    attribution: Attribution | None
+    plan: Mapping[str, Any] | None
+    records: list[Record]
+    classes: tuple[str, ...]
+    components: list[Component]
+    components_note: str
+
+
+def gather(store: Store, adjust: str = "holm") -> Study:
+    """The study in a store. Records of trials that its plan no longer holds are left out, and counted in the notes.
+
+    A record remembers the arm and the control of the study that first ran it; the plan says what they are now. `adjust`
+    says how p-values account for the number of arms: `ADJUSTS`.
+    """
+    one_of("adjust", adjust, tuple(ADJUSTS))
+    records, plan = store.records(), store.plan()
+    planned: Sequence[Mapping[str, Any]] = plan["trials"] if plan else records
+    now = {row["key"]: row for row in planned}
+    kept = [{**record, **now[record["key"]]} for record in records if record["key"] in now]
+    if not kept:
+        raise BadInput(f"{store.folder} holds no record of a trial: run the study first")
+    table = trials(kept)
+    compared = deltas(table)
+    scores = _scores(kept, store, planned, plan)
+    found = with_letters(effects(kept, store.test_set, planned, ADJUSTS[adjust], level_of(plan)), scores)
+    answer = attribute(scores, draws=REDRAWS, rng=stream(0, "attribution")) if scores else None
+    notes = [*_notes(found, table, compared, adjust), *_mixed(kept), *_stale(len(records) - len(kept))]
+    table = table.merge(compared[["key", "delta", "delta_valid", "why"]], how="left", on="key", validate="one_to_one")
+    return Study(
+        plan["name"] if plan else kept[0]["study"], _task(kept[0]), _metric(kept[0]), found, table, notes, scores,
+        answer, plan, kept, _classes(kept, store), *_components(kept, scores, store),
+    )  # fmt: skip
+
+
+def _scores(
+    records: Sequence[Record], store: Store, planned: Sequence[Mapping[str, Any]], plan: Mapping[str, Any] | None
+) -> Scores | None:
+    """The scores arm by seed; None where the baseline never finished.
+
+    A study that adds seeds to undecided arms alone compares all of them on the seeds that it began with.
+    """
+    precision = (plan or {}).get("precision")
+    first = set((plan or {})["seeds"][: precision["looks"][0]]) if precision else {row["seed"] for row in planned}
+    try:
+        return grid.scores(records, store.test_set, [row for row in planned if row["seed"] in first])
+    except BadInput:
+        return None
+
+
+def _components(records: Sequence[Record], scores: Scores | None, store: Store) -> tuple[list[Component], str]:
+    """What makes the baseline's score move from run to run, and the note on it; nothing where no stream was salted."""
+    if scores is None or len(scores.seeds) < 2 or not variance.salted(scores, BASELINE):
+        return [], ""
+    found = [*variance.components(scores, BASELINE), variance.examples(records, store.test_set)]
+    return found, variance.told(scores, BASELINE)
+
+
+def _classes(records: Sequence[Record], store: Store) -> tuple[str, ...]:
+    """The names of the task's classes; none where no trial finished."""
+    done = next((record for record in records if record["status"] == "done"), None)
+    return store.test_set(done["result"]["test_set"]).classes if done else ()
+
+
+def _notes(found: Sequence[Effect], table: pd.DataFrame, compared: pd.DataFrame, adjust: str) -> list[str]:
+    """The sentences below the table: what intervals cover, what is simulated, what is missing and why."""
+    return [
+        *covered(found),
+        "Each interval is for its arm alone and not corrected for the number of arms; its adjusted p is, by "
+        f"{_NAMES[adjust]}. It is a two-level bootstrap over seeds (in closed form) and test examples ({DRAWS} draws), "
+        "paired with the control of the same seed.",
+        *_facts(table),
+        *_failures(table, compared),
+        *_missing(found),
+    ]
+
+
+def covered(found: Sequence[Effect]) -> list[str]:
+    """What the intervals cover; where arms differ in their n, the sentence of most arms and then the exceptions."""
+    said: dict[str, list[str]] = {}
+    for effect in found:
+        if effect.interval:
+            said.setdefault(effect.covers, []).append(effect.arm)
+    first, *others = sorted(said, key=lambda sentence: -len(said[sentence])) or [covers(None)]
+    return [first, *(f"But for {', '.join(said[sentence])}: {sentence}" for sentence in others)]
+
+
+def _facts(table: pd.DataFrame) -> list[str]:
+    """What was counted in the task's data and must be known to read the table."""
+    notes = []
+    if "fact_noise" in table:
+        noise = table.loc[table["fact_noise"].notna(), ["seed", "fact_noise"]].sort_values("seed")
+        texts = noise["fact_noise"].drop_duplicates().tolist()
+        more = f" (seed {noise['seed'].iloc[0]}; it differs a little by seed)" if len(texts) > 1 else ""
+        notes += [f"Labels: {texts[0]}{more}."] if texts else []
+    if "fact_overlap" in table and table["fact_overlap"].notna().any():
+        low, high = int(table["fact_overlap"].min()), int(table["fact_overlap"].max())
+        notes.append(f"Test rows that are also among the training rows: {low if low == high else f'{low} to {high}'}.")
+    return [*notes, *_adapted(table)]
+
+
+def _adapted(table: pd.DataFrame) -> list[str]:
+    """What was changed for models that cannot take what a strategy gave them; the number of one seed stands for all."""
+    if "fact_adapted" not in table:
+        return []
+    first = table[table["fact_adapted"].notna()].sort_values("seed").drop_duplicates("arm")
+    return [
+        f"Adapted: {arm}, seed {seed}: {told}."
+        for arm, seed, told in zip(first["arm"], first["seed"], first["fact_adapted"], strict=True)
+    ]
+
+
+def _failures(table: pd.DataFrame, compared: pd.DataFrame) -> list[str]:
+    """Each arm's failed trials by their reason, and each delta that is missing because of its control."""
+    failed = table[table["status"] == "failed"]
+    lost = compared[compared["why"].str.startswith("control")]
+    return [
+        *(f"Failed: {arm}, {_seeds(rows)}: {why}" for (arm, why), rows in failed.groupby(["arm", "reason"])["seed"]),
+        *(f"No delta: {arm}, {_seeds(rows)}: {why}" for (arm, why), rows in lost.groupby(["arm", "why"])["seed"]),
+    ]
+
+
+def _seeds(seeds: pd.Series) -> str:
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, sorted(seeds)))}"
+
+
+def _missing(found: Sequence[Effect]) -> list[str]:
+    return [f"Not run yet: {e.n_missing} of {e.n_trials} trials of {e.arm}." for e in found if e.n_missing]
+
+
+def _mixed(records: Sequence[Record]) -> list[str]:
+    """Says where the trials were made by several commits of one version; BadInput for several versions.
+
+    Another commit may differ in a comment; another version could make a difference out of nothing.
+    """
+    made = [record["provenance"] for record in records if record["provenance"]]
+    versions, commits = ({one[name] for one in made if one.get(name)} for name in ("harness", "commit"))
+    if len(versions) > 1:
+        raise BadInput(
+            f"the records were made by versions {', '.join(sorted(versions))} of this program, which may differ in "
+            "more than the arms do: run the study anew in a store of its own (store=FOLDER)"
+        )
+    if len(commits) > 1:
+        return [f"Mixed: the trials were made by {len(commits)} commits of this program."]
+    return []
+
+
+def _stale(n: int) -> list[str]:
+    return [f"Left out: {n} records of trials that the study's plan does not hold."] if n else []
+
+
+def _task(record: Record) -> str:
+    """What the task is called: its name, or its function's."""
+    task = record["trial"]["task"]
+    return str(task.get("name") or task.get("_target_", "").rpartition(".")[2])
+
+
+def _metric(record: Record) -> str:
+    return str(record["trial"]["protocol"]["metric"])

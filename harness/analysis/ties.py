@@ -1,0 +1,113 @@
+"""A study's scores in, which arms were told apart out: every arm against every other, and their tie groups.
+
+**Lending strength.** Five seeds give a pair of arms four degrees of freedom, and Holm over all pairs of forty arms
+then asks of each a t beyond 18: nothing would be told from anything. But all pairs ran on the same seeds, and their
+variances tell of one another. Each pair's variance over seeds is drawn towards what the pairs have in common, as far
+as they agree (the moderated t of Smyth 2004, Stat. Appl. Genet. Mol. Biol. 3): with `d` degrees of freedom of its own
+and a prior of `d0` around `v0`, found by the moments of the logarithms of all of them,
+
+    v' = (d v + d0 v0) / (d + d0),    t on d + d0 degrees of freedom, and never more than (a - 1) d
+
+Where pairs differ in variance, `d0` is small and each stands for itself; where they do not, it is the pooled error of a
+two-way analysis of variance. Studies of fewer than `CROWD` arms have too few pairs to tell, and lend nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float64
+from scipy.optimize import brentq
+from scipy.special import digamma, polygamma
+
+from harness.analysis import significance
+from harness.analysis.effects import Effect, Variances
+from harness.analysis.scores import Scores
+from harness.analysis.significance import LEVEL, holm, letters
+from harness.errors import BadInput
+
+LEAST, LEAST_BLIND = 3, 5
+CROWD = 5
+"""The fewest arms whose pairs lend each other strength."""
+_SMALL = 1e-9
+
+
+def least(scores: Scores) -> int:
+    """The fewest seeds that tie groups are made of, measured by `tests/test_ties.py` on arms that do not differ.
+
+    A score is a count, so that the deltas of a few seeds are often equal to the last digit; among all pairs of arms
+    some always are, and a t test takes them for certain. Where pairs lend no strength, that made a difference out of
+    nothing among twelve arms in one study in three at two seeds, and in one of eight at three seeds without a floor.
+    """
+    return LEAST_BLIND if scores.examples is None else LEAST
+
+
+def groups(scores: Scores) -> tuple[Float64[np.ndarray, "a a"], tuple[str, ...]]:
+    """P-values of every arm against every other, by Holm over all pairs, and the letters of each arm.
+
+    A pair's p-value inverts the interval of its mean paired difference, with the two levels of `effects`: the variance
+    over seeds, moderated, with t on its degrees of freedom, and what test examples that seeds share add with t(n - 1).
+    Where `scores.examples` is
+    known, seeds that agree by chance claim no more than the test set can know, as in `effects`. The diagonal is 1.
+    BadInput at fewer seeds than `least`.
+    """
+    r, a = len(scores.seeds), len(scores.arms)
+    if r < least(scores):
+        raise BadInput(f"{r} seeds are too few to tell all arms from one another: tie groups need {least(scores)}")
+    floor = np.zeros((a, a)) if scores.examples is None else scores.examples
+    first, second = np.triu_indices(a, 1)
+    gains = scores.test[first] - scores.test[second]
+    own, freedom = (
+        moderated(gains.var(axis=1, ddof=1), r - 1, a) if a >= CROWD else (gains.var(axis=1, ddof=1), float(r - 1))
+    )
+    raw = [
+        _p_value(float(gain.mean()), Variances(float(v) / r, shared, of_test, r, scores.n_test), freedom)
+        for gain, v, shared, of_test in zip(gains, own, _between(scores.spread), _between(floor), strict=True)
+    ]
+    p = np.eye(a)
+    p[first, second] = p[second, first] = holm(np.array(raw, dtype=np.float64))
+    return p, letters(scores.test.mean(1), p < 1 - LEVEL)
+
+
+def moderated(variances: Float64[np.ndarray, " p"], d: int, a: int) -> tuple[Float64[np.ndarray, " p"], float]:
+    """The variances of pairs of `a` arms, drawn towards what they share, and the degrees of freedom that each then has.
+
+    `d` are those that each has by itself. A variance of 0, which agreeing counts give, tells nothing of the others.
+    """
+    known = variances[variances > _SMALL]
+    if len(known) < a:
+        return variances, float(d)
+    logs = np.log(known) - digamma(d / 2) + np.log(d / 2)
+    spare = float(logs.var(ddof=1) - polygamma(1, d / 2))
+    most = float((a - 1) * d)
+    d0 = min(2 * _trigamma_inverse(spare), most - d) if spare > 0 else most - d
+    v0 = float(np.exp(logs.mean() + digamma(d0 / 2) - np.log(d0 / 2)))
+    return (d * variances + d0 * v0) / (d + d0), d + d0
+
+
+def _trigamma_inverse(value: float) -> float:
+    """The number whose trigamma function is `value`, which falls from infinity at 0 to 0."""
+    return float(brentq(lambda x: polygamma(1, x) - value, 1e-4, 1e6)) if polygamma(1, 1e6) < value else 1e6
+
+
+def _p_value(effect: float, found: Variances, freedom: float) -> float:
+    """As `effects.p_value`, the variance over seeds with degrees of freedom of its own."""
+    parts = [(found.seeds, freedom), (found.shared, found.n - 1)]
+    return max(significance.p_value(effect, parts), significance.p_value(effect, found.floor))
+
+
+def with_letters(effects: Sequence[Effect], scores: Scores | None) -> list[Effect]:
+    """The effects with their arms' letters; "" for an arm that is not among the scores, for all where seeds are few."""
+    if scores is None or len(scores.seeds) < least(scores):
+        return [replace(effect, letters="") for effect in effects]
+    mine = dict(zip(scores.arms, groups(scores)[1], strict=True))
+    return [replace(effect, letters=mine.get(effect.arm, "")) for effect in effects]
+
+
+def _between(covariance: Float64[np.ndarray, "a a"]) -> list[float]:
+    """The variance of the difference of each pair of arms, in the order of the upper triangle, cut off at 0."""
+    own = covariance.diagonal()
+    whole = own[:, None] + own - covariance - covariance.T
+    return [float(value) for value in np.maximum(whole[np.triu_indices(len(whole), 1)], 0.0)]

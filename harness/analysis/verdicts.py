@@ -1,0 +1,219 @@
+"""A claim and the scores of its study in, the verdict on it out; pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float64
+
+from harness.analysis.effects import LEVEL
+from harness.analysis.ladder import ENDS, Draws, axes, draw, picks
+from harness.analysis.scores import Scores, scores
+from harness.analysis.significance import half_width_at
+from harness.arm import BASELINE
+from harness.checks import choices
+from harness.claims import (
+    PICKS,
+    Claim,
+)
+from harness.errors import BadInput
+from harness.storage.store import Record, Store
+from harness.streams import stream
+
+DRAWS = 20_000
+"""As many that what is decided does not hang on them: the ends of an interval move by a hundredth of its width."""
+_NARROW = 0.9
+Word = Literal["supported", "refuted", "undecided"]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """`left` less `right` in points, with a 95 % and a 90 % interval; the sides name the arms that were chosen."""
+
+    left: str
+    right: str
+    value: float
+    low: float
+    high: float
+    low_90: float
+    high_90: float
+    n_seeds: int
+    n_test: int
+
+
+@dataclass(frozen=True)
+class Written:
+    """How many of the `of` records that a claim rests on hold its hash, and how many another one of that name."""
+
+    carry: int
+    other: int
+    of: int
+    about: int
+
+    @property
+    def before(self) -> bool:
+        """Whether the claim was there, as it is now, before any of the trials had run."""
+        return self.carry == self.of > 0
+
+    def __str__(self) -> str:
+        """The same in words; `about` counts the claims about the study that the records know of."""
+        if self.of == 0:
+            return "no trial that it rests on has run"
+        if self.before:
+            among = f", one of {self.about} claims about the study" if self.about > 1 else ""
+            return f"written before the run{among}: all {self.of} trials that it rests on carry its hash"
+        verb = "changed" if self.other else "written"
+        return f"{verb} after {self.of - self.carry} of {self.of} trials had run: exploratory"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the records say of a claim; `found` is None where `reason` tells why there is no number."""
+
+    claim: Claim
+    word: Word
+    reason: str
+    found: Difference | None
+    written: Written
+
+
+def judge(claim: Claim, store: Store) -> Verdict:
+    """What the records in the store say of the claim; BadInput for an arm that the study does not have.
+
+    Where a trial that the claim rests on failed or was not run, or there is one seed, the verdict is undecided and has
+    a reason instead of a number.
+    """
+    plan = store.plan()
+    if plan is None:
+        reason = f"the study '{claim.study}' has not run"
+        return Verdict(claim, "undecided", reason, None, Written(0, 0, 0, 0))
+    rows = plan["trials"]
+    rests = _rests_on(claim, rows)
+    keys = {row["key"]: row for row in rows}
+    records = [{**one, **keys[one["key"]]} for one in store.records() if one["key"] in keys]
+    written = _written(claim, [one for one in records if one["arm"] in rests])
+    try:
+        _complete(rests, rows, records)
+        shared = _shared_seeds(rests, rows)
+        rows, records = ([one for one in these if one["seed"] in shared] for these in (rows, records))
+        found = difference(scores(records, store.test_set, rows), claim.left, claim.right)
+    except BadInput as lack:
+        return Verdict(claim, "undecided", str(lack), None, written)
+    return Verdict(claim, word_of(claim, found), "", found, written)
+
+
+def word_of(claim: Claim, found: Difference) -> Word:
+    """The verdict on a difference."""
+    low, high = claim.region
+    inner = (found.low_90, found.high_90) if claim.relation == "equal within" else (found.low, found.high)
+    if low <= inner[0] and inner[1] <= high:
+        return "supported"
+    return "refuted" if found.high < low or found.low > high else "undecided"
+
+
+def _rests_on(claim: Claim, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The arms whose trials decide: both sides, for a best arm all that it is chosen from, and always the baseline."""
+    arms = {row["arm"]: row for row in rows}
+    kinds = {"best model": ("model",), "best data": ("data",), "best both": ("model", "data", "both")}
+    chosen = {BASELINE}
+    for side in (claim.left, claim.right):
+        if side not in PICKS and side not in arms:
+            known = choices(side, [*PICKS, *arms])
+            raise BadInput(f"claim '{claim.name}': the study '{claim.study}' has no arm '{side}'{known}")
+        among = {arm for arm, row in arms.items() if row["axis"] in kinds.get(side, ()) and not row["dull"]}
+        chosen |= among if side in PICKS else {side}
+    return [arm for arm in arms if arm in chosen]
+
+
+def _complete(rests: Sequence[str], rows: Sequence[Mapping[str, Any]], records: Sequence[Record]) -> None:
+    """BadInput where a trial of these arms failed or was not run."""
+    status = {one["key"]: one["status"] for one in records}
+    why = {one["arm"]: one["reason"] for one in records if one["status"] == "failed"}
+    lacks = []
+    for arm in rests:
+        planned = [status.get(row["key"]) for row in rows if row["arm"] == arm]
+        failed, missing = planned.count("failed"), planned.count(None)
+        lacks += [f"{failed} of {len(planned)} trials of {arm} failed ({why[arm]})"] if failed else []
+        lacks += [f"{missing} of {len(planned)} trials of {arm} were not run"] if missing else []
+    if lacks:
+        raise BadInput("; ".join(lacks))
+
+
+def _shared_seeds(rests: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> set[int]:
+    """The seeds that all of these arms have; a study may stop adding seeds to an arm before others."""
+    return set.intersection(*({row["seed"] for row in rows if row["arm"] == arm} for arm in rests))
+
+
+def _written(claim: Claim, records: Sequence[Record]) -> Written:
+    """What the provenance of these records says of the claim."""
+    held = [one["provenance"].get("claims", {}) for one in records]
+    carry = sum(claim.digest in claims.values() for claims in held)
+    other = sum(claim.digest not in claims.values() and claim.name in claims for claims in held)
+    return Written(carry, other, len(held), len({digest for claims in held for digest in claims.values()}))
+
+
+def difference(scores: Scores, left: str, right: str) -> Difference:
+    """`left` less `right`, each a label or a best arm; BadInput with one seed, or with nothing to choose a best on."""
+    if len(scores.seeds) < 2:
+        raise BadInput("one seed cannot tell what training again would give: run two at least, five are better")
+    for side in (left, right):
+        if side not in (*PICKS, *scores.arms):
+            raise BadInput(f"{side} has no complete row of scores")
+    if left in PICKS or right in PICKS:
+        return _between_picks(scores, left, right)
+    contrast = np.array([(arm == left) - float(arm == right) for arm in scores.arms])
+    deltas = contrast @ scores.test
+    r, shared = len(deltas), max(float(contrast @ scores.spread @ contrast), 0.0)
+    parts = [(float(deltas.var(ddof=1)) / r, r - 1), (shared, scores.n_test - 1)]
+    mean = float(deltas.mean())
+    wide, narrow = (half_width_at(1 - level, parts) for level in (LEVEL, _NARROW))
+    return Difference(left, right, mean, mean - wide, mean + wide, mean - narrow, mean + narrow, r, scores.n_test)
+
+
+def _between_picks(scores: Scores, left: str, right: str) -> Difference:
+    """The difference where a side is chosen on validation, in the data and again in every redraw."""
+    if not np.isfinite(scores.valid).all():
+        raise BadInput("the task has no validation part to choose a best arm on")
+    draws = draw(scores, DRAWS, stream(0, "attribution"))  # the draws of a report's attribution
+    sides = [_chosen(draws, side) for side in (left, right)]
+    if any(side[0] < 0 for side in sides):
+        raise BadInput("the best model and the best data were not run together")
+    run = (sides[0] >= 0) & (sides[1] >= 0)
+    names = (
+        f"{side} ({scores.arms[at[0]]})" if side in PICKS else side
+        for side, at in zip((left, right), sides, strict=True)
+    )
+    rows = np.arange(len(run))
+    seen = (draws.test[rows, sides[0]] - draws.test[rows, sides[1]])[run]
+    own = (draws.test[0, sides[0]] - draws.test[0, sides[1]])[run]
+    wide, narrow = (_interval(seen, own, level) for level in (LEVEL, _NARROW))
+    r, n = len(scores.seeds), scores.n_test
+    return Difference(next(names), next(names), float(seen[0]), *wide, *narrow, r, n)
+
+
+def _chosen(draws: Draws, side: str) -> np.ndarray:
+    """The arm that each row of the draws takes for that side; -1 where the chosen pair was not run together."""
+    if side not in PICKS:
+        return np.full(len(draws.test), draws.scores.arms.index(side))
+    where = axes(draws.scores)
+    for name, arms in (("model", where.model), ("data", where.data)):
+        if not arms and side in (f"best {name}", "best both"):
+            raise BadInput(f"no arm changes the {name} alone, dull twins aside: there is no best one")
+    chosen = picks(draws, where, where.model, where.data)
+    return {"best model": chosen.model, "best data": chosen.data, "best both": chosen.both}[side]
+
+
+def _interval(seen: Float64[np.ndarray, " d"], own: Float64[np.ndarray, " d"], level: float) -> tuple[float, float]:
+    """Returns the interval of `ladder` at another level.
+
+    `seen` holds the value as measured, then the redraws. `own` is what was measured for the arms that each row chose;
+    what a draw adds to it is the sampling noise of the chosen arm.
+    """
+    tails = ((1 - level) / 2, (1 + level) / 2)
+    luck = seen[1:] - own[1:]
+    low, high = (float(end) for end in np.quantile(seen[1:], tails))
+    flattery = 2 * float(np.clip(luck, *np.quantile(luck, ENDS)).mean())
+    return min(low, low - flattery, float(seen[0])), max(high, high - flattery, float(seen[0]))

@@ -1,0 +1,1 @@
+"""The commands: each parses its words, calls what is below, and prints."""

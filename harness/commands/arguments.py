@@ -1,0 +1,33 @@
+"""The words of a command in, what they name and what they set out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.checks import choices
+from harness.errors import BadInput
+
+
+def parse(words: Sequence[str], known: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """The plain words of a command, without its own name, and its options.
+
+    `name=value`, `--name=value` and `--name value` mean the same. BadInput for an option that is not `known`, and for
+    one that is said twice or without a value.
+    """
+    plain: list[str] = []
+    options: dict[str, str] = {}
+    rest = list(words[1:])
+    while rest:
+        word = rest.pop(0)
+        name, sign, value = word.removeprefix("--").partition("=")
+        if not word.startswith("--") and not sign:
+            plain.append(word)
+            continue
+        if name not in known:
+            raise BadInput(f"{words[0]} has no option '{name}'{choices(name, known)}")
+        if not sign and (not rest or rest[0].startswith("--")):
+            raise BadInput(f"{words[0]}: say a value, as in {name}=…")
+        if name in options:
+            raise BadInput(f"{words[0]}: {name} is said twice")
+        options[name] = value if sign else rest.pop(0)
+    return plain, options

@@ -1,0 +1,187 @@
+"""A task in, the list of arms out: what fits it, what does not and why; and all of them as a table for the docs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import create_config_search_path
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from harness.arm import FACTORS
+from harness.checks import choices
+from harness.data import Task
+from harness.errors import BadInput
+from harness.run.config import plain
+from harness.run.faults import faults
+from harness.run.fitting import misfits
+from harness.run.options import DECLARED, build
+from harness.storage.places import conf_dir
+
+TITLES = {"model": "Models", "weak": "Weak supervision", "clean": "Cleaning", "augment": "Augmentation"}
+
+
+@dataclass(frozen=True)
+class Option:
+    """One YAML of a factor's group: its name, what it says of itself in a sentence, its node, and that as written.
+
+    They differ where a node borrows from the baseline; `fault` says why it cannot, and the node is then as written.
+    """
+
+    group: str
+    name: str
+    says: str
+    node: Mapping[str, Any]
+    written: Mapping[str, Any]
+    fault: str | None = None
+
+    @property
+    def arm(self) -> str:
+        """How it is chosen."""
+        return f"{self.group}={self.name}"
+
+
+def command(words: list[str]) -> int:
+    """`harness arms [GROUP …] [task=NAME …]`: every option of the groups, with the reason where it does not fit."""
+    groups = [word for word in words[1:] if "=" not in word]
+    for group in groups:
+        if group not in FACTORS:
+            raise BadInput(f"there is no group '{group}'{choices(group, FACTORS)}")
+    cfg, loader = _composed([word for word in words[1:] if "=" in word])
+    task = build(plain(cfg.task)).split(int(cfg.seed))
+    print(_headline(task))
+    for line in misfits({"model": plain(cfg.baseline.model)}, task):
+        print(f"the baseline's {line}: say model@baseline.model=NAME")
+    for group in groups or FACTORS:
+        _print_group(group, list(options(group, cfg, loader)), cfg, task)
+    return 0
+
+
+def options(group: str, cfg: DictConfig, loader: ConfigLoaderImpl) -> Iterator[Option]:
+    """The options of a group, the user's own too, resolved beside that config."""
+    for name in sorted(loader.get_group_options(group)):
+        found = loader.repository.load_config(f"{group}/{name}")
+        if found is None:
+            continue
+        beside = cfg.copy()
+        with open_dict(beside):
+            beside[group] = found.config
+        written: Any = OmegaConf.to_container(found.config)
+        says = _first_comment(group, name)
+        try:
+            yield Option(group, name, says, plain(beside[group]), written)
+        except BadInput as error:
+            yield Option(group, name, says, written, written, str(error))
+
+
+def why_not(option: Option, cfg: DictConfig, task: Task) -> list[str]:
+    """The reasons why an option does not go with the task, the baseline's model and this machine; none where it does.
+
+    A baseline or a probe that does not fit the task itself is no option's fault, and is not held against any.
+    """
+    if option.fault is not None:
+        return [option.fault]
+    baseline = plain(cfg.baseline.model)
+    probe = plain(cfg.get("probe") or cfg.baseline.model)
+    rest = {} if misfits({"model": baseline}, task) else {"model": baseline}
+    return misfits({**rest, option.group: option.node}, task, None if misfits({"model": probe}, task) else probe)
+
+
+def _print_group(group: str, found: list[Option], cfg: DictConfig, task: Task) -> None:
+    reasons = {option.arm: why_not(option, cfg, task) for option in found}
+    fitting = [option for option in found if not reasons[option.arm]]
+    width = max(len(option.arm) for option in found)
+    print(f"\n{TITLES[group]}: {len(fitting)} of {len(found)} fit")
+    for option in fitting:
+        print(f"  {option.arm:{width}}  {option.says}")
+    for option in found:
+        if reasons[option.arm]:
+            print(f"  {option.arm:{width}}  does not fit: {'; '.join(_short(line) for line in reasons[option.arm])}")
+
+
+def _headline(task: Task) -> str:
+    votes = f", {task.train.votes.shape[1]} voters" if task.train.votes.shape[1] else ""
+    gold = ", true classes known" if (task.gold >= 0).any() else ""
+    rows = f"{len(task.train)} training, {len(task.valid)} validation and {len(task.test)} test rows"
+    return f"{task.name}: {task.modality}, {len(task.classes)} classes, {rows}{votes}{gold}"
+
+
+def _short(line: str) -> str:
+    """A reason without the option's own name, which stands before it already."""
+    return re.sub(r"^(\w+ \(\w+\)|model) ", "", line)
+
+
+def _composed(said: list[str]) -> tuple[DictConfig, ConfigLoaderImpl]:
+    loader = ConfigLoaderImpl(create_config_search_path(str(conf_dir())))
+    cfg = loader.load_configuration("config", said, RunMode.RUN)
+    with open_dict(cfg):
+        del cfg["hydra"]
+    wrong = faults(cfg)
+    if wrong:
+        raise BadInput("\n".join(wrong))
+    return cfg, loader
+
+
+def _first_comment(group: str, name: str) -> str:
+    """What the YAML's first lines say: the user's own option, or one that comes with the harness."""
+    for folder in (Path.cwd() / "conf", conf_dir()):
+        path = folder / group / f"{name}.yaml"
+        if path.is_file():
+            lines = path.read_text().splitlines()
+            comment = lines[: next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))]
+            return " ".join(line.lstrip("# ").strip() for line in comment)
+    return ""
+
+
+# The table for the docs
+
+
+def markdown() -> str:
+    """Every option of the factors' groups as Markdown tables, a group each: from the YAML files alone."""
+    cfg, loader = _composed(["track=none"])
+    return "\n".join(line for group in FACTORS for line in _markdown_group(group, list(options(group, cfg, loader))))
+
+
+def _markdown_group(group: str, found: list[Option]) -> Iterator[str]:
+    head = ("arm", "what it does", "modalities", "needs", "paper", "library", "cost", "parameters")
+    yield f"## {TITLES[group]}\n"
+    yield f"| {' | '.join(head)} |"
+    yield f"|{'|'.join([':--'] * len(head))}|"
+    for option in found:
+        escaped = [cell.replace("|", "\\|") for cell in _cells(option)]
+        yield f"| {' | '.join(escaped)} |"
+    yield ""
+
+
+def _cells(option: Option) -> tuple[str, ...]:
+    node = option.written
+    needs = ", ".join([*(node.get("needs") or []), *(node.get("extra") or {}), *(node.get("programs") or [])])
+    dull = " *(dull twin)*" if node.get("dull") else ""
+    fits = _said(node.get("fits") or [])
+    return (
+        f"`{option.arm}`{dull}", option.says, fits if isinstance(fits, str) else ", ".join(fits), needs,
+        str(node.get("paper") or ""), str(node.get("library") or ""), str(node.get("cost") or ""),
+        ", ".join(f"`{name}={value}`" for name, value in _parameters(node)),
+    )  # fmt: skip
+
+
+def _said(value: Any) -> Any:
+    """A value as a person reads it; what is borrowed is said in words."""
+    return "the baseline's" if isinstance(value, str) and "${" in value else "null" if value is None else value
+
+
+def _parameters(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """A node's parameters by dotted name; of a node within, what it runs and its parameters."""
+    for name, value in node.items():
+        if name.startswith("_") or name in DECLARED:
+            continue
+        if isinstance(value, Mapping) and "_target_" in value:
+            yield f"{prefix}{name}", str(value["_target_"]).rpartition(".")[2]
+            yield from _parameters(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", str(_said(value))

@@ -1,0 +1,59 @@
+"""`harness atlas`: prints and writes what published tables say of the claim."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from harness.analysis.atlas import (
+    frame,
+    readings,
+)
+from harness.analysis.published import Published, embedded, given, joined, passed_over
+from harness.commands.arguments import parse
+from harness.commands.terminal import say
+from harness.errors import BadInput
+from harness.report import atlas as report
+from harness.storage.files import write_atomic
+
+
+def command(words: list[str]) -> int:
+    """`harness atlas [PATH] [out=FOLDER]`: the published tables, printed and written as table, page and figure.
+
+    PATH is a CSV of facts, a folder of them, or a folder of the literature's whole files; without it HARNESS_SHARED is
+    read where it is set, and else the facts alone that come with the harness.
+    """
+    plain, options = parse(words, ("out",))
+    if len(plain) > 1:
+        raise BadInput("say one file or folder of published tables: harness atlas [PATH] [out=FOLDER]")
+    out = Path(options.get("out", "atlas")).expanduser()
+    rows = frame(readings(tables(plain)))
+    files = rendered(rows)
+    for name, content in files.items():
+        write_atomic(out / name, content)
+    print(report.printed(rows))
+    print("\n".join(str(out / name) for name in files))
+    return 0
+
+
+def tables(places: Sequence[str]) -> list[Published]:
+    """The facts that come with the harness and the tables of those files and folders.
+
+    Without any, those of the literature in the folder that HARNESS_SHARED names, where there is one.
+    """
+    usual = os.environ.get("HARNESS_SHARED", "")
+    there = usual and (Path(usual).expanduser() / "literature").is_dir()
+    chosen = [Path(place).expanduser() for place in places or [usual] * bool(there)]
+    for path in (path for place in chosen for path in passed_over(place)):
+        say(f"not read: {path} has no column 'table', so it is not a table of facts")
+    theirs = [table for place in chosen for table in given(place)]
+    return joined(embedded(), theirs)
+
+
+def rendered(rows: pd.DataFrame) -> dict[str, bytes]:
+    """The atlas as files by name, from the rows of `frame`: every number, a page to read, and the figure."""
+    drawn = {f"atlas.{kind}": content for kind, content in report.figure(rows).items()}
+    return {"atlas.csv": report.as_csv(rows), "atlas.md": report.page(rows), **drawn}

@@ -1,0 +1,123 @@
+"""`harness claims`: runs what is missing, judges the claims, and writes the verdicts."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from harness.analysis.verdicts import (
+    judge,
+)
+from harness.checks import choices
+from harness.claims import (
+    Claim,
+    claim_files,
+    folders,
+    read,
+    study_file,
+)
+from harness.commands.arguments import parse
+from harness.commands.terminal import say
+from harness.errors import BadInput
+from harness.storage.store import Store
+
+PASSED = ("cache", "track", "device", "threads", "retry")
+"""Options of a study's run that may be said beside `store` and `run`; so may any with a dot, as `task.path`."""
+
+
+def command(words: list[str]) -> int:
+    """`harness claims [NAME …] [store=results] [run=no] [task.path=…]`: runs what is missing, judges, and writes."""
+    from harness.report.claims import line, write  # it draws, and this module is read by every trial
+
+    own, passed = _split(words)
+    names, options = parse(own, ("store", "run"))
+    run = options.get("run", "yes")
+    if run not in ("yes", "no"):
+        raise BadInput(f"run is '{run}'{choices(run, ('yes', 'no'))}")
+    root = Path(options.get("store", "results")).expanduser()
+    claims = [read(place) for place in _places(names)]
+    studies = list(dict.fromkeys(_known_study(claim, root) for claim in claims))
+    if passed and len(studies) > 1:
+        raise BadInput(f"{passed[0]} is for one study, and these claims are about {len(studies)}: {', '.join(studies)}")
+    for study in studies if run == "yes" else []:
+        _run_missing(study, root, passed)
+    for claim in claims:
+        verdict = judge(claim, Store(root / claim.study))
+        print(line(verdict), flush=True)
+        if (root / claim.study).is_dir():
+            write(verdict, root / claim.study / "claims")
+    return 0
+
+
+def _split(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The words of the command itself, and those that are for the run of the study."""
+    names = [word.removeprefix("--").partition("=")[0] for word in words]
+    ours = [
+        not ("=" in word and (name in PASSED or set(name) & set(".@"))) for word, name in zip(words, names, strict=True)
+    ]
+    passed = [word.removeprefix("--") for word, own in zip(words, ours, strict=True) if not own]
+    return [word for word, own in zip(words, ours, strict=True) if own], passed
+
+
+def _places(names: Sequence[str]) -> list[Path]:
+    """The files of the claims that are named, or of all; BadInput for a name that no claim has."""
+    known = claim_files()
+    for name in names:
+        if name not in known:
+            raise BadInput(f"there is no claim '{name}'{choices(name, known)}")
+    if not known:
+        raise BadInput(f"there is no claim: write one to {folders()[0]}/NAME.yaml")
+    return [known[name] for name in dict.fromkeys(names or sorted(known))]
+
+
+def _known_study(claim: Claim, root: Path) -> str:
+    """The claim's study; BadInput where there is neither a file nor a record of it."""
+    if study_file(claim.study) is None and not (root / claim.study / "study.json").is_file():
+        known = {path.stem for folder in folders() for path in folder.parent.glob("*.yaml")}
+        known |= {path.parent.name for path in root.glob("*/study.json")}
+        raise BadInput(f"claim '{claim.name}': there is no study '{claim.study}'{choices(claim.study, known)}")
+    return claim.study
+
+
+def is_complete(store: Store, file: Path | None) -> bool:
+    """Whether every planned trial has a record, failed ones too, and the plan has every arm and seed of the file."""
+    plan = store.plan()
+    if plan is None:
+        return False
+    kept = {one["key"] for one in store.records()}
+    if any(row["key"] not in kept for row in plan["trials"]):
+        return False
+    arms, seeds = _asked(file) if file else (set(), set())
+    return arms <= {row["arm"] for row in plan["trials"]} and seeds <= {row["seed"] for row in plan["trials"]}
+
+
+def _asked(file: Path) -> tuple[set[str], set[int]]:
+    """The arms that a study's file lists one by one or to be crossed, and its seeds."""
+    said: Any = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
+    listed = [arm for arms in (said.get("arms") or [], *(said.get("cross") or [])) for arm in arms]
+    seeds = said.get("seeds") or []
+    return {arm if isinstance(arm, str) else " ".join(arm) for arm in listed}, set(
+        range(seeds) if isinstance(seeds, int) else seeds
+    )
+
+
+def _run_missing(study: str, root: Path, passed: Sequence[str]) -> None:
+    """Runs the study where something of it is missing, as a user would; its tables go to standard error.
+
+    Failed trials are in the records, and the verdict tells of them. BadInput where the study could not be run.
+    """
+    file = study_file(study)
+    if (is_complete(Store(root / study), file) and "retry=true" not in passed) or file is None:
+        return
+    words = ["-m", "harness", "-m", f"experiments={study}", f"store={root}", *passed]
+    say(f"harness {' '.join(words[2:])}")
+    code = subprocess.run([sys.executable, *words], stdout=sys.stderr, check=False).returncode
+    if code in (130, -2):
+        raise KeyboardInterrupt
+    if code not in (0, 1):
+        raise BadInput(f"the study '{study}' could not be run; run=no judges its claims by the records that are there")

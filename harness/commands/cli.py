@@ -1,0 +1,147 @@
+"""Arguments in, an exit code out: 0 when all is well, 2 for wrong input, 1 for a failed trial, 130 when interrupted."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from harness.checks import choices
+from harness.commands.terminal import HYDRA_ERRORS, curve, one_line, say
+from harness.errors import BadInput, TrialFailed
+from harness.run.execute import Job, check_fit, delta, make_job, settle, tracker
+from harness.storage.places import conf_dir
+from harness.storage.store import Record
+
+
+class _PastHydra(BaseException):
+    """Carries an error of a single job past Hydra, which would announce it in words of its own."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command; every error that a user can cause ends in one line a fault on standard error."""
+    words = sys.argv[1:] if argv is None else argv
+    command = COMMANDS.get(words[0], _hydra) if words else _hydra
+    try:
+        return command(words)
+    except _PastHydra as carrier:
+        return _told(carrier.args[0], words)
+    except (BadInput, TrialFailed, OSError, *HYDRA_ERRORS) as error:
+        return _told(error, words)
+    except KeyboardInterrupt:
+        say("harness: stopped; finished trials are kept, and the same command goes on from there")
+        return 130
+
+
+def _told(error: BaseException, words: list[str]) -> int:
+    """Says an error in one line a fault, and gives the exit code that stands for it."""
+    if isinstance(error, OSError) and not isinstance(error, HYDRA_ERRORS):  # a missing config is both
+        where = error.filename or "a file"
+        say(f"harness: cannot read or write {where}: {error.strerror or error}; finished trials are kept")
+        return 1
+    text = one_line(error, [word for word in words if "=" in word]) if isinstance(error, HYDRA_ERRORS) else str(error)
+    for line in text.splitlines():
+        say(f"harness: {line}")
+    return 1 if isinstance(error, TrialFailed) else 2
+
+
+def _hydra(words: list[str]) -> int:
+    """Trials, sweeps and studies: everything that Hydra composes."""
+    if words and words[0].isidentifier():
+        raise BadInput(f"there is no command '{words[0]}'{choices(words[0], COMMANDS)}; options are said as group=NAME")
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come back as exceptions, and `main` says them in one line
+    _importable_from_here()
+    sys.argv = [sys.argv[0], *words]
+    run_one()
+    return 0
+
+
+def _importable_from_here() -> None:
+    """A user's own functions lie in the working directory; workers inherit the path through the environment."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    paths = [here, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
+
+
+@hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")
+def run_one(cfg: DictConfig) -> float | None:
+    """One job: the trial that `cfg` describes and its control; returns the delta in points.
+
+    Within a study the terminal belongs to the sweeper and the study was checked before; alone, both are done here.
+    """
+    hydra_cfg = HydraConfig.get()
+    try:
+        return _one(cfg, hydra_cfg)
+    except (BadInput, TrialFailed, OSError, *HYDRA_ERRORS) as error:
+        if hydra_cfg.mode == RunMode.RUN:
+            raise _PastHydra(error) from error
+        raise
+
+
+def _one(cfg: DictConfig, hydra_cfg: Any) -> float | None:
+    in_study = hydra_cfg.mode == RunMode.MULTIRUN and hydra_cfg.sweeper._target_.endswith("StudySweeper")
+    said = list(hydra_cfg.overrides.task)
+    if (cfg.arms or cfg.cross or cfg.precision) and not in_study:
+        raise BadInput(f"'{cfg.study}' is a study: run it as harness -m {' '.join(said)}")
+    job = make_job(cfg, said)
+    if not in_study:
+        _refuse_misfits(job)
+        if hydra_cfg.job.get("num", 0) == 0:
+            tracker(cfg).begin()
+    alone = hydra_cfg.mode == RunMode.RUN
+    with curve(job.label) if alone else nullcontext(job.tell) as tell:
+        record, control = settle(replace(job, tell=tell))
+    if not in_study:
+        print(result_line(record, control), flush=True)
+    if record["status"] == "failed":
+        raise TrialFailed(f"{record['arm']}, seed {record['seed']}: {record['reason']}")
+    return delta(record, control)
+
+
+def _refuse_misfits(job: Job) -> None:
+    unfit = check_fit(job, job.source.split(job.trial.seed))
+    if unfit:
+        raise BadInput("\n".join(unfit))
+
+
+def result_line(record: Record, control: Record) -> str:
+    """One trial in one line: its score, its control's, and the delta in points."""
+    who = f"{record['arm']}, seed {record['seed']}"
+    if record["status"] == "failed":
+        return f"{who}: failed: {record['reason']}"
+    score = f"{record['result']['metric']} {100 * record['result']['test']:.2f}"
+    change = delta(record, control)
+    if record["key"] == control["key"]:
+        return f"{who}: {score} (this is the control)"
+    if change is None:
+        return f"{who}: {score}; no delta: the control failed: {control['reason']}"
+    return f"{who}: {score}, control {100 * control['result']['test']:.2f}, delta {change:+.2f} points"
+
+
+def _elsewhere(module: str) -> Callable[[list[str]], int]:
+    """The command that a module brings; imported when it is called, so that others do not pay for it."""
+    return lambda words: import_module(module).command(words)
+
+
+COMMANDS: Mapping[str, Callable[[list[str]], int]] = {
+    "report": _elsewhere("harness.commands.report"),
+    "arms": _elsewhere("harness.commands.arms"),
+    "atlas": _elsewhere("harness.commands.atlas"),
+    "claims": _elsewhere("harness.commands.claims"),
+    "plan": _elsewhere("harness.commands.plan"),
+    "slices": _elsewhere("harness.commands.slices"),
+    "verify": _elsewhere("harness.commands.verify"),
+    "votes": _elsewhere("harness.commands.votes"),
+}

@@ -1,0 +1,201 @@
+"""A file beside a study, or the task's own data, and the name of a column in; the column's values by test id out.
+
+The ids of test rows are an id column's text where the task names one (`task.id`). Else rows are numbered as they were
+read, `train-17` or `test-17` by the part whose file they stood in, `digit-17` in the digits, so a file's rows can be
+told by their numbers. Nothing is joined on trust where it can be checked: data that are read again must have the
+fingerprint of the study's, rows that are joined by number must have its labels.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import datasets
+import numpy as np
+import pandas as pd
+
+from harness.checks import choices
+from harness.errors import BadInput
+from harness.run.options import build
+from harness.storage.store import TestSet
+from harness.tasks import columns as reading
+from harness.tasks import files, raw_table
+
+READERS = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
+_NUMBERED = re.compile(r"(.*)-(\d+)")
+Parts = Mapping[str, pd.DataFrame]
+
+
+@dataclass(frozen=True, eq=False)
+class Sought:
+    """What a study's rows are: its task's parameters, the fingerprint of its data, and all of its test examples."""
+
+    task: Mapping[str, Any]
+    data: str
+    test: TestSet
+
+
+@dataclass(frozen=True, eq=False)
+class Joined:
+    """A column's values by test id, as they were read, and how they were found, in a sentence."""
+
+    values: pd.Series
+    how: str
+
+
+def from_file(place: str, column: str, key: str | None, sought: Sought) -> Joined:
+    """The column of a CSV, TSV, parquet or JSONL file, whose rows are told by the column `key`.
+
+    Without a `key` they are told by the task's own id column if the file has it, else by their numbers. BadInput where
+    ids do not match, a name is unknown, or labels are not the study's.
+    """
+    table = opened(place)
+    own = sought.task.get("id")
+    name = key if key is not None else own if own in table.columns else None
+    for wanted in filter(None, (column, name)):
+        _known(wanted, table, place)
+    if name is None:
+        values, told = _by_number(table, column, place, sought)
+        return Joined(values, f"'{column}' of {place}, joined by row number{told}")
+    return Joined(_by_key(table, column, name, place, sought), f"'{column}' of {place}, joined by '{name}'")
+
+
+def from_task(column: str, changed: Mapping[str, Any], sought: Sought) -> Joined:
+    """The column of the task's own files, where `changed` (path, cache) says they lie; features or not.
+
+    BadInput where the data there are not those of the study, or the task's rows stand in no file with columns.
+    """
+    node = {**sought.task, **changed}
+    kind = str(node["_target_"]).rpartition(".")[2]
+    if kind not in ("table", "folder", "raw_table") or node.get("path") is None:
+        raise BadInput(
+            f"the task's rows are no file with columns that can be read from here ({kind}): say table=FILE, with "
+            "id=COLUMN if its rows are not in the order of the data; or task.path=PLACE for a task of files"
+        )
+    if build(node).fingerprint != sought.data:
+        raise BadInput(f"task.path={node['path']} holds other data than the study was run on: say where those lie")
+    parts = _raw(node) if kind == "raw_table" else _read(node)
+    table = pd.concat([_named(part, rows, node.get("id")) for part, rows in parts.items()])
+    _known(column, table, str(node["path"]))
+    return Joined(
+        _found(table[column], sought, str(node["path"])), f"'{column}' of {node['path']}, the task's own data"
+    )
+
+
+def opened(place: str) -> pd.DataFrame:
+    """A file's table; cells of CSV and TSV are text as they stand there."""
+    path = files.existing(place, "table")
+    if path.suffix.lower() not in READERS:
+        raise BadInput(f"table={place}: a table is a file of {', '.join(READERS)}")
+    if path.suffix.lower() in (".csv", ".tsv"):
+        return raw_table.opened(place, "table")
+    try:
+        return pd.read_parquet(path) if path.suffix.lower() == ".parquet" else pd.read_json(path, lines=True)
+    except (OSError, ValueError) as fault:
+        raise BadInput(f"table={place} cannot be read: {' '.join(str(fault).split())[:300]}") from fault
+
+
+def as_text(values: pd.Series) -> pd.Series:
+    """Values as tasks write ids: whole numbers without a point, missing ones as nothing."""
+    return values.convert_dtypes().astype("string").fillna("").astype(object)
+
+
+def _known(column: str, table: pd.DataFrame, place: str) -> None:
+    if column not in table.columns:
+        raise BadInput(f"{place} has no column '{column}'{choices(column, table.columns)}")
+
+
+def _by_key(table: pd.DataFrame, column: str, key: str, place: str, sought: Sought) -> pd.Series:
+    """Values by id. Where a file's ids do not match as written, `007` and `7.0` are taken for 7, as readers do."""
+    written = as_text(table[key])
+    numbers = pd.to_numeric(written, errors="coerce")
+    plainer = as_text(numbers).where(numbers.notna(), written)
+    wanted = set(sought.test.ids.tolist())
+    ids = written if wanted <= set(written) else plainer if wanted <= set(plainer) else written
+    repeated = ids[ids.duplicated() & ids.isin(wanted)]
+    if len(repeated):
+        raise BadInput(
+            f"'{repeated.iloc[0]}' stands more than once in column '{key}' of {place}: ids name one row each"
+        )
+    return _found(table[column].set_axis(pd.Index(ids)), sought, f"column '{key}' of {place}")
+
+
+def _by_number(table: pd.DataFrame, column: str, place: str, sought: Sought) -> tuple[pd.Series, str]:
+    """Values by id where ids number rows, and in words whether labels vouch for it."""
+    matched = [_NUMBERED.fullmatch(name) for name in sought.test.ids.tolist()]
+    parts = sorted({one[1] if one else "" for one in matched})
+    if parts == [""] or len(parts) > 1:
+        first = sought.test.ids[0]
+        raise BadInput(f"the study's test ids, such as '{first}', are no row numbers: say id=COLUMN, which holds them")
+    rows = np.array([int(one[2]) for one in matched if one])
+    if rows.max() >= len(table):
+        raise BadInput(
+            f"{place} has {len(table):,} rows, but the study's test ids go up to '{parts[0]}-{rows.max()}': it is not "
+            "the file that the task was made from; say id=COLUMN for one that holds the ids"
+        )
+    told = _vouched(table.iloc[rows], place, sought)
+    return table[column].iloc[rows].set_axis(pd.Index(sought.test.ids)), told
+
+
+def _vouched(rows: pd.DataFrame, place: str, sought: Sought) -> str:
+    """Whether labels say that these are the test rows, in the order of the test set; BadInput where they deny it."""
+    name = next((one for role in ("gold", "label") if (one := sought.task.get(role)) in rows.columns), None)
+    texts = as_text(rows[name]).to_numpy() if name is not None else np.array([])
+    try:
+        found = reading.indices(texts, sought.test.classes, str(name))
+    except BadInput:
+        found = np.array([])
+    if not len(found):
+        return "; it has no label by which that could be checked"
+    differ = np.flatnonzero((found >= 0) & (found != sought.test.y))
+    if len(differ):
+        first = int(differ[0])
+        raise BadInput(
+            f"{place} is not in the order of the study's data: '{sought.test.ids[first]}' is "
+            f"'{sought.test.classes[sought.test.y[first]]}' there and '{texts[first]}' here ({len(differ)} of "
+            f"{len(found)} rows differ); say id=COLUMN for a file that holds the ids"
+        )
+    return f", and its '{name}' agrees with the study's classes"
+
+
+def _found(values: pd.Series, sought: Sought, where: str) -> pd.Series:
+    """The values of the test ids, in their order; BadInput where one has none."""
+    missing = ~np.isin(sought.test.ids, np.asarray(values.index, dtype=str))
+    if missing.any():
+        first, such = sought.test.ids[missing][0], ", ".join(f"'{one}'" for one in values.index[:3])
+        raise BadInput(
+            f"{int(missing.sum())} of {len(missing)} test ids are not in {where}, the first is '{first}' (there are "
+            f"{such})"
+        )
+    return values.loc[list(sought.test.ids)]
+
+
+def _raw(node: Mapping[str, Any]) -> Parts:
+    return {"train": raw_table.opened(str(node["path"]))}
+
+
+def _read(node: Mapping[str, Any]) -> Parts:
+    """The task's files, a table a part."""
+    patterns = {part: node.get(part) for part in files.PARTS}
+    return {
+        part: pd.DataFrame(dict(_columns(files.opened(those, node.get("cache")))))
+        for part, those in files.find(str(node["path"]), patterns)[1].items()
+    }
+
+
+def _columns(rows: datasets.Dataset) -> Iterator[tuple[str, Any]]:
+    """The columns that hold one plain value a row; numbers of classes become their names."""
+    for name, feature in rows.features.items():
+        if hasattr(feature, "names"):
+            yield name, reading.texts(rows, name)
+        elif isinstance(feature, datasets.Value):
+            yield name, rows.select_columns([name]).with_format("arrow")[:].column(name).to_pandas()
+
+
+def _named(part: str, rows: pd.DataFrame, key: str | None) -> pd.DataFrame:
+    """The rows under the ids that the task gives them."""
+    ids: Sequence[str] = [f"{part}-{row}" for row in range(len(rows))] if key is None else list(as_text(rows[key]))
+    return rows.set_axis(pd.Index(ids), axis=0)

@@ -1,0 +1,316 @@
+"""A study's records in; how many more seeds each arm needs to find an effect, and what that costs, out in words."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import joblib
+import pandas as pd
+
+from harness.analysis.effects import trials
+from harness.analysis.power import (
+    POWER,
+    Need,
+    Pilot,
+    Seen,
+    between,
+    in_points,
+    level_of,
+    mde,
+    pilot,
+    seeds_needed,
+    seen,
+)
+from harness.checks import choices
+from harness.commands.arguments import parse
+from harness.errors import BadInput
+from harness.storage.store import Store
+
+OPTIONS = ("effect", "power", "level", "cores", "store")
+SPREAD = 0.8
+"""The level of the range that says how well a pilot knows its own variance."""
+HEAD = ("arm", "seeds", "found now", "needed", f"{100 * SPREAD:g} % range", "more trials", "more time")
+_USAGE = "harness plan NAME --effect 0.5 [power=0.8] [level=0.05] [cores=N] [store=FOLDER]"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be found: an effect in points, with which power, at which two-sided level, on how many cores."""
+
+    effect: float
+    power: float
+    alpha: float
+    cores: int
+
+
+@dataclass(frozen=True)
+class Line:
+    """One arm: `seeds` have a delta, of `trials` planned; `found` is the least effect in points that they find.
+
+    `need` is what the wish takes, `fewest` and `most` the range of it. Seconds are a trial's means, 0 where none
+    finished. `why` says why there are no numbers; the baseline has none and needs none.
+    """
+
+    arm: str
+    seeds: int
+    trials: int
+    wall_s: float
+    cpu_s: float
+    found: float | None = None
+    need: Need | None = None
+    fewest: Need | None = None
+    most: Need | None = None
+    why: str = ""
+
+    @property
+    def more(self) -> int:
+        """The seeds that are still to run, as far as seeds can do it."""
+        return max(0, self.need.seeds - self.seeds) if self.need and self.need.seeds else 0
+
+
+@dataclass(frozen=True)
+class Bill:
+    """Trials to run, of which `controls` are the baseline's; seconds on the wall of one core, and on the processor."""
+
+    trials: int
+    controls: int
+    wall_s: float
+    cpu_s: float
+
+
+def command(words: list[str]) -> int:
+    """`harness plan NAME --effect 0.5`: the seeds each arm needs to find that effect, the time they take, the command.
+
+    BadInput where there is no such study, nothing to learn variances from, or no effect to look for.
+    """
+    names, said = parse(words, OPTIONS)
+    if len(names) != 1:
+        raise BadInput(f"say which study: {_USAGE}")
+    store = _store(names[0], said.get("store", "results"))
+    plan = store.plan()
+    if plan is None:
+        raise BadInput(f"the trials of '{names[0]}' were run one by one: to plan, run a study (-m experiments=NAME)")
+    wish = wish_of(said, 1 - level_of(plan))
+    print(as_text(plan, needs(store, plan, wish), wish, said.get("store", "results")))
+    return 0
+
+
+def _store(name: str, where: str) -> Store:
+    """The store of that study."""
+    root = Path(where).expanduser()
+    if not (root / name).is_dir():
+        known = [path.parent.name for path in root.glob("*/trials")]
+        raise BadInput(f"no records of a study '{name}' in {where}{choices(name, known)}")
+    return Store(root / name)
+
+
+def wish_of(said: Mapping[str, str], alpha: float) -> Wish:
+    """The options as numbers; `alpha` is the level where none is said. BadInput for what is none, or out of range."""
+    if "effect" not in said:
+        raise BadInput(f"say which effect is to be found, in points: {_USAGE}")
+    effect, power, level = (
+        _number(name, said.get(name, default))
+        for name, default in (("effect", ""), ("power", str(POWER)), ("level", str(alpha)))
+    )
+    cores = _number("cores", said.get("cores", str(joblib.cpu_count())))
+    if effect <= 0:
+        raise BadInput(f"effect is {effect:g}: it must be a number of points above 0")
+    if not 0 < level <= 0.5:
+        raise BadInput(f"level is {level:g}: it is how often nothing may be called an effect, above 0 and at most 0.5")
+    if not level < power < 1:
+        raise BadInput(f"power is {power:g}: it must lie between level ({level:g}) and 1")
+    if cores < 1 or cores != int(cores):
+        raise BadInput(f"cores is {cores:g}: it must be a whole number, 1 or more")
+    return Wish(effect, power, level, int(cores))
+
+
+def _number(name: str, word: str) -> float:
+    try:
+        value = float(word)
+    except ValueError:
+        raise BadInput(f"{name} is '{word}': it must be a number") from None
+    if not math.isfinite(value):
+        raise BadInput(f"{name} is '{word}': it must be a finite number")
+    return value
+
+
+def needs(store: Store, plan: Mapping[str, Any], wish: Wish) -> list[Line]:
+    """A line an arm of the plan, the baseline first. BadInput where no arm has deltas on two seeds."""
+    planned = {row["key"]: row for row in plan["trials"]}
+    records = [record for record in store.records() if record["key"] in planned]
+    if not records:
+        raise BadInput(f"{store.folder} holds no record of a trial: run the study first")
+    done = [record for record in records if record["status"] == "done"]
+    if not done:
+        raise BadInput(f"all {len(records)} trials of '{plan['name']}' failed, the first: {records[0]['reason']}")
+    known = seen(records, store.test_set, plan["trials"])
+    if all(one.interval.n_seeds < 2 for one in known.values()):
+        told = "one seed cannot tell what training again would change" if known else "no trial has a delta to a control"
+        raise BadInput(f"'{plan['name']}': {told}; run two seeds at least, five are better")
+    table = trials(records)
+    table["arm"] = table["key"].map({key: row["arm"] for key, row in planned.items()})
+    return [line_of(arm, rows, table[table["arm"] == arm], known.get(arm), wish) for arm, rows in _by_arm(plan).items()]
+
+
+def _by_arm(plan: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
+    """The plan's rows by arm, the baseline first."""
+    arms: dict[str, list[Mapping[str, Any]]] = {}
+    for row in sorted(plan["trials"], key=lambda row: row["key"] != row["control"]):
+        arms.setdefault(row["arm"], []).append(row)
+    return arms
+
+
+def line_of(arm: str, planned: Sequence[Mapping[str, Any]], ran: pd.DataFrame, seen: Seen | None, wish: Wish) -> Line:
+    """The need of one arm, from its planned and its recorded trials and from its deltas."""
+    done = ran[ran["status"] == "done"]
+    wall, cpu = (float(done[name].mean()) if len(done) else 0.0 for name in ("cost_wall_s", "cost_cpu_s"))
+    if planned[0]["key"] == planned[0]["control"]:
+        return Line(arm, len(done), len(planned), wall, cpu)
+    r = seen.interval.n_seeds if seen else 0
+    if seen is None or r < 2:
+        why = "one seed cannot tell what training again would change" if r else _no_delta(ran)
+        return Line(arm, r, len(planned), wall, cpu, why=why)
+    found = pilot(seen)
+    if found.v + found.shared == 0:
+        return Line(arm, r, len(planned), wall, cpu, why="nothing varies: it predicts what its controls predict")
+    need, fewest, most = (_need(one, wish) for one in (found, *between(found, SPREAD)))
+    least = mde(found, r, power=wish.power, alpha=wish.alpha)
+    return Line(arm, r, len(planned), wall, cpu, least, need, fewest, most)
+
+
+def _no_delta(ran: pd.DataFrame) -> str:
+    """Why an arm has no delta at all."""
+    failed = ran[ran["status"] == "failed"]
+    if len(failed):
+        return f"no trial has a delta; {len(failed)} failed, the first: {failed['reason'].iloc[0]}"
+    return "no trial has a delta; " + ("its controls failed" if len(ran) else "none was run yet")
+
+
+def _need(found: Pilot, wish: Wish) -> Need:
+    return seeds_needed(wish.effect, found, power=wish.power, alpha=wish.alpha)
+
+
+def bill(lines: Sequence[Line], trials: Mapping[str, int]) -> Bill:
+    """What it costs that each arm has so many trials, and the baseline, which is the first line, the most of them."""
+    wanted = {**trials, lines[0].arm: max(trials.values(), default=0)}
+    more = [max(0, wanted.get(line.arm, 0) - line.trials) for line in lines]
+    wall, cpu = (
+        sum(n * s for n, s in zip(more, each, strict=True))
+        for each in ([line.wall_s for line in lines], [line.cpu_s for line in lines])
+    )
+    return Bill(sum(more), more[0], wall, cpu)
+
+
+def as_text(plan: Mapping[str, Any], lines: Sequence[Line], wish: Wish, where: str) -> str:
+    """The needs as a table to read, what all of it costs, and the command that goes on."""
+    arms = lines[1:]
+    going = [line for line in arms if line.more]
+    each = bill(lines, {line.arm: line.trials + line.more for line in going})
+    title = f"{plan['name']}: to find {in_points(wish.effect)} with power {wish.power:g} at level {wish.alpha:.3g}"
+    return "\n".join(
+        [
+            title,
+            "",
+            *_table(arms, wish),
+            "",
+            *_reasons(arms, wish),
+            *([_sum(each, wish), *_going_on(plan, lines, wish, where)] if going else ["No seeds to add."]),
+            "",
+            *_notes(wish),
+        ]
+    )
+
+
+def _reasons(arms: Sequence[Line], wish: Wish) -> list[str]:
+    """Why some arms have no number of seeds: a sentence for all that lack test examples, one each for the others."""
+    short = [line.need.reason for line in arms if line.need and line.need.examples]
+    first = [f"Where test examples are asked for, {short[0].partition(': it takes')[0]}."] if short else []
+    others = [
+        f"{line.arm}: {line.why or line.need.reason}." if line.need else f"{line.arm}: {line.why}."
+        for line in arms
+        if line.why or (line.need and line.need.seeds is None and not line.need.examples)
+    ]
+    return [*first, *others]
+
+
+def _table(arms: Sequence[Line], wish: Wish) -> list[str]:
+    """A row an arm in columns of equal width."""
+    rows = [HEAD, *(_row(line, wish) for line in arms)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
+        for row in rows
+    ]
+
+
+def _row(line: Line, wish: Wish) -> tuple[str, ...]:
+    """An arm's cells; what cannot be said is a dash."""
+    if line.found is None or line.need is None:
+        return (line.arm, str(line.seeds), *["-"] * 5)
+    if line.need.seeds is None:
+        asked = f"> {line.need.examples:,} test examples" if line.need.examples else "no number"
+        return (line.arm, str(line.seeds), f"{line.found:.2f}", asked, *["-"] * 3)
+    spread = " to ".join(_count(one) for one in (line.fewest, line.most))
+    cost = (f"{line.more:,}", _lasts(line.more * line.wall_s / wish.cores)) if line.more else ("-", "-")
+    return (line.arm, str(line.seeds), f"{line.found:.2f}", _count(line.need), spread, *cost)
+
+
+def _count(need: Need | None) -> str:
+    return f"{need.seeds:,}" if need and need.seeds else "no number"
+
+
+def _sum(cost: Bill, wish: Wish) -> str:
+    return (
+        f"In all: {cost.trials - cost.controls:,} trials and {cost.controls:,} controls, about "
+        f"{_lasts(cost.wall_s / wish.cores)} on {wish.cores} cores ({_lasts(cost.cpu_s)} of processor time)."
+    )
+
+
+def _lasts(seconds: float) -> str:
+    """A length of time in the unit that reads best."""
+    for unit, size in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+
+
+def _going_on(plan: Mapping[str, Any], lines: Sequence[Line], wish: Wish, where: str) -> list[str]:
+    """The command that brings the study to the seeds that its neediest arm takes, and what that runs."""
+    most = max(line.trials + line.more for line in lines)
+    words = [f"experiments={plan['name']}", _seeds(plan, most)]
+    words += ["task.path=FOLDER"] if "path" in plan["task"] else []
+    words += [f"store={where}"] if where != "results" else []
+    whole = bill(lines, {line.arm: most for line in lines[1:]})
+    told = (
+        f"That brings every arm to {most:,} seeds: {whole.trials:,} trials, about {_lasts(whole.wall_s / wish.cores)}."
+    )
+    return [
+        f"To go on, with whatever else the study was started with:  harness -m {shlex.join(words)}",
+        "That adds seeds to the arms that are not decided." if plan.get("precision") else told,
+    ]
+
+
+def _seeds(plan: Mapping[str, Any], most: int) -> str:
+    """The word that says how many seeds: a number where they count from 0, else all of them."""
+    seeds = list(plan["seeds"])
+    if plan.get("precision"):
+        return f"precision.max_seeds={most}"
+    if seeds == list(range(len(seeds))):
+        return f"seeds={most}"
+    more = range(max(seeds) + 1, max(seeds) + 1 + most - len(seeds))
+    return f"seeds=[{','.join(map(str, [*seeds, *more]))}]"
+
+
+def _notes(wish: Wish) -> list[str]:
+    return [
+        "Found now: the least effect, in points, that an arm's seeds call an effect in "
+        f"{100 * wish.power:g} % of studies like this one.",
+        f"{100 * SPREAD:g} % range: what so few seeds leave open about their own variance. Times: at the pace so far.",
+        "Seeds that are added because an effect nearly stood out make false calls more frequent. A study that is to "
+        "look and then go on says so beforehand: precision in its file.",
+    ]

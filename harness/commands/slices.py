@@ -1,0 +1,173 @@
+"""`harness slices`: prints and writes the deltas by slice and the test rows that flipped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from harness.analysis.effects import LEVEL
+from harness.analysis.slices import (
+    LEAST,
+    Arm,
+    Flips,
+    Slice,
+    _pair,
+    by_class,
+    by_column,
+    cut,
+    flip_counts,
+    flips,
+    frame,
+    gathered,
+    steady,
+)
+from harness.checks import choices
+from harness.commands.arguments import parse
+from harness.commands.joins import Sought, from_file, from_task
+from harness.errors import BadInput
+from harness.storage.files import write_atomic
+from harness.storage.store import Record, Store, TestSet
+
+_OPTIONS = ("arm", "by", "table", "id", "store", "task.path", "task.cache")
+_USAGE = "harness slices STUDY [arm=LABEL] [by=COLUMN] [table=FILE] [id=COLUMN] [task.path=PLACE] [store=FOLDER]"
+_ACROSS, _NAMED = 10, 20
+
+
+def command(words: list[str]) -> int:
+    """`harness slices STUDY`: deltas by class of all arms, printed and written to `slices.csv` in the study's folder.
+
+    `by=COLUMN` slices by a column instead, found in `table=FILE` (with `id=COLUMN` if rows are told by ids) or in the
+    task's own data (`task.path=PLACE`); the file then holds the column's values as names of slices. `arm=LABEL` shows
+    that arm alone, with its intervals and the test rows that flipped, which go to `flips.csv`.
+    """
+    names, said = parse(words, _OPTIONS)
+    if len(names) != 1:
+        raise BadInput(f"say which study: {_USAGE}")
+    store = Store(Path(said.get("store", "results")).expanduser() / names[0])
+    arms = _chosen(gathered(store), said.get("arm"))
+    sets = {one["result"]["test_set"]: store.test_set(one["result"]["test_set"]) for arm in arms for one in _both(arm)}
+    how, found = _found(arms, sets, said)
+    table = frame(found)
+    print("\n".join([f"{names[0]}: {how}", "", *as_text(table, whole="arm" in said)]))
+    written = {"slices.csv": table}
+    if "arm" in said:
+        each = [flips(record, control, sets[record["result"]["test_set"]]) for record, control in arms[0].paired]
+        written["flips.csv"] = flip_counts(each, [sets[one["result"]["test_set"]] for one, _ in arms[0].paired])
+        print("\n".join(["", *flips_text(each, written["flips.csv"])]))
+    for name, content in written.items():
+        write_atomic(store.folder / name, content.to_csv(index=False, float_format="%.6g").encode())
+    print("\n".join(["", *(str(store.folder / name) for name in written)]))
+    return 0
+
+
+def _chosen(arms: list[Arm], name: str | None) -> list[Arm]:
+    """All arms, or the one of that name."""
+    chosen = [arm for arm in arms if name in (None, arm.name)]
+    if not chosen:
+        raise BadInput(f"no arm '{name}' has a delta{choices(str(name), [arm.name for arm in arms])}")
+    return chosen
+
+
+def _both(arm: Arm) -> list[Record]:
+    return [one for pair in arm.paired for one in pair]
+
+
+def _found(
+    arms: Sequence[Arm], sets: Mapping[str, TestSet], said: Mapping[str, str]
+) -> tuple[str, list[tuple[Arm, list[Slice]]]]:
+    """What was sliced by, in words, and the slices of each arm."""
+    pairs = {arm.name: [_pair(*both, sets) for both in arm.paired] for arm in arms}
+    if "by" not in said:
+        alone = [name for name in ("table", "id", "task.path", "task.cache") if name in said]
+        if alone:
+            raise BadInput(f"{alone[0]} says where a column is, but none is named: say by=COLUMN")
+        classes = next(iter(sets.values())).classes
+        return "points of recall by class", [(arm, by_class(pairs[arm.name], classes, arm.name)) for arm in arms]
+    sought = _sought(arms, sets)
+    moved = {name.removeprefix("task."): said[name] for name in ("task.path", "task.cache") if name in said}
+    if "table" in said:
+        joined = from_file(said["table"], said["by"], said.get("id"), sought)
+    elif "id" in said:
+        raise BadInput("id names a column of a file: say table=FILE as well")
+    else:
+        joined = from_task(said["by"], moved, sought)
+    where = cut(joined.values)
+    how = f"points of the share of right answers by {joined.how}"
+    return how, [(arm, by_column(pairs[arm.name], where, arm.name)) for arm in arms]
+
+
+def _sought(arms: Sequence[Arm], sets: Mapping[str, TestSet]) -> Sought:
+    """The rows of the study: all test examples of all seeds, each once."""
+    trial = arms[0].paired[0][0]["trial"]
+    ids = np.concatenate([one.ids for one in sets.values()])
+    y = np.concatenate([one.y for one in sets.values()])
+    first = np.unique(ids, return_index=True)[1]
+    return Sought(trial["task"], trial["data"], TestSet(ids[first], y[first], next(iter(sets.values())).classes))
+
+
+def as_text(table: pd.DataFrame, *, whole: bool) -> list[str]:
+    """The table to read: arms by slices, or with `whole` every number of every slice; then what it says and covers."""
+    told = [
+        f"Against the control of the same seed. Intervals: 95 %, over seeds and the test examples of the slice; fewer "
+        f"than {LEAST} examples have none. * the interval leaves 0 out, ** also with p adjusted for the arm's slices "
+        "(Holm).",
+        *dict.fromkeys(f"{row['slice']}: {row['why']}." for row in table[table["why"] != ""].to_dict("records")),
+    ]
+    return [*(_long(table) if whole else _wide(table)), "", *told]
+
+
+def _wide(table: pd.DataFrame) -> list[str]:
+    """A row an arm and a column a slice, so many at a time."""
+    names = list(dict.fromkeys(zip(table["slice"], table.groupby("slice")["n"].transform("max"), strict=True)))
+    cells = {(row["arm"], row["slice"]): _delta(row) for row in table.to_dict("records")}
+    lines: list[str] = []
+    for start in range(0, len(names), _ACROSS):
+        some = names[start : start + _ACROSS]
+        head = ["arm", *(f"{name} ({n})" for name, n in some)]
+        rows = [[arm, *(cells[arm, name] for name, _ in some)] for arm in dict.fromkeys(table["arm"])]
+        lines += [*([""] if start else []), *_aligned([head, *rows])]
+    return lines
+
+
+def _long(table: pd.DataFrame) -> list[str]:
+    """A row a slice of one arm."""
+    head = ["slice", "n", "control", "delta", "95 % interval", "adjusted p"]
+    rows = []
+    for row in table.to_dict("records"):
+        there = row["why"] == ""
+        span = f"[{row['low']:+.2f}, {row['high']:+.2f}]" if there else "-"
+        last = f"{row['p_adjusted']:.3f}" if there else "-"
+        rows.append([row["slice"], str(row["n"]), f"{row['control']:.2f}", _delta(row), span, last])
+    return _aligned([head, *rows])
+
+
+def _delta(row: Mapping[Any, Any]) -> str:
+    """A delta with its stars."""
+    if not row["n"]:
+        return "-"
+    stars = "" if row["why"] else "*" * ((row["p"] < 1 - LEVEL) + (row["p_adjusted"] < 1 - LEVEL))
+    return f"{round(row['delta'], 2) + 0.0:+.2f}{stars:<2}"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows in columns of equal width, the first to the left."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    shaped = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
+    return [line.rstrip() for line in shaped]
+
+
+def flips_text(found: Sequence[Flips], counted: pd.DataFrame) -> list[str]:
+    """The flips to read: how many on each seed, and which on all of them."""
+    rows = [["seed", "wrong to right", "right to wrong", "net", "of"]]
+    rows += [[str(one.seed), str(len(one.gained)), str(len(one.lost)), f"{one.net:+d}", str(one.n)] for one in found]
+    lines = ["Test rows that flipped, control to arm:", "", *_aligned(rows), ""]
+    for side, words in (("gained", "wrong to right"), ("lost", "right to wrong")):
+        names = steady(counted, side)
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        listed = f": {', '.join(names[:_NAMED])}{more}" if names else ""
+        lines.append(f"On every seed, two at least, {words}: {len(names)}{listed}")
+    return lines

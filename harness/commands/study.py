@@ -1,0 +1,387 @@
+"""A study in, its trials out: what a study file asks for becomes Hydra jobs, all of them checked before one runs."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+from omegaconf import DictConfig, OmegaConf
+
+from harness import claims
+from harness.analysis.power import is_decided, level_of_looks, looks, seen
+from harness.arm import ARM_ROOTS, FACTORS, factor_of, label_of
+from harness.checks import choices
+from harness.commands.terminal import HYDRA_ERRORS, announce, one_line, progress, say
+from harness.errors import BadInput, TrialFailed
+from harness.report.write import read_table, rebuild, write_index
+from harness.run.config import plain
+from harness.run.execute import Job, check_fit, make_job, study_store, tracker
+from harness.run.faults import faults
+from harness.run.options import build, identity
+from harness.storage.places import content_of
+from harness.storage.store import Store
+
+Arm = tuple[str, ...]
+"""The overrides that make an arm; the empty one is the baseline."""
+
+
+@dataclass(frozen=True)
+class Precision:
+    """When a study stops adding seeds to an arm: `looks` are the numbers of seeds at which it decides that.
+
+    `half_width` is in points, `level` that of the interval at each look; see `harness.analysis.power`.
+    """
+
+    half_width: float
+    looks: tuple[int, ...]
+
+    @property
+    def level(self) -> float:
+        """The level of the interval at each look."""
+        return level_of_looks(len(self.looks))
+
+    def as_plan(self) -> dict[str, Any]:
+        """What a study's plan says of it."""
+        return {"half_width": self.half_width, "looks": list(self.looks), "level": self.level}
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One trial of a study: its row in the plan and the overrides that run it."""
+
+    row: dict[str, Any]
+    arm: Arm
+    overrides: list[str]
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it is the baseline's trial."""
+        return not self.arm
+
+
+def run_study(
+    config: DictConfig, arguments: Sequence[str], loader: ConfigLoader, launcher: Launcher
+) -> Sequence[JobReturn]:
+    """Runs what is missing of the study that the composed `config` describes; the results are in its store.
+
+    A study that asks for a precision looks at its records when they are there, and goes on with what `wanted` adds.
+    BadInput with all faults before anything runs; TrialFailed at the end if a trial failed, when all is written.
+    """
+    base = plain_overrides(arguments)
+    study = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    possible = plan_study(study, base, lambda said: loader.load_sweep_config(config, said))
+    store, returns = study_store(study), list[JobReturn]()
+    plan, todo = next_look(study, possible, store, set())
+    tracker(study).begin()
+    begun: set[str] = set()
+    while todo:
+        keys = [item.row["key"] for item in todo]
+        with progress(store, keys):
+            returns += launcher.launch([item.overrides for item in todo], initial_job_idx=len(returns))
+        raise_trouble(returns)
+        begun.update(keys)
+        plan, todo = next_look(study, possible, store, begun)
+    finish(study, store, [item.row["key"] for item in plan])
+    return returns
+
+
+def next_look(
+    study: DictConfig, possible: list[Planned], store: Store, begun: Collection[str]
+) -> tuple[list[Planned], list[Planned]]:
+    """The plan as the records now want it, kept and announced, and what of it is still to run.
+
+    Trials that this command has `begun` are not begun again, however they ended.
+    """
+    precision = precision_of(study)
+    plan = wanted(possible, store, precision)
+    store.keep_plan(as_plan(study, plan))
+    todo = [item for item in plan if unfinished(store, item.row["key"], bool(study.retry))]
+    todo = [item for item in todo if item.row["key"] not in begun]
+    if todo or not begun:
+        announce(str(study.study), len(plan), len(todo))
+    if precision and todo:
+        say(f"  {at_look(plan, precision)}")
+    return plan, todo
+
+
+def plain_overrides(arguments: Sequence[str]) -> list[str]:
+    """The command line's overrides; BadInput for a sweep among them, which would multiply the study in silence."""
+    parsed = OverridesParser.create().parse_overrides(overrides=list(arguments))
+    swept = [item.input_line for item in parsed if item.is_sweep_override()]
+    if swept:
+        raise BadInput(
+            f"a study lists its arms: say arms=[…] or seeds=[…] instead of the sweep {' '.join(map(str, swept))}"
+        )
+    if any(factor_of(item) == "seed" for item in arguments):
+        raise BadInput("a study lists its seeds: say seeds=[…] instead of seed")
+    touched = [item for item in arguments if factor_of(item) in ARM_ROOTS]
+    if touched:
+        where = "baseline." if "." in touched[0].split("=")[0] else f"{factor_of(touched[0])}@baseline."
+        raise BadInput(f"{touched[0]} would change every arm of the study: say {where}{touched[0]}, or arms=[…]")
+    return list(arguments)
+
+
+def arms_of(study: DictConfig) -> list[Arm]:
+    """The arms that the study's design asks for, the baseline first; BadInput for what is no arm."""
+    listed, groups = _listed(plain(study)["arms"]), groups_of(study)
+    if not listed and not groups:
+        raise BadInput(
+            f"study '{study.study}' has no arms: list at least one under `arms`, as in arms=['clean=confident']"
+        )
+    alien = [item for arm in listed for item in arm if factor_of(item) not in ARM_ROOTS]
+    if alien:
+        raise BadInput(f"arm '{alien[0]}' changes what all arms share: an arm may set {', '.join(ARM_ROOTS)}")
+    designs: dict[str, Callable[[list[Arm]], list[Arm]]] = {"one_factor": list, "factorial": factorial}
+    if study.design not in designs:
+        raise BadInput(f"design is '{study.design}': it must be one_factor or factorial")
+    arms = [(), *designs[study.design](listed)]
+    twice = {" ".join(arm) for arm in arms if arms.count(arm) > 1}
+    if twice:
+        raise BadInput(f"study '{study.study}' lists an arm twice: {sorted(twice)[0] or 'the baseline'}")
+    return [*arms, *crossed(groups, arms)]
+
+
+def _listed(arms: Any) -> list[Arm]:
+    """The arms as the study lists them; BadInput for what is no list of overrides or of lists of overrides."""
+    wrapped = [[arm] if isinstance(arm, str) else arm for arm in arms] if isinstance(arms, list) else [arms]
+    for arm in wrapped:
+        if not isinstance(arm, list) or not arm or not all(isinstance(item, str) for item in arm):
+            raise BadInput(
+                f"{arm!r} is no arm: an arm is an override or a list of overrides, as in arms=['clean=confident']"
+            )
+    return [tuple(arm) for arm in wrapped]
+
+
+def factorial(listed: list[Arm]) -> list[Arm]:
+    """Every combination of at most one listed arm a factor set, without the baseline itself."""
+    cells: dict[frozenset[str], list[Arm]] = {}
+    for arm in listed:
+        cells.setdefault(frozenset(factor_of(item) for item in arm), [()]).append(arm)
+    shared = [name for name in FACTORS if sum(name in factors for factors in cells) > 1]
+    if shared:
+        raise BadInput(f"a factorial cannot cross arms that share the factor {shared[0]}: list one factor an arm")
+    return [sum(cell, ()) for cell in itertools.product(*cells.values())][1:]
+
+
+def groups_of(study: DictConfig) -> list[list[Arm]]:
+    """The groups that the study crosses, each a list of arms; BadInput for what cannot be crossed."""
+    groups = plain(study)["cross"] or []
+    if not isinstance(groups, list):
+        raise BadInput(
+            f"cross is {groups!r}: it must be a list of groups, as in cross=[['model=mlp'],['clean=oracle']]"
+        )
+    if groups and study.design == "factorial":
+        raise BadInput("a factorial crosses all of its arms already: say design=one_factor, or leave cross out")
+    found = [_group(number, group) for number, group in enumerate(groups, 1)]
+    for name in FACTORS:
+        shared = [number for number, group in enumerate(found, 1) if any(name in map(factor_of, arm) for arm in group)]
+        if len(shared) > 1:
+            raise BadInput(
+                f"cross: groups {shared[0]} and {shared[1]} share the factor {name}: "
+                "an arm has one choice a factor, so list all of them in one group"
+            )
+    return found
+
+
+def _group(number: int, group: Any) -> list[Arm]:
+    """One group of what is crossed; BadInput where it is empty, says one thing twice or chooses what is no factor."""
+    if not isinstance(group, list) or not group:
+        told = "is empty" if group == [] else f"is {group!r}"
+        raise BadInput(f"cross: group {number} {told}: it must be a list of arms, as in ['model=mlp','model=lenet']")
+    arms = _listed(group)
+    alien = [item for arm in arms for item in arm if factor_of(item) not in FACTORS]
+    if alien:
+        name = factor_of(alien[0])
+        raise BadInput(f"cross: {alien[0]} chooses '{name}', which is no factor{choices(name, FACTORS)}")
+    sets = [frozenset(arm) for arm in arms]
+    twice = [" ".join(arm) for arm, said in zip(arms, sets, strict=True) if sets.count(said) > 1]
+    if twice:
+        raise BadInput(f"cross: group {number} lists {twice[0]} twice")
+    return arms
+
+
+def crossed(groups: list[list[Arm]], listed: Sequence[Arm]) -> list[Arm]:
+    """Every combination of at most one arm a group, overrides in the factors' order, but for those that are `listed`.
+
+    The same overrides in another order are the same arm.
+    """
+    known = {frozenset(arm) for arm in listed}
+    cells = [sum(cell, ()) for cell in itertools.product(*([(), *group] for group in groups))]
+    arms = [tuple(sorted(cell, key=lambda item: FACTORS.index(factor_of(item)))) for cell in cells]
+    return [arm for arm in arms if arm and frozenset(arm) not in known]
+
+
+def seeds_of(study: DictConfig) -> list[int]:
+    """The seeds of the study; a single number counts them from 0. BadInput for what is no list of whole numbers."""
+    seeds = plain(study)["seeds"]
+    seeds = list(range(seeds)) if isinstance(seeds, int) else seeds
+    if not isinstance(seeds, list) or not seeds or any(type(seed) is not int or seed < 0 for seed in seeds):
+        raise BadInput(f"seeds is {seeds}: it must be a list of whole numbers, as in seeds=[0,1,2], or how many")
+    if len(set(seeds)) < len(seeds):
+        raise BadInput(f"seeds {seeds} names a seed twice")
+    return seeds
+
+
+def precision_of(study: DictConfig) -> Precision | None:
+    """What the study asks of its intervals; None where it has the seeds that it lists. BadInput for what is no rule."""
+    said = plain(study)["precision"]
+    if said is None:
+        return None
+    names, first = ("half_width", "max_seeds"), len(seeds_of(study))
+    if not isinstance(said, dict) or set(said) != set(names):
+        raise BadInput(f"precision is {said!r}: it must be null or have {' and '.join(names)}, in points and in seeds")
+    width, most = said["half_width"], said["max_seeds"]
+    if type(width) not in (int, float) or not 0 < width < float("inf"):
+        raise BadInput(f"precision.half_width is {width!r}: it must be a number of points above 0")
+    if type(most) is not int or most < first:
+        raise BadInput(f"precision.max_seeds is {most!r}: it must be a whole number, {first} or more, as seeds has")
+    if first < 2:
+        raise BadInput("precision needs two seeds to begin with: one cannot tell what training again would change")
+    return Precision(float(width), looks(first, most))
+
+
+def possible_seeds(study: DictConfig) -> list[int]:
+    """The study's seeds, and those that its precision may add: numbers counted on from the largest."""
+    seeds, precision = seeds_of(study), precision_of(study)
+    more = precision.looks[-1] - len(seeds) if precision else 0
+    return [*seeds, *range(max(seeds) + 1, max(seeds) + 1 + more)]
+
+
+def wanted(possible: list[Planned], store: Store, precision: Precision | None) -> list[Planned]:
+    """The trials of `possible` that the study consists of by what its records say; all of them without a precision.
+
+    It looks when every trial so far has a record. An arm that is decided then keeps its seeds, an arm that is not goes
+    on to the next look with its controls, one of which no trial has a delta does not. Each look hangs on the records of
+    its own seeds alone, so a study that was stopped, and one that is run again, come to the same trials.
+    """
+    if precision is None:
+        return possible
+    counts = dict.fromkeys((item.row["arm"] for item in possible), precision.looks[0])
+    for here, following in itertools.pairwise(precision.looks):
+        plan = first_seeds(possible, counts)
+        if any(unfinished(store, item.row["key"], retry=False) for item in plan):
+            break
+        rows = [item.row for item in plan if counts[item.row["arm"]] == here]
+        found = seen(store.records(), store.test_set, rows)
+        level, width = precision.level, precision.half_width
+        going = [arm for arm, one in found.items() if not is_decided(one, level=level, half_width=width)]
+        if not going:
+            break
+        counts |= dict.fromkeys([possible[0].row["arm"], *going], following)
+    return first_seeds(possible, counts)
+
+
+def first_seeds(possible: list[Planned], counts: Mapping[str, int]) -> list[Planned]:
+    """Of each arm the trials of so many seeds, in the order of the plan."""
+    place = {seed: at for at, seed in enumerate(dict.fromkeys(item.row["seed"] for item in possible))}
+    return [item for item in possible if place[item.row["seed"]] < counts[item.row["arm"]]]
+
+
+def at_look(plan: list[Planned], precision: Precision) -> str:
+    """How many arms are at the plan's largest number of seeds, in a sentence."""
+    counts = Counter(item.row["arm"] for item in plan if not item.is_control)
+    most = max(counts.values())
+    number, going = precision.looks.index(most) + 1, sum(count == most for count in counts.values())
+    return f"look {number} of {len(precision.looks)}: {going} of {len(counts)} arms have {most} seeds"
+
+
+def plan_study(study: DictConfig, base: list[str], compose: Callable[[list[str]], DictConfig]) -> list[Planned]:
+    """Every trial that the study may come to, the controls first; BadInput with all faults of all arms, a line each.
+
+    Each arm is composed, bound to its functions' signatures, and held against the task of the first seed, which is
+    read and checked here once for all of them.
+    """
+    seeds, arms = possible_seeds(study), arms_of(study)
+    composed, wrong = compose_arms(arms, base, seeds[0], compose)
+    source = None if wrong else build(plain(composed[()].task))
+    if source is None:
+        raise BadInput("\n".join(wrong))
+    jobs = {arm: make_job(cfg, list(arm), source) for arm, cfg in composed.items()}
+    task = source.split(seeds[0])
+    unfit = dict.fromkeys(line for job in jobs.values() for line in check_fit(job, task))
+    if unfit:
+        raise BadInput("\n".join(unfit))
+    return _distinct([planned(job, arm, base, seed) for arm, job in jobs.items() for seed in seeds])
+
+
+def compose_arms(
+    arms: list[Arm], base: list[str], seed: int, compose: Callable[[list[str]], DictConfig]
+) -> tuple[dict[Arm, DictConfig], list[str]]:
+    """Each arm's config, and the faults of all of them, a line each; a fault that all share is told once."""
+    composed: dict[Arm, DictConfig] = {}
+    wrong: dict[str, str] = {}
+    for arm in arms:
+        try:
+            composed[arm] = compose([*base, *arm, f"seed={seed}"])
+            lines = faults(composed[arm])
+        except HYDRA_ERRORS as error:
+            lines = [one_line(error, [*base, *arm])]
+        wrong |= {line: f"{label_of(list(arm))}: {line}" for line in lines if line not in wrong}
+    return composed, list(wrong.values())
+
+
+def planned(job: Job, arm: Arm, base: list[str], seed: int) -> Planned:
+    """The trial of an arm at one seed; its key is known before it runs, since the data's fingerprint is."""
+    seeded = replace(job, trial=replace(job.trial, seed=seed))
+    row = {name: value for name, value in seeded.head().items() if name not in ("trial", "study")}
+    return Planned(row, arm, [*base, *arm, f"seed={seed}"])
+
+
+def _distinct(plan: list[Planned]) -> list[Planned]:
+    """The same plan; BadInput where two arms are one trial under two names."""
+    first: dict[str, str] = {}
+    for item in plan:
+        known = first.setdefault(item.row["key"], item.row["arm"])
+        if known != item.row["arm"] or (known == "baseline" and not item.is_control):
+            raise BadInput(f"arm '{' '.join(item.arm)}' is the same trial as '{known}': leave one of them out")
+    return plan
+
+
+def as_plan(study: DictConfig, plan: list[Planned]) -> dict[str, Any]:
+    """What the store keeps of a study: its shape and every trial, with no word of where it ran."""
+    precision = precision_of(study)
+    return {
+        "name": str(study.study),
+        "design": str(study.design),
+        "cross": [[" ".join(arm) for arm in group] for group in groups_of(study)],
+        "precision": precision.as_plan() if precision else None,
+        "seeds": list(dict.fromkeys(item.row["seed"] for item in plan)),
+        "arms": list(dict.fromkeys(item.row["arm"] for item in plan)),
+        "baseline": {name: identity(plain(study.baseline[name]), content_of) for name in FACTORS},
+        "task": identity(plain(study.task), lambda path: None),
+        "protocol": identity(plain(study.protocol)),
+        "claims": claims.checked(str(study.study)),
+        "trials": [item.row for item in plan],
+    }
+
+
+def raise_trouble(returns: Sequence[JobReturn]) -> None:
+    """Raises what stopped a job, but for failed trials: those are in the records, and the study goes on."""
+    for item in returns:
+        trouble = item._return_value
+        if item.status is JobStatus.FAILED and not isinstance(trouble, TrialFailed):
+            raise trouble
+
+
+def finish(study: DictConfig, store: Store, keys: Sequence[str]) -> None:
+    """Rebuilds the study's tables and figures, shows the leaderboard and tracks it; TrialFailed if a trial failed."""
+    paths = [*rebuild(store.folder), write_index(store.folder.parent)]
+    print(store.folder.joinpath("leaderboard.md").read_text())
+    print("\n".join(str(path) for path in paths))
+    table, figures = read_table(store.folder), [path for path in paths if path.suffix == ".png"]
+    tracker(study).leaderboard(str(study.study), table, figures, store.folder)
+    failed = sum(store.failure(key) is not None for key in keys)
+    if failed:
+        raise TrialFailed(f"{failed} trials failed (retry=true runs them again); the reasons stand under the table")
+
+
+def unfinished(store: Store, key: str, retry: bool) -> bool:
+    """Whether a trial is still to run: it has no record, or a failed one that is to be tried again."""
+    return store.read(key) is None and (retry or store.failure(key) is None)

@@ -1,0 +1,145 @@
+"""What a person sees while things run: counts, progress, one line an error."""
+
+from __future__ import annotations
+
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import create_config_search_path
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from harness.arm import FACTORS
+from harness.checks import choices
+from harness.run.config import plain
+from harness.run.options import DECLARED
+from harness.storage.places import conf_dir
+from harness.storage.store import Store
+
+HYDRA_ERRORS = (HydraException, OmegaConfBaseException)
+_POLL_S, _LINE_EVERY_S = 0.5, 15.0
+
+
+def say(line: str) -> None:
+    """One line for a person, on standard error, so that standard output stays the result."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def announce(name: str, planned: int, todo: int) -> None:
+    """Says what a study is about to do."""
+    kept = f", {planned - todo} are done already" if planned > todo else ""
+    say(f"study {name}: {planned} trials{kept}, {todo} to run")
+
+
+def one_line(error: BaseException, said: Sequence[str] = ()) -> str:
+    """An error of Hydra's in one line, with the nearest right name where one was misspelt in the overrides `said`."""
+    text = str(error)
+    unknown = re.search(r"Could not (?:find|load) '([^']+)'", text)
+    options = re.search(r"Available options in '[^']*':\n(.*?)(?:\n\n|\nConfig search path|\Z)", text, re.S)
+    if unknown and options:
+        group, _, name = unknown[1].rpartition("/")
+        return f"{group} has no option '{name}'{choices(name, options[1].split())}"
+    key = re.search(r"Could not override '([^']+)'", text)
+    if key:
+        return _unknown_key(key[1], said)
+    return " ".join(line.strip() for line in text.splitlines() if line.strip())[:300]
+
+
+def _unknown_key(key: str, said: Sequence[str]) -> str:
+    """The line for an override of a parameter that is not there."""
+    group, _, name = key.partition(".")
+    known = _known(group if name else "", [item for item in said if item.lstrip("+").split("=")[0] != key])
+    if name and known is None:
+        return f"{key}: choose the option first, as in {group}=NAME {key}=…"
+    return f"{group if name else 'the config'} has no parameter '{name or key}'{choices(name or key, known or [])}"
+
+
+def _known(group: str, said: list[str]) -> list[str] | None:
+    """The parameters, in dotted form, that the overrides `said` leave to be set in a group or, for "", at the top.
+
+    None where the group has no option to set parameters of.
+    """
+    try:
+        # Not `hydra.compose`: within a study Hydra is initialised already, and would refuse to be so again.
+        loader = ConfigLoaderImpl(create_config_search_path(str(conf_dir())))
+        cfg = loader.load_configuration("config", said, RunMode.RUN)
+    except HYDRA_ERRORS:  # another override is wrong as well, and its turn comes next
+        return []
+    if not group:
+        return [*(str(name) for name in cfg if name != "hydra"), *FACTORS]
+    node = OmegaConf.select(cfg, group)
+    return _parameters(plain(node)) if OmegaConf.is_dict(node) else None
+
+
+def _parameters(node: Mapping[str, Any], prefix: str = "") -> list[str]:
+    own = [name for name in node if not name.startswith("_") and name not in DECLARED]
+    inner = [_parameters(node[name], f"{prefix}{name}.") for name in own if isinstance(node[name], dict)]
+    return [f"{prefix}{name}" for name in own if not isinstance(node[name], dict)] + [
+        item for names in inner for item in names
+    ]
+
+
+@contextmanager
+def curve(label: str) -> Iterator[Callable[[Mapping[str, float]], None]]:
+    """Shows the latest row of a training curve while the block lasts, where there is a terminal to show it on."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda row: None
+        return
+    with console.status(f"{label}: preparing") as status:
+        yield lambda row: status.update(f"{label}: " + "  ".join(f"{name} {value:.4g}" for name, value in row.items()))
+
+
+@contextmanager
+def progress(store: Store, keys: list[str]) -> Iterator[None]:
+    """Shows how many of those trials have a record by now and how long the rest will take, until the block ends."""
+    stop = threading.Event()
+    thread = threading.Thread(target=_watch, args=(store, keys, stop), daemon=True)
+    if keys:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        if keys:
+            thread.join()
+
+
+def _watch(store: Store, keys: list[str], stop: threading.Event) -> None:
+    """Workers are other processes: the store is the one place that knows what is finished."""
+    console = Console(stderr=True)
+    left_column = TextColumn("{task.fields[left]}")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), left_column)
+    start, told = time.monotonic(), time.monotonic()
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("trials", total=len(keys), left="")
+        while True:
+            last = stop.wait(_POLL_S)
+            done = sum(bool(store.read(key) or store.failure(key)) for key in keys)
+            left = time_left(time.monotonic() - start, done, len(keys))
+            bar.update(task, completed=done, left=left)
+            if not console.is_terminal and (last or time.monotonic() - told > _LINE_EVERY_S):
+                told = time.monotonic()
+                say(f"  {done} of {len(keys)} trials, {time.monotonic() - start:.0f} s, {left}")
+            if last:
+                return
+
+
+def time_left(elapsed: float, done: int, total: int) -> str:
+    """How long the rest will take at the pace so far, in words."""
+    if done == total:
+        return "done"
+    if not done:
+        return "no estimate yet"
+    seconds = elapsed / done * (total - done)
+    return f"about {seconds:.0f} s left" if seconds < 120 else f"about {seconds / 60:.0f} min left"

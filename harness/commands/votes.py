@@ -1,0 +1,144 @@
+"""A task's votes in, what each labelling function does out, in the words of Snorkel's `LFAnalysis`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from hydra import compose, initialize_config_dir
+from jaxtyping import Int8, Int64
+from omegaconf import DictConfig
+
+from harness.data import ABSTAIN, Task
+from harness.errors import BadInput
+from harness.run.config import plain
+from harness.run.faults import faults
+from harness.run.options import build
+from harness.storage.cache import Cache
+from harness.storage.places import conf_dir
+from harness.strategies.weak import answers, user_rules
+
+READERS: Mapping[str, Callable[..., tuple[list[str], Int8[np.ndarray, "n m"]]]] = {
+    "harness.strategies.weak.rules": user_rules.voted,
+    "harness.strategies.weak.crowd": answers.voted,
+}
+"""The options of `weak` that bring votes of their own, by target, and what reads them."""
+
+
+def command(words: list[str]) -> int:
+    """`harness votes task=NAME … [weak=rules weak.path=FILE]`: one line a labelling function, then all together.
+
+    The votes are those of the task, or those that the rules or the crowd of the option give.
+    """
+    odd = [word for word in words[1:] if "=" not in word]
+    if odd:
+        raise BadInput(f"'{odd[0]}' is no override: say harness votes task=NAME [weak=rules weak.path=FILE]")
+    cfg = _composed(words[1:])
+    task = build(plain(cfg.task)).split(int(cfg.seed))
+    names, votes = _votes(cfg, task)
+    rows = _put_to_them(task, votes)
+    table = analysis(votes[rows], task.gold[rows])
+    table.index = pd.Index(names, name="function")
+    print(_shown(table, task.classes).to_string())
+    print()
+    print("\n".join(f"{what}: {value}" for what, value in totals(votes[rows], task.gold[rows]).items()))
+    return 0
+
+
+def analysis(votes: Int8[np.ndarray, "n m"], gold: Int64[np.ndarray, " n"]) -> pd.DataFrame:
+    """One row a labelling function, from votes (-1 abstains) and the true classes (-1 where nobody knows).
+
+    `polarity`: the classes that it votes for. `coverage`, `overlaps`, `conflicts`: the share of all rows on which it
+    votes, on which another one votes too, on which another one votes otherwise. `correct`, `incorrect`: its votes on
+    rows of known truth; `accuracy`: the share of them that is correct, nan where there is none.
+    """
+    cast, known = votes != ABSTAIN, gold >= 0
+    many, differ = _overlap(votes), _conflict(votes)
+    right = cast & known[:, np.newaxis] & (votes == gold[:, np.newaxis])
+    correct, judged = right.sum(0), (cast & known[:, np.newaxis]).sum(0)
+    return pd.DataFrame(
+        {
+            "polarity": [np.unique(votes[cast[:, j], j]).tolist() for j in range(votes.shape[1])],
+            "coverage": cast.mean(0),
+            "overlaps": (cast & many[:, np.newaxis]).mean(0),
+            "conflicts": (cast & differ[:, np.newaxis]).mean(0),
+            "correct": correct,
+            "incorrect": judged - correct,
+            "accuracy": np.divide(correct, judged, out=np.full(len(judged), np.nan), where=judged > 0),
+        }
+    )
+
+
+def totals(votes: Int8[np.ndarray, "n m"], gold: Int64[np.ndarray, " n"]) -> dict[str, str]:
+    """What all functions do together, in words: rows, votes, the shares covered, overlapping and in conflict."""
+    cast, known = votes != ABSTAIN, gold >= 0
+    judged = int((cast & known[:, np.newaxis]).sum())
+    right = int((cast & (votes == gold[:, np.newaxis])).sum())
+    return {
+        "rows": f"{len(votes)}, of which {int(known.sum())} have a known true class",
+        "functions": str(votes.shape[1]),
+        "votes": f"{int(cast.sum())}"
+        + (f", {100 * right / judged:.1f} % of the {judged} judged right" if judged else ""),
+        "coverage": f"{100 * cast.any(1).mean():.1f} % of the rows have a vote",
+        "overlap": f"{100 * _overlap(votes).mean():.1f} % have two or more",
+        "conflict": f"{100 * _conflict(votes).mean():.1f} % have votes for different classes",
+    }
+
+
+def _overlap(votes: Int8[np.ndarray, "n m"]) -> np.ndarray:
+    """Which rows have more than one vote."""
+    return (votes != ABSTAIN).sum(1) > 1
+
+
+def _conflict(votes: Int8[np.ndarray, "n m"]) -> np.ndarray:
+    """Which rows have votes for different classes."""
+    lowest = np.where(votes == ABSTAIN, np.iinfo(np.int8).max, votes).min(1)
+    return (votes != ABSTAIN).any(1) & (votes.max(1) > lowest)
+
+
+def _put_to_them(task: Task, votes: Int8[np.ndarray, "n m"]) -> np.ndarray:
+    """The rows that the functions are for: those without a label where there are any, else those with."""
+    rows = ~task.train.labelled if (~task.train.labelled).any() else task.train.labelled
+    return rows if (votes[rows] != ABSTAIN).any() else np.ones(len(votes), dtype=bool)
+
+
+def _votes(cfg: DictConfig, task: Task) -> tuple[list[str], Int8[np.ndarray, "n m"]]:
+    """The functions' names and their votes on the training rows."""
+    node = plain(cfg.weak) if cfg.get("weak") is not None else {}
+    reader = READERS.get(str(node.get("_target_")))
+    if reader is not None:
+        return reader(task.train, str(node["path"]), task.classes, Cache(Path(cfg.cache).expanduser()))
+    if not task.train.votes.shape[1]:
+        raise BadInput(f"task {task.name} has no votes: say weak=rules weak.path=FILE, or weak=crowd weak.path=FILE")
+    return _named(cfg.task.get("votes"), task.train.votes.shape[1]), np.asarray(task.train.votes)
+
+
+def _named(columns: Any, m: int) -> list[str]:
+    """The columns that votes were read from where there is one a voter, else numbers."""
+    names = [] if columns is None or isinstance(columns, str) else [str(name) for name in columns]
+    return names if len(names) == m else [str(j) for j in range(m)]
+
+
+def _shown(table: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
+    """The table as it is printed: class names, shares in per cent."""
+    shares = {name: (100 * table[name]).map("{:.1f} %".format) for name in ("coverage", "overlaps", "conflicts")}
+    accuracy = (100 * table["accuracy"]).map(lambda value: "" if np.isnan(value) else f"{value:.1f} %")
+    polarity = table["polarity"].map(lambda found: ", ".join(classes[c] for c in found))
+    return table.assign(**shares, accuracy=accuracy, polarity=polarity)
+
+
+def _composed(said: list[str]) -> DictConfig:
+    """The config of those overrides, from wherever the command is run; BadInput names every fault."""
+    here = str(Path.cwd())
+    if here not in sys.path:  # a task's function of the user's own lies there
+        sys.path.insert(0, here)
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        cfg = compose("config", overrides=said)
+    wrong = faults(cfg)
+    if wrong:
+        raise BadInput("\n".join(wrong))
+    return cfg

@@ -1,0 +1,99 @@
+"""A study's folder of records in; tables, figures and a page beside them out, the same bytes each time.
+
+Nothing in here computes: `study` gathers, the others draw, word and write.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from harness.analysis.study import Study, gather
+from harness.report import leaderboard
+from harness.report.answers import answers
+from harness.report.drawn import ENDINGS, FIGURES, drawn
+from harness.report.page import PageData, index, page_data, render
+from harness.report.page.examples import needs_path, rows
+from harness.storage.files import write_atomic
+from harness.storage.store import Store
+
+__all__ = ["PAGE", "Study", "gather", "read_table", "rebuild", "write_index"]
+
+PAGE = "index.html"
+
+
+def rebuild(folder: Path, path: str | None = None, adjust: str = "holm") -> list[Path]:
+    """Writes tables, figures and page of the study in `folder` from its records; returns their paths.
+
+    `path` is where the task lies, for a page that shows the first rows that strategies changed; an embedded task needs
+    none. `adjust` is how p-values account for the number of arms (`study.ADJUSTS`). Each file is whole or not there,
+    and is written after all of them could be made; figures of an earlier report that this one has not go. BadInput
+    where there is no record.
+    """
+    study = gather(Store(folder), adjust)
+    files = made(study, path)
+    for name, content in files.items():
+        write_atomic(folder / name, content)
+    for name in {f"{name}.{kind}" for name in FIGURES for kind in ENDINGS} - set(files):
+        (folder / name).unlink(missing_ok=True)
+    return [folder / name for name in files]
+
+
+def made(study: Study, path: str | None) -> dict[str, bytes]:
+    """The files of a study's report by name."""
+    sd = leaderboard.deviations(study.table)
+    told = (study.effects, study.name, study.task, study.metric, study.notes, sd)
+    pictures = drawn(study)
+    figures = {f"{name}.{kind}": content for name, kinds in pictures.items() for kind, content in kinds.items()}
+    shown = {name: kinds["png"] for name, kinds in pictures.items()}
+    return {
+        "leaderboard.csv": leaderboard.as_csv(study.effects, sd),
+        "leaderboard.md": leaderboard.as_markdown(*told),
+        "leaderboard.tex": leaderboard.as_latex(*told),
+        "table.parquet": _parquet(study.table),
+        "answers.json": json.dumps(answers(study), indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n",
+        **figures,
+        PAGE: render(_page(study, shown, path)),
+    }
+
+
+def _page(study: Study, figures: Mapping[str, bytes], path: str | None) -> PageData:
+    """What the page shows, with the training rows that it names where they are at hand."""
+    data = page_data(study, figures, None, command(study), study.classes)
+    stages = chain.from_iterable(arm.stages for arm in data.arms.values())
+    named = {one.id for stage in stages for one in chain.from_iterable(stage.rows.values())}
+    ran_on = {record["trial"]["data"] for record in study.records}
+    return replace(data, rows=rows(study.plan, ran_on, named, path))
+
+
+def write_index(store: Path) -> Path:
+    """The page that leads to the pages of all studies in a store; returns its path."""
+    write_atomic(store / PAGE, index(store, PAGE))
+    return store / PAGE
+
+
+def read_table(folder: Path) -> pd.DataFrame:
+    """The leaderboard that `rebuild` wrote, a row an arm, as numbers."""
+    return pd.read_csv(folder / "leaderboard.csv")
+
+
+def command(study: Study) -> str:
+    """The command that runs the study again; "" for trials that were run one by one."""
+    if study.plan is None:
+        return ""
+    return f"harness -m experiments={study.name}{' task.path=FOLDER' if needs_path(study.plan) else ''}"
+
+
+def _parquet(table: pd.DataFrame) -> bytes:
+    """The table as parquet; equal tables give equal bytes."""
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pandas(table, preserve_index=False), buffer)
+    return buffer.getvalue()

@@ -1,0 +1,1 @@
+"""Trials: from a composed config to a record in the store."""

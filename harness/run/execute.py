@@ -1,0 +1,165 @@
+"""A composed config in, its trial's record and delta out: the edge where trials meet store, tracker and terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from harness import claims
+from harness.arm import label_of
+from harness.data import Source, Task
+from harness.errors import BadInput, TrialFailed
+from harness.run.config import arm_of, baseline_of, plain
+from harness.run.faults import faults
+from harness.run.fitting import misfits
+from harness.run.options import build
+from harness.run.provenance import device_faults, device_of, one_thread, provenance
+from harness.run.track import Tracker
+from harness.run.trial import Log, Place, Trial, run_trial
+from harness.storage.cache import Cache
+from harness.storage.store import Record, Store, TestSet
+from harness.streams import salt_faults
+
+
+@dataclass(frozen=True)
+class Job:
+    """One trial with all that it needs: its data, its baseline, where things go, and who is told of its curve."""
+
+    trial: Trial
+    source: Source
+    baseline: Mapping[str, Mapping[str, Any]]
+    label: str
+    cfg: DictConfig
+    tell: Log = lambda row: None
+
+    @property
+    def store(self) -> Store:
+        """The folder of the study."""
+        return study_store(self.cfg)
+
+    def control(self) -> Job:
+        """The job of the trial's control."""
+        return replace(self, trial=self.trial.control(self.baseline), label="baseline")
+
+    def head(self) -> dict[str, Any]:
+        """What a record says of itself before it has a result."""
+        control = self.trial.control(self.baseline).key
+        label = "baseline" if control == self.trial.key else self.label
+        return {
+            "key": self.trial.key, "control": control, "study": self.cfg.study, "arm": label,
+            **self.trial.against(self.baseline), "seed": self.trial.seed, "trial": self.trial.identity(),
+        }  # fmt: skip
+
+
+def study_store(cfg: DictConfig) -> Store:
+    """The store of the study that a config belongs to."""
+    return Store(Path(cfg.store).expanduser() / str(cfg.study))
+
+
+def make_job(cfg: DictConfig, said: list[str], source: Source | None = None) -> Job:
+    """The job that a config describes, `said` being the overrides that made it; BadInput names every fault.
+
+    A `source` that is at hand already saves reading the data twice.
+    """
+    wrong = [*faults(cfg), *device_faults(cfg), *salt_faults(str(cfg.salt))]
+    if wrong:
+        raise BadInput("\n".join(wrong))
+    build(plain(cfg.protocol))  # refuses what no trial could be run with, before anything is read
+    source = source or build(plain(cfg.task))
+    arm, baseline = arm_of(cfg), baseline_of(cfg)
+    trial = Trial(
+        task=plain(cfg.task), arm=arm, probe=plain(cfg.get("probe") or cfg.baseline.model),
+        protocol=plain(cfg.protocol), data=source.fingerprint, seed=cfg.seed, salt=str(cfg.salt),
+    )  # fmt: skip
+    return Job(trial, source, baseline, label_of(said), cfg)
+
+
+def check_fit(job: Job, task: Task) -> list[str]:
+    """The reasons why the arm or the baseline does not fit the task, one line each."""
+    arms, probe = (job.trial.arm, job.baseline), job.trial.probe
+    return list(dict.fromkeys(line for arm in arms for line in misfits(arm, task, probe)))
+
+
+def settle(job: Job) -> tuple[Record, Record]:
+    """The records of the job and of its control, run now if nobody has yet; tracked and kept.
+
+    Failures become failure records; only a user's wrong input and trouble with the disk are raised.
+    """
+    control = job.control()
+    control_record = _fetch(control, None)
+    if control.trial.key == job.trial.key:
+        return control_record, control_record
+    return _fetch(job, control_record), control_record
+
+
+def _fetch(job: Job, control: Record | None) -> Record:
+    return job.store.fetch(job.trial.key, lambda keep: _compute(job, control, keep), retry=bool(job.cfg.retry))
+
+
+def _compute(job: Job, control: Record | None, keep: Callable[[Record], Record]) -> Record:
+    """Runs the trial under its tracker; the record is on disk before the tracker hears of the result.
+
+    The claims about the study are read before the trial has a result: a record vouches for no claim that came later.
+    """
+    head, written = job.head(), _claims(str(job.cfg.study))
+    with tracker(job.cfg).trial(head) as log:
+        record = keep(
+            {
+                **head,
+                **_outcome(job, log),
+                "provenance": {**provenance(device_of(job.cfg), int(job.cfg.threads)), "claims": dict(written)},
+            }
+        )
+        log.finish(record, delta(record, control))
+    return record
+
+
+def tracker(cfg: DictConfig) -> Tracker:
+    """The tracker that the config asks for; it writes beside the study's records."""
+    return build(plain(cfg.track))(study_store(cfg).folder / "wandb")
+
+
+def delta(record: Record, control: Record | None) -> float | None:
+    """The trial's metric minus its control's, in points; None where one of them failed."""
+    if control is None or "failed" in (record["status"], control["status"]):
+        return None
+    return 100 * (record["result"]["test"] - control["result"]["test"])
+
+
+def _outcome(job: Job, log: Log) -> dict[str, Any]:
+    """The measured part of the record, or the reason why there is none."""
+
+    def both(row: Mapping[str, float]) -> None:
+        log(row)
+        job.tell(row)
+
+    place = Place(Cache(Path(job.cfg.cache).expanduser()), device_of(job.cfg), both)
+    try:
+        with one_thread(int(job.cfg.threads)):
+            task = job.source.split(job.trial.seed)
+            measured = run_trial(job.trial, task, place)
+        scored_on = TestSet(task.test.ids, task.test.y, task.classes)
+        measured["result"]["test_set"] = job.store.keep_test_set(scored_on)
+        return {"status": "done", "reason": None, **measured}
+    except (TrialFailed, BadInput) as error:
+        return _failed(str(error))
+    except OSError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a trial may break in any library's own way, and the study goes on
+        return _failed(f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}")
+
+
+def _failed(reason: str) -> dict[str, Any]:
+    nothing: dict[str, Any] = {"result": None, "receipts": {}, "ledger": {}, "cost": {}, "facts": {}, "history": []}
+    return {"status": "failed", "reason": reason, **nothing}
+
+
+@cache
+def _claims(study: str) -> Mapping[str, str]:
+    """The claims about the study when this process ran its first trial, by name, each as the hash of its content."""
+    return claims.hashes(study)

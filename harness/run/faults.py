@@ -1,0 +1,127 @@
+"""A composed config in, everything that is wrong with its options out, one line each."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, get_args, get_origin, get_type_hints
+
+import hydra.utils
+from beartype import BeartypeConf
+from beartype.door import is_bearable
+from omegaconf import DictConfig, OmegaConf
+
+from harness.arm import FACTORS
+from harness.checks import choices
+from harness.errors import BadInput
+from harness.run.config import plain
+from harness.run.options import (
+    _bare,
+)
+
+_HYDRA_KEYS = ("_target_", "_partial_", "_args_", "_convert_", "_recursive_")
+_TOWER = BeartypeConf(is_pep484_tower=True)  # a whole number is a number
+
+
+def faults(cfg: DictConfig) -> list[str]:
+    """Every fault that binding each option to its function's signature shows, one line each; empty when all is well."""
+    nodes = {name: cfg[name] for name in ("task", *FACTORS, "probe", "protocol", "track") if cfg.get(name) is not None}
+    nodes |= {f"baseline.{name}": cfg.baseline[name] for name in FACTORS}
+    lines = [line for where, node in nodes.items() for line in _node_faults(where, node)]
+    return list(dict.fromkeys([*lines, *_top_faults(cfg)]))  # an effort has the faults of its model, told once
+
+
+def _top_faults(cfg: DictConfig) -> Iterator[str]:
+    """The faults of what stands beside the options."""
+    for name, least in (("seed", 0), ("threads", 1)):
+        value = cfg.get(name)
+        if type(value) is not int or value < least:
+            yield f"{name} is {value!r}: it must be a whole number, {least} or more"
+    if type(cfg.get("retry")) is not bool:
+        yield f"retry is {cfg.get('retry')!r}: it must be true or false"
+    if not re.fullmatch(r"\w[\w.-]*", str(cfg.get("study"))):
+        yield f"study is {cfg.get('study')!r}: it names a folder, in letters, digits, '.', '-' and '_'"
+
+
+def _node_faults(where: str, node: Any) -> Iterator[str]:
+    if not OmegaConf.is_config(node):
+        yield f"{where} is '{node}', which is no option: choose one, as in {_chosen(where)}"
+        return
+    try:
+        bare = plain(node)
+    except BadInput as error:
+        yield str(error)
+        return
+    missing = sorted(OmegaConf.missing_keys(node))  # in full, from the root of the config
+    yield from (f"{name} is required: say {name}=…" for name in missing)
+    if not isinstance(bare, dict) or "_target_" not in bare:
+        yield f"{where} is no option: choose one, as in {_chosen(where)}"
+    else:
+        yield from _bind(where, _bare(bare))
+
+
+def _chosen(where: str) -> str:
+    """How an option is chosen for that place of the config."""
+    place = (
+        f"model@{where}" if where == "probe" else where.replace("baseline.", f"{where.rpartition('.')[2]}@baseline.")
+    )
+    return f"{place}=NAME"
+
+
+def _bind(where: str, node: Mapping[Any, Any]) -> Iterator[str]:
+    """The faults of one node and of every node within it that names a target."""
+    if "_target_" in node:
+        yield from _signature_faults(where, node)
+    for name, value in node.items():
+        if isinstance(value, Mapping):
+            yield from _bind(f"{where}.{name}", value)
+
+
+def _signature_faults(where: str, node: Mapping[Any, Any]) -> Iterator[str]:
+    target = node["_target_"]
+    try:
+        function = hydra.utils.get_object(target)
+        parameters = inspect.signature(function).parameters
+    except (ImportError, AttributeError, ValueError, TypeError, hydra.errors.HydraException) as error:
+        yield f"{where}: cannot find {target} ({str(error).splitlines()[-1].strip()})"
+        return
+    named = [p.name for p in parameters.values() if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    given = {name: value for name, value in node.items() if name not in _HYDRA_KEYS}
+    offered = [p.name for p in parameters.values() if p.kind == p.KEYWORD_ONLY] or named
+    # Nor does a target that takes **anything: what it does not name it may ignore.
+    yield from (f"{where} has no parameter '{name}'{choices(name, offered)}" for name in given if name not in named)
+    needed = [p.name for p in parameters.values() if p.kind == p.KEYWORD_ONLY and p.default is p.empty]
+    yield from (f"{where} lacks the parameter '{name}' of {target}" for name in needed if name not in given)
+    yield from _type_faults(where, function, given)
+
+
+def _type_faults(where: str, function: Any, given: Mapping[Any, Any]) -> Iterator[str]:
+    """The parameters whose values are not of the annotated type; what cannot be judged from a YAML is let through."""
+    try:
+        hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)
+    except (NameError, TypeError, AttributeError):
+        return
+    for name, value in given.items():
+        if (
+            name not in hints
+            or isinstance(value, Mapping)
+            or value == "???"
+            or is_bearable(value, hints[name], conf=_TOWER)
+        ):
+            continue
+        words = [choice for choice in get_args(hints[name]) if isinstance(choice, str)]
+        right = choices(str(value), words) if words else f": it must be {_in_words(hints[name])}"
+        yield f"{where}.{name} is {value!r}{right}"
+
+
+def _in_words(hint: Any) -> str:
+    """A type as a person says it."""
+    names = {int: "a whole number", float: "a number", str: "a text", type(None): "null", bool: "true or false"}
+    return (
+        names.get(hint) or " or ".join(map(_in_words, get_args(hint))) or str(hint) if not _is_list(hint) else "a list"
+    )
+
+
+def _is_list(hint: Any) -> bool:
+    return get_origin(hint) in (list, tuple, Sequence)

@@ -1,0 +1,123 @@
+"""An arm and a task in, the reasons why they do not go together out, one line each; none where all is well."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from harness.arm import DATA_FACTORS
+from harness.data import Task
+from harness.errors import BadInput
+from harness.learners.adapt import LIMITS
+from harness.learners.tuned import searched
+from harness.run.options import asks_of, build, lacks_of, layers, name_of, needs_of
+from harness.tables import is_raw
+
+Node = Mapping[str, Any]
+
+
+def misfits(arm: Mapping[str, Node], task: Task, probe: Node | None = None) -> list[str]:
+    """Why the options of an arm do not fit the task, one another, or the machine.
+
+    The modality, what the task would have to have, what the model cannot take, what is not installed. `probe` is
+    looked at where an option needs one.
+    """
+    lines = [line for where, node in arm.items() for line in alone(where, node, task)]
+    lines += [line for where, node in arm.items() for line in _with_probe(where, node, probe, task)]
+    return [*lines, *_with_budget(arm, task), *_with_model(arm, task)]
+
+
+def alone(where: str, node: Node, task: Task) -> Iterator[str]:
+    """Why an option, or a model within it, fits neither the task nor the machine, whatever stands beside it."""
+    for layer in layers(node):
+        yield from _layer_alone(f"{where} ({name_of(layer)})", layer, task)
+
+
+def _layer_alone(who: str, node: Node, task: Task) -> Iterator[str]:
+    fits = node.get("fits") or [task.modality]
+    if task.modality not in fits:
+        yield f"{who} is for {' or '.join(fits)}; task {task.name} is {task.modality}"
+    has = {
+        "votes": task.train.votes.shape[1] > 0, "gold": bool((task.gold >= 0).any()),
+        "valid": len(task.valid) > 0, "tuning": len(task.valid) > 0,
+        "cells": is_raw(task.train.x),
+    }  # fmt: skip
+    for need in sorted(node.get("needs") or []):
+        if not has.get(need, True):
+            what = {"tuning": "validation rows", "valid": "validation rows", "cells": "raw cells"}.get(need, need)
+            yield f"{who} needs {what}, which task {task.name} does not have"
+    yield from _with_wrapped(who, node)
+    yield from uninstalled(who, node)
+
+
+def _with_wrapped(who: str, node: Node) -> Iterator[str]:
+    """Why an effort does not go with the model that it is spent on."""
+    inner = node.get("wraps") or {}
+    for ask in node.get("asks") or []:
+        if ask in lacks_of(inner):
+            yield f"{name_of(inner)} cannot take {LIMITS[ask]}, which {who} asks of it"
+    if "over" in node:
+        try:
+            searched(node["over"], build(node["learner"]))
+        except BadInput as error:
+            yield f"{who} with {name_of(inner)}: {error}"
+
+
+def uninstalled(who: str, node: Node) -> Iterator[str]:
+    """What an option needs that this machine does not have, with the line that installs it."""
+    for module, extra in (node.get("extra") or {}).items():
+        if importlib.util.find_spec(module) is None:
+            yield f"{who} needs {module}, which is not installed: pip install 'gains-harness[{extra}]'"
+    for program in node.get("programs") or []:
+        if shutil.which(program) is None:
+            yield f"{who} needs the program '{program}', which is not on the PATH: install it first"
+
+
+def _with_probe(where: str, node: Node, probe: Node | None, task: Task) -> Iterator[str]:
+    """Why the probe cannot do what an option needs of it."""
+    lacks, needs = lacks_of(probe or {}), needs_of(node)
+    if not needs & {"probe", "dynamics"} or probe is None:
+        return
+    yield from alone("probe", probe, task)
+    if "probe" in needs and "probabilities" in lacks:
+        yield f"{where} ({name_of(node)}) needs a probe that gives probabilities; {name_of(probe)} gives none"
+    if "dynamics" in needs and "dynamics" in lacks:
+        yield f"{where} ({name_of(node)}) needs a probe that trains in steps, and {name_of(probe)} does not"
+    if "missing_values" in lacks and task.facts.get("missing") and "complete" not in (node.get("gives") or []):
+        there = f"task {task.name} has {task.facts['missing']}"
+        yield f"probe ({name_of(probe)}) cannot take missing values, and {there}: choose another probe"
+
+
+def _with_budget(arm: Mapping[str, Node], task: Task) -> Iterator[str]:
+    """Why more labels are asked for than there are rows to ask about."""
+    node, weak = arm.get("clean") or {}, arm.get("weak")
+    k, lends = node.get("k"), weak is not None and name_of(weak) != "none"
+    most = len(task.train) if lends else int(task.train.labelled.sum())
+    if "gold" in needs_of(node) and isinstance(k, int) and k > most:
+        what = "rows" if lends else "labelled rows"
+        yield f"clean ({name_of(node)}) asks for k={k} labels, but task {task.name} has {most} {what} to train on"
+
+
+def _with_model(arm: Mapping[str, Node], task: Task) -> Iterator[str]:
+    """What the arm's strategies and task would give the model that it cannot take."""
+    if "model" not in arm:
+        return
+    model = arm["model"]
+    lacks, who = lacks_of(model), f"model ({name_of(model)})"
+    for where in DATA_FACTORS:
+        node = arm.get(where) or {}
+        asked = [*asks_of(node), *(["augmentation"] if _augments(where, node) else [])]
+        for what in asked:
+            if what in lacks:
+                yield f"{who} cannot take {LIMITS[what]}, which {where} ({name_of(node)}) asks of it"
+    filled = any("complete" in (arm[where].get("gives") or []) for where in DATA_FACTORS if where in arm)
+    if "missing_values" in lacks and task.facts.get("missing") and not filled:
+        there = f"task {task.name} has {task.facts['missing']}"
+        yield f"{who} cannot take missing values, and {there}: say clean=impute, or another model"
+
+
+def _augments(where: str, node: Node) -> bool:
+    """Whether an option leaves a batch function; what adds rows of its own does not, nor does a dull twin."""
+    return where == "augment" and bool(node) and not node.get("dull") and "rows" not in (node.get("gives") or [])

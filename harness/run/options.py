@@ -1,0 +1,103 @@
+"""An option's YAML node in, the function that it stands for and what it declares out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import hydra.utils
+
+from harness.arm import FACTORS
+from harness.errors import BadInput
+
+DECLARED = (
+    "fits", "needs", "dull", "lacks", "asks", "gives", "extra", "programs", "space", "paper", "library", "cost",
+    "wraps", "of",
+)  # fmt: skip
+"""What an option's YAML says of itself; never passed to its function and no part of a trial's identity.
+
+`fits`: modalities. `needs`: what the harness must lend it (votes, gold, probe, dynamics, valid, test, tuning), or the
+task must have: `cells`, those of a raw table.
+`dull`: a dull twin. `lacks`: what a model cannot take (see learners/adapt.py). `asks`: which of those things a
+strategy asks of the model, or a mapping to them from what its parameter `handle` may be. `gives`: `rows` where a
+strategy adds some, `complete` where it fills missing values in, `features` where it changes what stands in a table's
+rows (and leaves the same transform for those that are predicted).
+`extra`: by module, the extra of this project that installs it; `programs`: what must be on the PATH.
+`space`: what may be tuned, by dotted name. `paper`, `library`, `cost`: for the table of arms. `wraps`: the model that
+an effort is spent on, the baseline's unless `of` names another; what that one declares holds for the effort too.
+"""
+_PLACES = ("path", "cache", "forward", "backward", "encoder")
+"""Parameters that say where something lies: the content stands for them in a trial's identity."""
+
+
+def differing(arm: Mapping[str, Any], baseline: Mapping[str, Any]) -> tuple[str, ...]:
+    """The factors in which two arms differ, by what they are and not by what they declare of themselves."""
+    return tuple(name for name in FACTORS if identity(arm[name]) != identity(baseline[name]))
+
+
+def build(node: Mapping[str, Any]) -> Any:
+    """Instantiates an option: a partial function for a strategy or a learner, a `Source` for a task."""
+    try:
+        return _unchecked(hydra.utils.instantiate(_bare(node), _convert_="all"))
+    except hydra.errors.InstantiationException as error:
+        if isinstance(error.__cause__, BadInput):
+            raise error.__cause__ from None
+        raise
+
+
+def _unchecked(made: Any) -> Any:
+    """The same function without the checks that Hydra makes at every call: a loss is called at every step."""
+    if not isinstance(made, partial):
+        return made
+    return partial(made.func, *made.args, **{name: _unchecked(value) for name, value in made.keywords.items()})
+
+
+def _bare(node: Any) -> Any:
+    """The node without what it and those within it declare of themselves."""
+    if not isinstance(node, Mapping):
+        return node
+    return {name: _bare(value) for name, value in node.items() if name not in DECLARED}
+
+
+def layers(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """An option, the model that it wraps, the one that this wraps, and so on."""
+    inner: Mapping[str, Any] | None = node
+    while inner:
+        yield inner
+        inner = inner.get("wraps")
+
+
+def needs_of(node: Mapping[str, Any]) -> set[str]:
+    """What an option, or a model within it, says that the harness must lend it."""
+    return {need for layer in layers(node) for need in layer.get("needs") or []}
+
+
+def lacks_of(node: Mapping[str, Any]) -> set[str]:
+    """What a model, or one within it, says that it cannot take."""
+    return {lack for layer in layers(node) for lack in layer.get("lacks") or []}
+
+
+def identity(node: Any, place: Callable[[str], str | None] = lambda path: path) -> Any:
+    """What of a node is semantic: no declarations, and for each place what lies there instead of where."""
+    if isinstance(node, Mapping):
+        kept = {name: value for name, value in node.items() if name not in DECLARED}
+        return {
+            name: place(str(value)) if name in _PLACES and value is not None else identity(value, place)
+            for name, value in sorted(kept.items())
+        }
+    if isinstance(node, list):
+        return [identity(item, place) for item in node]
+    return int(node) if isinstance(node, float) and node.is_integer() else node  # lr=1 and lr=1.0 are one trial
+
+
+def asks_of(node: Mapping[str, Any]) -> list[str]:
+    """What an option asks of the model, with the `handle` that is chosen where that makes a difference."""
+    said = node.get("asks") or []
+    return list(said.get(node.get("handle")) or []) if isinstance(said, Mapping) else list(said)
+
+
+def name_of(node: Mapping[str, Any]) -> str:
+    """The short name of what an option runs: its network where it trains one, else its loss or its function."""
+    part = node.get("loss") if "wraps" in node else node.get("network")
+    return str((part or node)["_target_"]).rpartition(".")[2]

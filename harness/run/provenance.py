@@ -1,0 +1,96 @@
+"""Reports which code, versions and device made a record."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import subprocess
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+from threadpoolctl import threadpool_limits
+
+import harness
+from harness.checks import choices
+
+_VERSIONED = ("torch", "numpy", "scikit-learn", "cleanlab", "snorkel", "transformers", "datasets", "hydra-core")
+
+
+@contextlib.contextmanager
+def one_thread(threads: int) -> Iterator[None]:
+    """Gives every numeric library that many threads.
+
+    Results then do not hang on the launcher, and workers do not wait for each other's threads.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with threadpool_limits(threads):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def device_of(cfg: DictConfig) -> str:
+    """The device that is asked for, or the best one at hand."""
+    if cfg.device != "auto":
+        return str(cfg.device)
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def device_faults(cfg: DictConfig) -> list[str]:
+    """Why the device that is asked for cannot be had."""
+    there = {"auto": True, "cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if there.get(str(cfg.device).partition(":")[0]):
+        return []
+    return [f"device '{cfg.device}' is not here{choices(str(cfg.device), [name for name in there if there[name]])}"]
+
+
+def provenance(device: str, threads: int) -> dict[str, Any]:
+    """Which code, versions and device made the record; nothing that names a person or a machine."""
+    commit, dirty = _commit()
+    name = torch.cuda.get_device_name() if device.startswith("cuda") else platform.machine()
+    return {
+        "harness": harness.__version__, "commit": commit, "dirty": dirty, "versions": _versions(),
+        "python": platform.python_version(), "system": platform.system(), "device": f"{device} ({name})",
+        "threads": threads, "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }  # fmt: skip
+
+
+@cache
+def _versions() -> dict[str, str | None]:
+    def known(name: str) -> str | None:
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            return None
+
+    return {name: known(name) for name in _VERSIONED}
+
+
+@cache
+def _commit() -> tuple[str | None, bool | None]:
+    """The commit of the code if it runs from a checkout of this project, and whether files differ from it."""
+    folder = Path(harness.__file__).parents[1]
+    if not (folder / ".git").exists():
+        return None, None
+    git: Callable[..., str] = lambda *words: subprocess.run(  # noqa: E731
+        ["git", "-C", str(folder), *words],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "LC_ALL": "C"},
+    ).stdout.strip()
+    try:
+        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--", "harness", "conf"))
+    except (OSError, subprocess.CalledProcessError):
+        return None, None

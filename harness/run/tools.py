@@ -1,0 +1,100 @@
+"""A trial's task in, what its strategies may use out: every label that they take is counted here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from harness.data import EvalSet, Task, TrainSet
+from harness.errors import BadInput
+from harness.learners import Learner, Run
+from harness.learners.probe import dynamics, out_of_sample
+from harness.strategies import Signature, Tools
+from harness.streams import stream
+from harness.tables import numeric
+
+COUNTED = ("votes", "rules", "edits")
+"""What strategies may put on the ledger themselves: work that people did before the trial."""
+
+
+@dataclass
+class Purchases:
+    """The till: it sells true classes of training rows, shows validation labels, and remembers what was taken."""
+
+    task: Task
+    sold: set[Any] = field(default_factory=set)
+    valid_labels: int = 0
+    counted: dict[str, int] = field(default_factory=dict)
+
+    def ask(self, ids: np.ndarray) -> np.ndarray:
+        """The true classes (len(ids),) of those rows; BadInput where one is unknown or no row of the task."""
+        gold = dict(zip(self.task.train.ids.tolist(), self.task.gold.tolist(), strict=True))
+        unknown = [name for name in ids.tolist() if gold.get(name, -1) < 0]
+        if unknown:
+            raise BadInput(f"the oracle knows no true class of {len(unknown)} rows, the first is '{unknown[0]}'")
+        self.sold.update(ids.tolist())
+        return np.array([gold[name] for name in ids.tolist()], dtype=np.int64)
+
+    def valid(self) -> EvalSet:
+        """The validation rows and labels, all of which are then paid for; BadInput where the task has none."""
+        if not len(self.task.valid):
+            raise BadInput(f"task {self.task.name} has no validation rows to learn from")
+        self.valid_labels = len(self.task.valid)
+        return self.task.valid
+
+    def count(self, what: str, number: int) -> None:
+        """Adds to what people did before the trial."""
+        if what not in COUNTED:
+            raise BadInput(f"the ledger has no line '{what}': a strategy may count {', '.join(COUNTED)}")
+        self.counted[what] = self.counted.get(what, 0) + number
+
+    def in_test(self, train: TrainSet, signature: Signature) -> np.ndarray:
+        """Which rows of `train` share a signature with a test row."""
+        test = self.task.test.x if train.prepare is None else train.prepare(self.task.test.x)
+        here, there = (np.asarray(signature(x)) for x in (train.x, test))
+        return np.asarray(np.isin(here.reshape(len(here), -1), there).any(1))
+
+
+def lend(kind: str, needs: list[str], probe: Learner, identity: list[Any], run: Run, bought: Purchases) -> Tools:
+    """What a strategy of that kind may use: what its option does not declare under `needs` is refused.
+
+    `probe` scores rows, `identity` is what JSON can hold of it.
+    """
+    quiet = replace(run, log=lambda row: None)
+
+    def probed(train: TrainSet) -> np.ndarray:
+        return out_of_sample(numeric(train), learner=probe, run=quiet, identity=identity)
+
+    def watched(train: TrainSet) -> np.ndarray:
+        return dynamics(numeric(train), learner=probe, run=quiet, identity=identity)
+
+    def unless_declared(need: str, tool: Any) -> Any:
+        def refused(*_: Any) -> Any:
+            raise BadInput(f"{kind} asks for {WHAT[need]}: its option must declare `needs: [{need}]`")
+
+        return tool if need in needs else refused
+
+    return Tools(
+        rng=stream(run.seed, "strategy", kind),
+        pred_probs=unless_declared("probe", probed),
+        dynamics=unless_declared("dynamics", watched),
+        ask=unless_declared("gold", bought.ask),
+        valid=unless_declared("valid", bought.valid),
+        in_test=unless_declared("test", bought.in_test),
+        count=bought.count,
+        classes=bought.task.classes,
+        cache=run.cache,
+        device=run.device,
+    )
+
+
+WHAT = {
+    "probe": "the probe's probabilities",
+    "dynamics": "the course of the probe's training",
+    "gold": "true classes",
+    "valid": "the validation labels",
+    "test": "which rows stand in the test part",
+}
+"""What each need opens, in words."""

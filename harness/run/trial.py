@@ -1,0 +1,213 @@
+"""One arm on one block, from its specification to its record; randomness and surroundings are arguments."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from harness.arm import DATA_FACTORS, FACTORS, axis_of
+from harness.data import EvalSet, Task, TrainSet
+from harness.errors import BadInput, TrialFailed
+from harness.learners import Fit, Learner, Protocol, Run
+from harness.learners.adapt import adapted, check_complete
+from harness.metrics import score
+from harness.receipts import receipt
+from harness.run.options import build, differing, identity, lacks_of, needs_of
+from harness.run.tools import Purchases, lend
+from harness.storage.cache import Cache
+from harness.storage.cost import Cost, metered
+from harness.storage.places import content_of
+from harness.storage.store import pack
+from harness.strategies import Strategy, Tools
+from harness.streams import salt_faults
+from harness.tables import numeric
+
+Log = Callable[[Mapping[str, float]], None]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The whole specification of one run.
+
+    `task`, `protocol`, `probe` and the four factors of `arm` are resolved config nodes; `data` is the fingerprint of
+    the task's content; `salt` renames the streams of the learner, all or the one that it names (`init:a`), so that two
+    trials can differ in luck alone. BadInput for a salt that names a stream that no learner has.
+    """
+
+    task: Mapping[str, Any]
+    arm: Mapping[str, Mapping[str, Any]]
+    probe: Mapping[str, Any]
+    protocol: Mapping[str, Any]
+    data: str
+    seed: int
+    salt: str = ""
+
+    def __post_init__(self) -> None:
+        wrong = salt_faults(self.salt)
+        if wrong:
+            raise BadInput(wrong[0])
+
+    def identity(self) -> dict[str, Any]:
+        """What makes this trial this trial: content and parameters, no path, no device, no tracker.
+
+        The probe counts only where a strategy declares that it needs one, and the number of tuning trials only where
+        the model tunes.
+        """
+        probed = any({"probe", "dynamics"} & needs_of(self.arm[name]) for name in DATA_FACTORS)
+        tuned = [self.arm["model"], *([self.probe] if probed else [])]
+        return {
+            "task": identity(self.task, lambda path: None),
+            **{name: identity(self.arm[name], content_of) for name in FACTORS},
+            "probe": identity(self.probe, content_of) if probed else None,
+            "protocol": shared_rules(self.protocol, tuned),
+            "data": self.data,
+            "seed": self.seed,
+            "salt": self.salt,
+        }
+
+    @property
+    def key(self) -> str:
+        """The SHA-256 of the identity, 40 hexadecimal digits."""
+        return hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode()).hexdigest()[:40]
+
+    def control(self, baseline: Mapping[str, Mapping[str, Any]]) -> Trial:
+        """The same block under the baseline arm."""
+        return replace(self, arm=baseline, salt="")
+
+    def against(self, baseline: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        """How the arm differs from the baseline: the factors, the axis, and whether it is a dull twin."""
+        factors = differing(self.arm, baseline)
+        dull = bool(factors) and all(self.arm[name].get("dull", False) for name in factors)
+        return {"factors": list(factors), "axis": axis_of(factors), "dull": dull}
+
+
+def shared_rules(protocol: Mapping[str, Any], models: Sequence[Mapping[str, Any]]) -> Any:
+    """The identity of a protocol for a trial that trains these models."""
+    tuned = any("tuning" in needs_of(model) for model in models)
+    return identity({name: value for name, value in protocol.items() if tuned or name != "tuning_trials"})
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a trial runs and whom it tells; nothing in here may change its result."""
+
+    cache: Cache
+    device: str
+    log: Log = lambda row: None
+
+
+def run_trial(trial: Trial, task: Task, place: Place) -> dict[str, Any]:
+    """The measured part of a record: result, receipts, ledger, cost, facts, curve; TrialFailed where there is none.
+
+    `task` is the trial's source, split by the trial's seed.
+    """
+    place = replace(place, cache=Cache(place.cache.folder))
+    run, bought = _run(trial, task, place), Purchases(task)
+    arm = {name: build(trial.arm[name]) for name in FACTORS}  # imports what it needs: nobody is charged for that
+    probe = build(trial.probe)
+    with metered() as bill:
+        train, receipts = task.train, {}
+        for kind in DATA_FACTORS:
+            before, train = train, _stage(kind, arm[kind], train, _tools(kind, trial, probe, run, bought))
+            receipts[kind] = receipt(before, train)
+            _check(train, before, f"{kind} ({trial.arm[kind]['_target_'].rpartition('.')[2]})")
+        lacks = sorted(lacks_of(trial.arm["model"]))
+        train, told = adapted(numeric(train), lacks, run.stream("adapt"))
+        valid, test = (_prepared(part, train, lacks, name) for name, part in _scored(task))
+        fit = arm["model"](train, valid, run)
+        predicted = _classes(fit.predict(test.x))
+    return {
+        "result": _result(run, valid, test, fit, predicted),
+        "receipts": receipts,
+        "ledger": _ledger(trial, task, fit, bought),
+        "cost": _cost(bill.cost, run.cache.charged, fit),
+        "facts": {**task.facts, **({"adapted": "; ".join(told)} if told else {})},
+        "history": list(fit.history),
+    }
+
+
+def _run(trial: Trial, task: Task, place: Place) -> Run:
+    protocol: Protocol = build(trial.protocol)
+    return Run(
+        seed=trial.seed, salt=trial.salt, steps=protocol.budget(len(task.train)), protocol=protocol,
+        classes=task.classes, cache=place.cache, device=place.device, log=place.log,
+    )  # fmt: skip
+
+
+def _tools(kind: str, trial: Trial, probe: Learner, run: Run, bought: Purchases) -> Tools:
+    """What the strategy of that kind may use; the probe's identity names what is computed with it."""
+    rules = shared_rules(trial.protocol, [trial.probe])
+    who = [identity(trial.probe, content_of), rules, trial.seed, trial.salt, run.steps]
+    return lend(kind, sorted(needs_of(trial.arm[kind])), probe, who, run, bought)
+
+
+def _stage(kind: str, strategy: Strategy, train: TrainSet, tools: Tools) -> TrainSet:
+    """What a strategy makes of the set; augmentations work on numbers, so raw cells are encoded before them."""
+    return strategy(numeric(train) if kind == "augment" else train, tools)
+
+
+def _scored(task: Task) -> tuple[tuple[str, EvalSet], tuple[str, EvalSet]]:
+    return ("validation", task.valid), ("test", task.test)
+
+
+def _prepared(part: EvalSet, train: TrainSet, lacks: Sequence[str], name: str) -> EvalSet:
+    """The rows as the training rows were prepared; ids and labels are out of every strategy's reach."""
+    part = part if train.prepare is None else replace(part, x=train.prepare(part.x))
+    check_complete(part.x, lacks, name)
+    return part
+
+
+def _check(after: TrainSet, before: TrainSet, who: str) -> None:
+    """Refuses a training set on which no learner could be trained fairly."""
+    if len(set(after.ids.tolist())) != len(after):
+        raise TrialFailed(f"{who} left two rows of one id")
+    if not after.labelled.any():
+        raise TrialFailed(f"{who} left no labelled row of {len(before)}")
+    present = [train.y[train.labelled].sum(0) > 0 for train in (before, after)]
+    gone = np.flatnonzero(present[0] & ~present[1])
+    if len(gone):
+        raise TrialFailed(f"{who} left no row of {len(gone)} of {before.k} classes, the first is class {gone[0]}")
+
+
+def _classes(probabilities: np.ndarray) -> np.ndarray:
+    """The predicted class of each row; TrialFailed where a model predicts no number."""
+    if not np.isfinite(probabilities).all():
+        raise TrialFailed("the model predicts probabilities that are not finite")
+    return probabilities.argmax(1)
+
+
+def _result(run: Run, valid: EvalSet, test: EvalSet, fit: Fit, predicted: np.ndarray) -> dict[str, Any]:
+    """Scores are shares; the predicted classes of the test rows are kept, so that any metric can be had later."""
+    metric, k = run.protocol.metric, len(run.classes)
+    seen = score(metric, valid.y, _classes(fit.predict(valid.x)), k) if len(valid) else None
+    kept = pack(predicted.astype(np.uint8 if k <= 256 else np.uint16))
+    return {"metric": metric, "test": score(metric, test.y, predicted, k), "valid": seen, "predictions": kept}
+
+
+def _ledger(trial: Trial, task: Task, fit: Fit, bought: Purchases) -> dict[str, int]:
+    """The labels that somebody paid for and this trial used: given, gold, votes, validation, oracle.
+
+    Rules and edits stand there where a strategy used what people had written or mended before.
+    """
+    labelled, gold = int(task.train.labelled.sum()), task.facts.get("train_labels") == "gold"
+    voted = "votes" in needs_of(trial.arm["weak"])
+    spent = {
+        "given": 0 if gold else labelled,
+        "gold": labelled if gold else 0,
+        "votes": int((task.train.votes >= 0).sum()) if voted else 0,
+        "valid": max(fit.valid_labels, bought.valid_labels),
+        "oracle": len(bought.sold),
+    }
+    return {**spent, **{what: spent.get(what, 0) + number for what, number in bought.counted.items()}}
+
+
+def _cost(own: Cost, charged: list[Cost], fit: Fit) -> dict[str, float]:
+    """Seconds and MiB of the trial, and of the shared work that it used wherever that was done."""
+    total = sum(charged, own)
+    rounded = {"wall_s": round(total.wall_s, 3), "cpu_s": round(total.cpu_s, 3), "peak_mb": round(total.peak_mb, 1)}
+    return {**rounded, "parameters": fit.parameters, "examples": fit.examples}

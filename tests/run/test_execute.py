@@ -1,0 +1,45 @@
+"""The edge: what is said of a trial beside its control."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from harness.commands.cli import result_line
+from harness.run.execute import delta
+
+
+def record(key: str, test: float | None, valid: float = 0.5) -> dict[str, Any]:
+    """A record with that test score, or a failed one."""
+    head = {"key": key, "arm": "clean=x", "seed": 3}
+    if test is None:
+        return {**head, "status": "failed", "reason": "diverged", "result": None}
+    return {**head, "status": "done", "reason": None, "result": {"metric": "accuracy", "test": test, "valid": valid}}
+
+
+def test_a_delta_is_in_points_of_the_test_score():
+    assert delta(record("a", 0.875), record("c", 0.75, valid=0.9)) == pytest.approx(12.5)
+
+
+@pytest.mark.parametrize("pair", [(None, 0.5), (0.5, None)])
+def test_there_is_no_delta_where_one_of_them_failed(pair):
+    assert delta(record("a", pair[0]), record("c", pair[1])) is None
+    assert delta(record("a", 0.5), None) is None
+
+
+@pytest.mark.parametrize(
+    ("trial", "control", "line"),
+    [
+        (record("a", 0.75), record("c", 0.875), "clean=x, seed 3: accuracy 75.00, control 87.50, delta -12.50 points"),
+        (record("a", 0.75), record("a", 0.75), "clean=x, seed 3: accuracy 75.00 (this is the control)"),
+        (record("a", None), record("c", 0.5), "clean=x, seed 3: failed: diverged"),
+        (
+            record("a", 0.75),
+            record("c", None),
+            "clean=x, seed 3: accuracy 75.00; no delta: the control failed: diverged",
+        ),
+    ],
+)
+def test_a_trial_is_one_line(trial, control, line):
+    assert result_line(trial, control) == line

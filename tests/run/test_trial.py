@@ -1,0 +1,229 @@
+"""One trial: its key, its record, its purity."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT, composed
+
+from harness.data import Task
+from harness.errors import TrialFailed
+from harness.run.config import arm_of, plain
+from harness.run.options import build
+from harness.run.trial import Place, Trial, run_trial
+from harness.storage.cache import Cache
+from harness.storage.store import unpack
+
+SMALL = ("task.n_train=120", "protocol.steps=20", "model@baseline.model=mlp", "seed=3")
+
+
+def make(*overrides: str) -> tuple[Trial, Task]:
+    cfg = composed(*SMALL, *overrides)
+    source = build(plain(cfg.task))
+    trial = Trial(
+        task=plain(cfg.task), arm=arm_of(cfg), probe=plain(cfg.get("probe") or cfg.baseline.model),
+        protocol=plain(cfg.protocol), data=source.fingerprint, seed=cfg.seed, salt=str(cfg.salt),
+    )  # fmt: skip
+    return trial, source.split(trial.seed)
+
+
+def run(trial: Trial, task: Task, folder: Path) -> dict:
+    return run_trial(trial, task, Place(Cache(folder), "cpu"))
+
+
+def timeless(record: dict) -> str:
+    """A record without what time and memory vary."""
+    return json.dumps({name: value for name, value in record.items() if name != "cost"}, sort_keys=True)
+
+
+def test_golden_keys():
+    # These pin the identity of every record there is. If numerics changed on purpose, bump protocol.version too.
+    keys = {arm: make(*arm.split())[0].key for arm in GOLDEN}
+    assert keys == GOLDEN
+
+
+def test_what_is_semantic_changes_the_key_and_nothing_else_does(tmp_path):
+    base = make("clean=confident")[0].key
+    semantic = [
+        "seed=4",
+        "protocol.lr=0.1",
+        "task.n_train=121",
+        "clean=oracle",
+        "model=lenet",
+        "salt=x",
+        "protocol.version=2",
+    ]
+    other = [make("clean=confident", change)[0].key for change in semantic]
+    assert len({base, *other}) == 1 + len(semantic)
+    aside = [
+        f"cache={tmp_path}",
+        f"store={tmp_path}",
+        "device=cpu",
+        "threads=2",
+        "study=other",
+        "track=wandb",
+        "retry=true",
+    ]
+    assert {make("clean=confident", change)[0].key for change in aside} == {base}
+
+
+def test_the_probe_counts_only_where_it_is_used():
+    assert make("augment=shift")[0].key == make("augment=shift", "model@probe=lenet")[0].key
+    assert make("clean=confident")[0].key != make("clean=confident", "model@probe=lenet")[0].key
+
+
+def test_the_same_data_elsewhere_is_the_same_trial(tmp_path):
+    table = "a,b,label\n" + "".join(f"{i % 7},{i % 5},{'x' if i % 2 else 'y'}\n" for i in range(80))
+    keys = []
+    for name in ("here.csv", "there.csv"):
+        (tmp_path / name).write_text(table)
+        keys.append(make("task=table", f"task.path={tmp_path / name}", "task.label=label", "task.n_train=null")[0].key)
+    (tmp_path / "there.csv").write_text(table.replace("6,", "9,"))
+    keys.append(
+        make("task=table", f"task.path={tmp_path / 'there.csv'}", "task.label=label", "task.n_train=null")[0].key
+    )
+    assert keys[0] == keys[1] != keys[2]
+
+
+@pytest.mark.parametrize(
+    "arm", ["model=mlp", "weak=label_model", "clean=confident", "augment=mixup", "model=random_forest"]
+)
+def test_the_same_trial_twice_is_equal_bit_for_bit(arm, tmp_path):
+    trial, task = make(arm)
+    first, second = (timeless(run(trial, task, tmp_path / name)) for name in ("one", "other"))
+    assert first == second
+
+
+def test_a_warm_cache_changes_no_bit_and_no_bill(tmp_path):
+    trial, task = make("clean=confident")
+    cold, warm = run(trial, task, tmp_path), run(trial, task, tmp_path)
+    assert timeless(cold) == timeless(warm)
+    assert warm["cost"]["cpu_s"] == pytest.approx(cold["cost"]["cpu_s"], rel=0.8)
+
+
+def test_a_salt_changes_the_learners_luck_and_no_data(tmp_path):
+    (plain_trial, task), (salted, _) = make("clean=random_drop"), make("clean=none", "salt=x")
+    base = run(replace(plain_trial, arm=salted.arm), task, tmp_path)
+    other = run(salted, task, tmp_path)
+    assert base["facts"] == other["facts"]
+    assert base["history"] != other["history"]
+
+
+def test_the_record_says_what_was_done(tmp_path):
+    trial, task = make("clean=oracle", "clean.k=7", "weak=majority_vote")
+    record = run(trial, task, tmp_path)
+    predicted = unpack(record["result"]["predictions"])
+    assert predicted.shape == (len(task.test),)
+    assert record["result"]["test"] == pytest.approx((predicted == task.test.y).mean())
+    assert record["ledger"]["oracle"] == 7
+    assert record["ledger"]["votes"] == (task.train.votes >= 0).sum()
+    assert record["ledger"]["given"] == len(task.train)
+    assert record["ledger"]["valid"] == 0
+    assert record["receipts"]["clean"]["n_relabelled"] <= 7
+    assert record["receipts"]["clean"]["n_dropped"] == 0
+    assert record["cost"]["parameters"] > 1000
+    assert record["cost"]["examples"] == 20 * 32
+    assert record["facts"]["simulated"] is True
+    assert [row["step"] for row in record["history"]][-1] == 20
+
+
+def test_selection_on_validation_counts_its_labels(tmp_path):
+    trial, task = make("protocol.selection=best")
+    assert run(trial, task, tmp_path)["ledger"]["valid"] == len(task.valid)
+
+
+def test_no_strategy_sees_the_test_set(tmp_path):
+    """A poisoned test set changes the score and not one bit of what strategies and learner did."""
+    trial, task = make("clean=confident", "augment=shift", "weak=majority_vote")
+    poisoned = replace(task, test=replace(task.test, x=255 - np.asarray(task.test.x), y=(task.test.y + 1) % 10))
+    clean, dirty = run(trial, task, tmp_path / "a"), run(trial, poisoned, tmp_path / "b")
+    assert clean["receipts"] == dirty["receipts"]
+    assert clean["history"] == dirty["history"]
+    assert clean["result"]["test"] != dirty["result"]["test"]
+
+
+def test_no_strategy_sees_gold_that_it_did_not_buy(tmp_path):
+    trial, task = make("clean=confident", "weak=label_model")
+    blind = replace(task, gold=np.full(len(task.train), -1))
+    assert timeless(run(trial, task, tmp_path / "a")) == timeless(run(trial, blind, tmp_path / "b"))
+
+
+def test_the_oracle_sells_no_label_that_nobody_knows(tmp_path):
+    trial, task = make("clean=oracle", "clean.k=120")
+    gold = task.gold.copy()
+    gold[5] = -1
+    with pytest.raises(ValueError, match=r"knows no true class|cannot be asked|unknown"):
+        run(trial, replace(task, gold=gold), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "message"),
+    [
+        ("drop_all", "left no labelled row of 120"),
+        ("drop_class", "left no row of 1 of 10 classes, the first is class 4"),
+    ],
+)
+def test_a_strategy_that_drops_too_much_fails_the_trial(strategy, message, tmp_path):
+    trial, task = make("clean=confident")
+    node = {"_target_": f"test_trial.{strategy}", "_partial_": True, "needs": []}
+    with pytest.raises(TrialFailed, match=message):
+        run(replace(trial, arm={**trial.arm, "clean": node}), task, tmp_path)
+
+
+def drop_all(train, tools):
+    return train.rows(np.array([], dtype=np.int64))
+
+
+def drop_class(train, tools):
+    return train.rows(train.classes != 4)
+
+
+def test_a_strategy_that_takes_the_probe_unannounced_is_refused(tmp_path):
+    trial, task = make("clean=confident")
+    node = {name: value for name, value in trial.arm["clean"].items() if name != "needs"}
+    with pytest.raises(ValueError, match=r"must declare `needs: \[probe\]`"):
+        run(replace(trial, arm={**trial.arm, "clean": node}), task, tmp_path)
+
+
+def test_a_diverged_loss_fails_the_trial(tmp_path):
+    trial, task = make("protocol.lr=1e30", "protocol.optimiser=sgd", "protocol.precision=fp32")
+    with pytest.raises(TrialFailed, match="diverged"):
+        run(trial, task, tmp_path)
+
+
+FIRST = """
+import sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_trial import make, run
+from harness.arm import FACTORS
+from harness.run.options import build
+trial, task = make(*sys.argv[3:])
+for name in FACTORS:
+    build(trial.arm[name])
+build(trial.probe)
+before = set(sys.modules)
+run(trial, task, Path(sys.argv[2]))
+print(len(set(sys.modules) - before))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arm", ["model=lenet", "clean=confident", "augment=shift", "model=random_forest"])
+def test_the_first_trial_of_a_process_is_not_charged_for_imports(arm, tmp_path):
+    words = [sys.executable, "-c", FIRST, str(ROOT / "tests"), str(tmp_path), arm]
+    done = subprocess.run(words, cwd=ROOT, text=True, capture_output=True, check=True)
+    assert int(done.stdout) < 30
+
+
+GOLDEN = {
+    "model=mlp": "bd0c16bcfa54b6a538ccaa922341b1af2c797138",
+    "clean=confident": "8db413c6d801dd08d6be6a224a07c060689c1adc",
+    "weak=label_model augment=mixup": "535fe73be7f2e94c76dfbf49574060ddda68c5ca",
+}
