@@ -1,6 +1,6 @@
-"""What a learner is given besides data, and what it gives back.
+"""Defines what a learner gets besides the data, and what it returns.
 
-A learner is `(train: TrainSet, valid: EvalSet, run: Run, *, …) -> Fit`; its YAML stands in `conf/model`.
+A learner is a function `(train: TrainSet, valid: EvalSet, run: Run, *, …) -> Fit`; its YAML lies in `conf/model`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ Predict = Callable[[Rows], np.ndarray]
 
 @dataclass(frozen=True)
 class Protocol:
-    """What every arm shares: nothing in here may depend on the arm.
+    """Holds what every arm shares; nothing in here may depend on the arm.
 
-    The budget is counted in optimiser steps: `steps`, or, where that is None, `epochs` passes over the task's
-    training rows as they were before any strategy, so that an arm that drops rows trains as long as its control.
-    `selection` keeps the last weights, or those of the best validation metric (which then counts as labels bought).
+    The budget is counted in optimiser steps: `steps` or, if that is None, `epochs` passes over the task's training
+    rows as they were before any strategy. An arm that drops rows therefore trains as long as its control.
+    `selection` keeps the last weights, or those with the best validation metric (validation labels then count as
+    bought).
     `augment_draws` is how often a learner that fits once draws an augmentation to grow its rows.
     `tuning_trials` is how many configurations an arm that tunes may try, the same for every arm.
     `lr_pretrained` is for networks that start from pretrained weights, `lr` for all the others.
@@ -59,17 +60,17 @@ class Protocol:
                 raise BadInput(f"protocol.{name} is {rate}: it must be a finite number, 0 or more")
 
     def budget(self, rows: int) -> int:
-        """Optimiser steps for a task of that many training rows."""
+        """Returns the optimiser steps for a task with that many training rows."""
         return self.steps if self.steps is not None else self.epochs * max(1, -(-rows // self.batch_size))
 
 
 @dataclass(frozen=True)
 class Run:
-    """The surroundings of one fit: its budget, its named randomness, where it computes, where it reports.
+    """Holds the surroundings of one fit: its budget, its named random streams, its device, and where it reports.
 
-    `salt` renames the streams that a learner draws from (`STREAMS`), and nothing else: two runs that differ in it alone
-    are an A/A pair. One such as `init:a` renames that stream alone, see `salt_of`. `log` takes one row of the training
-    curve: `{"step", "loss", …}`; `watch` is shown the model as it is then, by a learner that trains in steps.
+    `salt` renames the streams that a learner draws from (`STREAMS`), and nothing else: two runs that differ only in the
+    salt are an A/A pair. A salt such as `init:a` renames that stream only, see `salt_of`. `log` takes one row of the
+    training curve: `{"step", "loss", …}`; `watch` is shown the model as it is then, by a learner that trains in steps.
     """
 
     seed: int
@@ -83,13 +84,13 @@ class Run:
     watch: Callable[[Predict], None] = lambda predict: None
 
     def stream(self, name: str) -> np.random.Generator:
-        """The generator of that name for this run."""
+        """Returns the generator of that name for this run."""
         return stream(self.seed, "learner", name, salt_of(self.salt, name))
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A trained model: `predict` maps rows (n, *d) to class probabilities (n, k) float32, rows sum to 1.
+    """Holds a trained model: `predict` maps rows (n, *d) to class probabilities (n, k) float32, rows sum to 1.
 
     `parameters` counts trained scalars (0 where the notion is empty), `examples` the training examples presented,
     `valid_labels` the validation labels that the fit looked at (selection), `history` is the training curve.

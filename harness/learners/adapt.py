@@ -1,4 +1,4 @@
-"""A training set in, what a limited learner can take out, and in words what was changed for it."""
+"""Turns a training set into one that a limited learner can take, and says what was changed for it."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ LIMITS = {
     "dynamics": "a look at its training, which is not in steps",
     "hidden_mixup": "mixing of hidden representations",
 }
-"""What an option of `conf/model` may list under `lacks`, in words."""
+"""What an option in `conf/model` may list under `lacks`, in words."""
 
 
 def adapted(train: TrainSet, lacks: Sequence[str], rng: np.random.Generator) -> tuple[TrainSet, list[str]]:
-    """The set as a learner that lacks these things can take it, and a sentence for each thing that was changed.
+    """Returns the set in a form that a learner with these limits can take, and one sentence for each change.
 
-    Without soft labels a row takes its most probable class, one drawn among equals. TrialFailed where the learner
-    takes no weights and those of the labelled rows differ, because to ignore them would be another strategy.
+    For a learner without soft labels a row gets its most probable class; ties are drawn at random. TrialFailed where
+    the learner takes no weights and those of the labelled rows differ, because to ignore them would be another
+    strategy.
     """
     told: list[str] = []
     if "weights" in lacks and len(np.unique(train.w[train.labelled])) > 1:

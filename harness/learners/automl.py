@@ -1,4 +1,4 @@
-"""What tools that search for a model share: the folds on which they choose, numbers in columns, Python's own luck."""
+"""Helps tools that search for a model: validation folds, named columns, and an untouched global generator."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ TRAINED_ON = -1
 
 
 def folds(rows: TrainSet, cases: Expanded, run: Run) -> Int64[np.ndarray, " e"]:
-    """The fold, of `protocol.folds`, in which each expanded case is held out while a tool chooses its model.
+    """Returns the fold, of `protocol.folds`, in which each expanded case is held out while a tool chooses its model.
 
     All cases of one row and of its augmented draws (rows of one id) are held out together, so that no model is scored
-    on what it was trained on; folds are stratified by class. A class that one fold alone would hold is trained on in
-    all of them. TrialFailed where fewer than two classes are left, or no class has two rows.
+    on what it was trained on; folds are stratified by class. A class that would lie in one fold only is
+    trained on in all folds. TrialFailed where fewer than two classes are left, or no class has two rows.
     """
     _, first, row = np.unique(rows.ids, return_index=True, return_inverse=True)
     classes = rows.classes[first]
@@ -61,13 +61,13 @@ def _stratified(classes: np.ndarray, number: int, seed: int) -> Int64[np.ndarray
 
 
 def flat(x: Rows) -> Float[np.ndarray, "n p"]:
-    """Columns as they are, or the pixels of an image in [0, 1] one beside the other."""
+    """Returns columns as they are, or the pixels of each image in [0, 1] as one row."""
     scale = 255 if modality(x) == "image" else 1
     return np.asarray(x, dtype=np.float32).reshape(len(x), -1) / np.float32(scale)
 
 
 def table_of(x: Rows) -> pd.DataFrame:
-    """Columns and pixels by name, x0, x1, …; texts are one column, for tools that make features of them themselves."""
+    """Returns columns or pixels named x0, x1, …; texts are one column, for tools that derive features themselves."""
     if modality(x) == "text":
         return pd.DataFrame({"text": [str(text) for text in np.asarray(x)]})
     columns = flat(x)
@@ -76,7 +76,7 @@ def table_of(x: Rows) -> pd.DataFrame:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Leaves Python's own generator as it was: AutoML tools draw the names of their runs from it."""
+    """Restores Python's own generator after the block: AutoML tools draw the names of their runs from it."""
     state = random.getstate()
     try:
         yield

@@ -1,4 +1,4 @@
-"""Rows in, batches as augmentations see them out: float images in [0, 1], float tables, lists of str."""
+"""Turns rows into batches as augmentations see them: float images in [0, 1], float tables, lists of str."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Batch = Any
 Read = Callable[[np.ndarray], Batch]
 
 RESIDENT = 2**31
-"""Bytes up to which rows are copied to the device as one tensor; beyond, each batch is read from where the rows lie."""
+"""Rows of up to so many bytes are copied to the device as one tensor; larger ones are read batch by batch."""
 CHUNK = 4096
-"""Rows that are read at once where all of them have to be seen."""
+"""Rows read at a time when all of them have to be seen."""
 
 
 @dataclass(frozen=True)
 class Mixed:
-    """A batch whose rows are blended inside the network, each as `share` of itself and the rest of row `partner`."""
+    """Holds a batch whose rows are blended inside the network: `share` of each row plus the rest from row `partner`."""
 
     batch: Batch
     partner: Int64[Tensor, " b"]
@@ -37,13 +37,13 @@ class Mixed:
 def blend(
     values: Float[Tensor, "b ..."], partner: Int64[Tensor, " b"], share: Float[Tensor, " b"]
 ) -> Float[Tensor, "b ..."]:
-    """Each row as `share` of itself and the rest of its partner, in the precision of `values`."""
+    """Returns `share` of each row plus the rest of its partner, in the precision of `values`."""
     share = share.to(values.dtype).view(-1, *[1] * (values.ndim - 1))
     return share * values + (1 - share) * values[partner]
 
 
 def modality(rows: Rows) -> Modality:
-    """What rows are, by their type and shape; BadInput where they are nothing that a learner knows."""
+    """Returns the modality of rows by their type and shape; BadInput if no learner can read them."""
     if rows.dtype.kind in "OUTS":
         return "text"
     if rows.dtype.names:
@@ -51,18 +51,18 @@ def modality(rows: Rows) -> Modality:
     kind: dict[int, Modality] = {4: "image", 2: "table"}
     if len(rows.shape) not in kind:
         raise BadInput(
-            f"rows of shape {tuple(rows.shape)} are no images (n, h, w, c), no table (n, d) and no text (n,)"
+            f"rows of shape {tuple(rows.shape)} are neither images (n, h, w, c) nor a table (n, d) nor texts (n,)"
         )
     return kind[len(rows.shape)]
 
 
 def reader(rows: Rows, device: torch.device) -> Read:
-    """A function from row indices (b,) to their batch."""
+    """Returns a function from row indices (b,) to their batch."""
     return {"image": _images, "table": _table, "text": _texts}[modality(rows)](rows, device)
 
 
 def _images(rows: Rows, device: torch.device) -> Read:
-    """uint8 NHWC becomes NCHW; the bytes stay as they lie, which is what torch calls channels_last."""
+    """Views uint8 NHWC as NCHW without moving a byte, which torch calls channels_last."""
     fetch = _tensors(rows, device)
     return lambda index: fetch(index).permute(0, 3, 1, 2).float().div(255)
 
@@ -79,19 +79,19 @@ def _texts(rows: Rows, device: torch.device) -> Read:
 def _tensors(rows: Rows, device: torch.device) -> Callable[[np.ndarray], Tensor]:
     if math.prod(rows.shape) * rows.dtype.itemsize > RESIDENT:
         return lambda index: torch.from_numpy(np.array(rows[index])).to(device)
-    resident = torch.from_numpy(np.array(rows)).to(device)  # A copy: torch warns of arrays that are read-only.
+    resident = torch.from_numpy(np.array(rows)).to(device)  # A copy, since torch warns about read-only arrays.
     return lambda index: resident[torch.from_numpy(index).to(device)]
 
 
 def augmented(x: Batch, y: Tensor, augment: Augment | None, rng: np.random.Generator) -> tuple[Batch, Tensor]:
-    """The batch as its augmentation leaves it."""
+    """Returns the batch after its augmentation."""
     return (x, y) if augment is None else augment(x, y, rng)
 
 
 def shuffled(n: int, size: int, rng: np.random.Generator) -> Iterator[Int64[np.ndarray, " b"]]:
-    """Endless batches of min(n, size) row indices: one permutation of the rows after another, cut at that size.
+    """Yields endless batches of min(n, size) row indices, cut from one permutation of the rows after another.
 
-    Every batch is full, so that two training sets of different length get steps of equal noise; a batch that spans
+    Every batch is full, so that two training sets of different length get steps with equal noise; a batch that spans
     two permutations may hold a row twice.
     """
     size, left = min(n, size), np.empty(0, dtype=np.int64)
@@ -103,14 +103,14 @@ def shuffled(n: int, size: int, rng: np.random.Generator) -> Iterator[Int64[np.n
 
 
 def chunks(n: int, size: int) -> Iterator[Int64[np.ndarray, " b"]]:
-    """All row indices in order, `size` at a time."""
+    """Yields all row indices in order, `size` at a time."""
     return (np.arange(start, min(start + size, n)) for start in range(0, n, size))
 
 
 def moments(rows: Rows) -> tuple[Float64[np.ndarray, " d"], Float64[np.ndarray, " d"]]:
-    """Mean and standard deviation along the last axis (channels or columns), in the rows' own units.
+    """Returns mean and standard deviation along the last axis (channels or columns), in the rows' own units.
 
-    The deviation of a constant column is given as 1, so that one may divide by it. Two passes over the rows, because
+    A constant column gets the deviation 1, so that one may divide by it. Two passes over the rows, because
     one pass over squares loses columns whose mean is large beside their spread.
     """
     axes, count = tuple(range(len(rows.shape) - 1)), math.prod(rows.shape[:-1])

@@ -1,6 +1,6 @@
-"""A network's builder in, two networks out that teach each other the rows they find easy (co-teaching).
+"""Trains two networks that choose each other's training rows (co-teaching).
 
-Both are one module to the training loop: there is one loop, one budget of steps, one order of batches.
+The training loop sees both as one module: one loop, one budget of steps, one order of batches.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from harness.learners.torch import Builder, Network, fit_with_loss
 
 
 def co_teaching(train: TrainSet, valid: EvalSet, run: Run, *, network: Builder, tau: float, T_k: float) -> Fit:
-    """Two networks, each trained for `run.steps` steps on the rows of every batch that the other finds easiest.
+    """Trains two networks for `run.steps` steps, each on the rows of every batch that the other one finds easiest.
 
-    The share that is left out grows linearly from 0 to `tau` over the first `T_k` epochs; the paper sets `tau` to the
-    share of wrong labels. They predict the mean of their probabilities (the paper reports each network by itself).
-    Two networks see every batch: `parameters` and `examples` count both. Han et al., Co-teaching, 2018, algorithm 1.
+    The share of rows left out grows linearly from 0 to `tau` over the first `T_k` epochs; the paper sets `tau` to the
+    share of wrong labels. The prediction is the mean of their probabilities (the paper reports each network by
+    itself). `parameters` and `examples` count both networks. Han et al., Co-teaching, 2018, algorithm 1.
     """
     within("tau", tau, 0, 1)
     within("T_k", T_k, 1e-6, math.inf)
@@ -34,20 +34,20 @@ def co_teaching(train: TrainSet, valid: EvalSet, run: Run, *, network: Builder, 
 
 
 def pair(rows: Rows, k: int, *, network: Builder) -> Network:
-    """Two networks of one builder, with weights drawn one after the other, as one module that runs both."""
+    """Returns one module that runs two networks from the same builder, with weights drawn one after the other."""
     first, second = network(rows, k), network(rows, k)
     return replace(first, module=Pair(first.module, second.module))
 
 
 class Pair(nn.Module):
-    """Two networks on the same input: both sets of logits while they train, the mean of their beliefs afterwards."""
+    """Runs two networks on the same input: both sets of logits in training, their mean probabilities afterwards."""
 
     def __init__(self, first: nn.Module, second: nn.Module) -> None:
         super().__init__()
         self.both = nn.ModuleList([first, second])
 
     def forward(self, x: Tensor) -> Float[Tensor, "b *p k"]:
-        """Logits (b, 2, k) in training; in evaluation (b, k), the logarithm of the mean of the two softmaxes."""
+        """Returns logits (b, 2, k) in training; in evaluation (b, k), the logarithm of the mean of both softmaxes."""
         logits = torch.stack([module(x).float() for module in self.both], 1)
         return logits if self.training else logits.log_softmax(2).logsumexp(1) - math.log(2)
 
@@ -56,10 +56,10 @@ def exchanged_cross_entropy(
     logits: Float[Tensor, "b 2 k"], y: Float[Tensor, "b k"], w: Float[Tensor, " b"], epoch: float,
     *, tau: float, T_k: float,
 ) -> Float[Tensor, ""]:  # fmt: skip
-    """The sum of the two networks' losses: each is its mean of w * cross-entropy over the rows easiest to the other.
+    """Returns the sum of both losses, each the mean of w * cross-entropy over the rows that the other finds easiest.
 
-    Rows are ordered by what a soft label leaves to be learned, its divergence from the prediction, which for a hard
-    label is the cross-entropy; their weight plays no part in the choice.
+    Rows are ordered by the divergence of the prediction from the soft label, which is the cross-entropy for a hard
+    label; weights play no part in the choice.
     """
     each = -(y[:, None] * logits.log_softmax(2)).sum(2)
     hard = (each - torch.special.entr(y).sum(1)[:, None]).detach()

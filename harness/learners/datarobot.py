@@ -1,4 +1,4 @@
-"""A training set in, the best model of a DataRobot project out: data and work go to a server elsewhere."""
+"""Trains through a DataRobot project: data and work go to a server elsewhere."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from harness.learners.sklearn import expand
 LABEL, WEIGHT, FOLD = "label", "weight", "fold"
 METRIC = "LogLoss"
 OLD_WAYS = ("Using an empty collection for 'allowed_methods'", "Passing a dict to DataFrame.from_records")
-"""What urllib3 and pandas tell DataRobot's client."""
+"""Warnings that urllib3 and pandas give about DataRobot's client."""
 CREDENTIALS = (
     "model=datarobot needs credentials: set DATAROBOT_API_TOKEN and DATAROBOT_ENDPOINT (https://HOST/api/v2), "
     "or write them to ~/.config/datarobot/drconfig.yaml"
@@ -32,19 +32,19 @@ CREDENTIALS = (
 def datarobot(
     train: TrainSet, valid: EvalSet, run: Run, *, mode: Literal["quick", "auto", "comprehensive"], timeout_s: int
 ) -> Fit:
-    """The best model by cross-validated log loss of a DataRobot autopilot over the training rows.
+    """Fits the model with the best cross-validated log loss of a DataRobot autopilot over the training rows.
 
-    Training rows with their labels, and later the rows to predict without theirs, are sent to the server that the
-    credentials name; these stand in the environment or in DataRobot's own file, nowhere in the harness. The project
-    lives as long as somebody can predict with it, and is deleted then, or when the process ends. Folds are ours, so
+    Training rows with labels, and later the rows to predict without labels, are sent to the server that the
+    credentials name; the credentials lie in the environment or in DataRobot's own file, never in the harness. The
+    project is deleted when the fit is no longer used, or when the process ends. Folds are ours, so
     that no validation label is used; where DataRobot cross-validated no model, the first fold decides. Soft labels
-    and weights as in sklearn.py. What the server draws is its own: equal runs may differ. Each step may take
-    `timeout_s` seconds; BadInput where the server refuses the credentials, TrialFailed where the work fails.
+    and weights as in sklearn.py. The server uses randomness of its own, so equal runs may differ. Each step may
+    take `timeout_s` seconds. BadInput if the server refuses the credentials, TrialFailed if the work fails.
     """
     rows = grown(train, run)
     cases = expand(rows.y, rows.w)
     frame = table_of(rows.x).iloc[cases.row].copy()
-    held = np.maximum(folds(rows, cases, run), 0)  # DataRobot holds every row out once.
+    held = np.maximum(folds(rows, cases, run), 0)  # DataRobot holds out every row once.
     frame[LABEL], frame[WEIGHT], frame[FOLD] = [f"c{i}" for i in cases.y], cases.w, [f"f{fold}" for fold in held]
     with _connected() as client:
         project = client.Project.create(frame, project_name="gains-harness", max_wait=timeout_s)
@@ -64,7 +64,7 @@ def datarobot(
 
 
 def _modelled(client: Any, project: Any, mode: str, timeout_s: int) -> tuple[Any, float, int]:
-    """The best model once the autopilot is done, its log loss, and how many models there were."""
+    """Returns the best model once the autopilot is done, its log loss, and the number of models."""
     project.analyze_and_model(
         target=LABEL, mode=mode, metric=METRIC, max_wait=timeout_s,
         partitioning_method=client.UserCV(FOLD, cv_holdout_level=None),
@@ -78,7 +78,7 @@ def _modelled(client: Any, project: Any, mode: str, timeout_s: int) -> tuple[Any
         if scored:
             loss, best = min(scored)
             return client.Model(id=best, project_id=project.id), loss, len(models)
-    raise TrialFailed("DataRobot finished without a model that it had scored")
+    raise TrialFailed("DataRobot finished without a scored model")
 
 
 def _predicted(project: Any, model: Any, x: Rows, k: int, timeout_s: int) -> Float32[np.ndarray, "n k"]:
@@ -93,7 +93,7 @@ def _predicted(project: Any, model: Any, x: Rows, k: int, timeout_s: int) -> Flo
 
 
 def _delete(project: str) -> None:
-    """Deletes a project; where that fails, says so and which one it is, because it goes on costing."""
+    """Deletes a project; if that fails, names it in a warning, because it keeps costing money."""
     try:
         with _connected() as client:
             client.Project(id=project).delete()
@@ -103,9 +103,9 @@ def _delete(project: str) -> None:
 
 @contextmanager
 def _connected() -> Iterator[Any]:
-    """The `datarobot` package with the user's credentials, for a block; what fails in it is told in a line.
+    """Lends the `datarobot` package with the user's credentials to a block, and words its errors in one line.
 
-    Never in the client's own words where it is refused: they hold the token.
+    A refusal is never quoted in the client's own words, because they hold the token.
     """
     import datarobot as client
     from requests import RequestException
@@ -133,5 +133,5 @@ def _connected() -> Iterator[Any]:
 def _enter(stack: ExitStack, client: Any) -> None:
     try:
         stack.enter_context(client.client.client_configuration(enable_api_consumer_tracking=False))
-    except ValueError as error:  # No credentials, or a server of another age.
+    except ValueError as error:  # No credentials, or a server with another version of the API.
         raise BadInput(f"{CREDENTIALS}. DataRobot's client says: {error}") from None

@@ -1,4 +1,4 @@
-"""A learner in, learners out that train it otherwise: several times over, or only as long as validation gains."""
+"""Trains a learner in other ways: several times over, or with the weights of its best look at validation."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from harness.learners import Fit, Learner, Run
 
 
 def ensemble(train: TrainSet, valid: EvalSet, run: Run, *, learner: Learner, members: int) -> Fit:
-    """`members` fits that differ in luck alone; predicts the mean of their probabilities.
+    """Fits `members` models that differ only in their random streams, and predicts the mean of their probabilities.
 
-    The first member draws from the run's own streams: it is the model that the learner alone would have given. Each
-    takes the run's budget, so parameters and examples are sums. The curve is the first one's.
+    The first member draws from the run's own streams, so it is the model that the learner alone would have given.
+    Each takes the run's budget, so parameters and examples are sums. The curve is that of the first member.
     Lakshminarayanan et al., Simple and scalable predictive uncertainty estimation using deep ensembles, 2017 (without
     its adversarial examples).
     """
@@ -38,7 +38,7 @@ def ensemble(train: TrainSet, valid: EvalSet, run: Run, *, learner: Learner, mem
 
 
 def _lucks(run: Run, members: int) -> Iterator[Run]:
-    """The run, and others that draw from streams of their own and log nothing; no member is the model to be watched."""
+    """Yields the run, then runs with streams of their own that log nothing; no member is watched."""
     run = replace(run, watch=lambda predict: None)
     yield run
     for number in range(1, members):
@@ -46,13 +46,13 @@ def _lucks(run: Run, members: int) -> Iterator[Run]:
 
 
 def early_stopping(train: TrainSet, valid: EvalSet, run: Run, *, learner: Learner) -> Fit:
-    """The learner's weights at the look with the best validation metric, the earliest at a tie, instead of the last.
+    """Keeps the weights of the look with the best validation metric (the earliest at a tie) instead of the last.
 
-    It has no patience to tune: the budget is spent to its end, as by every arm, about an epoch a look. Validation
-    labels count as bought. TrialFailed where the learner pays no heed to them. Prechelt, Early stopping - but when?,
+    There is no patience to tune: the whole budget is spent, as by every arm, with about one look per epoch.
+    Validation labels count as bought. TrialFailed if the learner ignores them. Prechelt, Early stopping - but when?,
     1998.
     """
     fit = learner(train, valid, replace(run, protocol=replace(run.protocol, selection="best")))
     if len(valid) and not fit.valid_labels:
-        raise TrialFailed("the model selects nothing on validation rows, so that it cannot be stopped early")
+        raise TrialFailed("the model does not select on validation rows, so it cannot be stopped early")
     return fit

@@ -1,4 +1,4 @@
-"""A training set in, the model that FLAML's search found out."""
+"""Fits the model that FLAML's search finds."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ Estimator = Literal["lgbm", "rf", "extra_tree", "xgboost", "xgb_limitdepth", "lr
 
 
 def flaml(train: TrainSet, valid: EvalSet, run: Run, *, max_iter: int, estimators: Sequence[Estimator]) -> Fit:
-    """The best of `max_iter` models by cost-frugal search over each estimator in turn (Wang et al., FLAML, 2021).
+    """Fits the best of `max_iter` models by cost-frugal search over each estimator in turn (Wang et al., FLAML, 2021).
 
-    The budget is a number of models: one in seconds would give another model on another day, and so would FLAML's own
-    way of choosing the next estimator, by the seconds that it took. Models are compared by the log loss of a
+    The budget is a number of models: a budget in seconds would give another model on another day, and so would FLAML's
+    own choice of the next estimator, which depends on measured seconds. Models are compared by the log loss of a
     cross-validation inside the training rows (`protocol.folds`), so that no validation label is used; the best one is
-    trained again on all of them. Soft labels and weights as in sklearn.py; missing values become the column's
-    median, which is what FLAML itself makes of them. One thread.
+    trained again on all of them. Soft labels and weights as in sklearn.py; missing values become the column's median,
+    which is what FLAML itself makes of them. One thread.
     """
     from flaml import AutoML  # type: ignore[attr-defined]
 
@@ -44,7 +44,9 @@ def flaml(train: TrainSet, valid: EvalSet, run: Run, *, max_iter: int, estimator
     number = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler())
     number.fit(flat(rows.x)[: int(train.labelled.sum())])
     seed = child_seed(run.stream("init"))
-    own = {name: {"random_state": {"domain": seed}} for name in estimators}  # Else FLAML gives each a seed of its own.
+    own = {
+        name: {"random_state": {"domain": seed}} for name in estimators
+    }  # Otherwise FLAML gives each a seed of its own.
     search: Any = AutoML()  # type: ignore[no-untyped-call]
     with _quiet():
         search.fit(
@@ -66,14 +68,14 @@ def flaml(train: TrainSet, valid: EvalSet, run: Run, *, max_iter: int, estimator
 
 
 def _curve(search: Any, models: int) -> dict[str, float]:
-    """The cross-validated log loss of the best model, and of the best one of every estimator that was tried."""
+    """Returns the cross-validated log loss of the best model, and of the best model of each estimator tried."""
     tried = {name: float(loss) for name, loss in search.best_loss_per_estimator.items() if np.isfinite(loss)}
     return {"step": float(models), "loss": float(search.best_loss), **tried}
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """One thread, nobody else's luck moved, and no word of solvers that stopped early: the search compares them."""
+    """Holds a block to one thread, leaves all random generators as they were, and silences solvers that stop early."""
     logger = logging.getLogger("flaml")
     level = logger.level
     logger.setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""A training set and a Flax network in, a trained model out: the training loop of torch.py in JAX's world."""
+"""Trains a Flax network: the training loop of torch.py, written for JAX."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from harness.metrics import score
 from harness.streams import child_seed
 
 THREADS = "NPROC"
-"""The variable from which XLA takes its number of threads when it first starts."""
+"""The environment variable from which XLA takes its number of threads at its first start."""
 Weights = Any
 """A tree of arrays."""
 Forward = Callable[[Weights, Any], Any]
@@ -32,10 +32,10 @@ Forward = Callable[[Weights, Any], Any]
 
 @dataclass(frozen=True)
 class FlaxNetwork:
-    """What a builder makes from the training rows.
+    """Holds what a builder makes from the training rows.
 
     `module` is a `flax.linen` module, called as `module(x, train)` on a standardised batch (b, h, w, c) or (b, d);
-    `mean` and `std` are those of the training rows, a channel or column, in the units of a batch.
+    `mean` and `std` are those of the training rows, per channel or column, in the units of a batch.
     """
 
     module: Any
@@ -43,7 +43,7 @@ class FlaxNetwork:
     std: Float32[np.ndarray, " c"]
 
     def inputs(self, batch: torch.Tensor) -> Float32[np.ndarray, "b ..."]:
-        """A batch, as augmentations leave it, standardised and with the channels last."""
+        """Returns an augmented batch, standardised and with channels last."""
         x = batch.permute(0, 2, 3, 1) if batch.ndim == 4 else batch
         return (x.numpy() - self.mean) / self.std
 
@@ -53,7 +53,7 @@ FlaxBuilder = Callable[[Rows, int], FlaxNetwork]
 
 
 def flax_mlp(rows: Rows, k: int, *, width: int, depth: int, dropout: float) -> FlaxNetwork:
-    """`depth` hidden layers of `width` units with ReLU and dropout on standardised columns or pixels."""
+    """Builds `depth` hidden layers of `width` units with ReLU and dropout on standardised columns or pixels."""
     from flax import linen as nn
 
     class Mlp(nn.Module):
@@ -68,7 +68,7 @@ def flax_mlp(rows: Rows, k: int, *, width: int, depth: int, dropout: float) -> F
 
 
 def flax_cnn(rows: Rows, k: int, *, width: int, stages: int, dropout: float) -> FlaxNetwork:
-    """A 3 x 3 convolution with ReLU and 2 x 2 maximum in each stage, twice as wide each time; mean, dropout, linear."""
+    """Builds stages of a 3 x 3 convolution, ReLU and 2 x 2 max pooling, doubling in width; mean, dropout, linear."""
     from flax import linen as nn
 
     if modality(rows) != "image" or min(rows.shape[1:3]) < 2**stages:
@@ -94,8 +94,8 @@ def _standardised(module: Any, rows: Rows) -> FlaxNetwork:
 def fit_flax(train: TrainSet, valid: EvalSet, run: Run, *, network: FlaxBuilder) -> Fit:
     """Trains the network for exactly `run.steps` optimiser steps on the labelled rows, on the processor, one thread.
 
-    Loss, optimiser, schedule, order of the rows and selection are those of `fit_network` in torch.py, with which it
-    agrees where the initial weights are the same; precision is always fp32. TrialFailed where the loss is not finite.
+    Loss, optimiser, schedule, order of rows and selection are those of `fit_network` in torch.py; with equal initial
+    weights both agree. Precision is always fp32. TrialFailed if the loss is not finite.
     """
     rows = train if train.labelled.all() else train.rows(train.labelled)
     if not len(rows):
@@ -121,7 +121,7 @@ def fit_flax(train: TrainSet, valid: EvalSet, run: Run, *, network: FlaxBuilder)
 def _train(
     network: FlaxNetwork, forward: Forward, weights: Weights, rows: TrainSet, valid: EvalSet, run: Run
 ) -> tuple[Weights, list[dict[str, float]]]:
-    """The trained weights and their curve, one row about every epoch."""
+    """Returns the trained weights and their curve, about one row per epoch."""
     import jax
 
     optimiser = _optimiser(run)
@@ -149,7 +149,7 @@ def _train(
 
 
 def _step(network: FlaxNetwork, optimiser: Any) -> Callable[..., tuple[Weights, Any, Any]]:
-    """One compiled optimiser step: new weights, new state, the loss before it."""
+    """Returns one compiled optimiser step: it gives new weights, new state and the loss before the step."""
     import jax
     import optax
 
@@ -167,21 +167,21 @@ def _step(network: FlaxNetwork, optimiser: Any) -> Callable[..., tuple[Weights, 
 
 
 def _mixed(network: FlaxNetwork, x: Batch | Mixed) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A batch's inputs, each row's partner and the share that is its own; a plain batch's rows are all their own."""
+    """Returns a batch's inputs, each row's partner and its own share; the share is 1 for a plain batch."""
     if isinstance(x, Mixed):
         return network.inputs(x.batch), x.partner.numpy(), x.share.numpy().astype(np.float32)
     return network.inputs(x), np.arange(len(x)), np.ones(len(x), dtype=np.float32)
 
 
 def _forward(network: FlaxNetwork) -> Forward:
-    """The compiled probabilities of a standardised batch."""
+    """Returns the compiled function from weights and a standardised batch to probabilities."""
     import jax
 
     return jax.jit(lambda weights, x: jax.nn.softmax(network.module.apply(weights, x, train=False)))
 
 
 def _optimiser(run: Run) -> Any:
-    """The protocol's optimiser: weight decay on every parameter, the rate warmed up and taken down as in torch.py."""
+    """Returns the protocol's optimiser: weight decay on every parameter, the rate's schedule as in torch.py."""
     import jax.numpy as jnp
     import optax
 
@@ -200,7 +200,7 @@ def _optimiser(run: Run) -> Any:
 def _look(
     predict: Callable[[Rows], np.ndarray], valid: EvalSet, run: Run, step: int, losses: list[float]
 ) -> dict[str, float]:
-    """One row of the curve: the mean of the losses since the last one, and the validation metric if there are rows."""
+    """Returns one row of the curve: the mean loss since the last look, and the validation metric if there are rows."""
     wrong = next((i for i, loss in enumerate(losses) if not math.isfinite(loss)), None)
     if wrong is not None:
         where = f"at step {step - len(losses) + wrong + 1} of {run.steps} (lr {run.protocol.lr:g})"
@@ -212,7 +212,7 @@ def _look(
 
 
 def _probabilities(network: FlaxNetwork, forward: Forward, weights: Weights, x: Rows) -> Float32[np.ndarray, "n k"]:
-    """Class probabilities of the rows; the last chunk is filled up, so that no other shape has to be compiled."""
+    """Returns class probabilities of the rows; the last chunk is padded, so that no other shape has to be compiled."""
     read, size = reader(x, torch.device("cpu")), min(PREDICTED, max(1, len(x)))
     parts = []
     with _on_one_thread():
@@ -224,7 +224,7 @@ def _probabilities(network: FlaxNetwork, forward: Forward, weights: Weights, x: 
 
 @contextmanager
 def _on_one_thread() -> Iterator[None]:
-    """Computes on the processor; XLA, should it start in here, starts with one thread. The environment is put back."""
+    """Computes a block on the CPU; if XLA starts within it, it starts with one thread. Restores the environment."""
     import jax
 
     before = os.environ.get(THREADS)

@@ -1,4 +1,4 @@
-"""Labelled rows in, the same rows beside their augmented draws out: for learners that fit once."""
+"""Adds augmented draws to the labelled rows, for learners that fit once."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from harness.learners.batches import Batch, augmented, modality, reader
 
 
 def grown(train: TrainSet, run: Run) -> TrainSet:
-    """The labelled rows, then `protocol.augment_draws` augmented draws of each; without augmentation the rows alone.
+    """Returns the labelled rows, then `protocol.augment_draws` augmented draws of each, if there is an augmentation.
 
-    Batches of `protocol.batch_size` are cut from a fresh permutation a draw, so that an augmentation that mixes rows
-    meets other rows, as in the training loop. The copies of a row share its weight: the sum of the weights stays,
-    and with it the strength of a penalty beside the loss. Images come back as uint8, tables as float32. Where rows
-    were drawn, the ids are the number of the labelled row that each comes from.
+    Batches of `protocol.batch_size` are cut from a fresh permutation for each draw, so that an augmentation that mixes
+    rows meets other rows, as in the training loop. The copies of a row share its weight, so the sum of weights stays,
+    and with it the strength of a penalty added to the loss. Images come back as uint8, tables as float32. If rows were
+    drawn, the ids give the number of the labelled row that each comes from.
     """
     rows = train if train.labelled.all() else train.rows(train.labelled)
     if train.augment is None or not len(rows):
@@ -40,7 +40,7 @@ def grown(train: TrainSet, run: Run) -> TrainSet:
 
 
 def _cuts(order: np.ndarray, n: int, size: int) -> list[np.ndarray]:
-    """Batches that do not reach from one draw into the next."""
+    """Yields batches that do not span two draws."""
     draws = np.split(order, range(n, len(order), n)) if len(order) else []
     return [draw[start : start + size] for draw in draws for start in range(0, n, size)]
 

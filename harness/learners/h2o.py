@@ -1,4 +1,4 @@
-"""A training set in, the leader of H2O's AutoML out; every piece of work has a Java server of its own."""
+"""Fits the leader of H2O's AutoML; each fit and each prediction starts a Java server of its own."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from harness.streams import child_seed
 
 LABEL, WEIGHT, FOLD = "label", "weight", "fold"
 START_S, STOP_S = 120, 5
-"""Seconds that a server may take to come up, and to go down before it is killed."""
+"""Seconds that a server may take to start, and to stop before it is killed."""
 _UP = re.compile(r"Open H2O Flow in your web browser: (http://127\.0\.0\.1:\d+)")
 _WRONG = re.compile(r"(?i)invalid|error|exception|too small")
 
@@ -38,12 +38,14 @@ _WRONG = re.compile(r"(?i)invalid|error|exception|too small")
 def h2o(
     train: TrainSet, valid: EvalSet, run: Run, *, max_models: int, exclude_algos: Sequence[str], memory_mb: int
 ) -> Fit:
-    """The leader by log loss of `max_models` models and their stacked ensembles (LeDell and Poirier, H2O AutoML, 2020).
+    """Fits the leader by log loss of `max_models` models and their stacked ensembles (LeDell and Poirier, H2O AutoML,
+    2020).
 
-    The budget is a number of models, not seconds, and the option excludes deep learning: neither can be repeated.
+    The budget is a number of models, not seconds, and deep learning is excluded: neither could be repeated exactly.
     Models are compared by a cross-validation inside the training rows (`protocol.folds`), so that no validation label
-    is used. Soft labels and weights as in sklearn.py; missing values are H2O's own affair. One thread, `memory_mb`
-    MiB of heap. No server outlives a call: the leader is kept as bytes, and predicting starts another server.
+    is used. Soft labels and weights as in sklearn.py; H2O handles missing values itself. One thread,
+    `memory_mb` MiB of heap. No server outlives a call: the leader is kept as bytes, and predicting starts another
+    server.
     """
     rows = grown(train, run)
     cases = expand(rows.y, rows.w)
@@ -58,7 +60,7 @@ def h2o(
 def _search(
     client: Any, folder: Path, frame: pd.DataFrame, models: int, excluded: Sequence[str], seed: int
 ) -> tuple[bytes, dict[str, float]]:
-    """The leader as H2O saves it, and its cross-validated log loss."""
+    """Returns the leader as H2O saves it, and its cross-validated log loss."""
     uploaded = _upload(client, folder, frame)
     search = client.automl.H2OAutoML(
         max_models=models, seed=seed, exclude_algos=list(excluded), sort_metric="logloss", max_runtime_secs=0,
@@ -74,10 +76,10 @@ def _search(
 
 
 def _predict(model: bytes, memory_mb: int, k: int, x: Rows) -> Float32[np.ndarray, "n k"]:
-    """The saved model's probabilities, by a server that is up for as long as it takes."""
+    """Returns the saved model's probabilities, from a server that runs only for this call."""
     with _server(memory_mb) as (client, folder):
         (folder / "leader").write_bytes(model)
-        uploaded = _upload(client, folder, table_of(x).assign(**{WEIGHT: 1.0}))  # H2O warns where it is missing.
+        uploaded = _upload(client, folder, table_of(x).assign(**{WEIGHT: 1.0}))  # H2O warns if it is missing.
         client.download_csv(client.load_model(str(folder / "leader")).predict(uploaded), str(folder / "found.csv"))
         table = pd.read_csv(folder / "found.csv")
     found = np.zeros((len(x), k), dtype=np.float32)
@@ -87,7 +89,7 @@ def _predict(model: bytes, memory_mb: int, k: int, x: Rows) -> Float32[np.ndarra
 
 
 def _upload(client: Any, folder: Path, frame: pd.DataFrame) -> Any:
-    """The frame as H2O holds it: numbers, but for the label."""
+    """Uploads the frame: all columns are numbers except the label."""
     path = folder / "rows.csv"
     frame.to_csv(path, index=False)
     kinds = {name: "enum" if name == LABEL else "numeric" for name in frame.columns}
@@ -96,15 +98,15 @@ def _upload(client: Any, folder: Path, frame: pd.DataFrame) -> Any:
 
 @contextmanager
 def _server(memory_mb: int) -> Iterator[tuple[Any, Path]]:
-    """H2O's client, connected to a fresh server that nobody else knows, and a folder; both are gone afterwards.
+    """Lends H2O's client, connected to a fresh private server, and a folder; removes both afterwards.
 
-    The client knows one server at a time: whichever it knew before is put back.
+    The client knows one server at a time; its former server is restored afterwards.
     """
     import h2o as client
 
     before = client.h2o.h2oconn
     with tempfile.TemporaryDirectory(prefix="harness-h2o-") as name, undisturbed(), _java(Path(name), memory_mb) as url:
-        with redirect_stdout(io.StringIO()):  # It would tell of its age, and of a newer version elsewhere.
+        with redirect_stdout(io.StringIO()):  # It would report its age and a newer version.
             client.connect(url=url, verbose=False, telemetry=False)
         client.no_progress()
         try:
@@ -116,10 +118,10 @@ def _server(memory_mb: int) -> Iterator[tuple[Any, Path]]:
 
 @contextmanager
 def _java(folder: Path, memory_mb: int) -> Iterator[str]:
-    """A server's address; the process is down when the block ends, however it ends.
+    """Starts a server, yields its address, and stops the process however the block ends.
 
-    The server itself takes the first pair of ports that it can bind, so that two that start at once do not collide,
-    and says in its log which. Where Linux offers it, the system also stops it when this process is killed.
+    The server takes the first pair of ports that it can bind, so two that start together do not collide, and writes
+    the port to its log. On Linux the system also stops it when this process is killed.
     """
     java = shutil.which("java")
     if java is None:
@@ -143,7 +145,7 @@ def _java(folder: Path, memory_mb: int) -> Iterator[str]:
 
 
 def _options(folder: Path, memory_mb: int) -> list[str]:
-    """The JVM's options and the server's: local, alone, one thread, every file of it in `folder`."""
+    """Returns the options of the JVM and the server: local, alone, one thread, all files in `folder`."""
     import h2o as client
 
     jar = Path(client.__file__).parent / "backend" / "bin" / "h2o.jar"
@@ -155,7 +157,7 @@ def _options(folder: Path, memory_mb: int) -> list[str]:
 
 
 def _address(process: subprocess.Popen[bytes], log: Path) -> str:
-    """Where the server listens, once it says so; TrialFailed where it ends before, or takes too long."""
+    """Returns the address at which the server listens; TrialFailed if it ends early or takes too long."""
     end = time.monotonic() + START_S
     while time.monotonic() < end:
         said = log.read_text(errors="replace")

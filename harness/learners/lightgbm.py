@@ -1,4 +1,4 @@
-"""A training set in, LightGBM's probabilities out; soft labels, weights and augmentation as in sklearn.py."""
+"""Fits LightGBM; soft labels, weights and augmentation are handled as in sklearn.py."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ def lightgbm(
     min_child_samples: int, subsample: float, colsample_bytree: float, reg_lambda: float,
     ngram_range: Sequence[int], min_df: int, max_words: int, sublinear_tf: bool,
 ) -> Fit:  # fmt: skip
-    """Boosted trees by LightGBM (Ke et al., 2017) on columns, pixels or sparse TF-IDF; missing values are a branch.
+    """Fits boosted trees by LightGBM (Ke et al., 2017) on columns, pixels or sparse TF-IDF; missing values get a
+    branch.
 
-    Rows are drawn anew for every tree where `subsample` is below 1. One thread, so that equal runs give equal trees.
+    Rows are drawn anew for each tree if `subsample` is below 1. One thread, so that equal runs give equal trees.
     """
     from lightgbm import LGBMClassifier
 

@@ -1,7 +1,7 @@
-"""A batch's logits, labels and weights in, the number out that training makes small.
+"""Computes the loss of a batch from its logits, labels and weights.
 
-Every loss is the mean over the batch of w times an expectation under the soft label: for a hard label it is what the
-paper says of the given class. `epoch` is how many passes over the training rows the loop has made, as a real number.
+Every loss is the mean over the batch of w times an expectation under the soft label: for a hard label it is
+what the paper defines for the given class. `epoch` counts passes over the training rows so far, as a real number.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ Loss = Callable[[Tensor, Tensor, Tensor, float], Tensor]
 def soft_cross_entropy(
     logits: Float[Tensor, "b k"], y: Float[Tensor, "b k"], w: Float[Tensor, " b"], epoch: float
 ) -> Float[Tensor, ""]:
-    """The mean over the batch of w times the cross-entropy of the softmax with y, in nats."""
+    """Returns the mean over the batch of w times the cross-entropy of the softmax with y, in nats."""
     return (w * nn.functional.cross_entropy(logits, y, reduction="none")).mean()
 
 
 def label_smoothing(
     logits: Float[Tensor, "b k"], y: Float[Tensor, "b k"], w: Float[Tensor, " b"], epoch: float, *, eps: float
 ) -> Float[Tensor, ""]:
-    """The cross-entropy with the label of which a share `eps` is spread over all k classes.
+    """Returns the cross-entropy with a label that has a share `eps` spread over all k classes.
 
     Szegedy et al., Rethinking the Inception architecture, 2016, section 7.
     """
@@ -40,7 +40,7 @@ def label_smoothing(
 def generalised_cross_entropy(
     logits: Float[Tensor, "b k"], y: Float[Tensor, "b k"], w: Float[Tensor, " b"], epoch: float, *, q: float
 ) -> Float[Tensor, ""]:
-    """(1 - p**q) / q for the probability p of the label: the cross-entropy as q -> 0, the mean absolute error at 1.
+    """Returns (1 - p**q) / q for the label's probability p: cross-entropy as q -> 0, mean absolute error at q = 1.
 
     Without the paper's truncation. Zhang and Sabuncu, Generalized cross entropy loss, 2018, equation 6.
     """
@@ -51,10 +51,10 @@ def generalised_cross_entropy(
 def bootstrapping_soft(
     logits: Float[Tensor, "b k"], y: Float[Tensor, "b k"], w: Float[Tensor, " b"], epoch: float, *, beta: float
 ) -> Float[Tensor, ""]:
-    """The cross-entropy with `beta` parts of the label and the rest of what the network itself believes.
+    """Returns the cross-entropy with `beta` of the label plus the rest of the network's own probabilities.
 
-    The belief is trained through, which makes it a penalty on entropy. Reed et al., Training deep neural networks on
-    noisy labels with bootstrapping, 2015, equation 6.
+    Gradients pass through these probabilities, which makes it a penalty on entropy. Reed et al., Training deep neural
+    networks on noisy labels with bootstrapping, 2015, equation 6.
     """
     within("beta", beta, 0, 1)
     log_p = logits.log_softmax(1)
@@ -64,7 +64,7 @@ def bootstrapping_soft(
 def bootstrapping_hard(
     logits: Float[Tensor, "b k"], y: Float[Tensor, "b k"], w: Float[Tensor, " b"], epoch: float, *, beta: float
 ) -> Float[Tensor, ""]:
-    """The cross-entropy with `beta` parts of the label and the rest of the class that the network itself predicts.
+    """Returns the cross-entropy with `beta` of the label plus the rest of the class that the network predicts.
 
     Reed et al., 2015, equation 7.
     """
@@ -77,7 +77,7 @@ def symmetric_cross_entropy(
     logits: Float[Tensor, "b k"], y: Float[Tensor, "b k"], w: Float[Tensor, " b"], epoch: float,
     *, alpha: float, beta: float, A: float,
 ) -> Float[Tensor, ""]:  # fmt: skip
-    """`alpha` times the cross-entropy and `beta` times the reverse one, in which the logarithm of 0 is `A` (< 0).
+    """Returns `alpha` times the cross-entropy plus `beta` times the reverse one, where the logarithm of 0 is `A` (< 0).
 
     Wang et al., Symmetric cross entropy for robust learning with noisy labels, 2019, equations 6 and 7.
     """
@@ -87,5 +87,5 @@ def symmetric_cross_entropy(
 
 
 def _expected(each: Float[Tensor, "b k"], y: Float[Tensor, "b k"], w: Float[Tensor, " b"]) -> Float[Tensor, ""]:
-    """The mean over the batch of w times the mean under y of what each class would cost."""
+    """Returns the mean over the batch of w times the expected cost under y."""
     return (w * (y * each).sum(1)).mean()

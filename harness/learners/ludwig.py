@@ -1,4 +1,4 @@
-"""A training set in, a model that Ludwig builds from a declaration of columns out.
+"""Fits a model that Ludwig builds from a declaration of columns.
 
 Written against the calls of Ludwig 0.17; it has not been run with Ludwig itself, whose current release needs Python
 3.12 or later and a torchvision that was built for the torch at hand.
@@ -32,10 +32,10 @@ INSTALL = "pip install 'gains-harness[ludwig]', under Python 3.12 or later"
 
 
 def ludwig(train: TrainSet, valid: EvalSet, run: Run, *, encoder: str) -> Fit:
-    """Ludwig's encoder for each column, its combiner and a classifier (Molino et al., Ludwig, 2019).
+    """Fits Ludwig's encoder for each column, its combiner and a classifier (Molino et al., Ludwig, 2019).
 
     Trained for the run's steps with the protocol's batch size, optimiser and rate; the last weights are kept. Texts
-    go to `encoder`, columns are numbers. BadInput where Ludwig cannot be imported; TrialFailed where no row is left.
+    go to `encoder`, columns are numbers. BadInput if Ludwig cannot be imported; TrialFailed if no row is labelled.
     """
     make, rows = _ludwig(), grown(train, run)
     if not len(rows):
@@ -69,7 +69,7 @@ def ludwig(train: TrainSet, valid: EvalSet, run: Run, *, encoder: str) -> Fit:
 
 
 def _trainer(run: Run) -> dict[str, Any]:
-    """The protocol in Ludwig's words; its cosine would start anew at every checkpoint if it were not told when."""
+    """Returns the protocol as Ludwig's trainer; without a length, its cosine would restart at every checkpoint."""
     protocol = run.protocol
     return {
         "train_steps": run.steps, "batch_size": protocol.batch_size, "learning_rate": protocol.lr, "early_stop": -1,
@@ -80,7 +80,7 @@ def _trainer(run: Run) -> dict[str, Any]:
 
 
 def _feature(name: str, encoder: str, text: bool) -> dict[str, Any]:
-    """A column as Ludwig is told of it; numbers are standardised, missing ones become the mean."""
+    """Declares a column to Ludwig; numbers are standardised, missing ones become the mean."""
     if text:
         return {"name": name, "type": "text", "encoder": {"type": encoder}}
     filled = {"normalization": "zscore", "missing_value_strategy": "fill_with_mean"}
@@ -89,7 +89,7 @@ def _feature(name: str, encoder: str, text: bool) -> dict[str, Any]:
 
 @contextmanager
 def _apart(run: Run) -> Iterator[str]:
-    """A folder for what Ludwig writes, gone afterwards; it seeds every generator, and all are left as they were."""
+    """Lends a temporary folder for what Ludwig writes, and restores all generators, which Ludwig seeds."""
     python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002 - saved, never drawn from
     with tempfile.TemporaryDirectory(prefix="harness-ludwig-") as folder:
         try:
@@ -101,7 +101,7 @@ def _apart(run: Run) -> Iterator[str]:
 
 
 def _ludwig() -> Any:
-    """Ludwig's model class; BadInput where the package is not there or does not load."""
+    """Returns Ludwig's model class; BadInput if the package is absent or does not load."""
     try:
         from ludwig.api import LudwigModel
     except (ImportError, RuntimeError) as error:

@@ -1,4 +1,4 @@
-"""Training rows in, untrained networks of our own out, with what turns a batch into their input."""
+"""Builds our own networks, untrained, from the training rows, each with the encoding of its batches."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from harness.learners.torch import Network
 SMALLEST = 8
 """The smallest image side that the convolutional networks take, in pixels.
 
-The sides from which they ask for bfloat16 (32 for LeNet, 16 for residual networks, wide ones too) are where
-tests/benchmarks/training.py found it faster than float32 on a processor with AVX-512 BF16;
-below, casting costs more than it saves. Transformers ask for it at any size: twice as fast where they are wide.
+They ask for bfloat16 from the sides (32 for LeNet, 16 for residual networks, also wide ones) at which
+tests/benchmarks/training.py found it faster than float32 on a CPU with AVX-512 BF16;
+below, casting costs more than it saves. Transformers ask for it at any size: it is twice as fast for wide ones.
 """
 
 
 def linear(rows: Rows, k: int) -> Network:
-    """One linear layer on standardised columns or pixels."""
+    """Builds one linear layer on standardised columns or pixels."""
     return Network(nn.Sequential(standardise(rows), nn.Flatten(), nn.Linear(math.prod(rows.shape[1:]), k)))
 
 
 def mlp(rows: Rows, k: int, *, width: int, depth: int, dropout: float) -> Network:
-    """`depth` hidden layers of `width` units with ReLU and dropout on standardised columns or pixels."""
+    """Builds `depth` hidden layers of `width` units with ReLU and dropout on standardised columns or pixels."""
     sizes = [math.prod(rows.shape[1:]), *[width] * depth]
     hidden = [
         layer
@@ -44,7 +44,7 @@ def mlp(rows: Rows, k: int, *, width: int, depth: int, dropout: float) -> Networ
 
 
 def lenet(rows: Rows, k: int) -> Network:
-    """LeNet-5 with ReLU and max pooling (LeCun et al., 1998), for images of 8 pixels a side or more.
+    """Builds LeNet-5 with ReLU and max pooling (LeCun et al., 1998), for images of 8 pixels a side or more.
 
     61,706 parameters for ten classes of 28 x 28 x 1. Below 16 pixels the second convolution is padded like the first.
     """
@@ -61,7 +61,7 @@ def lenet(rows: Rows, k: int) -> Network:
 
 
 def resnet(rows: Rows, k: int, *, depth: int, width: int) -> Network:
-    """A residual network in the CIFAR style: 6n + 2 layers, three stages of `width`, 2 and 4 `width` channels.
+    """Builds a residual network in the CIFAR style: 6n + 2 layers, three stages of `width`, 2 and 4 `width` channels.
 
     Shortcuts have no parameters (option A of the paper). He et al., Deep Residual Learning, 2015, section 4.2.
     """
@@ -77,7 +77,7 @@ def resnet(rows: Rows, k: int, *, depth: int, width: int) -> Network:
 
 
 def bag_of_embeddings(rows: Rows, k: int, *, dim: int, max_words: int, min_count: int, max_length: int) -> Network:
-    """The mean of a text's word embeddings and a linear layer (Joulin et al., Bag of Tricks, 2016; words only)."""
+    """Builds a linear layer on the mean of a text's word embeddings (Joulin et al., Bag of Tricks, 2016; words)."""
     index = vocabulary(map(str, rows), max_words=max_words, min_count=min_count)
     embedding = _embedding(len(index), dim, 1 / dim)
     return Network(MeanOfWords(embedding, k), encoder(index, max_length=max_length, min_length=1))
@@ -87,7 +87,7 @@ def kim_cnn(
     rows: Rows, k: int, *, dim: int, widths: Sequence[int], filters: int, dropout: float,
     max_words: int, min_count: int, max_length: int,
 ) -> Network:  # fmt: skip
-    """Convolutions over words, the maximum over time, dropout, a linear layer (Kim, 2014; CNN-rand)."""
+    """Builds convolutions over words, max over time, dropout, a linear layer (Kim, 2014; CNN-rand)."""
     index = vocabulary(map(str, rows), max_words=max_words, min_count=min_count)
     module = KimCNN(_embedding(len(index), dim, 0.25), list(widths), filters, dropout, k)
     encode = encoder(index, max_length=max(max_length, *widths), min_length=max(widths))
@@ -95,7 +95,7 @@ def kim_cnn(
 
 
 def standardise(rows: Rows) -> nn.Module:
-    """A layer that takes the training rows' mean a channel or column away and divides by their deviation."""
+    """Returns a layer that standardises by the training rows' mean and deviation, per channel or column."""
     mean, std = (torch.from_numpy(part.astype(np.float32)) for part in moments(rows))
     if modality(rows) == "image":
         mean, std = mean[:, None, None] / 255, std[:, None, None] / 255
@@ -103,7 +103,7 @@ def standardise(rows: Rows) -> nn.Module:
 
 
 class Standardise(nn.Module):
-    """(x - mean) / std; both are kept with the weights and are not trained."""
+    """Computes (x - mean) / std; both are saved with the weights and not trained."""
 
     mean: Tensor
     std: Tensor
@@ -114,12 +114,12 @@ class Standardise(nn.Module):
         self.register_buffer("std", std)
 
     def forward(self, x: Float[Tensor, "b ..."]) -> Float[Tensor, "b ..."]:
-        """The batch in units of the training rows' deviation."""
+        """Returns the standardised batch."""
         return (x - self.mean) / self.std
 
 
 class Residual(nn.Module):
-    """Two 3 x 3 convolutions beside a shortcut; a wider output halves the image and pads the shortcut's channels."""
+    """Adds two 3 x 3 convolutions to a shortcut; a wider output halves the image and pads the shortcut's channels."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -129,7 +129,7 @@ class Residual(nn.Module):
         self.norms = nn.ModuleList([nn.BatchNorm2d(outputs), nn.BatchNorm2d(outputs)])
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b o i j"]:
-        """Feature maps of half the size where the block is wider than its input."""
+        """Returns feature maps, of half the size if the block is wider than its input."""
         path = self.norms[1](self.second(F.relu(self.norms[0](self.first(x)))))
         if not self.extra:
             return F.relu(path + x)
@@ -138,28 +138,28 @@ class Residual(nn.Module):
 
 
 class MeanOverPixels(nn.Module):
-    """The mean of each channel over the image (global average pooling)."""
+    """Averages each channel over the image (global average pooling)."""
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c"]:
-        """One number a channel."""
+        """Returns one number per channel."""
         return x.mean((2, 3))
 
 
 class MeanOfWords(nn.Module):
-    """The mean of the embeddings of a text's words, unknown ones included, and a linear layer."""
+    """Applies a linear layer to the mean embedding of a text's words, unknown ones included."""
 
     def __init__(self, embedding: nn.Embedding, k: int) -> None:
         super().__init__()
         self.embedding, self.head = embedding, nn.Linear(embedding.embedding_dim, k)
 
     def forward(self, words: Int64[Tensor, "b t"]) -> Float[Tensor, "b k"]:
-        """Logits from padded word indices."""
+        """Returns logits for padded word indices."""
         count = (words != PAD).sum(1, keepdim=True).clamp(min=1)
         return self.head(self.embedding(words).sum(1) / count)
 
 
 class KimCNN(nn.Module):
-    """Windows of several widths over the words; what a text gives does not hang on how far its batch is padded."""
+    """Applies windows of several widths to the words; the output does not depend on how far the batch is padded."""
 
     def __init__(self, embedding: nn.Embedding, widths: list[int], filters: int, dropout: float, k: int) -> None:
         super().__init__()
@@ -168,7 +168,7 @@ class KimCNN(nn.Module):
         self.head = nn.Linear(filters * len(widths), k)
 
     def forward(self, words: Int64[Tensor, "b t"]) -> Float[Tensor, "b k"]:
-        """Logits from padded word indices."""
+        """Returns logits for padded word indices."""
         embedded, length = self.embedding(words).transpose(1, 2), (words != PAD).sum(1, keepdim=True)
         found = [F.relu(window(embedded)) for window in self.windows]
         strongest = [part.masked_fill(_beyond(part, words, length), 0).max(2).values for part in found]
@@ -178,14 +178,14 @@ class KimCNN(nn.Module):
 def _beyond(
     part: Float[Tensor, "b f s"], words: Int64[Tensor, "b t"], length: Int64[Tensor, "b 1"]
 ) -> Bool[Tensor, "b 1 s"]:
-    """Windows that reach past a text's last word; the first one always counts, for texts shorter than a window."""
+    """Marks windows that reach past a text's last word; the first one always counts, for very short texts."""
     width = words.shape[1] - part.shape[2] + 1
     start = torch.arange(part.shape[2], device=words.device)
     return ((start > 0) & (start + width > length))[:, None, :]
 
 
 def _embedding(size: int, dim: int, spread: float) -> nn.Embedding:
-    """Uniform in [-spread, spread]; padding is 0, and so is the unknown word until something trains it."""
+    """Returns embeddings uniform in [-spread, spread]; padding and the untrained unknown word are 0."""
     embedding = nn.Embedding(size + 2, dim, padding_idx=PAD)
     with torch.no_grad():
         embedding.weight.uniform_(-spread, spread)
@@ -194,14 +194,14 @@ def _embedding(size: int, dim: int, spread: float) -> nn.Embedding:
 
 
 def he_normal(module: nn.Module) -> None:
-    """Draws the weights of all convolutions as residual networks want them (He et al., Delving Deep, 2015)."""
+    """Draws the weights of all convolutions by He's rule (He et al., Delving Deep, 2015)."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
 
 
 def image_shape(rows: Rows) -> tuple[int, int, int]:
-    """Height, width and channels; BadInput where the rows are no images or too small."""
+    """Returns height, width and channels; BadInput if the rows are not images or too small."""
     if modality(rows) != "image" or min(rows.shape[1:3]) < SMALLEST:
         wanted = f"(n, h, w, c) of {SMALLEST} pixels a side or more"
         raise BadInput(f"this network needs images {wanted}: these rows are {tuple(rows.shape)}")
@@ -209,5 +209,5 @@ def image_shape(rows: Rows) -> tuple[int, int, int]:
 
 
 def channels_last(batch: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-    """The batch in the layout in which convolutions are fastest on processors."""
+    """Returns the batch in the memory layout in which convolutions are fastest on CPUs."""
     return batch.contiguous(memory_format=torch.channels_last)

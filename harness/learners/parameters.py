@@ -1,4 +1,4 @@
-"""A learner as its YAML makes it and values by dotted name in, the same learner with those values out."""
+"""Sets hyper-parameters of a learner by their dotted names."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from harness.errors import BadInput
 
 
 def with_parameters(learner: Any, values: Mapping[str, Any]) -> Any:
-    """The learner with some of its hyper-parameters, or of those of the nodes within it, set to other values.
+    """Returns the learner with new values for some of its hyper-parameters, nested ones included.
 
-    A name is a path of parameters, as in `network.width`. BadInput where the learner has none of that name.
+    A name is a path of parameters, as in `network.width`. BadInput if the learner has no such parameter.
     """
     for name, value in values.items():
         learner = _set(learner, name.split("."), value, name)
@@ -21,7 +21,7 @@ def with_parameters(learner: Any, values: Mapping[str, Any]) -> Any:
 
 
 def parameter(learner: Any, name: str) -> Any:
-    """The value of the hyper-parameter of that dotted name; BadInput where there is none."""
+    """Returns the value of the hyper-parameter with that dotted name; BadInput if there is none."""
     for part in name.split("."):
         learner = _own(learner, part, name)[part]
     return learner
@@ -34,7 +34,7 @@ def _set(learner: Any, path: list[str], value: Any, name: str) -> Any:
 
 
 def _own(learner: Any, part: str, name: str) -> Mapping[str, Any]:
-    """The hyper-parameters of a node; what Hydra makes of `_partial_: true` is a `functools.partial`."""
+    """Returns the hyper-parameters of a node; Hydra turns `_partial_: true` into a `functools.partial`."""
     own: Mapping[str, Any] = getattr(learner, "keywords", {})
     if part not in own:
         what = learner.func.__name__ if hasattr(learner, "func") else "a plain value"

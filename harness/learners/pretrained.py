@@ -1,4 +1,4 @@
-"""Frozen features in, a linear head on them out: what a model that is not trained any further knows of the rows."""
+"""Trains a linear head on frozen features."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ Features = Callable[[Rows], np.ndarray]
 
 
 def linear_head(train: TrainSet, valid: EvalSet, run: Run, features: Features) -> Fit:
-    """A linear layer on standardised features, trained by the loop that all networks share.
+    """Trains a linear layer on standardised features in the shared training loop.
 
-    The features cannot be trained through, so that augmentation grows the rows (see grown.py); `parameters` counts
+    Gradients do not reach the features, so augmentation adds rows instead (see grown.py). `parameters` counts only
     the head.
     """
 
@@ -41,8 +41,8 @@ def linear_head(train: TrainSet, valid: EvalSet, run: Run, features: Features) -
 def kept(
     x: Rows, cache: Cache, identity: Mapping[str, str | int | None], compute: Features
 ) -> Float32[np.ndarray, "n d"]:
-    """The features of the rows, computed at most once.
+    """Returns the features of the rows, computed at most once.
 
-    `identity` is what JSON can hold of how they are computed: the weights by their content, and every parameter.
+    `identity` says in JSON how they are computed: the hash of the weights, and every parameter.
     """
     return cache.array("features", {"rows": digest(x), **identity}, partial(compute, x))

@@ -1,4 +1,4 @@
-"""Images and ImageNet weights in, a linear head on a frozen network's features out."""
+"""Trains a linear head on the image features of a frozen ImageNet network."""
 
 from __future__ import annotations
 
@@ -24,21 +24,22 @@ Architecture = Literal[
     "efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2", "efficientnet-lite3", "efficientnet-lite4"
 ]
 AT_ONCE = 16
-"""Images that are computed at once: with 64, each takes twice as long on a processor, for want of cache."""
+"""Images per forward pass: with 64, each takes twice as long on a CPU, whose cache is too small."""
 WIDTH = 1280
-"""The features of every EfficientNet-lite."""
+"""Number of features of every EfficientNet-lite."""
 SMALLEST = 32
-"""The smallest side, in pixels, that the network's five halvings leave something of."""
+"""The smallest side in pixels that survives the network's five halvings."""
 
 
 def frozen_efficientnet(
     train: TrainSet, valid: EvalSet, run: Run, *, path: str, architecture: Architecture, image_size: int
 ) -> Fit:
-    """A linear head on the pooled features of a frozen EfficientNet-lite (Tan and Le, 2019; the lite variants, 2020).
+    """Trains a linear head on the pooled features of a frozen EfficientNet-lite (Tan and Le, 2019; the lite variants,
+    2020).
 
     `path` is a file of weights or a folder that holds one. Images are resized to squares of `image_size` pixels by
     bicubic interpolation and scaled to [-1, 1], which is what the lite variants were trained on; a single channel is
-    repeated. BadInput where there are no such weights, or the rows are no images of one or three channels.
+    repeated. BadInput if the weights are not there, or the rows are not images of one or three channels.
     """
     if image_size < SMALLEST:
         raise BadInput(f"model.image_size is {image_size}: it must be {SMALLEST} or more")
@@ -51,9 +52,9 @@ def frozen_efficientnet(
 
 
 def as_imagenet(x: Float[Tensor, "b c h w"], size: int) -> Float[Tensor, "b 3 s s"]:
-    """Images in [0, 1] as squares of three channels in [-1, 1].
+    """Turns images in [0, 1] into squares of three channels in [-1, 1].
 
-    EfficientNet-lite takes 127 from each byte and divides by 128; it knows nothing of ImageNet's means.
+    EfficientNet-lite subtracts 127 from each byte and divides by 128; it does not use ImageNet's means.
     """
     three = x.expand(-1, 3, -1, -1)
     sized = F.interpolate(three, size=(size, size), mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
@@ -63,7 +64,7 @@ def as_imagenet(x: Float[Tensor, "b c h w"], size: int) -> Float[Tensor, "b 3 s 
 def _pooled(
     file: Path, architecture: Architecture, size: int, device: torch.device, images: Rows
 ) -> Float32[np.ndarray, "n d"]:
-    """The mean over pixels of the last feature maps."""
+    """Returns the mean over pixels of the last feature maps."""
     network = _load(file, architecture, size).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     read, found = reader(images, device), np.zeros((len(images), WIDTH), dtype=np.float32)
     with torch.inference_mode():
@@ -74,10 +75,10 @@ def _pooled(
 
 
 def _load(file: Path, architecture: Architecture, size: int) -> nn.Module:
-    """The network in evaluation mode; BadInput where the file holds none, or another one's weights."""
+    """Loads the network in evaluation mode; BadInput if the file holds no weights, or those of another network."""
     from efficientnet_lite_pytorch import EfficientNet
 
-    with torch.random.fork_rng(devices=[]):  # It draws weights first, which those of the file replace.
+    with torch.random.fork_rng(devices=[]):  # Building draws weights, which the file's weights then replace.
         network = EfficientNet.from_name(architecture, image_size=size)
     try:
         network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
@@ -88,7 +89,7 @@ def _load(file: Path, architecture: Architecture, size: int) -> nn.Module:
 
 
 def _weights(path: str) -> Path:
-    """The file of weights there, or the only one in the folder there."""
+    """Returns the file of weights at that path, or the only one in that folder."""
     place = located(path)
     files = sorted(place.glob("*.pth")) if place.is_dir() else [place]
     if len(files) != 1 or not files[0].is_file():

@@ -1,4 +1,4 @@
-"""Texts and a file of word vectors in, a linear head on the texts' mean vectors out."""
+"""Trains a linear head on the mean word vectors of texts."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from harness.learners.text import words
 from harness.storage.places import content_of, located
 
 Vectors = tuple[dict[str, np.ndarray], int]
-"""The vectors (d,) of some words, and d."""
+"""Vectors (d,) by word, and d."""
 
 
 def word_vectors(train: TrainSet, valid: EvalSet, run: Run, *, path: str) -> Fit:
-    """A linear head on the mean of a text's word vectors, such as GloVe's (Pennington et al., 2014).
+    """Trains a linear head on the mean of a text's word vectors, such as GloVe's (Pennington et al., 2014).
 
-    `path` is a text file with a word and its vector a line (GloVe's format, or word2vec's with its first line of two
-    numbers), or a folder that holds one .npy with the vectors and one .parquet with their words. Words are lower-cased
-    and words without a vector left out; a text of such words alone gets the vector 0. BadInput where there is no such
-    file or folder.
+    `path` is a text file with one word and its vector per line (GloVe's format, or word2vec's with its first line of
+    two numbers), or a folder that holds one .npy with the vectors and one .parquet with their words. Words are
+    lower-cased and words without a vector left out; a text with no known word gets the vector 0. BadInput if the file
+    or folder does not exist.
     """
     place = located(path)
     if not place.exists():
@@ -37,7 +37,7 @@ def word_vectors(train: TrainSet, valid: EvalSet, run: Run, *, path: str) -> Fit
 
 
 def mean_vectors(place: Path, texts: Rows) -> Float32[np.ndarray, "n d"]:
-    """The mean vector of each text's known words."""
+    """Returns the mean vector of each text's known words."""
     split = [words(str(text)) for text in np.asarray(texts)]
     wanted = {word for text in split for word in text}
     known, dim = _from_folder(place, wanted) if place.is_dir() else _from_text(place, wanted)
@@ -47,7 +47,7 @@ def mean_vectors(place: Path, texts: Rows) -> Float32[np.ndarray, "n d"]:
 
 
 def _from_folder(place: Path, wanted: set[str]) -> Vectors:
-    """The wanted words' vectors from an array, whose rows a table names in its first column."""
+    """Reads the wanted words' vectors from an array whose rows are named by the first column of a table."""
     arrays, tables = sorted(place.glob("*.npy")), sorted(place.glob("*.parquet"))
     if len(arrays) != 1 or len(tables) != 1:
         held = f"{len(arrays)} .npy and {len(tables)} .parquet files"
@@ -60,7 +60,7 @@ def _from_folder(place: Path, wanted: set[str]) -> Vectors:
 
 
 def _from_text(place: Path, wanted: set[str]) -> Vectors:
-    """The wanted words' vectors from a text file; the first vector says how many numbers each line has."""
+    """Reads the wanted words' vectors from a text file; the first vector sets the numbers per line."""
     lines = _lines(place)
     _, first = next(lines, ("", []))
     dim = len(first)
@@ -74,7 +74,7 @@ def _from_text(place: Path, wanted: set[str]) -> Vectors:
 
 
 def _lines(place: Path, dim: int | None = None) -> Iterator[tuple[str, list[str]]]:
-    """Each line's word and its last `dim` fields; without `dim`, all of its fields but the first."""
+    """Yields each line's word and its last `dim` fields; without `dim`, all fields but the first."""
     with place.open(encoding="utf-8", errors="replace") as file:
         for number, line in enumerate(file):
             fields = line.rstrip().split(" ")

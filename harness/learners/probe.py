@@ -1,4 +1,4 @@
-"""A training set and a learner in, out-of-sample class probabilities of every row out."""
+"""Computes out-of-sample class probabilities of every training row with a probe."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from harness.learners import Learner, Run
 from harness.streams import child_seed, stream
 
 GLANCE = 32
-"""How many of its own training rows the probe gets in place of a validation set."""
+"""Training rows that the probe gets in place of a validation set."""
 
 
 def out_of_sample(train: TrainSet, *, learner: Learner, run: Run, identity: Any) -> Float32[np.ndarray, "n k"]:
-    """Each row's class probabilities from probes that did not train on it; read-only, computed at most once.
+    """Returns each row's class probabilities from probes that did not train on it; read-only, computed at most once.
 
-    A labelled row is predicted by the probe of its fold, a row without a label by all probes, averaged. `identity`
-    is what JSON can hold of the learner, its protocol and its seed: with the set's digest it names the result in
-    `run.cache`. TrialFailed where a class has a single labelled row, or a probe's probabilities are not finite.
+    The probe of its fold predicts a labelled row; the mean of all probes predicts a row without a label. `identity`
+    describes the learner, its protocol and its seed in JSON; with the set's digest it names the result in
+    `run.cache`. TrialFailed if a class has a single labelled row, or a probe's probabilities are not finite.
     """
-    if train.augment is not None:  # A function has no content to name the result by.
+    if train.augment is not None:  # A function has no content that could name the result.
         return _cross_validated(train, learner, run)
     return run.cache.array("pred_probs", [train.digest(), identity], lambda: _cross_validated(train, learner, run))
 
 
 def dynamics(train: TrainSet, *, learner: Learner, run: Run, identity: Any) -> Float32[np.ndarray, "e n k"]:
-    """Each row's class probabilities at the e points of the probe's training where it looks up, about once an epoch.
+    """Returns each row's class probabilities at e points of the probe's training, about once per epoch.
 
-    One probe trains on all labelled rows; cached and named as `out_of_sample`. BadInput where the learner never looks
-    up, because it does not train in steps.
+    One probe trains on all labelled rows; results are cached and named as in `out_of_sample`. BadInput if the
+    learner does not train in steps.
     """
     return run.cache.array("dynamics", [train.digest(), identity], lambda: _watched(train, learner, run))
 
@@ -46,9 +46,7 @@ def _watched(train: TrainSet, learner: Learner, run: Run) -> Float32[np.ndarray,
     run = replace(_surroundings(run, 0, 1), steps=run.steps, watch=lambda predict: seen.append(predict(train.x)))
     learner(own, _glance(own), run)
     if not seen:
-        raise BadInput(
-            "the probe does not train in steps, so that nothing can be learned from its training: choose a network"
-        )
+        raise BadInput("the probe does not train in steps, so its training shows nothing: choose a network")
     return np.stack(seen).astype(np.float32)
 
 
@@ -65,7 +63,7 @@ def _cross_validated(train: TrainSet, learner: Learner, run: Run) -> Float32[np.
 
 
 def _folds(train: TrainSet, run: Run) -> Iterator[tuple[Int64[np.ndarray, " f"], Int64[np.ndarray, " h"]]]:
-    """The rows to fit on and the rows held out, stratified by class; fewer folds where a class has fewer rows."""
+    """Yields the rows to fit on and the rows held out, stratified by class; fewer folds if a class has fewer rows."""
     if run.protocol.folds < 2:
         raise BadInput(f"protocol.folds is {run.protocol.folds}; cross-validation needs at least 2")
     labelled = np.flatnonzero(train.labelled)
@@ -82,7 +80,7 @@ def _folds(train: TrainSet, run: Run) -> Iterator[tuple[Int64[np.ndarray, " f"],
 
 
 def _surroundings(run: Run, number: int, folds: int) -> Run:
-    """The run of one fold: streams of its own, its share of the steps, no selection, no curve."""
+    """Returns the run of one fold: its own streams, its share of the steps, no selection, no curve."""
     return replace(
         run,
         salt=f"{run.salt}/probe/{number}",
@@ -93,7 +91,7 @@ def _surroundings(run: Run, number: int, folds: int) -> Run:
 
 
 def _glance(own: TrainSet) -> EvalSet:
-    """What the probe gets as validation rows: some of its own."""
+    """Returns the probe's validation rows: some of its own training rows."""
     glance = own.rows(np.arange(min(GLANCE, len(own))))
     return EvalSet(ids=glance.ids, x=glance.x, y=glance.classes)
 
@@ -101,7 +99,7 @@ def _glance(own: TrainSet) -> EvalSet:
 def _predicted(
     train: TrainSet, fitted: Int64[np.ndarray, " f"], rows: Int64[np.ndarray, " r"], learner: Learner, run: Run
 ) -> Float32[np.ndarray, "r k"]:
-    """The probabilities of `rows` by a probe trained on `fitted`; it sees no label but theirs, whatever it selects."""
+    """Returns the probabilities of `rows` from a probe trained on `fitted`; it sees no other label."""
     own = train.rows(fitted)
     fit = learner(own, _glance(own), run)
     probs = np.asarray(fit.predict(take(train.x, rows)), dtype=np.float32)

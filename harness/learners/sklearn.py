@@ -1,13 +1,13 @@
-"""A training set in, a scikit-learn estimator's probabilities out: learners that fit once.
+"""Fits scikit-learn's estimators: learners that fit once.
 
-All of them read soft labels and weights in the same way. An estimator of scikit-learn takes one class a row, so each
-row becomes one row for every class that its label gives a probability, with the weight w * y; a probability below a
+All of them read soft labels and weights in the same way. A scikit-learn estimator takes one class per row, so each row
+becomes one row for every class to which its label gives a probability, with the weight w * y; a probability below a
 thousandth of the row's largest is left out. For logistic regression that *is* the weighted cross-entropy with the soft
-label. Where an estimator counts rows (a forest's bootstrap, `min_samples_leaf`), it counts the expanded ones.
-Augmentation grows the rows (see grown.py).
+label. An estimator that counts rows (a forest's bootstrap, `min_samples_leaf`) counts the expanded ones.
+Augmentation adds rows (see grown.py).
 
-The protocol's steps, rate and selection rule mean nothing to these estimators: each runs until it is done, and its
-budget stands in its YAML. `Fit.examples` counts the labelled rows that it was given, grown but not expanded.
+These estimators do not use the protocol's steps, rate and selection rule: each runs until it is done, and its budget
+is in its YAML. `Fit.examples` counts the labelled rows that it was given, with augmented draws, before expansion.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from harness.learners.grown import grown
 from harness.streams import child_seed
 
 SMALLEST = 1e-3
-"""The share of a row's largest probability under which a class of a soft label is left out."""
+"""A class of a soft label is left out below this share of the row's largest probability."""
 Features = Callable[[Rows], Any]
-"""Rows (n, *d) to a matrix (n, p), sparse for text unless an estimator cannot read that."""
+"""Rows (n, *d) to a matrix (n, p), sparse for text unless the estimator needs dense input."""
 
 
 @dataclass(frozen=True)
 class Expanded:
-    """Rows by the index of the row that they come from, each with one class and a weight."""
+    """Holds expanded rows: the index of the row that each comes from, one class and a weight."""
 
     row: Int64[np.ndarray, " e"]
     y: Int64[np.ndarray, " e"]
@@ -48,7 +48,7 @@ class Expanded:
 
 
 def expand(y: Float32[np.ndarray, "n k"], w: Float32[np.ndarray, " n"]) -> Expanded:
-    """One row for every class that a label gives a probability, weighted w * y."""
+    """Returns one row for every class to which a label gives a probability, weighted w * y."""
     row, label = np.nonzero(y >= SMALLEST * y.max(1, keepdims=True))
     return Expanded(row, label, w[row].astype(np.float64) * y[row, label])
 
@@ -57,7 +57,7 @@ def logistic_regression(
     train: TrainSet, valid: EvalSet, run: Run, *, C: float, max_iter: int,
     ngram_range: Sequence[int], min_df: int, max_words: int, sublinear_tf: bool,
 ) -> Fit:  # fmt: skip
-    """Multinomial logistic regression with an L2 penalty, on standardised columns, pixels in [0, 1] or TF-IDF.
+    """Fits multinomial logistic regression with an L2 penalty on standardised columns, pixels in [0, 1] or TF-IDF.
 
     `history` says whether it converged within `max_iter` iterations of L-BFGS. Deterministic: no seed changes it.
     """
@@ -75,7 +75,7 @@ def random_forest(
     train: TrainSet, valid: EvalSet, run: Run, *, n_estimators: int, max_depth: int | None, min_samples_leaf: int,
     ngram_range: Sequence[int], min_df: int, max_words: int, sublinear_tf: bool,
 ) -> Fit:  # fmt: skip
-    """A random forest (Breiman, 2001) on columns, pixels or TF-IDF."""
+    """Fits a random forest (Breiman, 2001) on columns, pixels or TF-IDF."""
     estimator = RandomForestClassifier(
         n_estimators, max_depth=max_depth, min_samples_leaf=min_samples_leaf, n_jobs=1,
         random_state=child_seed(run.stream("init")),
@@ -90,10 +90,10 @@ def hist_gradient_boosting(
     min_samples_leaf: int, l2_regularization: float,
     ngram_range: Sequence[int], min_df: int, max_words: int, sublinear_tf: bool,
 ) -> Fit:  # fmt: skip
-    """Boosted trees on binned columns, pixels, or the TF-IDF of the `max_words` most frequent terms as a dense matrix.
+    """Fits boosted trees on binned columns, pixels, or the dense TF-IDF of the `max_words` most frequent terms.
 
-    No early stopping: scikit-learn's would take a part of the training rows away. Deterministic up to 200,000 rows,
-    of which scikit-learn draws a sample for its bins with the seed.
+    No early stopping, since scikit-learn's would hold back training rows. Deterministic up to 200,000 rows; beyond,
+    scikit-learn samples rows for its bins with the seed.
     """
     estimator = HistGradientBoostingClassifier(
         learning_rate=learning_rate, max_iter=max_iter, max_leaf_nodes=max_leaf_nodes,
@@ -106,7 +106,7 @@ def hist_gradient_boosting(
 
 
 def fit_once(train: TrainSet, run: Run, estimator: Any, features: Features) -> Fit:
-    """Fits the estimator on the grown, expanded rows; TrialFailed where fewer than two classes are left."""
+    """Fits the estimator on the grown, expanded rows; TrialFailed if fewer than two classes are left."""
     rows = grown(train, run)
     cases = expand(rows.y, rows.w)
     if len(np.unique(cases.y)) < 2:
@@ -114,7 +114,7 @@ def fit_once(train: TrainSet, run: Run, estimator: Any, features: Features) -> F
             f"a classifier needs two classes to train on; the labelled rows have {len(np.unique(cases.y))}"
         )
     with threadpool_limits(limits=1), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # Told in the history instead.
+        warnings.simplefilter("ignore", ConvergenceWarning)  # The history reports it instead.
         estimator.fit(features(rows.x)[cases.row], cases.y, sample_weight=cases.w)
 
     def predict(x: Rows) -> Float32[np.ndarray, "n k"]:
@@ -127,7 +127,7 @@ def fit_once(train: TrainSet, run: Run, estimator: Any, features: Features) -> F
 
 
 def features_of(train: TrainSet, text: TfidfVectorizer, table: Callable[[Rows], Features]) -> Features:
-    """The function from rows to features, fitted on the labelled rows as they are before augmentation."""
+    """Returns the function from rows to features, fitted on the labelled rows before augmentation."""
     rows = train.x if train.labelled.all() else train.rows(train.labelled).x
     makers: dict[str, Callable[[Rows], Features]] = {
         "text": lambda texts: text.fit(_strings(texts)) and (lambda x: text.transform(_strings(x))),
@@ -138,7 +138,7 @@ def features_of(train: TrainSet, text: TfidfVectorizer, table: Callable[[Rows], 
 
 
 def tfidf(ngram_range: Sequence[int], min_df: int, max_words: int, sublinear_tf: bool) -> TfidfVectorizer:
-    """TF-IDF of words; one-letter words count too, so that no text is empty for want of long words."""
+    """Computes TF-IDF of words; one-letter words count too, so that a text of short words is not empty."""
     shortest, longest = ngram_range
     return TfidfVectorizer(
         ngram_range=(shortest, longest), min_df=min_df, max_features=max_words, sublinear_tf=sublinear_tf,
@@ -152,7 +152,7 @@ def _standardised(rows: Rows) -> Features:
 
 
 def columns(rows: Rows) -> Features:
-    """A table's columns as they are, for trees, to which scales mean nothing."""
+    """Returns a table's columns as they are, for trees, which do not depend on scales."""
     return lambda x: np.asarray(x, dtype=np.float64)
 
 

@@ -1,4 +1,4 @@
-"""Texts in, padded word indices out; the vocabulary is the training rows' own."""
+"""Turns texts into padded word indices; the vocabulary comes from the training rows."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from torch import Tensor
 
 _WORD = re.compile(r"\w+|[^\w\s]")
 PAD, UNKNOWN = 0, 1
-"""The indices of the padding and of every word that the vocabulary lacks."""
+"""Indices of the padding and of words outside the vocabulary."""
 
 
 def words(text: str) -> list[str]:
-    """The lower-cased words and punctuation marks of a text."""
+    """Returns the lower-cased words and punctuation marks of a text."""
     return _WORD.findall(text.lower())
 
 
 def vocabulary(texts: Iterable[str], *, max_words: int, min_count: int) -> dict[str, int]:
-    """Indices from 2 for the most frequent words that occur `min_count` times, in alphabetical order at a tie."""
+    """Returns indices from 2 for the most frequent words that occur `min_count` times; ties in alphabetical order."""
     counts = Counter(word for text in texts for word in words(text))
     kept = sorted(
         (word for word, count in counts.items() if count >= min_count), key=lambda word: (-counts[word], word)
@@ -32,7 +32,9 @@ def vocabulary(texts: Iterable[str], *, max_words: int, min_count: int) -> dict[
 def encoder(
     index: Mapping[str, int], *, max_length: int, min_length: int
 ) -> Callable[[Sequence[str]], Int64[Tensor, "b t"]]:
-    """A function from texts to word indices, cut at `max_length` words and padded to the longest text of the batch."""
+    """Returns a function from texts to word indices, cut at `max_length` words and padded to the longest text of the
+    batch.
+    """
 
     def encode(texts: Sequence[str]) -> Int64[Tensor, "b t"]:
         rows = [[index.get(word, UNKNOWN) for word in words(text)[:max_length]] for text in texts]

@@ -1,4 +1,4 @@
-"""Training images in, any network of timm by its name out, for the training loop that all networks share.
+"""Builds any timm network by its name, for the shared training loop.
 
 Written against timm's documented calls; it has not been run with timm itself, which needs a torchvision that was built
 for the torch at hand.
@@ -23,18 +23,18 @@ INSTALL = "pip install 'gains-harness[timm]', with the torchvision that was buil
 
 
 def timm_network(rows: Rows, k: int, *, name: str, pretrained: bool) -> Network:
-    """The network of that name with a head for k classes, on images resized and standardised as it was made for.
+    """Builds the network with a head for k classes; images are resized and standardised as it expects.
 
-    One with pretrained weights gets the protocol's `lr_pretrained`. Images of other than three channels are
-    standardised by the mean over the network's own. BadInput where timm cannot be imported or knows no such model,
-    and where weights cannot be had.
+    A pretrained network gets the protocol's `lr_pretrained`. Images without exactly three channels are standardised
+    by the mean over the network's own channels. BadInput if timm cannot be imported, does not know the model, or
+    cannot load its weights.
     """
     if modality(rows) != "image":
         raise BadInput(f"timm's networks are for images: these rows are {tuple(rows.shape)}")
     timm, channels = _timm(), rows.shape[3]
     try:
         model = timm.create_model(name, pretrained=pretrained, num_classes=k, in_chans=channels)
-    except (RuntimeError, OSError, ValueError) as error:  # An unknown name, or no way to the weights.
+    except (RuntimeError, OSError, ValueError) as error:  # An unknown name, or weights that cannot be loaded.
         raise BadInput(
             f"timm cannot make '{name}': {(str(error).strip() or 'it does not say why').splitlines()[0]}"
         ) from error
@@ -45,14 +45,14 @@ def timm_network(rows: Rows, k: int, *, name: str, pretrained: bool) -> Network:
 
 
 class Resized(nn.Module):
-    """Images of one size, by the interpolation that the network was trained with."""
+    """Resizes images with the interpolation that the network was trained with."""
 
     def __init__(self, size: tuple[int, int], interpolation: str) -> None:
         super().__init__()
         self.size, self.interpolation = tuple(size), interpolation if interpolation == "bilinear" else "bicubic"
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c i j"]:
-        """The batch at that size; as it is where it has that size already."""
+        """Returns the batch at that size, unchanged if it has it already."""
         if tuple(x.shape[2:]) == self.size:
             return x
         return F.interpolate(x, self.size, mode=self.interpolation, antialias=True).clamp(0, 1)
@@ -64,7 +64,7 @@ def _for_channels(values: tuple[float, ...], channels: int) -> Float[Tensor, "c 
 
 
 def _timm() -> Any:
-    """The package; BadInput where it is not there, or its torchvision is of another torch and fails on import."""
+    """Returns the package; BadInput if it is absent, or if its torchvision was built for another torch."""
     try:
         import timm
         import timm.data

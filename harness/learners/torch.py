@@ -1,4 +1,4 @@
-"""A training set and a network in, a trained model out: the only training loop, for images, text and tables alike."""
+"""Trains a network: the only training loop, for images, texts and tables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch._dynamo  # else the first optimiser imports it, and a second is charged to whoever trains first
+import torch._dynamo  # Otherwise the first optimiser imports it, and the first fit is charged a second for that.
 from jaxtyping import Float, Float32
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
@@ -26,22 +26,22 @@ from harness.metrics import score
 from harness.streams import child_seed
 
 LOOKS = 50
-"""The most often that a run is scored on the validation rows."""
+"""Most times that a run is scored on the validation rows."""
 PREDICTED = 256
-"""Rows that are predicted at once."""
+"""Rows predicted at a time."""
 
 
 def as_it_is(batch: Batch) -> Batch:
-    """The encoding of a network that reads a batch as it comes."""
+    """Returns the batch unchanged: the encoding of a network that reads batches as they come."""
     return batch
 
 
 @dataclass(frozen=True)
 class Network:
-    """What a builder makes from the training rows.
+    """Holds what a builder makes from the training rows.
 
-    `module` maps an encoded batch to logits (b, k); `encode` turns a batch, as augmentations leave it, into the one
-    tensor that `module` reads. `pretrained` networks get the protocol's `lr_pretrained`. `bf16` says that bfloat16
+    `module` maps an encoded batch to logits (b, k); `encode` turns an augmented batch into the one tensor
+    that `module` reads. `pretrained` networks get the protocol's `lr_pretrained`. `bf16` says that bfloat16
     makes this network faster at this size where the hardware has it; that is measured (tests/benchmarks).
     """
 
@@ -57,17 +57,17 @@ Builder = Callable[[Rows, int], Network]
 
 @dataclass(frozen=True)
 class Model:
-    """A network where it computes, and whether it does so in bfloat16."""
+    """Holds a network on its device, and whether it computes in bfloat16."""
 
     network: Network
     device: torch.device
     bf16: bool
 
     def logits(self, batch: Batch) -> Float[Tensor, "b *p k"]:
-        """Unnormalised log-probabilities in float32, whatever the network computes in; of each of p peers in training.
+        """Returns unnormalised log-probabilities in float32; for peers in training, those of each of p peers.
 
-        A `Mixed` batch's are blended: where a network ends in a linear layer, with or without a bias, that is what it
-        gives for the blend of what this layer reads, the hidden representation.
+        Those of a `Mixed` batch are blended: for a network that ends in a linear layer this equals its output for the
+        blended input of that layer, the hidden representation.
         """
         if isinstance(batch, Mixed):
             return blend(self.logits(batch.batch), batch.partner, batch.share)
@@ -84,9 +84,9 @@ def fit_network(train: TrainSet, valid: EvalSet, run: Run, *, network: Builder) 
 def fit_with_loss(train: TrainSet, valid: EvalSet, run: Run, *, network: Builder, loss: Loss) -> Fit:
     """Trains the network for exactly `run.steps` optimiser steps on the labelled rows.
 
-    The loss is given the soft labels and `w` scaled to mean 1; weight decay is on every parameter; the rate warms up
-    linearly and falls to 0 as a cosine. TrialFailed where the loss is not finite. The same arguments give the same
-    bits on the same machine, and torch's generators are left as they were.
+    The loss gets the soft labels and `w` scaled to mean 1; weight decay applies to every parameter; the rate warms up
+    linearly and falls to 0 as a cosine. TrialFailed if the loss is not finite. Equal arguments give equal bits on the
+    same machine, and torch's generators are restored.
     """
     rows = train if train.labelled.all() else train.rows(train.labelled)
     if not len(rows):
@@ -108,7 +108,7 @@ def fit_with_loss(train: TrainSet, valid: EvalSet, run: Run, *, network: Builder
 
 
 def _train(model: Model, rows: TrainSet, valid: EvalSet, run: Run, loss: Loss) -> list[dict[str, float]]:
-    """Trains the model in place and gives its curve, one row about every epoch."""
+    """Trains the model in place and returns its curve, about one row per epoch."""
     module, size = model.network.module.train(), run.protocol.batch_size
     optimiser, schedule = _optimiser(model.network, run)
     read, losses = reader(rows.x, model.device), torch.zeros(run.steps, device=model.device)
@@ -137,7 +137,7 @@ def _train(model: Model, rows: TrainSet, valid: EvalSet, run: Run, loss: Loss) -
 
 
 def rate(step: int, steps: int, warmup: float) -> float:
-    """The share of the peak learning rate at a step, counted from 0 (linear warm-up, then SGDR's cosine to 0).
+    """Returns the share of the peak learning rate at a step, counted from 0 (linear warm-up, then SGDR's cosine to 0).
 
     Loshchilov and Hutter, 2017.
     """
@@ -164,7 +164,9 @@ def _peak(network: Network, protocol: Protocol) -> float:
 
 
 def _look(model: Model, valid: EvalSet, run: Run, losses: Float[Tensor, " s"], since: int) -> dict[str, float]:
-    """One row of the curve: the mean loss of the steps after `since`, and the validation metric if there are rows."""
+    """Returns one row of the curve: the mean loss of the steps after `since`, and the validation metric if there are
+    rows.
+    """
     recent = losses[since:].tolist()  # The only place that waits for an accelerator.
     wrong = next((i for i, loss in enumerate(recent) if not math.isfinite(loss)), None)
     if wrong is not None:
@@ -178,25 +180,25 @@ def _look(model: Model, valid: EvalSet, run: Run, losses: Float[Tensor, " s"], s
 
 
 class Best:
-    """The weights of the best validation metric so far, the earliest at a tie; keeps nothing unless asked to."""
+    """Keeps the weights with the best validation metric so far (the earliest at a tie), if asked to."""
 
     def __init__(self, wanted: bool) -> None:
         self.wanted, self.metric = wanted, -math.inf
         self.weights: dict[str, Tensor] | None = None
 
     def see(self, row: Mapping[str, float], module: nn.Module) -> None:
-        """Keeps a copy of the weights if they are better than any before."""
+        """Keeps a copy of the weights if they are the best so far."""
         if self.wanted and row["valid"] > self.metric:
             self.metric, self.weights = row["valid"], copy.deepcopy(module.state_dict())
 
     def restore(self, module: nn.Module) -> None:
-        """Puts the kept weights back, if there are any."""
+        """Restores the kept weights, if there are any."""
         if self.weights is not None:
             module.load_state_dict(self.weights)
 
 
 def probabilities(model: Model, x: Rows) -> Float32[np.ndarray, "n k"]:
-    """Class probabilities of the rows, in evaluation mode; the module's mode is left as it was."""
+    """Returns class probabilities of the rows, computed in evaluation mode; restores the module's mode."""
     module, read = model.network.module, reader(x, model.device)
     training = module.training
     module.eval()
@@ -207,7 +209,7 @@ def probabilities(model: Model, x: Rows) -> Float32[np.ndarray, "n k"]:
 
 
 def computes_in_bf16(network: Network, device: torch.device, precision: str) -> bool:
-    """Whether a protocol's precision means bfloat16 for this network on this device."""
+    """Returns whether the protocol's precision means bfloat16 for this network on this device."""
     return precision == "bf16" or (precision == "auto" and network.bf16 and _has_bf16(device))
 
 
@@ -221,7 +223,7 @@ def _has_bf16(device: torch.device) -> bool:
 
 @contextmanager
 def reproducible(device: torch.device, rng: np.random.Generator) -> Iterator[None]:
-    """Seeds torch's generators and holds cuDNN to deterministic kernels for a block; puts all back as it was."""
+    """Seeds torch's generators and makes cuDNN deterministic within a block; restores both afterwards."""
     accelerator = None if device.type == "cpu" else torch.get_device_module(device)
     states = torch.get_rng_state(), accelerator and accelerator.get_rng_state()
     deterministic, seed = torch.backends.cudnn.deterministic, child_seed(rng)

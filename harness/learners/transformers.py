@@ -1,4 +1,4 @@
-"""Pretrained transformers by folder, package or hub name: fine-tuned by the training loop, or frozen."""
+"""Loads pretrained transformers by folder, package or hub name, to be fine-tuned in the training loop or frozen."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from harness.storage.cache import Cache
 from harness.storage.places import PACKAGE, content_of, located
 
 ENCODED = 64
-"""Texts that are encoded at once."""
+"""Texts encoded at a time."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Pretrained weights: what to load them by, and what they are.
+    """Names pretrained weights: where to load them from, and what they are.
 
     `revision` is a hub's commit, None for a folder; `identity` is the hash of the folder's files, or name and commit.
     """
@@ -46,16 +46,16 @@ class Checkpoint:
 
 
 def checkpoint(path: str) -> Checkpoint:
-    """Where a model lies: a folder, else what the hub's local cache holds, else the hub.
+    """Finds a model: a folder, else the hub's local cache, else the hub.
 
-    `package:NAME` is an installed package: its first folder that holds a model. BadInput where there is no such folder
+    `package:NAME` is an installed package: its first folder that holds a model. BadInput if there is no such folder
     or package, and neither the cache nor the hub has a model of that name.
     """
     folder = _model_folder(path)
     if folder.is_dir():
         return Checkpoint(str(folder), None, content_of(str(folder)))
     if path.startswith(PACKAGE):
-        raise BadInput(f"no model '{path}': the package is there, and holds no such folder")
+        raise BadInput(f"no model '{path}': the package is installed but holds no such folder")
     for cached_only in (True, False):
         try:
             config = hf_hub_download(path, "config.json", local_files_only=cached_only)
@@ -64,12 +64,12 @@ def checkpoint(path: str) -> Checkpoint:
         commit = Path(config).parent.name
         return Checkpoint(path, commit, f"{path}@{commit}")
     raise BadInput(
-        f"no model '{path}': it is no folder, and neither the hub nor its local cache gives a model of that name"
+        f"no model '{path}': there is no such folder, and neither the hub nor its local cache has a model of that name"
     )
 
 
 def _model_folder(path: str) -> Path:
-    """The folder that a path leads to; in a package, the one nearest to its top that holds a model's config.json."""
+    """Returns the folder at a path; in a package, the topmost folder that holds a model's config.json."""
     place = located(path)
     if not path.startswith(PACKAGE) or (place / "config.json").is_file():
         return place
@@ -78,9 +78,9 @@ def _model_folder(path: str) -> Path:
 
 
 def sequence_classifier(rows: Rows, k: int, *, path: str, layers: int | None, max_length: int) -> Network:
-    """Any sequence classifier of `transformers`, or its first `layers`; texts are cut at `max_length` tokens.
+    """Builds any sequence classifier of `transformers`, or its first `layers`; texts are cut at `max_length` tokens.
 
-    The head is new unless the checkpoint brings one for as many classes.
+    The head is new unless the checkpoint has one with the same number of classes.
     """
     make = partial(AutoModelForSequenceClassification.from_pretrained, ignore_mismatched_sizes=True)
     tokenizer, model = load(checkpoint(path), make, layers, k)
@@ -88,10 +88,10 @@ def sequence_classifier(rows: Rows, k: int, *, path: str, layers: int | None, ma
 
 
 def encoder_classifier(rows: Rows, k: int, *, path: str, layers: int | None, pooling: str, max_length: int) -> Network:
-    """A new linear layer on the pooled tokens of an encoder, or of its first `layers`, all trained.
+    """Builds a new linear layer on the pooled tokens of an encoder, or of its first `layers`; everything is trained.
 
-    For encoders that were trained to put a text's meaning there: the head of `sequence_classifier` reads another place,
-    which a truncated model has never used. `pooling` as in `frozen_encoder`.
+    For encoders that were trained to represent a text by its pooled tokens; the head of `sequence_classifier` reads
+    another output, which a truncated model has never used. `pooling` as in `frozen_encoder`.
     """
     tokenizer, model = load(checkpoint(path), AutoModel.from_pretrained, layers)
     head = nn.Linear(model.config.hidden_size, k)
@@ -103,7 +103,7 @@ def encoder_classifier(rows: Rows, k: int, *, path: str, layers: int | None, poo
 def frozen_encoder(
     train: TrainSet, valid: EvalSet, run: Run, *, path: str, layers: int | None, pooling: str, max_length: int
 ) -> Fit:
-    """A linear head on the embeddings of a frozen encoder, or of its first `layers` (see pretrained.py).
+    """Trains a linear head on the embeddings of a frozen encoder, or of its first `layers` (see pretrained.py).
 
     `pooling` is `mean` (over a text's tokens) or `first` (its first token's).
     """
@@ -114,51 +114,51 @@ def frozen_encoder(
 def embeddings(
     texts: Rows, cache: Cache, device: str, *, path: str, layers: int | None, pooling: str, max_length: int
 ) -> Float32[np.ndarray, "n d"]:
-    """The L2-normalised embeddings of a frozen encoder in float32, kept by the content of texts and weights."""
+    """Returns L2-normalised embeddings of a frozen encoder in float32, cached by the content of texts and weights."""
     pool, source = _pooling(pooling), checkpoint(path)
     what = {"model": source.identity, "layers": layers, "pooling": pooling, "max_length": max_length}
     return kept(texts, cache, what, partial(_embeddings, source, layers, pool, max_length, device))
 
 
 class Logits(nn.Module):
-    """A model of `transformers` as a module from stacked token ids and mask to logits."""
+    """Wraps a `transformers` model as a module from stacked token ids and mask to logits."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, encoded: Int64[Tensor, "2 b t"]) -> Float[Tensor, "b k"]:
-        """Logits from stacked token ids and mask."""
+        """Returns logits for stacked token ids and mask."""
         return self.model(input_ids=encoded[0], attention_mask=encoded[1]).logits
 
 
 class Pooled(nn.Module):
-    """An encoder of `transformers` with a linear head on its pooled tokens."""
+    """Adds a linear head to the pooled tokens of a `transformers` encoder."""
 
     def __init__(self, encoder: nn.Module, pool: Callable[[Tensor, Tensor], Tensor], head: nn.Linear) -> None:
         super().__init__()
         self.encoder, self.pool, self.head = encoder, pool, head
 
     def forward(self, encoded: Int64[Tensor, "2 b t"]) -> Float[Tensor, "b k"]:
-        """Logits from stacked token ids and mask."""
+        """Returns logits for stacked token ids and mask."""
         hidden = self.encoder(input_ids=encoded[0], attention_mask=encoded[1]).last_hidden_state
         return self.head(self.pool(hidden, encoded[1]))
 
 
 def tokenise(tokenizer: Any, max_length: int, texts: Sequence[str]) -> Int64[Tensor, "2 b t"]:
-    """Token ids and mask, one above the other, padded to the longest text of the batch."""
+    """Returns token ids and mask, stacked, padded to the longest text of the batch."""
     found = tokenizer(list(texts), padding=True, truncation=True, max_length=max_length, return_tensors="pt")
     return torch.stack([found["input_ids"], found["attention_mask"]])
 
 
 def mean_over_tokens(hidden: Float[Tensor, "b t d"], mask: Int64[Tensor, "b t"]) -> Float[Tensor, "b d"]:
-    """The mean of a text's token vectors, padding left out."""
+    """Returns the mean of a text's token vectors without padding."""
     weight = mask.unsqueeze(2).to(hidden.dtype)
     return (hidden * weight).sum(1) / weight.sum(1).clamp(min=1)
 
 
 def first_token(hidden: Float[Tensor, "b t d"], mask: Int64[Tensor, "b t"]) -> Float[Tensor, "b d"]:
-    """The vector of the first token, which BERT and its kin train to stand for the text."""
+    """Returns the vector of the first token, which BERT-like models train to represent the text."""
     return hidden[:, 0]
 
 
@@ -175,8 +175,8 @@ def _pooling(name: str) -> Pooling:
 def _embeddings(
     source: Checkpoint, layers: int | None, pool: Pooling, max_length: int, device: str, texts: Rows
 ) -> Float32[np.ndarray, "n d"]:
-    """Texts of like length are encoded together, because a batch costs what its longest text costs."""
-    with torch.random.fork_rng(devices=[]):  # Loading draws for weights that a checkpoint lacks, the pooler's say.
+    """Encodes texts of similar length together, because a batch costs what its longest text costs."""
+    with torch.random.fork_rng(devices=[]):  # Loading draws weights that a checkpoint lacks, such as the pooler's.
         tokenizer, model = load(source, AutoModel.from_pretrained, layers)
     model.to(device).eval()
     order = np.argsort([len(str(text)) for text in np.asarray(texts)], kind="stable")
@@ -193,9 +193,9 @@ def _embeddings(
 def load(
     source: Checkpoint, from_pretrained: Callable[..., Any], layers: int | None = None, labels: int | None = None
 ) -> tuple[Any, Any]:
-    """Tokenizer and model in float32, the model's first `layers`, with a head for that many `labels`.
+    """Loads tokenizer and model in float32: the first `layers`, with a head for that many `labels`.
 
-    BadInput where the files are not those of a model, or it has fewer layers.
+    BadInput if the files do not hold a model, or it has fewer layers.
     """
     settings = {} if labels is None else {"num_labels": labels}
     try:
@@ -206,24 +206,26 @@ def load(
             model = from_pretrained(source.name, revision=source.revision, config=config)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise BadInput(f"cannot load the model '{source.name}': {str(error).strip().splitlines()[0]}") from error
-    if tokenizer.pad_token is None:  # GPT-2 and its kin have none; the mask hides what stands there.
+    if tokenizer.pad_token is None:  # GPT-2-like models have no padding token; the mask hides these positions.
         tokenizer.pad_token = tokenizer.eos_token
     model.config.pad_token_id = tokenizer.pad_token_id
     return tokenizer, model.float()
 
 
 def _shorten(config: Any, layers: int | None) -> None:
-    """Keeps the first layers in a model's plan, so that the weights of the others are not loaded; None keeps all."""
+    """Cuts a model's configuration to its first layers, so that other weights are not loaded; None keeps all."""
     if layers is None:
         return
     if not 1 <= layers <= config.num_hidden_layers:
-        raise BadInput(f"layers is {layers}, and it has {config.num_hidden_layers}: say a number up to that, or null")
+        raise BadInput(
+            f"layers is {layers}, but the model has {config.num_hidden_layers}: choose at most that number, or null"
+        )
     config.num_hidden_layers = layers
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No progress bar, and no report that a classifier's new head is new; both settings are put back."""
+    """Silences progress bars and the report about a new head within a block; restores both settings."""
     level, bars = hub_logging.get_verbosity(), hub_logging.is_progress_bar_enabled()
     hub_logging.set_verbosity(logging.ERROR)
     hub_logging.disable_progress_bar()  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""A learner and its search space in, the configuration out that does best on the validation rows."""
+"""Searches a learner's hyper-parameters on the validation rows."""
 
 from __future__ import annotations
 
@@ -19,16 +19,18 @@ from harness.metrics import score
 from harness.streams import child_seed
 
 SHARED = ("lr", "lr_pretrained", "weight_decay", "warmup")
-"""What of the protocol a search may change for its own fits; the rest is the budget, and equal for all arms."""
+"""Parts of the protocol that a search may change for its own fits; the rest is the budget, equal for all arms."""
 Spec = Mapping[str, Any]
-"""`{low, high, log}` (whole numbers where both ends are; `log` may be left out) or `{choices}`."""
+"""`{low, high, log}` (integers if both ends are; `log` is optional) or `{choices}`."""
 Space = Mapping[str, Spec]
-"""A spec a dotted name, as in `network.width` or `protocol.lr`."""
+"""One spec per dotted name, as in `network.width` or `protocol.lr`."""
 
 
 @dataclass(frozen=True)
 class Tried:
-    """One configuration: its values by name, its validation metric (higher is better), its fit (None if it failed)."""
+    """Holds one configuration: its values by name, its validation metric (higher is better), its fit (None if it
+    failed).
+    """
 
     values: Mapping[str, Any]
     valid: float
@@ -36,14 +38,14 @@ class Tried:
 
 
 def tuned(train: TrainSet, valid: EvalSet, run: Run, *, learner: Learner, over: Mapping[str, Any]) -> Fit:
-    """The best of `protocol.tuning_trials` fits by the protocol's metric on the validation rows, the earliest at a tie.
+    """Returns the best of `protocol.tuning_trials` fits by the validation metric, the earliest at a tie.
 
     The first trial is the learner as it is; the others are drawn by Optuna's tree-structured Parzen estimator from
     `over` (see `Space`), where `protocol.lr` and its like stand for the protocol's own. All trials share the run's
     streams and each takes its whole budget; the best fit is returned as it is. `examples` counts the trials that did
-    not fail, `valid_labels` every validation row; `history` has a row a trial (the metric, and each value, or the
-    place among its choices of one that is no number), then the best one's curve. A configuration that fails is passed
-    over; TrialFailed where all do. Bergstra et al., Algorithms for hyper-parameter optimization, 2011.
+    not fail, `valid_labels` every validation row; `history` has one row per trial (the metric, and each value; a
+    value that is not a number by its place among the choices), then the curve of the best one. A configuration that
+    fails is passed over; TrialFailed if all fail. Bergstra et al., Algorithms for hyper-parameter optimization, 2011.
     """
     if not len(valid):
         raise BadInput("there are no validation rows to tune on")
@@ -62,23 +64,23 @@ def tuned(train: TrainSet, valid: EvalSet, run: Run, *, learner: Learner, over: 
 
 
 def searched(over: Mapping[str, Any], learner: Learner) -> Space:
-    """The space by dotted name, however it was nested; BadInput where it is empty, no range, or of nothing there is."""
+    """Returns the space by dotted name; BadInput if it is empty, malformed, or names an unknown parameter."""
     space = dict(sorted(_flat(over, "")))
     if not space:
         example = "{protocol.lr: {low: 0.0003, high: 0.03, log: true}}"
-        raise BadInput(f"there is nothing to search: the model declares no `space`; say 'model.over={example}'")
+        raise BadInput(f"there is nothing to search: the model declares no `space`; write 'model.over={example}'")
     for name, spec in space.items():
         _check_spec(name, spec)
         head, _, rest = name.partition(".")
         if head != "protocol":
             parameter(learner, name)
         elif rest not in SHARED:
-            raise BadInput(f"'{name}' is no arm's to change{choices(rest, SHARED)}")
+            raise BadInput(f"'{name}' cannot be tuned by an arm{choices(rest, SHARED)}")
     return space
 
 
 def _flat(over: Mapping[str, Any], above: str) -> Iterator[tuple[str, Spec]]:
-    """Names and specs; a mapping that is no spec holds the names below its own."""
+    """Yields names and specs; a mapping that is not a spec nests further names."""
     for name, spec in over.items():
         if isinstance(spec, Mapping) and not {"low", "high", "choices"} & set(spec):
             yield from _flat(spec, f"{above}{name}.")
@@ -87,7 +89,7 @@ def _flat(over: Mapping[str, Any], above: str) -> Iterator[tuple[str, Spec]]:
 
 
 def _check_spec(name: str, spec: Any) -> None:
-    """Raises BadInput for what is no spec."""
+    """Raises BadInput for a malformed spec."""
     keys = set(spec) if isinstance(spec, Mapping) else set()
     if keys == {"choices"} and spec["choices"]:
         return
@@ -100,7 +102,7 @@ def _check_spec(name: str, spec: Any) -> None:
 
 
 def _search(space: Space, train: TrainSet, valid: EvalSet, run: Run, learner: Learner) -> Iterator[Tried]:
-    """The configurations, one after another as they are tried; each draw has heard of all before it."""
+    """Yields the configurations as they are tried; each draw knows the results before it."""
     with _optuna() as optuna:
         sampler = optuna.samplers.TPESampler(seed=child_seed(run.stream("tuning")))
         study = optuna.create_study(direction="maximize", sampler=sampler)
@@ -121,7 +123,7 @@ def _search(space: Space, train: TrainSet, valid: EvalSet, run: Run, learner: Le
 
 @contextmanager
 def _optuna() -> Iterator[ModuleType]:
-    """Optuna, silent while it makes a study."""
+    """Creates an Optuna study without its log messages."""
     import optuna
 
     before = optuna.logging.get_verbosity()
@@ -133,7 +135,7 @@ def _optuna() -> Iterator[ModuleType]:
 
 
 def _tried(values: Mapping[str, Any], train: TrainSet, valid: EvalSet, run: Run, learner: Learner) -> Tried:
-    """One configuration, trained and scored; a failure counts as worse than anything."""
+    """Trains and scores one configuration; a failure counts as worse than anything."""
     shared = {name.partition(".")[2]: value for name, value in values.items() if name.startswith("protocol.")}
     own = {name: value for name, value in values.items() if not name.startswith("protocol.")}
     quiet = replace(run, log=lambda row: None, watch=lambda predict: None)
@@ -149,7 +151,7 @@ def _tried(values: Mapping[str, Any], train: TrainSet, valid: EvalSet, run: Run,
 
 
 def _told(tried: Tried, space: Space) -> dict[str, float]:
-    """A trial's row in the curve: numbers only."""
+    """Returns a trial's row in the curve: numbers only."""
     said: dict[str, float] = {"valid": tried.valid} if tried.fit else {"failed": 1.0}
     for name, value in tried.values.items():
         number = value if isinstance(value, int | float) else _place(space[name], value)
@@ -158,13 +160,13 @@ def _told(tried: Tried, space: Space) -> dict[str, float]:
 
 
 def _current(name: str, learner: Learner, run: Run) -> Any:
-    """The value that a name has before anything is tuned."""
+    """Returns the value of a name before tuning."""
     head, _, rest = name.partition(".")
     return getattr(run.protocol, rest) if head == "protocol" else parameter(learner, name)
 
 
 def _distribution(optuna: ModuleType, spec: Spec) -> Any:
-    """Optuna's form of a spec; of choices it draws the place, since it takes no lists."""
+    """Returns a spec in Optuna's form; among choices it draws the index, since it takes no lists."""
     if "choices" in spec:
         return optuna.distributions.CategoricalDistribution(range(len(spec["choices"])))
     whole = type(spec["low"]) is int and type(spec["high"]) is int
@@ -177,7 +179,7 @@ def _value(spec: Spec, drawn: Any) -> Any:
 
 
 def _place(spec: Spec, value: Any) -> Any:
-    """What stands for a value in Optuna's form of the spec; None where the spec does not reach so far."""
+    """Returns a value in Optuna's form of the spec; None if it lies outside the spec."""
     if "choices" in spec:
         return next((place for place, choice in enumerate(spec["choices"]) if choice == value), None)
     return value if isinstance(value, int | float) and spec["low"] <= value <= spec["high"] else None

@@ -1,4 +1,4 @@
-"""Training rows in, an untrained vision transformer out (Dosovitskiy et al., 2021), for small images."""
+"""Builds vision transformers for small images (Dosovitskiy et al., 2021)."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from harness.learners.torch import Network
 def vit(
     rows: Rows, k: int, *, patch: int, dim: int, depth: int, heads: int, mlp_ratio: float, dropout: float
 ) -> Network:
-    """A vision transformer on patches of `patch` pixels a side (Dosovitskiy et al., 2021).
+    """Builds a vision transformer on patches of `patch` pixels a side (Dosovitskiy et al., 2021).
 
     `depth` pre-normalised layers of `dim` channels, `heads` attention heads and a hidden layer of `mlp_ratio` times
     `dim`; learned positions and a class token. For images of 32 pixels, the sizes of ViT-Lite (Hassani et al.,
     Escaping the Big Data Paradigm with Compact Transformers, 2021): ViT-Lite-7/4 has 3.7 million parameters.
-    An image whose sides are no multiples of `patch` is padded with its training rows' mean, at the right and below.
+    An image whose sides are not multiples of `patch` is padded with the training rows' mean, at the right and below.
     """
     height, width, channels = image_shape(rows)
     if heads < 1 or dim % heads or not 1 <= patch <= min(height, width) or depth < 1:
@@ -45,7 +45,7 @@ def vit(
 
 
 class Patches(nn.Module):
-    """An image's patches as tokens, behind the class token, each with its position added."""
+    """Turns an image into tokens: the class token, then its patches, each with its position added."""
 
     def __init__(self, channels: int, patches: int, patch: int, dim: int, dropout: float) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class Patches(nn.Module):
         self.positions = nn.Parameter(nn.init.trunc_normal_(torch.empty(1, 1 + patches, dim), std=0.02))
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b t d"]:
-        """Tokens, the class token first."""
+        """Returns tokens, the class token first."""
         below, right = (-side % self.patch for side in x.shape[2:])
         tokens = self.project(F.pad(x, (0, right, 0, below))).flatten(2).transpose(1, 2)
         whole = torch.cat([self.first.to(tokens.dtype).expand(len(x), -1, -1), tokens], 1)
@@ -63,15 +63,15 @@ class Patches(nn.Module):
 
 
 class ClassToken(nn.Module):
-    """What the layers made of the class token, which stands for the image."""
+    """Returns the class token after the layers, which represents the image."""
 
     def forward(self, tokens: Float[Tensor, "b t d"]) -> Float[Tensor, "b d"]:
-        """The first token of each image."""
+        """Returns the first token of each image."""
         return tokens[:, 0]
 
 
 def _initialise(module: nn.Module) -> None:
-    """Draws weights as the paper's code does (Glorot and Bengio, 2010) and puts biases at 0."""
+    """Draws weights as the paper's code does (Glorot and Bengio, 2010) and sets biases to 0."""
     for name, weight in module.named_parameters():
         if name.endswith("bias"):
             nn.init.zeros_(weight)

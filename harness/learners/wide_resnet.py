@@ -1,4 +1,4 @@
-"""Training rows in, an untrained wide residual network out (Zagoruyko and Komodakis, 2016)."""
+"""Builds wide residual networks (Zagoruyko and Komodakis, 2016)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harness.learners.torch import Network
 
 
 def wide_resnet(rows: Rows, k: int, *, depth: int, width: int, dropout: float) -> Network:
-    """WRN-`depth`-`width`: 6n + 4 layers, three stages of 16, 32 and 64 times `width` channels.
+    """Builds WRN-`depth`-`width`: 6n + 4 layers, three stages of 16, 32 and 64 times `width` channels.
 
     Blocks are pre-activated, with dropout between their convolutions (Wide Residual Networks, 2016, table 1). For
     CIFAR-10, WRN-16-4 has 2.7 million parameters and WRN-28-10 has 36.5.
@@ -38,9 +38,9 @@ def wide_resnet(rows: Rows, k: int, *, depth: int, width: int, dropout: float) -
 
 
 class PreActivated(nn.Module):
-    """Twice batch normalisation, ReLU and a 3 x 3 convolution, beside a shortcut.
+    """Adds batch normalisation, ReLU and a 3 x 3 convolution, twice, to a shortcut.
 
-    A shortcut between other numbers of channels is a 1 x 1 convolution of the activated input.
+    A shortcut that changes the number of channels is a 1 x 1 convolution of the activated input.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int, dropout: float) -> None:
@@ -52,7 +52,7 @@ class PreActivated(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b o i j"]:
-        """Feature maps, smaller by the block's stride."""
+        """Returns feature maps, smaller by the block's stride."""
         active = F.relu(self.norms[0](x))
         path = self.dropout(F.relu(self.norms[1](self.first(active))))
         return self.second(path) + (x if self.shortcut is None else self.shortcut(active))

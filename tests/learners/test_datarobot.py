@@ -82,7 +82,7 @@ def test_soft_labels_weights_and_folds_reach_the_server_and_labels_to_be_predict
         ("error", 20, "DataRobot answered with HTTP 500"),
         ("job_error", 20, "DataRobot: .*the target has one value only"),
         ("slow", 1, "DataRobot: AsyncTimeoutError: Autopilot did not finish within timeout"),
-        ("no_models", 20, "DataRobot finished without a model that it had scored"),
+        ("no_models", 20, "DataRobot finished without a scored model"),
     ],
 )
 def test_work_that_fails_fails_the_trial_and_leaves_no_project(

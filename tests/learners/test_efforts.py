@@ -117,7 +117,7 @@ def test_early_stopping_needs_a_model_that_trains_in_steps(table: Task) -> None:
             "{network.widht:{low:1,high:2}}",
             "model (tuned) with mlp: 'network.widht' cannot be set: mlp has no parameter",
         ),
-        ("{protocol.steps:{low:1,high:2}}", "model (tuned) with mlp: 'protocol.steps' is no arm's to change"),
+        ("{protocol.steps:{low:1,high:2}}", "model (tuned) with mlp: 'protocol.steps' cannot be tuned by an arm"),
         ("{network.width:{low:9,high:2}}", "model (tuned) with mlp: network.width is searched in"),
     ],
 )

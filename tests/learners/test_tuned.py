@@ -134,7 +134,7 @@ def test_optuna_is_silent_and_moves_no_global_luck(run: Run, capfd: pytest.Captu
         ({"network.width.x": {"low": 1, "high": 2}}, "a plain value has no parameter 'x'"),
         (
             {"protocol.epochs": {"low": 1, "high": 2}},
-            "'protocol.epochs' is no arm's to change \\(choose from: lr, lr_pre",
+            "'protocol.epochs' cannot be tuned by an arm \\(choose from: lr, lr_pre",
         ),
         ({"network.width": {"low": 2, "high": 1}}, "network.width is searched in"),
         ({"network.width": {"low": 0, "high": 1, "log": True}}, "network.width is searched in"),
