@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.utils import create_config_search_path
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from harness.arm import FACTORS
 from harness.checks import choices
+from harness.commands.overrides import load_checked_config, option_loader
 from harness.data import Task
 from harness.errors import BadInput
 from harness.run.config import plain
-from harness.run.faults import faults
 from harness.run.fitting import misfits
 from harness.run.options import DECLARED, build
 from harness.storage.places import conf_dir
@@ -52,7 +50,8 @@ def command(words: list[str]) -> int:
     for group in groups:
         if group not in FACTORS:
             raise BadInput(f"there is no group '{group}'{choices(group, FACTORS)}")
-    cfg, loader = _composed([word for word in words[1:] if "=" in word])
+    loader = option_loader()
+    cfg = load_checked_config([word for word in words[1:] if "=" in word], loader)
     task = build(plain(cfg.task)).split(int(cfg.seed))
     print(_headline(task))
     for line in misfits({"model": plain(cfg.baseline.model)}, task):
@@ -116,17 +115,6 @@ def _short(line: str) -> str:
     return re.sub(r"^(\w+ \(\w+\)|model) ", "", line)
 
 
-def _composed(said: list[str]) -> tuple[DictConfig, ConfigLoaderImpl]:
-    loader = ConfigLoaderImpl(create_config_search_path(str(conf_dir())))
-    cfg = loader.load_configuration("config", said, RunMode.RUN)
-    with open_dict(cfg):
-        del cfg["hydra"]
-    wrong = faults(cfg)
-    if wrong:
-        raise BadInput("\n".join(wrong))
-    return cfg, loader
-
-
 def _first_comment(group: str, name: str) -> str:
     """What the YAML's first lines say: the user's own option, or one that comes with the harness."""
     for folder in (Path.cwd() / "conf", conf_dir()):
@@ -143,7 +131,8 @@ def _first_comment(group: str, name: str) -> str:
 
 def markdown() -> str:
     """Every option of the factors' groups as Markdown tables, a group each: from the YAML files alone."""
-    cfg, loader = _composed(["track=none"])
+    loader = option_loader()
+    cfg = load_checked_config(["track=none"], loader)
     return "\n".join(line for group in FACTORS for line in _markdown_group(group, list(options(group, cfg, loader))))
 
 

@@ -10,10 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.utils import create_config_search_path
 from hydra.errors import HydraException
-from hydra.types import RunMode
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
@@ -21,9 +18,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from harness.arm import FACTORS
 from harness.checks import choices
+from harness.commands.overrides import load_config, option_loader
 from harness.run.config import plain
 from harness.run.options import DECLARED
-from harness.storage.places import conf_dir
 from harness.storage.store import Store
 
 HYDRA_ERRORS = (HydraException, OmegaConfBaseException)
@@ -70,13 +67,11 @@ def _known(group: str, said: list[str]) -> list[str] | None:
     None where the group has no option to set parameters of.
     """
     try:
-        # Not `hydra.compose`: within a study Hydra is initialised already, and would refuse to be so again.
-        loader = ConfigLoaderImpl(create_config_search_path(str(conf_dir())))
-        cfg = loader.load_configuration("config", said, RunMode.RUN)
+        cfg = load_config(said, option_loader())
     except HYDRA_ERRORS:  # another override is wrong as well, and its turn comes next
         return []
     if not group:
-        return [*(str(name) for name in cfg if name != "hydra"), *FACTORS]
+        return [*map(str, cfg), *FACTORS]
     node = OmegaConf.select(cfg, group)
     return _parameters(plain(node)) if OmegaConf.is_dict(node) else None
 

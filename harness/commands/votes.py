@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from hydra import compose, initialize_config_dir
 from jaxtyping import Int8, Int64
 from omegaconf import DictConfig
 
+from harness.commands.overrides import load_checked_config, option_loader
 from harness.data import ABSTAIN, Task
 from harness.errors import BadInput
 from harness.run.config import plain
-from harness.run.faults import faults
 from harness.run.options import build
 from harness.storage.cache import Cache
-from harness.storage.places import conf_dir
 from harness.strategies.weak import answers, user_rules
 
 READERS: Mapping[str, Callable[..., tuple[list[str], Int8[np.ndarray, "n m"]]]] = {
@@ -37,7 +34,7 @@ def command(words: list[str]) -> int:
     odd = [word for word in words[1:] if "=" not in word]
     if odd:
         raise BadInput(f"'{odd[0]}' is no override: say harness votes task=NAME [weak=rules weak.path=FILE]")
-    cfg = _composed(words[1:])
+    cfg = load_checked_config(words[1:], option_loader())
     task = build(plain(cfg.task)).split(int(cfg.seed))
     names, votes = _votes(cfg, task)
     rows = _put_to_them(task, votes)
@@ -129,16 +126,3 @@ def _shown(table: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
     accuracy = (100 * table["accuracy"]).map(lambda value: "" if np.isnan(value) else f"{value:.1f} %")
     polarity = table["polarity"].map(lambda found: ", ".join(classes[c] for c in found))
     return table.assign(**shares, accuracy=accuracy, polarity=polarity)
-
-
-def _composed(said: list[str]) -> DictConfig:
-    """The config of those overrides, from wherever the command is run; BadInput names every fault."""
-    here = str(Path.cwd())
-    if here not in sys.path:  # a task's function of the user's own lies there
-        sys.path.insert(0, here)
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        cfg = compose("config", overrides=said)
-    wrong = faults(cfg)
-    if wrong:
-        raise BadInput("\n".join(wrong))
-    return cfg

@@ -1,0 +1,50 @@
+"""Loads the config that a command's overrides choose: the one place that knows where options are looked for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import create_config_search_path
+from hydra.types import RunMode
+from omegaconf import DictConfig, open_dict
+
+from harness.errors import BadInput
+from harness.run.faults import faults
+from harness.storage.places import conf_dir
+
+
+def option_loader() -> ConfigLoaderImpl:
+    """Returns a loader that finds the harness's options and those in the user's own `conf/` and `experiments/`.
+
+    `hydra.compose` is of no use here: within a study Hydra is initialised already and refuses to be so again.
+    """
+    return ConfigLoaderImpl(create_config_search_path(str(conf_dir())))
+
+
+def load_config(overrides: Sequence[str], loader: ConfigLoaderImpl) -> DictConfig:
+    """Returns the config of those overrides, not checked yet and without Hydra's own part.
+
+    Raises Hydra's and OmegaConf's errors where an override cannot be applied.
+    """
+    cfg = loader.load_configuration("config", list(overrides), RunMode.RUN)
+    with open_dict(cfg):
+        del cfg["hydra"]
+    return cfg
+
+
+def load_checked_config(overrides: Sequence[str], loader: ConfigLoaderImpl) -> DictConfig:
+    """Returns the config of those overrides; BadInput lists every fault of its options, one per line.
+
+    Puts the working folder on the module path first: functions that the user's own options name lie there.
+    """
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    cfg = load_config(overrides, loader)
+    wrong = faults(cfg)
+    if wrong:
+        raise BadInput("\n".join(wrong))
+    return cfg
