@@ -1,8 +1,8 @@
-"""What a strategy is given besides the training set.
+"""Defines what a strategy gets besides the training set.
 
-A strategy is `(train: TrainSet, tools: Tools, *, …) -> TrainSet`, pure: all that it may use stands in its arguments.
-It sees no test row, and no gold or validation label but those that it takes from `tools`, which puts them on the bill.
-An augmentation is different only in what it returns: the same rows with `augment` set to a batch function.
+A strategy is a pure function `(train: TrainSet, tools: Tools, *, …) -> TrainSet`: it may use its arguments only. It
+sees no test row, and no gold or validation label except those that it takes from `tools`, which counts them. An
+augmentation differs only in what it returns: the same rows with `augment` set to a batch function.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from harness.data import Augment, EvalSet, Rows, TrainSet
 from harness.storage.cache import Cache
 
 Signature = Callable[[Rows], np.ndarray]
-"""Rows (n, *d) to one hash or string a row (n,), or several (n, s): rows that share one are taken for the same."""
+"""Rows (n, *d) to one hash or string per row (n,), or several (n, s): rows that share one are taken for the same."""
 
 
 @dataclass(frozen=True)
 class Tools:
-    """What the harness lends a strategy. What stands behind a `needs` in its YAML is refused to an option without it.
+    """Lends a strategy what it may use; what requires a `needs` in its YAML is refused to an option without it.
 
     `rng`: the generator of the strategy's kind for this block, the same for every arm of that kind.
     `pred_probs(train)`: out-of-sample class probabilities (n, k) of all rows, by cross-validation with the probe on
     the labelled ones; cached, its cost charged to every arm that asks. Needs `probe`.
     `dynamics(train)`: the probe's class probabilities (e, n, k) of all rows at e points of its training on all
     labelled rows, in order; cached likewise. Needs `dynamics`; BadInput where the probe does not train in steps.
-    `ask(ids)`: the true classes (len(ids),) of those rows; metered, each asked row is a label bought. Needs `gold`.
+    `ask(ids)`: the true classes (len(ids),) of those rows; metered: each row asked for is a label bought. Needs `gold`.
     `valid()`: the validation rows with their labels, which then count as labels bought. Needs `valid`.
     `in_test(train, signature)`: True for each row (n,) that shares a signature with a test row; the test rows
     themselves stay out of sight. Needs `test`.
-    `count(what, number)`: puts that many `votes`, `rules` or `edits` by people on the ledger.
+    `count(what, number)`: enters that many `votes`, `rules` or `edits` by people in the ledger.
     `classes`: the names of the k classes, in the order of the columns of y.
-    `cache`, `device`: where costly intermediates are kept, and where a network of the strategy's own computes.
+    `cache`, `device`: where costly intermediates are kept, and where a network of the strategy computes.
     """
 
     rng: np.random.Generator
@@ -53,12 +53,12 @@ Strategy = Callable[[TrainSet, Tools], TrainSet]
 
 
 def none(train: TrainSet, tools: Tools) -> TrainSet:
-    """The training set as it is: the reference of each family."""
+    """Returns the training set unchanged: the control of each family."""
     return train
 
 
 def compose(first: Augment | None, second: Augment) -> Augment:
-    """Both batch functions, one after the other."""
+    """Returns a batch function that applies both, one after the other."""
     if first is None:
         return second
     return lambda x, y, rng: second(*first(x, y, rng), rng)

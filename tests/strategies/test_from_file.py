@@ -90,7 +90,7 @@ def test_what_was_edited_in_one_way_is_so_in_rows_to_predict(train: TrainSet, wr
     [
         ("id,before\nr0,a\n", "has no column 'after'"),
         ("id,before,after\nr0,a,b\nr1,b,c\n", "line 3: before is 'b', but row 'r1' has 'a'"),
-        ("id,before,after\nr0,a,bb\n", "line 2: after is 'bb', which is no class.*classes: a, b, c"),
+        ("id,before,after\nr0,a,bb\n", "line 2: after is 'bb', which is not a class.*classes: a, b, c"),
         ("id,before,after,column\nr0,a,b,sise\n", "line 2: the training set has no column 'sise'; did you mean 'size'"),
         ("id,before,after\nx0,a,b\n", "none of its 1 edits names a training row, such as 'r0'"),
         ("id,before,after\n", "has no rows"),

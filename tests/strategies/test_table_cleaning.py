@@ -260,7 +260,7 @@ def test_truth_values_and_columns_of_no_spread_have_no_outliers() -> None:
 
 def test_misspelt_methods_are_told() -> None:
     for call, told in (
-        (partial(IMPUTE, method="meann"), "clean.method=meann is not known.*did you mean mean"),
+        (partial(IMPUTE, method="meann"), "clean.method=meann is not known.*did you mean 'mean'"),
         (partial(IMPUTE, method="mean", levels="modes"), "clean.levels=modes is not known"),
         (partial(IMPUTE, method="knn", k=0), "clean.k=0 is out of range"),
         (partial(clipped_cells, detect="tukey", reach=1.0), "clean.detect=tukey is not known"),

@@ -78,7 +78,7 @@ def test_every_rule_gives_a_top_class(seed: int, ties: str) -> None:
 def test_a_tie_rule_without_effect_is_refused(five: TrainSet) -> None:
     with pytest.raises(BadInput, match="ties=random has no effect with labels=soft"):
         majority_vote(five, tools(), labels="soft", ties="random")
-    with pytest.raises(BadInput, match="did you mean first"):
+    with pytest.raises(BadInput, match="did you mean 'first'"):
         majority_vote(five, tools(), labels="hard", ties="frist")
 
 

@@ -67,7 +67,7 @@ def test_a_prior_that_is_none_is_refused(five: TrainSet, prior: list[float]) -> 
 
 
 def test_wrong_priors_are_told(five: TrainSet) -> None:  # noqa: F811
-    with pytest.raises(BadInput, match="did you mean uniform"):
+    with pytest.raises(BadInput, match="did you mean 'uniform'"):
         class_prior("uniforn", five, tools())
     with pytest.raises(BadInput, match="prior=given needs labelled rows"):
         class_prior("given", five.rows(np.array([0, 2])), tools())
@@ -179,7 +179,7 @@ def test_an_abstention_tells_something_only_as_a_symbol() -> None:
 
 
 def test_an_abstention_of_one_coin_is_refused() -> None:
-    with pytest.raises(BadInput, match="say abstain=ignore"):
+    with pytest.raises(BadInput, match="set abstain=ignore"):
         fit_dawid_skene(votes([[0]]), HALF, coins="one", abstain="symbol", estimated=True, **EM)
 
 
@@ -231,7 +231,7 @@ def test_naive_bayes_on_given_labels_by_hand() -> None:
 
 def test_naive_bayes_needs_votes_on_labelled_rows(five: TrainSet) -> None:  # noqa: F811
     rule = {"abstain": "symbol", "smoothing": 1.0, "prior": "uniform", **SOFT}
-    with pytest.raises(BadInput, match="say teacher=majority"):
+    with pytest.raises(BadInput, match="set teacher=majority"):
         naive_bayes(five.rows(np.array([0, 2, 4])), tools(), teacher="given", **rule)
 
 

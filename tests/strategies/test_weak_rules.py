@@ -80,7 +80,7 @@ def test_rules_may_replace_given_labels_where_that_is_said(four: TrainSet, tools
     path = file("rules.tsv", f"{HEAD}\n1\t1\thome\n")
     assert list(rules(four, tools, path=path, rows="all", then=THEN).classes) == [0, 1, 1, 1]
     given = four.rows(four.labelled)
-    with pytest.raises(BadInput, match=r"say weak\.rows=all"):
+    with pytest.raises(BadInput, match=r"set weak\.rows=all"):
         rules(given, tools, path=path, rows="unlabelled", then=THEN)
 
 
@@ -123,11 +123,19 @@ def test_votes_are_kept_by_the_content_of_rows_and_file(four: TrainSet, tools: T
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("rules.tsv", f"{HEAD}\n1\tspam\t(buy\n", r"rules\.tsv, line 2: '\(buy' is no regular expression: missing \)"),
-        ("rules.tsv", f"{HEAD}\n1\tspam\tbuy\n\n2\tspan\tbuy\n", r"line 4: 'span' is no class.*did you mean 'spam'\?"),
-        ("rules.tsv", f"{HEAD}\n1\t2\tbuy\n", r"line 2: '2' is no class of this task .*its number, 0 to 1"),
-        ("rules.tsv", "lf\tregex\n1\tbuy\n", "must name the columns lf, label, regex; label is not there"),
-        ("rules.tsv", f"{HEAD}\n1\tspam\n", "line 2 has 2 cells, and 3 columns"),
+        (
+            "rules.tsv",
+            f"{HEAD}\n1\tspam\t(buy\n",
+            r"rules\.tsv, line 2: '\(buy' is not a regular expression: missing \)",
+        ),
+        (
+            "rules.tsv",
+            f"{HEAD}\n1\tspam\tbuy\n\n2\tspan\tbuy\n",
+            r"line 4: 'span' is not a class.*did you mean 'spam'\?",
+        ),
+        ("rules.tsv", f"{HEAD}\n1\t2\tbuy\n", r"line 2: '2' is not a class of this task .*its number, 0 to 1"),
+        ("rules.tsv", "lf\tregex\n1\tbuy\n", "must name the columns lf, label, regex; label is missing"),
+        ("rules.tsv", f"{HEAD}\n1\tspam\n", "line 2 has 2 cells, but the first line has 3 columns"),
         ("rules.tsv", f"{HEAD}\n", "holds no rule"),
         ("rules.tsv", "", "must name the columns"),
         ("rules.tsv", f"{HEAD}\n1\tspam\tnothing like it\n", "none of the 1 rules votes on any of the 2 rows"),
@@ -138,10 +146,14 @@ def test_votes_are_kept_by_the_content_of_rows_and_file(four: TrainSet, tools: T
             "def two(row, more):\n    return 1\n",
             r"'two' does not take one row; a helper's name begins with",
         ),
-        ("rules.py", "def odd(row):\n    return 7\n", "rule 'odd' said 7 is no class of this task"),
-        ("rules.py", "def odd(row):\n    return 'span'\n", "rule 'odd' said 'span' is no class.*did you mean 'spam'"),
-        ("rules.py", "def odd(row):\n    return True\n", "rule 'odd' said True is no class of this task"),
-        ("rules.py", "def odd(row):\n    return 0.5\n", r"rule 'odd' said 0\.5 is no class of this task"),
+        ("rules.py", "def odd(row):\n    return 7\n", "rule 'odd' said 7 is not a class of this task"),
+        (
+            "rules.py",
+            "def odd(row):\n    return 'span'\n",
+            "rule 'odd' said 'span' is not a class.*did you mean 'spam'",
+        ),
+        ("rules.py", "def odd(row):\n    return True\n", "rule 'odd' said True is not a class of this task"),
+        ("rules.py", "def odd(row):\n    return 0.5\n", r"rule 'odd' said 0\.5 is not a class of this task"),
         ("rules.py", "def odd(row):\n    return 1 / 0\n", "rule 'odd' failed on row 'r0': ZeroDivisionError"),
         ("rules.py", "def odd(row)\n", r"rules\.py does not run: SyntaxError"),
     ],
@@ -184,12 +196,12 @@ def test_answers_become_votes_and_are_counted(four: TrainSet, tools: Tools, file
         ("row,label\nr0,spam\n", "has no column 'worker': answers need the columns row, worker, label"),
         (
             "row,worker,label\nx1,ann,spam\n",
-            r"no answer is to a row of the training set; its rows are 'x1' …, the set's",
+            r"no answer belongs to a row of the training set; it names 'x1' …, the set's",
         ),
-        ("row,worker,label\nr0,ann,spam\n\nr0,bob,span\n", r"line 4: 'span' is no class.*did you mean 'spam'"),
+        ("row,worker,label\nr0,ann,spam\n\nr0,bob,span\n", r"line 4: 'span' is not a class.*did you mean 'spam'"),
         ("row,worker,label\nr0,ann,spam\nr0,ann,spam\n", None),
         ("row,worker,label\nr0,ann,spam\nr0,ann,ham\n", r"worker 'ann' gave row 'r0' two different labels"),
-        ("", "is no table"),
+        ("", "is not a table"),
     ],
 )
 def test_wrong_answers_are_told(four: TrainSet, tools: Tools, file: Any, text: str, message: str | None) -> None:

@@ -128,7 +128,7 @@ def test_rows_of_one_content_are_no_nearer_for_standing_first() -> None:
         (cut_statistic, {"share": 0.5, "neighbours": 6, "encoder": None}, "neighbours=6 is too many: only 6 rows"),
         (cut_statistic, {"share": 0.5, "neighbours": 0, "encoder": None}, "neighbours=0 is out of range"),
         (random_share, {"share": 1.5}, r"share=1\.5 is out of range"),
-        (most_confident, {"share": 0.5}, r"say weak\.first\.labels=soft"),
+        (most_confident, {"share": 0.5}, r"set weak\.first\.labels=soft"),
     ],
 )
 def test_what_cannot_be_chosen_is_told(line: TrainSet, strategy: Any, said: dict[str, Any], message: str) -> None:

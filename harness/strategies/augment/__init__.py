@@ -1,4 +1,4 @@
-"""Augmentation: the same rows, with a batch function that the learner applies while it trains; or rows added."""
+"""Augmentations: they keep the rows and set a batch function for the learner to apply, or add rows."""
 
 from harness.strategies.augment.images import affine, color_jitter, crop, cutout, erase, flip, noise, shift
 from harness.strategies.augment.language_models import back_translation, masked_lm

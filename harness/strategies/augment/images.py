@@ -1,6 +1,6 @@
-"""Image augmentations: a batch of images in, another one of the same shape out, each image drawn by itself.
+"""Augments images: a batch in, a batch of the same shape out, with separate draws for each image.
 
-All randomness comes from the numpy generator that is passed in, so that a batch is augmented alike on any device.
+All randomness comes from the numpy generator that is passed in, so a batch is augmented equally on any device.
 """
 
 from __future__ import annotations
@@ -27,36 +27,36 @@ Range = Sequence[float]
 
 
 def shift(train: TrainSet, tools: Tools, *, padding: float) -> TrainSet:
-    """Random crops of the padded image (He et al. 2016, section 4.2): each image moves on its own.
+    """Crops each padded image at random (He et al. 2016, section 4.2).
 
-    `padding` is a share of the side: 0.125 is the paper's 4 pixels of 32; at least one pixel. The border's own
-    pixels fill what is moved in, so that no frame appears around images whose background is not black.
+    `padding` is a share of the side: 0.125 is the paper's 4 pixels of 32; at least one pixel. Border pixels
+    are repeated where the image moved away, so no frame appears around images whose background is not black.
     """
     within("padding", padding, 0.0, 1.0)
     return replace(train, augment=compose(train.augment, partial(_shift, padding=padding)))
 
 
 def flip(train: TrainSet, tools: Tools, *, p: float) -> TrainSet:
-    """Left and right exchanged in each image with probability `p`."""
+    """Mirrors each image left to right with probability `p`."""
     within("p", p, 0.0, 1.0)
     return replace(train, augment=compose(train.augment, partial(_flip, p=p)))
 
 
 def cutout(train: TrainSet, tools: Tools, *, size: float) -> TrainSet:
-    """A square of each image hidden (DeVries & Taylor 2017); its side is `size` times the shorter side.
+    """Hides a square of each image (DeVries & Taylor 2017); its side is `size` times the shorter side.
 
-    The square's centre is any pixel, so a part of it may lie outside. It is filled with the batch's mean colour,
-    which is what the paper's zero is on images whose mean was subtracted.
+    The square's centre may be any pixel, so part of it may lie outside. It is filled with the batch's mean colour,
+    which equals the paper's zero on images with the mean subtracted.
     """
     within("size", size, 0.0, 1.0)
     return replace(train, augment=compose(train.augment, partial(_cutout, size=size)))
 
 
 def crop(train: TrainSet, tools: Tools, *, scale: Range, ratio: Range) -> TrainSet:
-    """A part of each image stretched to its whole size (random resized crop; Szegedy et al. 2015, section 6).
+    """Stretches a part of each image to full size (random resized crop; Szegedy et al. 2015, section 6).
 
     `scale` is the part's share of the area, `ratio` its width over its height, drawn uniformly and log-uniformly;
-    sides that would reach beyond the image end at its border.
+    sides are cut at the image's border.
     """
     _ordered("scale", scale, 0.0, 1.0)
     _ordered("ratio", ratio, 1e-3, 1e3)
@@ -64,10 +64,10 @@ def crop(train: TrainSet, tools: Tools, *, scale: Range, ratio: Range) -> TrainS
 
 
 def affine(train: TrainSet, tools: Tools, *, degrees: float, translate: float, scale: Range, shear: float) -> TrainSet:
-    """Each image turned, moved, scaled and sheared, all about its centre; the border's pixels fill what is moved in.
+    """Rotates, moves, scales and shears each image about its centre; border pixels are repeated outside.
 
-    `degrees` and `shear` (degrees too) are the largest angles either way, `translate` the largest move either way as
-    a share of the side, `scale` the range of the factor.
+    `degrees` and `shear` (degrees too) are the largest angles in either direction, `translate` the largest move in
+    either direction as a share of the side, `scale` the range of the factor.
     """
     within("degrees", degrees, 0, 180)
     within("translate", translate, 0, 1)
@@ -80,10 +80,10 @@ def affine(train: TrainSet, tools: Tools, *, degrees: float, translate: float, s
 def color_jitter(
     train: TrainSet, tools: Tools, *, brightness: float, contrast: float, saturation: float, hue: float
 ) -> TrainSet:
-    """Brightness, contrast, saturation and hue of each image changed, in that order (as in Krizhevsky et al. 2012 on).
+    """Changes brightness, contrast, saturation and hue of each image, in that order (as in Krizhevsky et al. 2012 on).
 
-    The first three are factors drawn from 1 - value to 1 + value, `hue` a turn of the colour circle of at most that
-    share of it either way. An image of one channel has neither saturation nor hue: only the first two change it.
+    The first three are factors drawn from 1 - value to 1 + value, `hue` rotates the colour circle by at
+    most that share of it in either direction. For images of one channel only the first two have an effect.
     """
     for name, value in (("brightness", brightness), ("contrast", contrast), ("saturation", saturation)):
         within(name, value, 0, 1)
@@ -93,9 +93,9 @@ def color_jitter(
 
 
 def erase(train: TrainSet, tools: Tools, *, p: float, scale: Range, ratio: Range) -> TrainSet:
-    """With probability `p` a rectangle of an image filled with noise (random erasing, RE-R; Zhong et al. 2020).
+    """Fills a rectangle of an image with noise with probability `p` (random erasing, RE-R; Zhong et al. 2020).
 
-    `scale` is the rectangle's share of the area, `ratio` its width over its height; it lies wholly inside.
+    `scale` is the rectangle's share of the area, `ratio` its width over its height; it lies inside the image.
     """
     within("p", p, 0.0, 1.0)
     _ordered("scale", scale, 0.0, 1.0)
@@ -104,7 +104,7 @@ def erase(train: TrainSet, tools: Tools, *, p: float, scale: Range, ratio: Range
 
 
 def noise(train: TrainSet, tools: Tools, *, sigma: float) -> TrainSet:
-    """Gaussian noise of deviation `sigma` on every pixel (white is 1): what needs no idea of what images show."""
+    """Adds Gaussian noise of deviation `sigma` to every pixel (white is 1); it assumes nothing about image content."""
     within("sigma", sigma, 0.0, 1.0)
     return replace(train, augment=compose(train.augment, partial(_noise, sigma=sigma)))
 
@@ -116,7 +116,7 @@ def _shift(x: Images, y: Tensor, rng: np.random.Generator, *, padding: float) ->
 
 
 def _moved(b: int, side: int, padding: float, rng: np.random.Generator) -> Int[Tensor, "b side"]:
-    """For each image, which of its pixels along one side shows at each place."""
+    """Returns, for each image, the index of the source pixel at each place along one side."""
     reach = max(1, round(padding * side)) if padding else 0
     start = rng.integers(-reach, reach + 1, size=(b, 1))
     return torch.from_numpy(np.clip(start + np.arange(side), 0, side - 1))
@@ -135,12 +135,12 @@ def _cutout(x: Images, y: Tensor, rng: np.random.Generator, *, size: float) -> t
 
 
 def _covered(b: int, side: int, square: int, rng: np.random.Generator) -> Bool[Tensor, "b side"]:
-    """For each image, which places along one side the square covers."""
+    """Marks, for each image, the places along one side that the square covers."""
     return between(side, rng.integers(side, size=(b, 1)) - square // 2, square)
 
 
 def between(side: int, start: np.ndarray, length: np.ndarray | int) -> Bool[Tensor, "b side"]:
-    """For each image, which places along a side lie from its start (b, 1) on, as many as its length (b, 1)."""
+    """Marks, for each image, the places along a side from its start (b, 1) over its length (b, 1)."""
     places = np.arange(side)
     return torch.from_numpy((places >= start) & (places < start + length))
 
@@ -158,7 +158,7 @@ def _crop(x: Images, y: Tensor, rng: np.random.Generator, *, scale: Range, ratio
 def _rectangles(
     b: int, height: int, width: int, rng: np.random.Generator, scale: Range, ratio: Range
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Heights and widths (b,) in pixels, one at least and the side at most, by share of the area and shape."""
+    """Returns heights and widths (b,) in pixels, from 1 to the side, by share of the area and shape."""
     area = rng.uniform(scale[0], scale[1], size=b) * height * width
     shape = np.exp(rng.uniform(math.log(ratio[0]), math.log(ratio[1]), size=b))
     return np.sqrt(area / shape).clip(1, height), np.sqrt(area * shape).clip(1, width)

@@ -1,6 +1,6 @@
-"""Text augmentations by pretrained models, which read the training texts once: batches draw from what they offered.
+"""Augments texts with pretrained models, which read the training texts once; batches draw from their proposals.
 
-What a model offers is cached by texts and weights, and hangs on no seed.
+A model's proposals are cached by texts and weights, and do not depend on a seed.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from harness.strategies import Tools, compose
 from harness.strategies.augment.lexicons import around
 
 TOGETHER = 16
-"""Texts that a model reads at once."""
+"""Texts that a model reads at a time."""
 Versions = Mapping[str, Sequence[str]]
-"""A training text to its other versions."""
+"""Maps a training text to its other versions."""
 
 
 def back_translation(
@@ -38,11 +38,11 @@ def back_translation(
     copies: int,
     max_length: int,
 ) -> TrainSet:
-    """With probability `p` a text replaced by what two translations, there and back, make of it (Sennrich et al. 2016).
+    """Replaces a text, with probability `p`, by its translation to another language and back (Sennrich et al. 2016).
 
     `forward` and `backward` are sequence-to-sequence models by folder or hub name. Both search with `num_beams`
-    beams; the way there keeps the best, the way back the `copies` best, one of which is drawn. Texts are cut at
-    `max_length` tokens. A text that another augmentation has changed before is none of the training texts and stays.
+    beams; the first keeps the best translation, the second the `copies` best, of which one is drawn. Texts are cut at
+    `max_length` tokens. A text that another augmentation has already changed stays.
     """
     within("p", p, 0.0, 1.0)
     if not 1 <= copies <= num_beams:
@@ -65,11 +65,11 @@ def back_translation(
 
 
 def masked_lm(train: TrainSet, tools: Tools, *, path: str, p: float, top_k: int, max_length: int) -> TrainSet:
-    """Each word replaced with probability `p` by one of the `top_k` that a masked language model puts in its place.
+    """Replaces each word, with probability `p`, by one of the `top_k` proposals of a masked language model.
 
-    Contextual augmentation (Kobayashi 2018) by a BERT or its kin, by folder or hub name. To ask for every word of a
-    text, the model sees it 1/p times, each time with other words masked, a share `p` of them. What it offers are
-    whole words other than the one that stood there; words beyond `max_length` tokens stay.
+    Contextual augmentation (Kobayashi 2018) with a BERT-like model, by folder or hub name. To cover every word of a
+    text, the model sees it 1/p times, each time with another share `p` of its words masked. Proposals are whole words
+    other than the original; words beyond `max_length` tokens stay.
     """
     within("p", p, 0.01, 1.0)
     within("top_k", top_k, 1, 1000)
@@ -89,7 +89,7 @@ def masked_lm(train: TrainSet, tools: Tools, *, path: str, p: float, top_k: int,
 
 
 def _texts(train: TrainSet) -> list[str]:
-    """The different labelled texts, sorted: what is computed hangs neither on their order nor on repetitions."""
+    """Returns the distinct labelled texts, sorted, so results depend neither on order nor on repetitions."""
     return sorted({str(text) for text in train.rows(train.labelled).x})
 
 
@@ -109,7 +109,7 @@ def _filled(
 
 
 def _with_offers(text: str, rng: np.random.Generator, p: float, offers: np.ndarray | None) -> str:
-    """The text with some words exchanged; `offers` (words, top_k) holds nothing but "" where there is none."""
+    """Returns the text with some words exchanged; `offers` (words, top_k) holds "" where there is no proposal."""
     words = text.split()
     if offers is None or not words:
         return text
@@ -121,10 +121,10 @@ def _with_offers(text: str, rng: np.random.Generator, p: float, offers: np.ndarr
 
 
 def _loaded(source: Any, maker: str, max_length: int, device: str) -> tuple[Any, Any, int]:
-    """Tokenizer and model of that class of transformers, ready to predict, and the tokens that it can read.
+    """Loads tokenizer and model of a transformers class, in evaluation mode, and the number of tokens that it reads.
 
-    BadInput where the checkpoint lacks weights, such as an encoder without the head that predicts words, which would
-    otherwise get a random one. No global generator is moved.
+    BadInput if the checkpoint lacks weights, such as an encoder without the head that predicts words, which would
+    get random ones. Global random generators stay untouched.
     """
     import transformers
 
@@ -135,11 +135,11 @@ def _loaded(source: Any, maker: str, max_length: int, device: str) -> tuple[Any,
         model, told = make(name, revision=revision, config=config, output_loading_info=True)
         if told["missing_keys"]:
             raise ValueError(
-                f"it has no {min(told['missing_keys'])}, so that it is no {maker.removeprefix('AutoModelFor')}"
+                f"it has no {min(told['missing_keys'])}, so it is not a {maker.removeprefix('AutoModelFor')}"
             )
         return model
 
-    with torch.random.fork_rng(devices=[]):  # Loading draws for weights that a checkpoint lacks.
+    with torch.random.fork_rng(devices=[]):  # Loading draws weights that a checkpoint lacks.
         tokenizer, model = load(source, whole)
     limit = getattr(model.config, "max_position_embeddings", max_length)
     return tokenizer, model.to(device).eval(), min(max_length, limit)
@@ -148,7 +148,7 @@ def _loaded(source: Any, maker: str, max_length: int, device: str) -> tuple[Any,
 def _translated(
     texts: Sequence[str], source: Any, *, copies: int, num_beams: int, max_length: int, device: str
 ) -> list[str]:
-    """`copies` translations of each text, one text's after another's, by beam search, which draws nothing."""
+    """Returns `copies` translations of each text, text by text, by beam search, which uses no randomness."""
     tokenizer, model, most = _loaded(source, "AutoModelForSeq2SeqLM", max_length, device)
     order = np.argsort([len(text) for text in texts], kind="stable")
     found = [[""] * copies] * len(texts)
@@ -167,7 +167,7 @@ def _translated(
 
 
 def _offered(texts: Sequence[str], source: Any, rounds: int, top_k: int, max_length: int, device: str) -> np.ndarray:
-    """What the model offers for every word of the texts, one text after another: (words, top_k) str."""
+    """Returns the model's proposals for every word of the texts, text by text: (words, top_k) str."""
     model = _masked_model(source, top_k, max_length, device)
     words = [text.split() for text in texts]
     starts = np.cumsum([0, *map(len, words)])
@@ -177,19 +177,19 @@ def _offered(texts: Sequence[str], source: Any, rounds: int, top_k: int, max_len
         for part in chunks(len(texts), TOGETHER):
             batch = [(words[row], _asked_in(words[row], number, rounds)) for row in order[part]]
             for row, (_, places), offers in zip(order[part], batch, model.offers(batch), strict=True):
-                for place, offer in zip(places, offers, strict=False):  # What lies beyond max_length has none.
+                for place, offer in zip(places, offers, strict=False):  # Tokens beyond max_length have no word.
                     found[starts[row] + place, : len(offer)] = offer
     return found.astype(np.str_)
 
 
 def _asked_in(words: Sequence[str], number: int, rounds: int) -> list[int]:
-    """The places that are masked in this round: every so manieth word, signs without a word left out."""
+    """Returns the places masked in this round: words at a regular distance, skipping bare punctuation."""
     return [place for place in range(number, len(words), rounds) if around(words[place])[1]]
 
 
 @dataclass(frozen=True)
 class MaskedModel:
-    """A masked language model, and which of its tokens are `words`: their `ids`, in the same order."""
+    """Holds a masked language model and its whole-word tokens: `words` and their `ids`, in the same order."""
 
     tokenizer: Any
     network: Any
@@ -199,9 +199,9 @@ class MaskedModel:
     max_length: int
 
     def offers(self, batch: Sequence[tuple[Sequence[str], Sequence[int]]]) -> list[list[list[str]]]:
-        """By text and masked place the `top_k` likeliest words, none of them the one that stands there.
+        """Returns, by text and masked place, the `top_k` likeliest words other than the original.
 
-        A text that is cut short gives fewer; one that holds the model's mask as a word of its own gives none.
+        A text that was cut gives fewer; a text that itself contains the mask token gives none.
         """
         texts = [self._masked(words, places) for words, places in batch]
         encoded = self.tokenizer(
@@ -231,10 +231,10 @@ class MaskedModel:
 
 
 def _masked_model(source: Any, top_k: int, max_length: int, device: str) -> MaskedModel:
-    """The model, ready to predict; BadInput where it masks nothing or knows too few words."""
+    """Loads the model in evaluation mode; BadInput if it is not a masked model or knows too few words."""
     tokenizer, network, most = _loaded(source, "AutoModelForMaskedLM", max_length, device)
     if tokenizer.mask_token is None:
-        raise BadInput(f"the model '{source.name}' masks no words: path must name a masked language model (BERT …)")
+        raise BadInput(f"the model '{source.name}' is not a masked language model: path must name one (BERT …)")
     vocabulary = tokenizer.get_vocab()
     begins = next((mark for mark in ("Ġ", "▁") if any(token.startswith(mark) for token in vocabulary)), "")
     words = {index: token.removeprefix(begins) for token, index in vocabulary.items() if token.startswith(begins)}

@@ -1,6 +1,6 @@
-"""Text augmentations that bring other words, from a lexicon: WordNet, a file, or the training texts themselves.
+"""Augments texts with words from a lexicon: WordNet, a file, or the training texts themselves.
 
-Replacement and insertion are those of EDA (Wei & Zou 2019); words are what white space separates.
+Replacement and insertion follow EDA (Wei & Zou 2019); words are separated by white space.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from harness.errors import BadInput
 from harness.strategies import Tools, compose
 
 Draw = Callable[[str, np.random.Generator], str]
-"""A word to another one in its place, without the signs around it; empty where the lexicon has none."""
+"""Maps a word to a replacement without punctuation; empty if the lexicon has none."""
 LEXICONS = ("wordnet", "file", "unigrams")
 _PARTS = re.compile(r"(\W*)(.*?)(\W*)", re.DOTALL)
 
 
 def replace_words(train: TrainSet, tools: Tools, *, alpha: float, lexicon: str, path: str | None) -> TrainSet:
-    """`alpha` times a text's words, one at the least, replaced by words of the lexicon (EDA's synonym replacement).
+    """Replaces a share `alpha` of a text's words, at least one, by words of the lexicon (EDA's synonym replacement).
 
     `lexicon` is `wordnet`; `file`, where `path` names lines `word<TAB>synonym,synonym`; or `unigrams`, a word of the
-    training texts in proportion to its frequency, whatever it means (unigram noising, Xie et al. 2017). Stop words
-    and words that the lexicon lacks stay. BadInput where the lexicon is not there.
+    training texts in proportion to its frequency, regardless of meaning (unigram noising, Xie et al. 2017). Stop
+    words and words outside the lexicon stay. BadInput if the lexicon is not there.
     """
     within("alpha", alpha, 0.0, 1.0)
     step = partial(_replace, alpha=alpha, draw=_drawer(train, lexicon, path))
@@ -40,7 +40,9 @@ def replace_words(train: TrainSet, tools: Tools, *, alpha: float, lexicon: str, 
 
 
 def insert_words(train: TrainSet, tools: Tools, *, alpha: float, lexicon: str, path: str | None) -> TrainSet:
-    """As many words of the lexicon put in, each for a word of the text, at any place (EDA's random insertion)."""
+    """Inserts as many words of the lexicon at random places, each related to a word of the text (EDA's random
+    insertion).
+    """
     within("alpha", alpha, 0.0, 1.0)
     step = partial(_insert, alpha=alpha, draw=_drawer(train, lexicon, path))
     return replace(train, augment=compose(train.augment, step))
@@ -79,18 +81,18 @@ def _inserted(text: str, rng: np.random.Generator, alpha: float, draw: Draw) -> 
 
 
 def _most(words: Sequence[str], alpha: float) -> int:
-    """How many words are changed: a share of them, one at the least where there is any share."""
+    """Returns how many words change: a share of them, at least one unless the share is 0."""
     return max(1, int(alpha * len(words))) if alpha and words else 0
 
 
 def around(word: str) -> tuple[str, str, str]:
-    """A word's leading signs, the word, its trailing signs."""
+    """Splits a word into leading punctuation, the word, trailing punctuation."""
     found = _PARTS.fullmatch(word)
     return (found[1], found[2], found[3]) if found else ("", word, "")
 
 
 def _drawer(train: TrainSet, lexicon: str, path: str | None) -> Draw:
-    """The lexicon as the words of the training texts need it, looked up once."""
+    """Looks up the words of the training texts in the lexicon, once."""
     one_of("lexicon", lexicon, LEXICONS)
     tokens = [around(word)[1].lower() for text in train.rows(train.labelled).x for word in str(text).split()]
     if lexicon == "unigrams":
@@ -113,7 +115,7 @@ def _any_word(word: str, rng: np.random.Generator, *, pool: np.ndarray) -> str:
 
 
 def _wordnet(words: Iterable[str]) -> Mapping[str, Sequence[str]]:
-    """Synonyms by WordNet (Miller 1995) as nltk reads it: every name of every sense, whatever the part of speech."""
+    """Returns synonyms from WordNet (Miller 1995) through nltk: every name of every sense, of any part of speech."""
     import nltk
 
     try:
@@ -121,14 +123,14 @@ def _wordnet(words: Iterable[str]) -> Mapping[str, Sequence[str]]:
     except LookupError as error:
         raise BadInput(
             "lexicon=wordnet needs WordNet's files, which are not on this disk: run "
-            "`python -m nltk.downloader wordnet` once where there is a network, or say augment.lexicon=file "
+            "`python -m nltk.downloader wordnet` once where there is a network, or set augment.lexicon=file "
             "augment.path=FILE"
         ) from error
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The multilingual functions are not available")  # English is what is asked.
+        warnings.filterwarnings("ignore", "The multilingual functions are not available")  # Only English is asked for.
         reader = nltk.corpus.reader.WordNetCorpusReader(folder, None)
     senses = {word: reader.synsets(word) for word in words}
-    for file in reader._data_file_map.values():  # nltk would leave them open.
+    for file in reader._data_file_map.values():  # nltk leaves them open otherwise.
         file.close()
     return {
         word: [name.replace("_", " ").lower() for sense in found for name in sense.lemma_names()]
@@ -137,14 +139,14 @@ def _wordnet(words: Iterable[str]) -> Mapping[str, Sequence[str]]:
 
 
 def _from_file(path: str | None) -> Mapping[str, Sequence[str]]:
-    """Synonyms by a file of lines `word<TAB>synonym,synonym`; a word's lines add up."""
+    """Returns synonyms from a file of lines `word<TAB>synonym,synonym`; several lines for a word add up."""
     if path is None:
         raise BadInput("augment.lexicon=file needs augment.path=FILE, a file of lines word<TAB>synonym,synonym")
     try:
         lines = Path(path).expanduser().read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(
-            f"{path} is no readable lexicon: path must name a file of lines word<TAB>synonym,synonym"
+            f"{path} is not a readable lexicon: path must name a file of lines word<TAB>synonym,synonym"
         ) from error
     found: dict[str, list[str]] = {}
     for number, line in enumerate(lines, start=1):

@@ -1,4 +1,4 @@
-"""Each row of a batch mixed with another one, labels and all: in the input, by a patch, or inside the network."""
+"""Mixes each row of a batch and its label with another row: in the input, by a patch, or inside the network."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ Labels = Float[Tensor, "b k"]
 
 
 def mixup(train: TrainSet, tools: Tools, *, alpha: float) -> TrainSet:
-    """Images or table rows blended in pairs, their label distributions with the same share (Zhang et al. 2018).
+    """Blends images or table rows in pairs, and their label distributions by the same share (Zhang et al. 2018).
 
-    Each pair has a share of its own from Beta(alpha, alpha), as in the paper's equation; its published code draws
-    one a batch. The partner is the row at that place in a random permutation of the batch.
+    Each pair draws its own share from Beta(alpha, alpha), as in the paper's equation; the published code draws one
+    per batch. Partners come from a random permutation of the batch.
     """
     _positive(alpha)
     return replace(train, augment=compose(train.augment, partial(_mixup, alpha=alpha)))
 
 
 def cutmix(train: TrainSet, tools: Tools, *, alpha: float) -> TrainSet:
-    """A rectangle of each image replaced by its partner's, labels mixed by the pasted area (Yun et al. 2019).
+    """Replaces a rectangle of each image by its partner's and mixes labels by the pasted area (Yun et al. 2019).
 
-    The rectangle has the image's shape and an area share of 1 - Beta(alpha, alpha); its centre is any pixel, so a
-    part of it may lie outside, and the labels count what lies inside. Each pair has a draw of its own; the published
-    code draws one a batch.
+    The rectangle has the image's shape and an area share of 1 - Beta(alpha, alpha); its centre may be any
+    pixel, so part of it may lie outside; labels count the part inside. Each pair has its own draw; the published code
+    draws one per batch.
     """
     _positive(alpha)
     return replace(train, augment=compose(train.augment, partial(_cutmix, alpha=alpha)))
 
 
 def hidden_mixup(train: TrainSet, tools: Tools, *, alpha: float) -> TrainSet:
-    """Rows blended where the network has read them, before its last layer (senMixup, Guo et al. 2019).
+    """Blends the hidden representations of rows before the network's last layer (senMixup, Guo et al. 2019).
 
     For images it is manifold mixup (Verma et al. 2019) at the last hidden layer. Shares and partners are mixup's; the
     batch function leaves them in a `Mixed` batch, so no augmentation may follow this one.
@@ -73,7 +73,7 @@ def _cutmix(x: Images, y: Labels, rng: np.random.Generator, *, alpha: float) -> 
 
 
 def _pasted(side: int, length: np.ndarray, rng: np.random.Generator) -> Bool[Tensor, "b side"]:
-    """For each image, which places along a side its rectangle covers; `length` (b, 1) is a share of the side."""
+    """Marks the places along a side that its rectangle covers; `length` (b, 1) is a share of the side."""
     pixels = np.round(length * side).astype(np.int64)
     return between(side, rng.integers(side, size=(len(length), 1)) - pixels // 2, pixels)
 

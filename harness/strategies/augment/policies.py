@@ -1,4 +1,4 @@
-"""Image augmentations that choose among operations: each image draws its own, from the numpy generator alone."""
+"""Augments images by policies that draw operations for each image, from the numpy generator only."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from harness.strategies import Tools, compose
 from harness.strategies.augment.operations import AUGMIX, SPACES, STANDARD, Images, Space, apply, as_tensor, strengths
 
 STEPS = 30
-"""The highest magnitude of RandAugment, and TrivialAugment's."""
+"""Highest magnitude of RandAugment and of TrivialAugment."""
 
 
 def rand_augment(train: TrainSet, tools: Tools, *, num_ops: int, magnitude: float) -> TrainSet:
-    """`num_ops` of fourteen operations an image, drawn with replacement, all at `magnitude` of 30 (Cubuk et al. 2020).
+    """Applies `num_ops` of fourteen operations per image, with replacement, at `magnitude` of 30 (Cubuk et al. 2020).
 
-    The paper's N and M. At 0 only what has no strength does anything: auto_contrast and equalize.
+    These are the paper's N and M. At magnitude 0 only auto_contrast and equalize, which have no strength, act.
     """
     within("num_ops", num_ops, 1, 14)
     within("magnitude", magnitude, 0, STEPS)
@@ -31,9 +31,9 @@ def rand_augment(train: TrainSet, tools: Tools, *, num_ops: int, magnitude: floa
 
 
 def trivial_augment(train: TrainSet, tools: Tools, *, ranges: str) -> TrainSet:
-    """One of fourteen operations an image at one of 31 magnitudes, both uniform (Müller & Hutter 2021).
+    """Applies one of fourteen operations per image at one of 31 magnitudes, both uniform (Müller & Hutter 2021).
 
-    `ranges` is `wide`, or `standard` as those of RandAugment.
+    `ranges` is `wide`, or `standard` for those of RandAugment.
     """
     one_of("ranges", ranges, sorted(SPACES))
     step = partial(_drawn, num_ops=1, space=SPACES[ranges], magnitudes=np.arange(STEPS + 1))
@@ -41,20 +41,21 @@ def trivial_augment(train: TrainSet, tools: Tools, *, ranges: str) -> TrainSet:
 
 
 def auto_augment(train: TrainSet, tools: Tools, *, policy: str) -> TrainSet:
-    """One of a published policy's 25 pairs of operations an image, each with its probability (Cubuk et al. 2019).
+    """Applies one of a published policy's 25 pairs of operations per image (Cubuk et al. 2019).
 
-    `policy` is what it was searched on: `cifar10`, `imagenet` or `svhn`; the tables are those that kornia keeps.
+    Each operation has its probability. `policy` names the data of the search: `cifar10`, `imagenet` or `svhn`; the
+    tables are kornia's.
     """
     one_of("policy", policy, POLICIES)
     return replace(train, augment=compose(train.augment, partial(_auto, pairs=_published(policy))))
 
 
 def augmix(train: TrainSet, tools: Tools, *, severity: float, width: int, depth: int, alpha: float) -> TrainSet:
-    """Each image blended with a mixture of `width` chains of operations (Hendrycks et al. 2020, algorithm 1).
+    """Blends each image with a mixture of `width` chains of operations (Hendrycks et al. 2020, algorithm 1).
 
-    A chain has `depth` operations, or one to three where `depth` is -1; strengths are uniform up to `severity` of 10,
-    shares come from Dirichlet(alpha) and Beta(alpha, alpha). The paper's second part, a loss that asks the same
-    answer of an image and of two such mixtures, is no augmentation and is not here.
+    A chain has `depth` operations, or one to three if `depth` is -1; strengths are uniform up to `severity` of 10,
+    shares come from Dirichlet(alpha) and Beta(alpha, alpha). The paper's second part, a loss that
+    compares predictions for an image and two such mixtures, is not an augmentation and is left out.
     """
     within("severity", severity, 0.1, 10)
     if width < 1 or alpha <= 0 or not (depth == -1 or depth >= 1):
@@ -75,7 +76,7 @@ def _drawn(
 
 
 def _changed(x: Images, space: Space, level: np.ndarray, where: np.ndarray, rng: np.random.Generator) -> Images:
-    """One operation of the space, drawn for each image, at its level; only `where` says so."""
+    """Applies one operation of the space, drawn for each image, at its level, where `where` is true."""
     names = np.array(list(space))[rng.integers(len(space), size=len(x))]
     strength = strengths(space, names, level, rng)
     return apply(x, np.where(where, names, ""), strength)

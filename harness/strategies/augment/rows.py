@@ -22,14 +22,14 @@ METHODS = ("smote", "borderline", "adasyn", "random")
 
 
 def repeat(train: TrainSet, tools: Tools) -> TrainSet:
-    """Every row again as it is: what growing the rows alone does to a learner that fits once; nothing to others."""
+    """Repeats every row unchanged: the effect of more rows alone on a learner that fits once; none on others."""
     return replace(train, augment=compose(train.augment, lambda x, y, rng: (x, y)))
 
 
 def jitter(train: TrainSet, tools: Tools, *, sigma: float) -> TrainSet:
-    """Gaussian noise on every column, `sigma` times the column's deviation over the labelled rows.
+    """Adds Gaussian noise to every column, `sigma` times the column's deviation over the labelled rows.
 
-    A constant column stays as it is, and so does a missing value.
+    Constant columns and missing values stay unchanged.
     """
     within("sigma", sigma, 0.0, 10.0)
     x = np.asarray(train.rows(train.labelled).x, dtype=np.float64)
@@ -37,7 +37,7 @@ def jitter(train: TrainSet, tools: Tools, *, sigma: float) -> TrainSet:
 
 
 def _deviation(x: Float64[np.ndarray, "n d"]) -> Float64[np.ndarray, " d"]:
-    """The deviation of each column's known values; 0 where none is known."""
+    """Returns the deviation of each column's known values; 0 if none is known."""
     missing = np.isnan(x)
     known = np.maximum((~missing).sum(0), 1)
     centred = np.where(missing, 0, x - np.where(missing, 0, x).sum(0) / known)
@@ -52,13 +52,13 @@ def _jitter(
 
 
 def oversample(train: TrainSet, tools: Tools, *, method: str, k_neighbors: int) -> TrainSet:
-    """Rows added to the smaller classes until each has as many labelled rows as the largest (imbalanced-learn).
+    """Adds rows to smaller classes until each has as many labelled rows as the largest (imbalanced-learn).
 
     `smote` puts them between a row and one of its `k_neighbors` nearest of its class (Chawla et al. 2002),
-    `borderline` only at rows with many neighbours of other classes (Han et al. 2005), `adasyn` the more of them the
-    more such neighbours a row has (He et al. 2008); `random` repeats rows and reads no `k_neighbors`. A class is a
-    row's most probable one. Neighbours are counted on standardised columns. What is added has a hard label, the mean
-    weight of the labelled rows and no votes. TrialFailed where a class is too small, or values are missing.
+    `borderline` only at rows with many neighbours of other classes (Han et al. 2005), `adasyn` more of them for
+    rows with more such neighbours (He et al. 2008); `random` repeats rows and ignores `k_neighbors`. A row's class is
+    its most probable one. Neighbours are found on standardised columns. New rows have a hard label, the mean weight of
+    the labelled rows and no votes. TrialFailed if a class is too small, or values are missing.
     """
     one_of("method", method, METHODS)
     rows = train.rows(train.labelled)
@@ -81,7 +81,7 @@ def oversample(train: TrainSet, tools: Tools, *, method: str, k_neighbors: int) 
 
 
 def _check_neighbours(rows: TrainSet, x: Float64[np.ndarray, "n d"], method: str, k_neighbors: int) -> None:
-    """Refuses what imbalanced-learn would refuse in its own words."""
+    """Refuses, in our words, what imbalanced-learn would refuse."""
     if method == "random":
         return
     if np.isnan(x).any():
@@ -90,15 +90,15 @@ def _check_neighbours(rows: TrainSet, x: Float64[np.ndarray, "n d"], method: str
     small = [c for c in range(rows.k) if 0 < counts[c] <= k_neighbors and counts[c] < counts.max()]
     if small:
         raise TrialFailed(
-            f"{method} needs more than k_neighbors={k_neighbors} labelled rows a class; class {small[0]} has "
-            f"{counts[small[0]]}: lower k_neighbors, or take method=random"
+            f"{method} needs more than k_neighbors={k_neighbors} labelled rows per class; class {small[0]} has "
+            f"{counts[small[0]]}: lower k_neighbors, or set method=random"
         )
 
 
 def _resampled(
     x: Float64[np.ndarray, "n d"], classes: np.ndarray, method: str, k_neighbors: int, seed: int
 ) -> tuple[Float64[np.ndarray, "g d"], np.ndarray]:
-    """The rows and, after them, the new ones, with their classes."""
+    """Returns the rows, then the new ones, with their classes."""
     from imblearn.over_sampling import ADASYN, SMOTE, BorderlineSMOTE, RandomOverSampler
 
     makers: Mapping[str, Callable[[], Any]] = {

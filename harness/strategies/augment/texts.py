@@ -1,7 +1,7 @@
-"""Text augmentations: a list of texts in, as many out; words are what white space separates, at least one is left.
+"""Augments texts: as many out as in; words are separated by white space, and at least one is left.
 
-Deletion and swap are operations of EDA (Wei & Zou 2019, "Easy data augmentation"), whose other two, which need other
-words, stand in lexicons.py. The labels stay as they are.
+Deletion and swap are operations of EDA (Wei & Zou 2019, "Easy data augmentation"), whose other two
+operations need a lexicon (lexicons.py). Labels stay.
 """
 
 from __future__ import annotations
@@ -19,36 +19,36 @@ from harness.strategies import Tools, compose
 
 PUNCTUATION = np.array([".", ";", "?", ":", "!", ","])
 KEYS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
-"""The rows of letters of a keyboard, each shifted by about half a key against the one above."""
+"""Rows of letters of a keyboard, each shifted by about half a key against the one above."""
 KINDS = ("swap", "delete", "insert", "keyboard")
 
 
 def word_dropout(train: TrainSet, tools: Tools, *, p: float) -> TrainSet:
-    """Each word left out with probability `p` (EDA's random deletion); where all would go, one of them stays."""
+    """Drops each word with probability `p` (EDA's random deletion); if all would go, one of them stays."""
     within("p", p, 0.0, 1.0)
     return replace(train, augment=compose(train.augment, partial(_word_dropout, p=p)))
 
 
 def swap(train: TrainSet, tools: Tools, *, alpha: float) -> TrainSet:
-    """Two words of a text exchanged, `alpha` times its length, at least once (EDA's random swap)."""
+    """Swaps two words of a text, `alpha` times its length, at least once (EDA's random swap)."""
     within("alpha", alpha, 0.0, 1.0)
     return replace(train, augment=compose(train.augment, partial(_swap, alpha=alpha)))
 
 
 def aeda(train: TrainSet, tools: Tools, *, punc_ratio: float) -> TrainSet:
-    """Punctuation put between the words, which keep their order (AEDA; Karimi et al. 2021).
+    """Inserts punctuation between the words, which keep their order (AEDA; Karimi et al. 2021).
 
-    One mark at the least, at the most `punc_ratio` times the number of words and one, each before another word.
+    It inserts from one mark to `punc_ratio` times the number of words, at least one, each before another word.
     """
     within("punc_ratio", punc_ratio, 0.0, 1.0)
     return replace(train, augment=compose(train.augment, partial(_aeda, punc_ratio=punc_ratio)))
 
 
 def char_noise(train: TrainSet, tools: Tools, *, p: float, kinds: Sequence[str]) -> TrainSet:
-    """Each letter mistyped with probability `p` (Belinkov & Bisk 2018, section 4): one of `kinds`, drawn uniformly.
+    """Mistypes each letter with probability `p` (Belinkov & Bisk 2018, section 4) by one of `kinds`, drawn uniformly.
 
-    `swap` with the next letter, `delete`, `insert` a letter that lies beside it on the keyboard, or `keyboard`: type
-    that one instead. A letter that stands alone is not deleted, so every word leaves something.
+    `swap` with the next letter, `delete`, `insert` a letter beside it on the keyboard, or `keyboard`: type
+    that one instead. A single letter is not deleted, so no word vanishes.
     """
     within("p", p, 0.0, 1.0)
     for kind in kinds:
@@ -104,7 +104,7 @@ def _char_noise(
 
 
 def _mistyped(text: str, rng: np.random.Generator, p: float, kinds: tuple[str, ...]) -> str:
-    """From the last letter to the first, so that places to the left stay where they are."""
+    """Works from the last letter to the first, so that positions to the left stay valid."""
     letters = list(text)
     for place in np.flatnonzero(rng.random(len(letters)) < p)[::-1].tolist():
         letter, after = letters[place], letters[place + 1 : place + 2]
@@ -122,7 +122,7 @@ def _mistyped(text: str, rng: np.random.Generator, p: float, kinds: tuple[str, .
 
 
 def _beside(letter: str, rng: np.random.Generator) -> str:
-    """A letter that lies beside this one on a keyboard, in the same case; itself where it has no key."""
+    """Returns a letter beside this one on a keyboard, in the same case; the letter itself if it has no key."""
     row = next((number for number, keys in enumerate(KEYS) if letter.lower() in keys), None)
     if row is None:
         return letter

@@ -1,4 +1,4 @@
-"""Weak supervision: votes of labelling functions or annotators in, labels and weights out."""
+"""Weak supervision: turns votes of labelling functions or annotators into labels and weights."""
 
 from harness.strategies.weak.annotators import glad, mace
 from harness.strategies.weak.answers import crowd

@@ -1,7 +1,7 @@
-"""Label models for annotators: who knows the class and who guesses (MACE), voters' ability and rows' ease (GLAD).
+"""Label models for annotators: who knows and who guesses (MACE), ability of voters and ease of rows (GLAD).
 
-Both work on the different rows of votes, each as often as it occurs: rows with the same votes have the same answer.
-Libraries that keep a line a vote take minutes where this takes a second; the tests compare with one of them.
+Both work on the distinct rows of votes with their counts: rows with equal votes have equal answers. Libraries that
+keep one line per vote take minutes where this takes a second; the tests compare with one of them.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from harness.strategies import Tools
 from harness.strategies.weak.models import Model, Prior, Probs, Votes, by_bayes, evidence, indicators, label, patterns
 
 KNOWS, GUESSES = 0.5, 10.0
-"""MACE's priors as its authors set them: of knowing and not knowing alike, and of each way of guessing."""
+"""MACE's priors as its authors set them: for knowing (and not knowing), and for each guess."""
 STEPS = 25
-"""How far each of GLAD's maximisations goes at most, in steps of L-BFGS."""
+"""Most steps of L-BFGS in each of GLAD's maximisations."""
 
 
 def mace(
@@ -34,10 +34,10 @@ def mace(
     labels: str,
     ties: str,
 ) -> TrainSet:
-    """Rows with a vote take MACE's posterior; rows without one stay as they are.
+    """Labels rows with a vote by MACE's posterior; rows without one stay unchanged.
 
-    Hovy et al. 2013, "Learning whom to trust with MACE": a voter either knows the class or guesses in his own way.
-    Variational Bayes in `n_iter` steps, the likeliest of `n_restarts` that start from drawn values.
+    Hovy et al. 2013, "Learning whom to trust with MACE": a voter either knows the class or guesses from a distribution
+    of their own. Variational Bayes in `n_iter` steps, the likeliest of `n_restarts` random starts.
     """
     fit = partial(fit_mace, rng=tools.rng, n_restarts=n_restarts, n_iter=n_iter)
     return label(train, tools, fit, prior=prior, labels=labels, ties=ties)
@@ -46,16 +46,16 @@ def mace(
 def glad(
     train: TrainSet, tools: Tools, *, n_iter: int, tol: float, prior: str | list[float], labels: str, ties: str
 ) -> TrainSet:
-    """Rows with a vote take GLAD's posterior; rows without one stay as they are.
+    """Labels rows with a vote by GLAD's posterior; rows without one stay unchanged.
 
-    Whitehill et al. 2009, "Whose vote should count more": a vote is right by its voter's ability times the row's
-    ease. EM ends after `n_iter` steps, or where what it maximises grows by less than `tol` a row.
+    Whitehill et al. 2009, "Whose vote should count more": the log odds of a right vote are the voter's ability times
+    the row's ease. EM ends after `n_iter` steps, or when its objective grows by less than `tol` per row.
     """
     return label(train, tools, partial(fit_glad, n_iter=n_iter, tol=tol), prior=prior, labels=labels, ties=ties)
 
 
 def fit_mace(votes: Votes, prior: Prior, *, rng: np.random.Generator, n_restarts: int, n_iter: int) -> Model:
-    """The likeliest of several fits by variational Bayes."""
+    """Returns the likeliest of several fits by variational Bayes."""
     within("n_restarts", n_restarts, 1, np.inf)
     within("n_iter", n_iter, 1, np.inf)
     rows, counts = patterns(votes)
@@ -73,10 +73,10 @@ def _mace_from(
     rng: np.random.Generator,
     n_iter: int,
 ) -> Float64[np.ndarray, "k m k"]:
-    """`[v, j, c]`: how likely voter j gives v where the class is c, after that many steps from a drawn start."""
+    """Returns `[v, j, c]`, the probability that voter j votes v if the class is c, fitted from a random start."""
     k, m = len(prior), cast.shape[2]
     knows = rng.dirichlet(np.ones(2), size=m)
-    knows = 0.5 * knows + 0.25  # nobody starts as sure or as blind
+    knows = 0.5 * knows + 0.25  # no voter starts as certain or as clueless
     guesses = rng.uniform(1, 2.5, size=(k, m))
     guesses /= guesses.sum(0)
     for _ in range(n_iter):
@@ -90,17 +90,17 @@ def _mace_from(
 
 
 def _mace_table(knows: Float64[np.ndarray, " m"], guesses: Float64[np.ndarray, "k m"]) -> Float64[np.ndarray, "k m k"]:
-    """What a voter says where he knows or guesses: the class itself, or anything."""
+    """Returns the distribution of a vote for a voter who knows (the class itself) or guesses."""
     return guesses[:, :, np.newaxis] + np.eye(len(guesses))[:, np.newaxis, :] * knows[:, np.newaxis]
 
 
 def _variational(counts: Float64[np.ndarray, "m q"], prior: float) -> Float64[np.ndarray, "m q"]:
-    """The mean-field estimate of distributions from expected counts under a symmetric Dirichlet prior."""
+    """Returns the mean-field estimate of distributions from expected counts under a symmetric Dirichlet prior."""
     return np.exp(digamma(counts + prior) - digamma((counts + prior).sum(1, keepdims=True)))
 
 
 def fit_glad(votes: Votes, prior: Prior, *, n_iter: int, tol: float) -> Model:
-    """The fit by EM; a row with votes that the fit has not seen is taken to be of usual ease."""
+    """Fits by EM; a row of votes that the fit has not seen gets the prior's ease."""
     within("n_iter", n_iter, 1, np.inf)
     rows, counts = patterns(votes)
     cast = indicators(rows, range(len(prior)))
@@ -130,7 +130,7 @@ def _glad_posterior(
     ease: Float64[np.ndarray, " n"],
     prior: Prior,
 ) -> Probs:
-    """The classes' probabilities where vote j of row i is right with the logistic of `ability[j] exp(ease[i])`."""
+    """Returns class probabilities if vote j of row i is right with the logistic of `ability[j] exp(ease[i])`."""
     strength = np.outer(np.exp(ease), ability)  # log odds of right to wrong, which each of k - 1 classes shares
     return softmax(np.einsum("knm,nm->nk", cast, strength + np.log(len(prior) - 1)) + np.log(prior), axis=1)
 
@@ -138,7 +138,7 @@ def _glad_posterior(
 def _glad_loss(
     at: Float64[np.ndarray, " p"], cast: Float64[np.ndarray, "k u m"], y: Probs, counts: Int64[np.ndarray, " u"]
 ) -> tuple[float, Float64[np.ndarray, " p"]]:
-    """Minus the expected log likelihood with normal priors around 1, and its gradient: abilities, then eases."""
+    """Returns minus the expected log likelihood and its gradient (abilities, then eases), under normal priors."""
     ability, ease = np.split(at, [cast.shape[2]])
     scale = np.exp(ease)
     strength = np.outer(scale, ability)

@@ -1,4 +1,4 @@
-"""A crowd's sparse answers in, a line `row, worker, label` each; labels by any vote model out."""
+"""Labels rows by a crowd's sparse answers, one line `row, worker, label` per answer."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ COLUMNS = ("row", "worker", "label")
 
 
 def crowd(train: TrainSet, tools: Tools, *, path: str, then: Strategy) -> TrainSet:
-    """What the vote model `then` makes of the answers in a file; the set keeps its own votes.
+    """Labels rows by the vote model `then` on the answers in a file; the set keeps its own votes.
 
-    Answers to rows that the training set lacks are left out: they fell into another part, or were dropped. Those that
-    are used stand on the ledger as votes. BadInput where the file has no answer to any row.
+    Answers to rows outside the training set are left out: those rows are in another part, or were dropped. The answers
+    used are entered in the ledger as votes. BadInput if the file has no answer to any row.
     """
     _, votes = voted(train, path, tools.classes, tools.cache)
     tools.count("votes", int((votes != ABSTAIN).sum()))
@@ -34,13 +34,13 @@ def crowd(train: TrainSet, tools: Tools, *, path: str, then: Strategy) -> TrainS
 def voted(
     train: TrainSet, path: str, classes: Sequence[str], cache: Cache
 ) -> tuple[list[str], Int8[np.ndarray, "n m"]]:
-    """The workers' names, sorted, and their votes on every row; an empty label, or -1, abstains."""
+    """Returns the workers' names, sorted, and their votes on every row; an empty label, or -1, abstains."""
     answers = _answers(path)
     places = {str(name): place for place, name in enumerate(train.ids.tolist())}
     used = answers[answers["row"].isin(list(places))]
     if used.empty:
         some = f"'{answers['row'].iloc[0]}'" if len(answers) else "none"
-        raise BadInput(f"{path}: no answer is to a row of the training set; its rows are {some} …, the set's "
+        raise BadInput(f"{path}: no answer belongs to a row of the training set; it names {some} …, the set's rows are "
                        f"'{train.ids[0]}' …")  # fmt: skip
     said = [f"{path}, line {line}" for line in used.index + 2]
     labels = indices(used["label"].tolist(), classes, said)
@@ -56,7 +56,7 @@ def voted(
 
 
 def _answers(path: str) -> pd.DataFrame:
-    """The file's answers that say anything, cells as text; its index counts the lines below the first."""
+    """Returns the file's answers that are not empty, as text; the index counts the lines below the first."""
     file = located(path)
     if not file.is_file():
         raise BadInput(f"there is no file {path}: weak.path names a table of answers with columns {', '.join(COLUMNS)}")
@@ -69,10 +69,10 @@ def _answers(path: str) -> pd.DataFrame:
 
 
 def _read(file: Path) -> pd.DataFrame:
-    """A CSV file, or a TSV one by its name; every cell as text."""
+    """Reads a CSV file, or a TSV file by its name; every cell as text."""
     try:
         return pd.read_csv(
             file, sep="\t" if file.suffix == ".tsv" else ",", dtype=str, keep_default_na=False, skip_blank_lines=False
         )
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise BadInput(f"{file} is no table: {str(error).strip().splitlines()[0]}") from error
+        raise BadInput(f"{file} is not a table: {str(error).strip().splitlines()[0]}") from error

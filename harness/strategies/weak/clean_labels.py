@@ -1,4 +1,4 @@
-"""Clean labels in place of votes: what the votes could give at most, and what else the same labels could buy."""
+"""Uses clean labels in place of votes: the upper bound of votes, and what the same labels could buy otherwise."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from harness.strategies.weak.votes import give
 
 
 def gold(train: TrainSet, tools: Tools) -> TrainSet:
-    """Every row takes its true class, bought of the metered oracle: the upper bound of weak supervision.
+    """Labels every row with its true class from the metered oracle: the upper bound of weak supervision.
 
-    BadInput where the true class of a row is not known.
+    BadInput if the true class of a row is unknown.
     """
     every = np.ones(len(train), dtype=bool)
     return give(train, every, one_hot(tools.ask(train.ids), train.k))
 
 
 def validation_labels(train: TrainSet, tools: Tools, *, own: str) -> TrainSet:
-    """The validation rows with their labels become training rows, named `valid/` and their id, with weight 1.
+    """Adds the labelled validation rows to training, named `valid/` plus their id, with weight 1.
 
-    `own`: the training rows are left out (`drop`: train on the validation labels instead), or stay before them
-    (`keep`: their labels, where they have some, and the validation labels together).
+    `own`: the training rows are dropped (`drop`: train on the validation labels instead), or come first (`keep`: both
+    kinds of labels together).
     """
     one_of("own", own, ("keep", "drop"))
     valid = tools.valid()
@@ -42,7 +42,7 @@ def validation_labels(train: TrainSet, tools: Tools, *, own: str) -> TrainSet:
 
 
 def _joined(first: TrainSet, second: TrainSet) -> TrainSet:
-    """The rows of both, one set after the other; ids as text."""
+    """Returns the rows of both sets, one after the other; ids as text."""
     return replace(
         first,
         ids=np.concatenate([first.ids.astype(np.str_), second.ids.astype(np.str_)]),

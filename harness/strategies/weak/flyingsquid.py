@@ -1,4 +1,4 @@
-"""FlyingSquid's label model: each voter's accuracy in closed form, from how often any three of them agree."""
+"""FlyingSquid's label model: accuracies in closed form from the agreement of any three voters."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from harness.strategies import Tools
 from harness.strategies.weak.models import Model, Prior, Probs, Votes, label, normalised
 
 MOST = 0.99
-"""The highest accuracy (as a correlation with the class) that agreement alone may claim for a voter."""
+"""Highest accuracy (as a correlation with the class) that agreement alone may assign to a voter."""
 
 
 def triplets(
     train: TrainSet, tools: Tools, *, average: str, prior: str | list[float], labels: str, ties: str
 ) -> TrainSet:
-    """Rows with a vote take the posterior of the triplet method; rows without one stay as they are.
+    """Labels rows with a vote by the triplet method's posterior; rows without one stay unchanged.
 
-    Fu et al. 2020, "Fast and three-rious". Each class is told from all the others in turn. `average`: the `mean` or
-    the `median` over the triplets that a voter is in. BadInput with fewer than three voters.
+    Fu et al. 2020, "Fast and three-rious". Each class is separated from all others in turn. `average`: the `mean`
+    or the `median` over the triplets that contain a voter. BadInput with fewer than three voters.
     """
     return label(train, tools, partial(fit_triplets, average=average), prior=prior, labels=labels, ties=ties)
 
 
 def fit_triplets(votes: Votes, prior: Prior, *, average: str) -> Model:
-    """One model of two sides a class; the probabilities of the k first sides are put side by side and normalised."""
+    """Fits one two-sided model per class; the probabilities of the k first sides are normalised."""
     one_of("average", average, ("mean", "median"))
     if votes.shape[1] < 3:
         raise BadInput(f"the triplet method needs three voters; this task has {votes.shape[1]}")
@@ -44,27 +44,27 @@ def fit_triplets(votes: Votes, prior: Prior, *, average: str) -> Model:
 
 
 def sides(votes: Votes, c: int) -> Float64[np.ndarray, "n m"]:
-    """1 where a vote is for class c, -1 where it is for another, 0 where the voter abstains."""
+    """Returns 1 for a vote for class c, -1 for a vote for another class, 0 for an abstention."""
     return np.where(votes == ABSTAIN, 0.0, np.where(votes == c, 1.0, -1.0))
 
 
 def accuracies(sided: Float64[np.ndarray, "n m"], average: str) -> Float64[np.ndarray, " m"]:
-    """E[vote x side | he votes] of each voter, taken to be better than chance; sides are +-1.
+    """Returns E[vote x side | vote] of each voter, assumed to be better than chance; sides are +-1.
 
-    With M the mean products of two votes where both vote, a_i^2 = M_ij M_ik / M_jk for any j and k. A voter who is
-    in no triplet is taken to be as good as the median of the others.
+    With M the mean products of two votes where both vote, a_i^2 = M_ij M_ik / M_jk for any j and k. A voter in no
+    triplet gets the median of the others.
     """
     both = np.abs(sided).T @ np.abs(sided)
     products = np.divide(sided.T @ sided, both, out=np.full_like(both, np.nan), where=both > 0)
     np.fill_diagonal(products, np.nan)
-    products[np.abs(products) < 1e-3] = np.nan  # what hardly differs from chance says nothing, and would divide by 0
+    products[np.abs(products) < 1e-3] = np.nan  # a product near 0 carries no information, and would divide by 0
     found = np.array([_of_one(products, i, average) for i in range(len(products))])
     rest = np.median(found[~np.isnan(found)]) if not np.isnan(found).all() else 0.0
     return np.clip(np.where(np.isnan(found), rest, found), 0, MOST)
 
 
 def _of_one(products: Float64[np.ndarray, "m m"], i: int, average: str) -> float:
-    """One voter's accuracy, averaged over the pairs of others; nan where there is no such pair."""
+    """Returns one voter's accuracy, averaged over the pairs of others; nan without such a pair."""
     squares = np.abs(np.outer(products[i], products[i]) / products)
     known = np.sqrt(squares[np.triu_indices(len(squares), 1)])
     known = known[~np.isnan(known)]
@@ -74,5 +74,5 @@ def _of_one(products: Float64[np.ndarray, "m m"], i: int, average: str) -> float
 
 
 def _log_odds(accuracy: Float64[np.ndarray, " m"]) -> Float64[np.ndarray, " m"]:
-    """What one vote adds to the log odds of its side."""
+    """Returns what one vote adds to the log odds of its side."""
     return np.log1p(accuracy) - np.log1p(-accuracy)

@@ -1,4 +1,4 @@
-"""The majority of a row's votes as its label."""
+"""Labels rows by the majority of their votes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from harness.strategies.weak.votes import give, settle, tally
 
 
 def majority_vote(train: TrainSet, tools: Tools, *, labels: str, ties: str) -> TrainSet:
-    """Rows with a vote take the class that most of their votes name; rows without one stay as they are.
+    """Labels rows with a vote by the class that most votes name; rows without one stay unchanged.
 
-    The distribution that `labels` and `ties` settle (see `weak.votes`) is the share of the votes. With `labels=hard`
+    `labels` and `ties` turn the shares of the votes into the label (see `weak.votes`). With `labels=hard`
     and `ties=soft` the labels are those of Snorkel's `MajorityLabelVoter`.
     """
     votes = tally(train)

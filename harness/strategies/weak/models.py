@@ -1,7 +1,7 @@
-"""What every label model shares: votes and a class prior in, a function from votes to class probabilities out.
+"""Shared parts of all label models: a class prior, posteriors by Bayes' rule, and labels in a training set.
 
-A model is fitted once, `fit(votes (n, m), prior (k,)) -> Model`, and may then be asked about votes that it has not
-seen. Nothing in here knows of a training set but `label`, which puts a model's answers into one, and `class_prior`.
+A model is fitted once, `fit(votes (n, m), prior (k,)) -> Model`, and may then be applied to new votes. Only `label`,
+which writes a model's answers into a training set, and `class_prior` know training sets.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ Votes = Int8[np.ndarray, "n m"]
 Probs = Float64[np.ndarray, "n k"]
 Prior = Float64[np.ndarray, " k"]
 Model = Callable[[Votes], Probs]
-"""Votes (n, m), -1 where a voter abstains, to the classes' probabilities (n, k)."""
+"""Votes (n, m), -1 for an abstention, to class probabilities (n, k)."""
 Fit = Callable[[Votes, Prior], Model]
 PRIORS = ("uniform", "given", "valid")
 
 
 def label(train: TrainSet, tools: Tools, fit: Fit, *, prior: str | list[float], labels: str, ties: str) -> TrainSet:
-    """Rows with a vote take what the model fitted on them says; rows without one stay as they are.
+    """Labels rows with a vote by the model fitted on them; rows without one stay unchanged.
 
-    `prior`: see `class_prior`; `labels` and `ties`: see `weak.votes`. BadInput where no row has a vote.
+    `prior`: see `class_prior`; `labels` and `ties`: see `weak.votes`. BadInput if no row has a vote.
     """
     check_rule(labels, ties)
     voted = tally(train).sum(1) > 0
     if not voted.any():
-        raise BadInput("no row of the training set has a vote, so that a label model has nothing to learn from")
+        raise BadInput("no row of the training set has a vote, so a label model has nothing to learn from")
     votes = np.asarray(train.votes[voted])
     probs = fit(votes, class_prior(prior, train, tools))(votes)
     return give(train, voted, settle(probs, tools.rng, labels=labels, ties=ties))
 
 
 def class_prior(prior: str | list[float], train: TrainSet, tools: Tools) -> Prior:
-    """How common each class is held to be before any vote is looked at.
+    """Returns the assumed probability of each class before any vote is read.
 
     `uniform`; `given`: the labelled rows of the training set, by their labels and weights; `valid`: the validation
-    labels, which then stand on the ledger (the option must declare `needs: [valid]`); or k shares, as a list. Of
-    counts, one is added to each class's, so that none is impossible.
+    labels, which are then entered in the ledger (the option must declare `needs: [valid]`); or k shares, as a list.
+    One is added to the count of each class, so that none is impossible.
     """
     if not isinstance(prior, str):
         return _shares(prior, train.k)
@@ -54,7 +54,7 @@ def class_prior(prior: str | list[float], train: TrainSet, tools: Tools) -> Prio
     counts = np.zeros(train.k)
     if prior == "given":
         if not train.labelled.any():
-            raise BadInput("prior=given needs labelled rows, and the training set has none; say prior=uniform")
+            raise BadInput("prior=given needs labelled rows, but the training set has none; set prior=uniform")
         counts = train.w.astype(np.float64) @ train.y
     elif prior == "valid":
         counts = np.bincount(tools.valid().y, minlength=train.k).astype(np.float64)
@@ -62,44 +62,44 @@ def class_prior(prior: str | list[float], train: TrainSet, tools: Tools) -> Prio
 
 
 def _shares(prior: list[float], k: int) -> Prior:
-    """The user's own shares; BadInput unless they are k positive numbers that sum to 1."""
+    """Returns the user's shares; BadInput unless they are k positive numbers that sum to 1."""
     shares = np.asarray(prior, dtype=np.float64)
     if shares.shape != (k,) or not (shares > 0).all() or abs(shares.sum() - 1) > 1e-6:
-        raise BadInput(f"prior={list(prior)} must be {k} numbers above 0 that sum to 1, one a class")
+        raise BadInput(f"prior={list(prior)} must be {k} numbers above 0 that sum to 1, one per class")
     return shares / shares.sum()
 
 
 def indicators(votes: Votes, symbols: range) -> Float64[np.ndarray, "s n m"]:
-    """`[s, i, j]`: 1 where voter j gave row i the symbol that stands at place s."""
+    """Returns `[s, i, j]`: 1 if voter j gave row i the symbol at place s."""
     return np.stack([votes == symbol for symbol in symbols]).astype(np.float64)
 
 
 def shares_of_votes(votes: Votes, k: int) -> Probs:
-    """The share of each row's votes that each class has; uniform where nobody voted."""
+    """Returns the share of each class among a row's votes; uniform for rows without a vote."""
     counts = indicators(votes, range(k)).sum(2).T
     return normalised(counts)
 
 
 def normalised(scores: Float[np.ndarray, "n k"]) -> Probs:
-    """Scores >= 0 as distributions; uniform in a row where all are 0."""
+    """Turns scores >= 0 into distributions; uniform for a row of zeros."""
     total = scores.sum(1, keepdims=True)
     return np.where(total > 0, scores / np.where(total > 0, total, 1), 1 / scores.shape[1])
 
 
 def majority(shares: Probs) -> Probs:
-    """The most probable class of each row as a hard label, tied ones sharing it equally."""
+    """Returns the most probable class of each row as a hard label; tied classes share it equally."""
     return normalised((shares >= shares.max(1, keepdims=True) - 1e-9).astype(np.float64))
 
 
 def patterns(votes: Votes) -> tuple[Int8[np.ndarray, "u m"], Int64[np.ndarray, " u"]]:
-    """The different rows of votes, and how often each occurs: all that a model of the votes alone can tell apart."""
+    """Returns the distinct rows of votes and their counts, which is all that a model of votes can distinguish."""
     return np.unique(votes, axis=0, return_counts=True)
 
 
 def by_bayes(cast: Float64[np.ndarray, "s n m"], table: Float64[np.ndarray, "s m k"], prior: Prior) -> Probs:
-    """The classes' probabilities where voters are independent given the class; a row that none allows is uniform.
+    """Returns class probabilities for voters independent given the class; uniform for rows impossible under all.
 
-    `table[s, j, c]` is the probability that voter j gives symbol s where the class is c.
+    `table[s, j, c]` is the probability that voter j gives symbol s if the class is c.
     """
     found = evidence(cast, table, prior)
     found[np.isneginf(found).all(1)] = 0
@@ -109,7 +109,7 @@ def by_bayes(cast: Float64[np.ndarray, "s n m"], table: Float64[np.ndarray, "s m
 def evidence(
     cast: Float64[np.ndarray, "s n m"], table: Float64[np.ndarray, "s m k"], prior: Prior
 ) -> Float64[np.ndarray, "n k"]:
-    """The logarithm of the joint probability of a row's votes and each class; summed so that nothing underflows."""
+    """Returns the log joint probability of a row's votes and each class, summed in logarithms against underflow."""
     possible = table > 0
     found = np.matmul(cast, np.log(np.where(possible, table, 1))).sum(0) + np.log(prior)
     if not possible.all():

@@ -1,4 +1,4 @@
-"""Classes as a person writes them in, their indices out."""
+"""Turns classes as a person writes them into class indices."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from harness.checks import listed, nearest
 from harness.errors import BadInput
 
 MOST = np.iinfo(np.int8).max
-"""The most classes that votes can tell apart."""
+"""Most classes that votes can name."""
 
 
 def indices(said: Sequence[str], classes: Sequence[str], places: Sequence[str]) -> Int8[np.ndarray, " n"]:
-    """The class indices of labels that are all class names or, where none of them is one, all numbers 0 to k - 1.
+    """Returns the class indices of labels that are all class names or, if none is, all numbers 0 to k - 1.
 
-    BadInput where a label is neither, with its place, as `places` tells it.
+    BadInput if a label is neither; the message names its place, from `places`.
     """
     check_number(classes)
     known = {name: index for index, name in enumerate(classes)}
@@ -30,12 +30,12 @@ def indices(said: Sequence[str], classes: Sequence[str], places: Sequence[str]) 
 
 
 def no_class(label: object, classes: Sequence[str]) -> str:
-    """That a label is no class, the nearest that is one, and what would be right."""
+    """Words that a label is not a class, the nearest class, and what would be right."""
     right = f"a class is {listed(classes)}, or its number, 0 to {len(classes) - 1}"
-    return f"{label!r} is no class of this task{nearest(str(label), classes)} ({right})"
+    return f"{label!r} is not a class of this task{nearest(str(label), classes)} ({right})"
 
 
 def check_number(classes: Sequence[str]) -> None:
-    """Raises BadInput where the task has more classes than votes can tell apart."""
+    """Raises BadInput if the task has more classes than votes can name."""
     if len(classes) > MOST:
-        raise BadInput(f"votes can name at most {MOST} classes, and this task has {len(classes)}")
+        raise BadInput(f"votes can name at most {MOST} classes, but this task has {len(classes)}")

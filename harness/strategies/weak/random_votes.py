@@ -1,4 +1,4 @@
-"""One of a row's own votes, drawn blindly, as its label: what voting gives without any counting."""
+"""Labels rows by one of their votes, drawn at random: votes without counting."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.strategies.weak.votes import give, tally
 
 
 def random_vote(train: TrainSet, tools: Tools) -> TrainSet:
-    """Rows with a vote take one of their votes at random, each with the same chance; the others stay as they are."""
+    """Labels rows with a vote by one of their votes, each equally likely; the other rows stay unchanged."""
     votes = tally(train)
     voted = votes.sum(1) > 0
     cumulative = votes[voted].cumsum(1)

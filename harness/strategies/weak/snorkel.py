@@ -23,12 +23,12 @@ from harness.streams import child_seed
 def label_model(
     train: TrainSet, tools: Tools, *, n_epochs: int, lr: float, l2: float, labels: str, ties: str
 ) -> TrainSet:
-    """Rows with a vote take the label model's posterior; rows without one stay as they are.
+    """Labels rows with a vote by the label model's posterior; rows without one stay unchanged.
 
     The model (Ratner et al. 2019, "Training complex models with multi-task weak supervision") is Snorkel's. It is
-    fitted on the rows that have a vote: among the others are gold rows, which were never put to the functions. The
-    class prior is uniform: any other would be labels that someone paid for. `labels` and `ties`: see `weak.votes`.
-    BadInput with fewer than three functions that vote at all, or where Snorkel is not installed.
+    fitted on the rows with a vote; among the others are gold rows, which the functions never saw. The class prior is
+    uniform: any other would need labels that someone paid for. `labels` and `ties`: see `weak.votes`.
+    BadInput with fewer than three functions that vote at all, or if Snorkel is not installed.
     """
     fit = partial(fit_label_model, seed=child_seed(tools.rng), n_epochs=n_epochs, lr=lr, l2=l2)
     return label(train, tools, fit, prior="uniform", labels=labels, ties=ties)
@@ -45,13 +45,13 @@ def label_model_prior(
     labels: str,
     ties: str,
 ) -> TrainSet:
-    """As `label_model`, but fitted and read under a class prior (see `weak.models.class_prior`)."""
+    """Labels like `label_model`, but with a class prior (see `weak.models.class_prior`)."""
     fit = partial(fit_label_model, seed=child_seed(tools.rng), n_epochs=n_epochs, lr=lr, l2=l2)
     return label(train, tools, fit, prior=prior, labels=labels, ties=ties)
 
 
 def fit_label_model(votes: Votes, prior: Prior, *, seed: int, n_epochs: int, lr: float, l2: float) -> Model:
-    """Snorkel's model, fitted on the functions that vote at all; the others are not listened to later either."""
+    """Fits Snorkel's model on the functions that vote at all; the others are ignored later as well."""
     heard = (votes != ABSTAIN).any(0)
     if heard.sum() < 3:
         raise BadInput(f"the label model needs three labelling functions that vote; this task has {heard.sum()}")
@@ -63,7 +63,7 @@ def fit_label_model(votes: Votes, prior: Prior, *, seed: int, n_epochs: int, lr:
 def _fitted(
     votes: Votes, prior: list[float], seed: int, *, n_epochs: int, lr: float, l2: float
 ) -> Float64[np.ndarray, "m k k"]:
-    """`[j, v, c]`: the probability that function j votes v where the class is c."""
+    """Returns `[j, v, c]`, the probability that function j votes v if the class is c."""
     with _global_generators_kept():
         model = _label_model_class()(cardinality=len(prior), verbose=False)
         wide = votes.astype(np.int64)  # Snorkel adds one to each vote: int8 may overflow.
@@ -78,7 +78,7 @@ def _fitted(
 
 
 def _posterior(votes: Votes, table: Float64[np.ndarray, "m k k"], prior: Prior | None) -> Probs:
-    """The classes' probabilities under a prior (None: uniform), abstentions left out, as in Snorkel's `predict_proba`.
+    """Returns class probabilities under a prior (None: uniform) without abstentions, as Snorkel's `predict_proba`.
 
     Summed in logarithms: Snorkel multiplies the probabilities, which underflows beyond some hundred functions.
     """
@@ -88,7 +88,7 @@ def _posterior(votes: Votes, table: Float64[np.ndarray, "m k k"], prior: Prior |
 
 
 def _label_model_class() -> Any:
-    """Snorkel's class, imported here because importing it takes seconds and draws from numpy's global generator."""
+    """Imports Snorkel's class here, because the import takes seconds and draws from numpy's global generator."""
     try:
         from snorkel.labeling.model import LabelModel
     except ImportError as error:
@@ -98,7 +98,7 @@ def _label_model_class() -> Any:
 
 @contextmanager
 def _global_generators_kept() -> Iterator[None]:
-    """Leaves the global generators of Python, numpy and torch as they were; Snorkel seeds all three."""
+    """Restores the global generators of Python, numpy and torch; Snorkel seeds all three."""
     python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002 - saved, never drawn from
     with torch.random.fork_rng(devices=list(range(torch.cuda.device_count()))):
         try:

@@ -1,4 +1,4 @@
-"""Labelling functions that a user writes in, their votes on the task's rows out: a table of regexes, or Python."""
+"""Labels rows by a user's labelling functions: a table of regular expressions, or a Python file."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ from harness.strategies.weak.named import check_number, indices, no_class
 
 COLUMNS = ("lf", "label", "regex")
 Rule = Callable[[Any], int]
-"""A row to a class index, or -1 to abstain."""
+"""Maps a row to a class index, or -1 to abstain."""
 
 
 def rules(train: TrainSet, tools: Tools, *, path: str, rows: str, then: Strategy) -> TrainSet:
-    """What the vote model `then` makes of the votes of the user's rules; the set keeps its own votes.
+    """Labels rows by the vote model `then` on the votes of the user's rules; the set keeps its own votes.
 
-    The rules vote on every row. `rows` says which may take a label from them: `unlabelled` leaves given labels alone,
-    `all` does not. Each rule stands on the ledger. BadInput where no rule votes on any row, or no row may be labelled.
+    The rules vote on every row. `rows` says which may get a label: `unlabelled` keeps given labels, `all` does not.
+    Each rule is entered in the ledger. BadInput if no rule votes on any row, or no row may be labelled.
     """
     one_of("rows", rows, ("unlabelled", "all"))
     names, votes = voted(train, path, tools.classes, tools.cache)
     tools.count("rules", written(path))
     open_rows = ~train.labelled if rows == "unlabelled" else np.ones(len(train), dtype=bool)
     if not open_rows.any():
-        raise BadInput("every row of the training set has a label already; say weak.rows=all to let rules replace them")
+        raise BadInput("every row of the training set has a label already; set weak.rows=all to let rules replace them")
     if not (votes[open_rows] != ABSTAIN).any():
         raise BadInput(f"{path}: none of the {len(names)} rules votes on any of the {open_rows.sum()} rows to label")
     after = then(replace(train, votes=votes), tools)
@@ -52,9 +52,9 @@ def rules(train: TrainSet, tools: Tools, *, path: str, rows: str, then: Strategy
 def voted(
     train: TrainSet, path: str, classes: Sequence[str], cache: Cache
 ) -> tuple[list[str], Int8[np.ndarray, "n m"]]:
-    """The rules' names, in the file's order, and their votes on every row.
+    """Returns the rules' names, in the file's order, and their votes on every row.
 
-    Cached by what stands in the rows and in the file; what a Python file imports is not looked at.
+    Cached by the content of the rows and of the file; modules that a Python file imports do not count.
     """
     check_number(classes)
     file = _existing(path)
@@ -64,7 +64,7 @@ def voted(
 
 
 def written(path: str) -> int:
-    """How many rules somebody wrote: the lines of a table, or the functions of a Python file."""
+    """Counts the rules that somebody wrote: the lines of a table, or the functions of a Python file."""
     file = _existing(path)
     return len(_lines(file)) if file.suffix == ".tsv" else len(_functions(file))
 
@@ -74,12 +74,12 @@ def _existing(path: str) -> Path:
     if not file.is_file():
         raise BadInput(f"there is no file {path}: weak.path names a table of rules (.tsv) or a Python file (.py)")
     if file.suffix not in (".tsv", ".py"):
-        raise BadInput(f"{path}: rules are a table of regexes (.tsv) or a Python file (.py), told by the name's end")
+        raise BadInput(f"{path}: rules are a table of regexes (.tsv) or a Python file (.py), by the ending of the name")
     return file
 
 
 def _applied(found: Mapping[str, Rule], train: TrainSet, file: Path) -> Int8[np.ndarray, "n m"]:
-    """Each rule's vote on each row; BadInput where a rule raises, with its name and the row's."""
+    """Returns each rule's vote on each row; BadInput, with the names of rule and row, if a rule raises."""
     votes = np.full((len(train), len(found)), ABSTAIN, dtype=np.int8)
     content = np.asarray(train.x)
     for j, (name, rule) in enumerate(found.items()):
@@ -98,9 +98,11 @@ def _applied(found: Mapping[str, Rule], train: TrainSet, file: Path) -> Int8[np.
 
 
 def _from_table(file: Path, train: TrainSet, classes: Sequence[str]) -> dict[str, Rule]:
-    """The rules of a table by name; several lines of one name are one rule, in which the first that matches decides."""
+    """Returns the rules of a table by name; lines with the same name form one rule, whose first match decides."""
     if not is_text(train.x):
-        raise BadInput(f"{file}: regexes are for texts, and this task's rows are none; write the rules in Python (.py)")
+        raise BadInput(
+            f"{file}: regexes are for texts, but this task's rows are not texts; write the rules in Python (.py)"
+        )
     lines = _lines(file)
     places = [place for place, _ in lines]
     labels = indices([line["label"] for _, line in lines], classes, places)
@@ -111,18 +113,21 @@ def _from_table(file: Path, train: TrainSet, classes: Sequence[str]) -> dict[str
 
 
 def _lines(file: Path) -> list[tuple[str, dict[str, str]]]:
-    """Where each line of a table stands, in words, and its cells by column; quotes mean nothing."""
+    """Yields the place of each line of a table, in words, and its cells by column; quotes have no meaning."""
     with file.open(encoding="utf-8", newline="") as text:
         rows = [row for row in enumerate(csv.reader(text, delimiter="\t", quoting=csv.QUOTE_NONE), 1) if row[1]]
     head = rows[0][1] if rows else []
     lacking = [name for name in COLUMNS if name not in head]
     if lacking:
-        raise BadInput(f"{file}: the first line must name the columns {', '.join(COLUMNS)}; {lacking[0]} is not there")
+        raise BadInput(f"{file}: the first line must name the columns {', '.join(COLUMNS)}; {lacking[0]} is missing")
     if len(rows) < 2:
         raise BadInput(f"{file} holds no rule below its first line")
     for number, cells in rows[1:]:
         if len(cells) < len(head):
-            raise BadInput(f"{file}, line {number} has {len(cells)} cells, and {len(head)} columns, divided by tabs")
+            raise BadInput(
+                f"{file}, line {number} has {len(cells)} cells, but the first line has {len(head)} columns, "
+                "separated by tabs"
+            )
     return [(f"{file}, line {number}", dict(zip(head, cells, strict=False))) for number, cells in rows[1:]]
 
 
@@ -130,7 +135,7 @@ def _compiled(regex: str, place: str) -> re.Pattern[str]:
     try:
         return re.compile(regex, re.IGNORECASE)
     except re.error as error:
-        raise BadInput(f"{place}: {regex!r} is no regular expression: {error}") from error
+        raise BadInput(f"{place}: {regex!r} is not a regular expression: {error}") from error
 
 
 def _first_match(pairs: Sequence[tuple[re.Pattern[str], int]]) -> Rule:
@@ -141,13 +146,13 @@ def _first_match(pairs: Sequence[tuple[re.Pattern[str], int]]) -> Rule:
 
 
 def _from_python(file: Path, classes: Sequence[str]) -> dict[str, Rule]:
-    """The rules of a Python file by name."""
+    """Returns the rules of a Python file by name."""
     known = {name: index for index, name in enumerate(classes)}
     return {name: _class_of(rule, name, file, known) for name, rule in _functions(file).items()}
 
 
 def _functions(file: Path) -> dict[str, Callable[[Any], Any]]:
-    """The public functions that a Python file defines, in its order; each must take one row."""
+    """Returns the public functions that a Python file defines, in its order; each must take one row."""
     module = _run(file)
     found: dict[str, Callable[[Any], Any]] = {
         name: value
@@ -165,7 +170,7 @@ def _functions(file: Path) -> dict[str, Callable[[Any], Any]]:
 
 
 def _run(file: Path) -> ModuleType:
-    """The module that a file makes, under a name that nobody else has; it is not kept among the imported ones."""
+    """Runs a file as a module under a unique name, without keeping it in `sys.modules`."""
     spec = importlib.util.spec_from_file_location(f"rules of {file.stem}", file)
     if spec is None or spec.loader is None:
         raise BadInput(f"{file} cannot be run as Python")
@@ -178,7 +183,7 @@ def _run(file: Path) -> ModuleType:
 
 
 def _class_of(rule: Callable[[Any], Any], name: str, file: Path, known: Mapping[str, int]) -> Rule:
-    """The rule with its answer as an index; BadInput where the answer is no class."""
+    """Wraps a rule to answer with an index; BadInput if its answer is not a class."""
 
     def vote(row: Any) -> int:
         said = rule(row.item() if isinstance(row, np.str_) else row)

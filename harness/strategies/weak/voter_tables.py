@@ -1,4 +1,4 @@
-"""Label models that know each voter by a table: what he says, given the class.
+"""Label models with a table per voter: the distribution of votes given the class.
 
 Dawid & Skene 1979, "Maximum likelihood estimation of observer error-rates using the EM algorithm".
 """
@@ -43,12 +43,12 @@ def dawid_skene(
     labels: str,
     ties: str,
 ) -> TrainSet:
-    """Rows with a vote take the posterior of the model whose tables EM finds; rows without one stay as they are.
+    """Labels rows with a vote by the posterior of a model fitted by EM; rows without one stay unchanged.
 
-    `coins`: a voter has a whole confusion matrix (`many`), or one accuracy for all classes (`one`). `abstain`: an
-    abstention is a `symbol` like any class, which tells something of the class, or is left out (`ignore`).
-    `smoothing` is added to every count; EM ends where prior and tables together change by less than `tolerance`, or
-    after `iterations`. `prior`: `estimated` by EM too, else see `weak.models.class_prior`.
+    `coins`: a voter has a full confusion matrix (`many`), or one accuracy for all classes (`one`). `abstain`: an
+    abstention is a `symbol` that carries information about the class, or is left out (`ignore`). `smoothing` is added
+    to every count; EM ends when prior and tables together change by less than `tolerance`, or after `iterations`.
+    `prior`: `estimated` by EM too, else see `weak.models.class_prior`.
     """
     fit = partial(
         fit_dawid_skene, coins=coins, abstain=abstain, smoothing=smoothing, tolerance=tolerance, iterations=iterations,
@@ -69,15 +69,15 @@ def naive_bayes(
     labels: str,
     ties: str,
 ) -> TrainSet:
-    """Rows with a vote take the posterior of naive Bayes on the votes; rows without one stay as they are.
+    """Labels rows with a vote by naive Bayes on the votes; rows without one stay unchanged.
 
     The voters' tables are counted once, against a `teacher`: the `majority` of each row's votes, or the `given`
-    labels of the rows that have one, with their weights. BadInput where no labelled row has a vote.
+    labels of labelled rows, with their weights. BadInput if no labelled row has a vote.
     """
     one_of("teacher", teacher, ("majority", "given"))
     taught = train.labelled & (train.votes != ABSTAIN).any(1)
     if teacher == "given" and not taught.any():
-        raise BadInput("teacher=given needs labelled rows that have votes, and there is none; say teacher=majority")
+        raise BadInput("teacher=given needs labelled rows with votes, but there are none; set teacher=majority")
 
     def fit(votes: Votes, shares: Prior) -> Model:
         y, shown = majority(shares_of_votes(votes, train.k)), votes
@@ -99,9 +99,9 @@ def fit_dawid_skene(
     iterations: int,
     estimated: bool,
 ) -> Model:
-    """The model, by EM from the shares of the votes; parameters as in `dawid_skene`.
+    """Fits the model by EM, starting from the shares of the votes; parameters as in `dawid_skene`.
 
-    Where EM estimates the prior, `prior` only says how many classes there are.
+    If EM estimates the prior, `prior` only gives the number of classes.
     """
     _check(coins, abstain, smoothing, iterations)
     symbols = _symbols(abstain, len(prior))
@@ -119,7 +119,7 @@ def fit_dawid_skene(
 
 
 def fit_naive_bayes(votes: Votes, prior: Prior, *, y: Probs, abstain: str, smoothing: float) -> Model:
-    """The model whose tables are counted on `votes` under the labels `y`, which may be soft and weighted."""
+    """Fits the model whose tables are counted on `votes` under the labels `y`, which may be soft and weighted."""
     _check("many", abstain, smoothing, 1)
     symbols = _symbols(abstain, len(prior))
     table = _tables(indicators(votes, symbols), y, "many", smoothing)
@@ -127,7 +127,7 @@ def fit_naive_bayes(votes: Votes, prior: Prior, *, y: Probs, abstain: str, smoot
 
 
 def _tables(cast: Float64[np.ndarray, "s n m"], y: Probs, coins: str, smoothing: float) -> Float64[np.ndarray, "s m k"]:
-    """`[s, j, c]`: how often voter j gives symbol s where the class is c, smoothed; 0 where he was never seen."""
+    """Returns `[s, j, c]`: how often voter j gives symbol s for class c, smoothed; 0 for a voter never seen."""
     counts = np.matmul(cast.transpose(0, 2, 1), y) + smoothing
     total = counts.sum(0, keepdims=True)
     if coins == "many":
@@ -144,10 +144,10 @@ def _symbols(abstain: str, k: int) -> range:
 
 
 def _check(coins: str, abstain: str, smoothing: float, iterations: int) -> None:
-    """Raises BadInput unless the parameters make a model."""
+    """Raises BadInput unless the parameters define a model."""
     one_of("coins", coins, ("many", "one"))
     one_of("abstain", abstain, ("symbol", "ignore"))
     within("smoothing", smoothing, 0, np.inf)
     within("iterations", iterations, 1, np.inf)
     if coins == "one" and abstain == "symbol":
-        raise BadInput("coins=one has no place for abstentions, which tell nothing there; say abstain=ignore")
+        raise BadInput("coins=one has no symbol for abstentions; set abstain=ignore")

@@ -1,12 +1,12 @@
-"""Votes in, labels out: what every vote model shares, and the one place where ties are broken.
+"""Turns distributions from votes into labels; the only place where ties are broken.
 
 A vote model turns the votes of a row into a distribution over the classes; `settle` turns that distribution into the
-label, by a rule that stands in the configuration. Two parameters hold the rule.
+label, by a rule from the configuration. Two parameters define the rule.
 
 `labels`: `soft` keeps the whole distribution; `hard` keeps its most probable class.
-`ties`: what `hard` does where several classes share the top: `soft` gives each of them an equal share (Snorkel's
+`ties`: what `hard` does if several classes share the top: `soft` gives each of them an equal share (Snorkel's
 `MajorityLabelVoter.predict_proba` does this), `random` draws one, `first` takes the lowest class index.
-With `labels=soft` nothing is ever tied, so `ties` must then say `soft`; any other value would be without effect.
+With `labels=soft` nothing is ever tied, so `ties` must then say `soft`; any other value would have no effect.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ TIED = 1e-5
 
 
 def tally(train: TrainSet) -> Int64[np.ndarray, "n k"]:
-    """How many votes each class has in each row; BadInput where nobody can vote or a vote names no class."""
+    """Counts the votes of each class in each row; BadInput if there are no votes, or a vote names no class."""
     if train.votes.shape[1] == 0:
-        raise BadInput("a weak strategy needs votes, and this task has none; choose weak=none or a task with votes")
+        raise BadInput("a weak strategy needs votes, but this task has none; choose weak=none or a task with votes")
     if train.votes.max(initial=-1) >= train.k or train.votes.min(initial=-1) < -1:
         raise BadInput(f"votes must lie in 0..{train.k - 1}, or be -1 to abstain; found {_outside(train)}")
     return np.stack([(train.votes == c).sum(1) for c in range(train.k)], axis=1).astype(np.int64)
 
 
 def check_rule(labels: str, ties: str) -> None:
-    """Raises BadInput unless the two parameters make one rule."""
+    """Raises BadInput unless the two parameters define a rule."""
     one_of("labels", labels, ("soft", "hard"))
     one_of("ties", ties, ("soft", "random", "first"))
     if labels == "soft" and ties != "soft":
@@ -44,7 +44,7 @@ def check_rule(labels: str, ties: str) -> None:
 def settle(
     probs: Float[np.ndarray, "n k"], rng: np.random.Generator, *, labels: str, ties: str
 ) -> Float32[np.ndarray, "n k"]:
-    """The labels (n, k) that `labels` and `ties` make of a vote model's distributions."""
+    """Returns the labels (n, k) from a vote model's distributions, by the rule of `labels` and `ties`."""
     check_rule(labels, ties)
     if labels == "soft":
         return probs.astype(np.float32)
@@ -56,7 +56,7 @@ def settle(
 
 
 def give(train: TrainSet, rows: Bool[np.ndarray, " n"], labels: Float32[np.ndarray, "r k"]) -> TrainSet:
-    """The set with those rows labelled; a row that had no weight gets 1, one that had keeps its own."""
+    """Returns the set with those rows labelled; a row without weight gets weight 1, others keep theirs."""
     y, w = train.y.copy(), train.w.copy()
     y[rows] = labels
     w[rows & (w == 0)] = 1
@@ -64,5 +64,5 @@ def give(train: TrainSet, rows: Bool[np.ndarray, " n"], labels: Float32[np.ndarr
 
 
 def _outside(train: TrainSet) -> int:
-    """The first vote that is neither a class nor an abstention."""
+    """Returns the first vote that is neither a class nor an abstention."""
     return int(train.votes[(train.votes >= train.k) | (train.votes < -1)][0])

@@ -1,4 +1,4 @@
-"""Votes that count by a weight: of the class that they name, or of the voter who casts them."""
+"""Weighs votes by their class or by their voter."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from harness.strategies.weak.models import Model, Prior, Votes, indicators, labe
 def weighted_vote(
     train: TrainSet, tools: Tools, *, voters: str, prior: str | list[float], labels: str, ties: str
 ) -> TrainSet:
-    """Rows with a vote take the class whose votes weigh most; rows without one stay as they are.
+    """Labels rows with a vote by the class with the largest weight of votes; rows without one stay unchanged.
 
-    A vote weighs what its class is worth (`prior`, see `weak.models.class_prior`) times what its voter is worth:
-    all the same (`equal`; with `prior=valid` that is WRENCH's weighted majority vote), or the share of his votes that
-    agree with the majority of theirs (`agreement`, known as Wawa).
+    The weight of a vote is that of its class (`prior`, see `weak.models.class_prior`) times that of its voter: equal
+    for all (`equal`; with `prior=valid` this is WRENCH's weighted majority vote), or the share of the voter's votes
+    that agree with the majority (`agreement`, known as Wawa).
     """
     fit = partial(fit_weighted_vote, voters=voters)
     return label(train, tools, fit, prior=prior, labels=labels, ties=ties)
 
 
 def fit_weighted_vote(votes: Votes, prior: Prior, *, voters: str) -> Model:
-    """The model whose probabilities are the shares of the weighted votes; uniform in a row without a vote."""
+    """Fits the model whose probabilities are shares of weighted votes; uniform for a row without a vote."""
     one_of("voters", voters, ("equal", "agreement"))
     weights = np.ones(votes.shape[1]) if voters == "equal" else agreement(votes, len(prior))
     return lambda new: normalised((indicators(new, range(len(prior))) @ weights).T * prior)
 
 
 def agreement(votes: Votes, k: int) -> Float64[np.ndarray, " m"]:
-    """The share of each voter's votes that agree with the row's majority, a tied one in part; 0 for who never votes."""
+    """Returns the share of each voter's votes that agree with the row's majority, ties in part; 0 without votes."""
     y = majority(shares_of_votes(votes, k))
     cast = indicators(votes, range(k))
     agreed, number = np.einsum("snm,ns->m", cast, y), cast.sum((0, 1))
