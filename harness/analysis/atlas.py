@@ -14,16 +14,14 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
-from harness.analysis.attribution import Shares, variance_shares
 from harness.analysis.published import Published
+from harness.analysis.shares import Shares, largest_full_table, variance_shares
 from harness.errors import BadInput
 
 TEN, TENTHS = 10.0, 1.0
 """The claim in points: at least so many from the data, and fewer than so many from the model."""
-MOST_PATTERNS = 20_000
-"""The most sets of columns that the search for the largest crossed part looks at."""
 Word = Literal["data", "model", "neither", "undecided"]
 
 
@@ -109,7 +107,7 @@ def _reading(table: Published, extra: str, cells: pd.DataFrame) -> Reading:
         if len(levels) < 2:
             raise BadInput(f"table '{table.name}' has one {axis} ({', '.join(levels)}): the atlas compares two or more")
     grid = cells.pivot_table(index="model", columns="data", values="score", aggfunc="first").loc[models, data]
-    rows, cols = largest_crossed(grid.notna().to_numpy(), table.name)
+    rows, cols = largest_full_table(grid.notna().to_numpy(), f"table '{table.name}'")
     if not rows:
         return _ladder(table, extra, grid)
     part = grid.iloc[rows, cols]
@@ -121,26 +119,6 @@ def _reading(table: Published, extra: str, cells: pd.DataFrame) -> Reading:
         table, extra, tuple(part.index), tuple(part.columns), *swaps(scores), variance_shares(scores), between,
         tuple(_left_out(grid, part)), word(scores), tuple(_turning(part)),
     )  # fmt: skip
-
-
-def largest_crossed(there: Bool[np.ndarray, "a b"], name: str) -> tuple[list[int], list[int]]:
-    """Rows and columns of the largest full part with two of each; empty where there is none.
-
-    Every set of columns that some rows share is looked at, so it is the largest; of equal ones it is the squarest, then
-    the one with the earliest rows and columns. BadInput names the table where there are too many such sets.
-    """
-    families: set[frozenset[int]] = set()
-    for row in sorted({tuple(np.flatnonzero(line)) for line in there}):
-        columns = frozenset(map(int, row))
-        families |= {columns & other for other in families} | {columns}
-        if len(families) > MOST_PATTERNS:
-            raise BadInput(f"table '{name}' is too ragged to find its largest crossed part: leave out some arms")
-    found = []
-    for family in families:
-        rows = [at for at, line in enumerate(there) if line[list(family)].all()]
-        if min(len(rows), len(family)) >= 2:
-            found.append((-len(rows) * len(family), -min(len(rows), len(family)), rows, sorted(family)))
-    return min(found)[2:] if found else ([], [])
 
 
 def swaps(scores: Float[np.ndarray, "a b"]) -> tuple[Swap, Swap]:

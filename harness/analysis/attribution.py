@@ -44,13 +44,12 @@ from harness.analysis.shares import (
     lacking,
     shapley,
     variance,
-    variance_shares,
 )
 from harness.arm import BASELINE, FACTORS
 from harness.errors import BadInput
 
 __all__ = [
-    "Attribution", "Estimate", "Ladder", "Omitted", "Shares", "Step", "Verdict", "attribute", "variance_shares",
+    "Attribution", "Estimate", "Ladder", "Omitted", "Shares", "Step", "Verdict", "attribute",
 ]  # fmt: skip
 
 FEWEST_DRAWS = 100
@@ -91,7 +90,7 @@ def attribute(scores: Scores, *, draws: int, rng: np.random.Generator) -> Attrib
     """What of a study's accuracy comes from its models and what from its data.
 
     Nothing about the scores raises: a study that cannot be attributed gives an empty answer with the reason. BadInput
-    with fewer than 100 draws.
+    with fewer than 100 draws, or where more than 20,000 sets of data variants were run with several models.
     """
     if draws < FEWEST_DRAWS:
         raise BadInput(f"{draws} draws give no 95 % interval: take {FEWEST_DRAWS} or more, 2000 are usual")

@@ -485,9 +485,14 @@ def _effect(
         score=_mean([100 * record["result"]["test"] for record in done]),
         interval=found, p=found.p if found else None,
         cpu_s=_mean([record["cost"]["cpu_s"] for record in done]), cpu_ratio=_cpu_ratio(pairs),
-        labels=_mean([ledger["oracle"] + ledger["valid"] + ledger.get("edits", 0) for ledger in ledgers]),
+        labels=_mean([labels_bought(ledger) for ledger in ledgers]),
         gold=_mean([ledger["gold"] for ledger in ledgers]),
     )  # fmt: skip
+
+
+def labels_bought(ledger: Mapping[str, int]) -> int:
+    """Returns the number of labels that a trial paid for beyond those that the task came with."""
+    return ledger["oracle"] + ledger["valid"] + ledger.get("edits", 0)
 
 
 def _interval(

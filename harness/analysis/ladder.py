@@ -229,14 +229,22 @@ def step_of(scores: Scores, arm: int, baseline: int, effect: Estimate) -> Step:
 
 
 def estimate(seen: Float64[np.ndarray, " d"], own: Float64[np.ndarray, " d"]) -> Estimate:
-    """A value with its interval: row 0 of `seen` is the value as measured, the other rows are its redraws.
+    """Returns a value with its 95 % interval; `seen` and `own` are those of `interval_after_choice`."""
+    return Estimate(float(seen[0]), *interval_after_choice(seen, own, LEVEL))
 
-    `own` is, for each row, what was measured for the arms that the row chose. See the module's docstring.
+
+def interval_after_choice(
+    seen: Float64[np.ndarray, " d"], own: Float64[np.ndarray, " d"], level: float
+) -> tuple[float, float]:
+    """Returns the ends of the interval of a value whose arms were chosen; see the module's docstring.
+
+    Row 0 of `seen` is the value as measured, the other rows are its redraws. `own` is, for each row, what was measured
+    for the arms that the row chose. The interval reaches to the measured value.
     """
-    drawn, luck = seen[1:], seen[1:] - own[1:]
-    low, high = np.quantile(drawn, ENDS)
+    luck = seen[1:] - own[1:]
+    low, high = (float(end) for end in np.quantile(seen[1:], ((1 - level) / 2, (1 + level) / 2)))
     flattery = 2 * float(np.clip(luck, *np.quantile(luck, ENDS)).mean())
-    return outline(float(seen[0]), float(min(low, low - flattery)), float(max(high, high - flattery)))
+    return min(low, low - flattery, float(seen[0])), max(high, high - flattery, float(seen[0]))
 
 
 def outline(value: float, low: float, high: float) -> Estimate:

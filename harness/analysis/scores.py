@@ -27,7 +27,7 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.sparse import csr_array
 
-from harness.analysis.effects import example_weights, in_points
+from harness.analysis.effects import example_weights, in_points, labels_bought
 from harness.arm import BASELINE, FACTORS, levels_of
 from harness.errors import BadInput
 from harness.metrics import cells, metric
@@ -135,14 +135,9 @@ def scores(
         arms=tuple(whole), levels=tuple(map(levels_of, whole)), dull=tuple(bool(row[0]["dull"]) for row in kept),
         seeds=tuple(seeds), test=_points(kept, "test"), valid=_points(kept, "valid"),
         cpu_s=np.array([np.mean([one["cost"]["cpu_s"] for one in row]) for row in kept]),
-        labels=np.array([np.mean([bought(one["ledger"]) for one in row]) for row in kept]),
+        labels=np.array([np.mean([labels_bought(one["ledger"]) for one in row]) for row in kept]),
         spread=spread, n_test=n_test, left_out=_left_out(arms, seeds, records, done), examples=examples,
     )  # fmt: skip
-
-
-def bought(ledger: Mapping[str, int]) -> int:
-    """The labels that somebody paid for beyond those that the task came with."""
-    return ledger["oracle"] + ledger["valid"] + ledger.get("edits", 0)
 
 
 def _points(kept: Sequence[Sequence[Record]], part: str) -> Float64[np.ndarray, "a r"]:

@@ -39,13 +39,15 @@ from itertools import chain, combinations
 from math import factorial
 
 import numpy as np
-from jaxtyping import Float, Float64
+from jaxtyping import Bool, Float, Float64
 
 from harness.analysis.ladder import ENDS, Axes, Cell, Draws, Estimate, cell_of, choose, estimate, label, outline
 from harness.analysis.scores import Scores, root
 from harness.arm import FACTORS
 from harness.errors import BadInput
 
+MOST_PATTERNS = 20_000
+"""The most sets of columns that the search for the largest full table looks at."""
 TERMS = ("model", "data", "interaction")
 Places = tuple[int, ...]
 Turn = tuple[float, Places, Places]
@@ -105,21 +107,30 @@ def crossed_table(scores: Scores, where: Axes) -> list[list[int]]:
     admitted = [where.baseline, *where.model, *where.data, *where.crossed]
     at = {(scores.model(arm), scores.data(arm)): arm for arm in sorted(admitted)}
     models, variants = (list(dict.fromkeys(names)) for names in zip(*at, strict=True))
-    met = {variant: frozenset(model for model in models if (model, variant) in at) for variant in variants}
-    rows: set[frozenset[str]] = set()
-    for theirs in met.values():
-        rows |= {theirs} | {theirs & other for other in rows}
-    full = [(some, [variant for variant in variants if some <= met[variant]]) for some in rows]
-    full = [(some, columns) for some, columns in full if min(len(some), len(columns)) > 1]
-    if not full:
-        return []
-    some, columns = min(full, key=lambda one: _size(one[0], one[1], models))
-    return [[at[model, variant] for variant in columns] for model in models if model in some]
+    met = np.array([[(model, variant) in at for variant in variants] for model in models])
+    rows, columns = largest_full_table(met, "the study")
+    return [[at[models[row], variants[column]] for column in columns] for row in rows]
 
 
-def _size(some: frozenset[str], columns: Sequence[str], models: Sequence[str]) -> tuple[int, int, list[int]]:
-    sizes = (len(some), len(columns))
-    return -sizes[0] * sizes[1], -min(sizes), [place for place, model in enumerate(models) if model in some]
+def largest_full_table(there: Bool[np.ndarray, "a b"], owner: str) -> tuple[list[int], list[int]]:
+    """Returns the rows and columns of the largest full part with two of each; two empty lists where there is none.
+
+    Looks at every set of columns that some rows share, so that no larger part is missed. Of equally large parts it
+    takes the squarest, then the one with the earliest rows and columns. BadInput says of `owner`, the table, that it
+    has too many such sets.
+    """
+    families: set[frozenset[int]] = set()
+    for row in sorted({tuple(np.flatnonzero(line)) for line in there}):
+        columns = frozenset(map(int, row))
+        families |= {columns & other for other in families} | {columns}
+        if len(families) > MOST_PATTERNS:
+            raise BadInput(f"{owner} is too ragged to find its largest crossed part: leave out some arms")
+    full = []
+    for family in families:
+        rows = [at for at, line in enumerate(there) if line[list(family)].all()]
+        if min(len(rows), len(family)) >= 2:
+            full.append((-len(rows) * len(family), -min(len(rows), len(family)), rows, sorted(family)))
+    return min(full)[2:] if full else ([], [])
 
 
 def variance(

@@ -7,18 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float64
 
 from harness.analysis.effects import LEVEL
-from harness.analysis.ladder import ENDS, Draws, axes, draw, picks
+from harness.analysis.ladder import Draws, axes, draw, interval_after_choice, picks
 from harness.analysis.scores import Scores, scores
 from harness.analysis.significance import half_width_at
 from harness.arm import BASELINE
 from harness.checks import choices
-from harness.claims import (
-    PICKS,
-    Claim,
-)
+from harness.claims import PICKS, Claim
 from harness.errors import BadInput
 from harness.storage.store import Record, Store
 from harness.streams import stream
@@ -189,7 +185,7 @@ def _between_picks(scores: Scores, left: str, right: str) -> Difference:
     rows = np.arange(len(run))
     seen = (draws.test[rows, sides[0]] - draws.test[rows, sides[1]])[run]
     own = (draws.test[0, sides[0]] - draws.test[0, sides[1]])[run]
-    wide, narrow = (_interval(seen, own, level) for level in (LEVEL, _NARROW))
+    wide, narrow = (interval_after_choice(seen, own, level) for level in (LEVEL, _NARROW))
     r, n = len(scores.seeds), scores.n_test
     return Difference(next(names), next(names), float(seen[0]), *wide, *narrow, r, n)
 
@@ -204,16 +200,3 @@ def _chosen(draws: Draws, side: str) -> np.ndarray:
             raise BadInput(f"no arm changes the {name} alone, dull twins aside: there is no best one")
     chosen = picks(draws, where, where.model, where.data)
     return {"best model": chosen.model, "best data": chosen.data, "best both": chosen.both}[side]
-
-
-def _interval(seen: Float64[np.ndarray, " d"], own: Float64[np.ndarray, " d"], level: float) -> tuple[float, float]:
-    """Returns the interval of `ladder` at another level.
-
-    `seen` holds the value as measured, then the redraws. `own` is what was measured for the arms that each row chose;
-    what a draw adds to it is the sampling noise of the chosen arm.
-    """
-    tails = ((1 - level) / 2, (1 + level) / 2)
-    luck = seen[1:] - own[1:]
-    low, high = (float(end) for end in np.quantile(seen[1:], tails))
-    flattery = 2 * float(np.clip(luck, *np.quantile(luck, ENDS)).mean())
-    return min(low, low - flattery, float(seen[0])), max(high, high - flattery, float(seen[0]))

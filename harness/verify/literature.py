@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.analysis.attribution import variance_shares
 from harness.analysis.published import DEEP, NEWER, POLICIES, RECIPES, SHALLOW, augmentations, imagenet
+from harness.analysis.shares import variance_shares
 from harness.verify import Cell
 
 _SECTION = "shares of variance (eta squared)"

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from itertools import chain, combinations
+from itertools import combinations
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT
-from hypothesis import given as of
-from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from harness.analysis.atlas import Reading, frame, largest_crossed, readings
+from harness.analysis.atlas import Reading, frame, readings
 from harness.analysis.published import Published, embedded, facts, given, joined
 from harness.commands.atlas import command, rendered, tables
 from harness.errors import BadInput
@@ -234,27 +231,6 @@ def test_the_largest_crossed_part_is_read_and_the_rest_is_named() -> None:
     found = one(made(*cells))
     assert (found.models, found.data) == (("a", "b"), ("x", "y"))
     assert found.left_out == ("c for want of cells with x", "z for want of cells with a")
-
-
-@of(st.integers(2, 5), st.integers(2, 6), st.data())
-def test_no_crossed_part_is_larger(a: int, b: int, data: st.DataObject) -> None:
-    there = np.array(data.draw(st.lists(st.lists(st.booleans(), min_size=b, max_size=b), min_size=a, max_size=a)))
-    rows, cols = largest_crossed(there, "made")
-    best = max((sum(1 for _ in chosen) * len(sub) for chosen, sub in parts(there)), default=0)
-    assert len(rows) * len(cols) == best
-    assert there[np.ix_(rows, cols)].all()
-
-
-def parts(there: np.ndarray) -> list[tuple[list[int], tuple[int, ...]]]:
-    """Every full part with two rows and two columns, by trying all sets of columns."""
-    sets = chain.from_iterable(combinations(range(there.shape[1]), size) for size in range(2, there.shape[1] + 1))
-    found = [([i for i in range(len(there)) if there[i, list(sub)].all()], sub) for sub in sets]
-    return [(rows, sub) for rows, sub in found if len(rows) >= 2]
-
-
-def test_a_table_too_ragged_to_search_is_told() -> None:
-    with pytest.raises(BadInput, match="table 'made' is too ragged"):
-        largest_crossed(~np.eye(20, dtype=bool), "made")
 
 
 # The command

@@ -15,10 +15,10 @@ from known_truth import made
 from scipy.stats import t as student
 from statsmodels.stats.anova import anova_lm
 
-from harness.analysis.attribution import Attribution, attribute, variance_shares
+from harness.analysis.attribution import Attribution, attribute
 from harness.analysis.ladder import axes, draw
 from harness.analysis.scores import Scores
-from harness.analysis.shares import combined, crossed_table, noise_in, split, squares
+from harness.analysis.shares import combined, crossed_table, noise_in, split, squares, variance_shares
 from harness.errors import BadInput
 from harness.streams import stream
 
