@@ -54,7 +54,7 @@ study's arms, by Holm unless asked otherwise; the intervals do not.
 
 **What seeds are.** They count as independent draws of training. Where each draws its training rows from one pool, the
 sets overlap, the deltas hang together, and the interval is short of what drawing the pool again would add.
-`significance.corrected_t` widens it by the rule of Nadeau & Bengio (2003).
+Nadeau & Bengio (2003, Mach. Learn. 52) say how much wider an interval for a new pool would be.
 """
 
 from __future__ import annotations
@@ -323,7 +323,7 @@ def covers(interval: Interval | None) -> str:
         f"initialisation, order and augmentation, as far as they follow the seed) "
         f"and test examples drawn again ({per_seed} a seed, {distinct}); not other tasks, not other protocols. "
         "Seeds count as independent: where they draw their training rows from one pool these overlap, and the interval "
-        "is narrower than one for a new pool (Nadeau-Bengio: corrected_t in harness/analysis/significance.py)."
+        "is narrower than one for a new pool (Nadeau and Bengio 2003)."
     )
 
 

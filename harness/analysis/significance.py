@@ -16,7 +16,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from string import ascii_lowercase
 
 import numpy as np
@@ -27,22 +26,10 @@ from scipy.special import stdtr, stdtrit
 from harness.errors import BadInput
 
 LEVEL = 0.95
-EXACT = 2**14
-"""The most sign patterns that are all looked at; where there are more, they are drawn."""
 ZERO = 1e-9
 """Points below which a difference is the rounding of a computer."""
 _LEAST = 1e-300
 _LETTER = re.compile(r"(([a-z])\2*)")
-
-
-@dataclass(frozen=True)
-class Corrected:
-    """A mean delta with its interval, in points, and its p-value."""
-
-    effect: float
-    low: float
-    high: float
-    p: float
 
 
 def half_width_at(alpha: float, parts: Sequence[tuple[float, float | int]]) -> float:
@@ -73,42 +60,6 @@ def p_value(effect: float, parts: Sequence[tuple[float, float | int]]) -> float:
 def _beyond(log: float, effect: float, parts: Sequence[tuple[float, float | int]]) -> float:
     """By how much the half-width at the level 1 - exp(`log`) passes the effect."""
     return half_width_at(math.exp(log), parts) - effect
-
-
-def sign_flip(deltas: Float64[np.ndarray, " r"], *, draws: int, rng: np.random.Generator) -> float:
-    """The two-sided p-value of a mean delta when each of the `r` deltas could as well have had the other sign.
-
-    All 2^r patterns of signs are looked at where they are few; else `draws` of them, and the observed one counts as
-    drawn, since a p of 0 is never true (Phipson & Smyth 2010, Stat. Appl. Genet. Mol. Biol. 9). The least p at r seeds
-    is 2 / 2^r: five seeds can never get below 0.0625, six get to 0.03125. It supposes no normal distribution, only that
-    a delta of nothing is as likely up as down, and covers seeds alone, not test examples.
-    """
-    _finite(deltas, 1)
-    r = len(deltas)
-    exact = 2**r <= EXACT
-    bits = (np.arange(2**r)[:, None] >> np.arange(r)) & 1 if exact else rng.integers(2, size=(draws, r))
-    sums = np.abs((2.0 * bits - 1) @ deltas)
-    hits = int((sums >= abs(deltas.sum()) - ZERO * np.abs(deltas).sum()).sum())
-    return hits / len(bits) if exact else (hits + 1) / (draws + 1)
-
-
-def corrected_t(deltas: Float64[np.ndarray, " r"], n_train: int, n_test: int) -> Corrected:
-    """A mean delta in points with the interval for training rows that seeds draw again from one pool.
-
-    Two training sets of such seeds share rows, their deltas hang together, and the plain t interval is too narrow.
-    Nadeau & Bengio (2003, Mach. Learn. 52) put 1 / r + n_test / n_train in the place of 1 / r, where one seed trains on
-    `n_train` rows and is scored on `n_test`. A rule of thumb for splits drawn at random, and wide for most learners.
-    BadInput at one seed, and where all deltas are equal.
-    """
-    _finite(deltas, 2)
-    if min(n_train, n_test) < 1:
-        raise BadInput(f"a split has training and test rows, not {n_train} and {n_test}")
-    r, mean, variance = len(deltas), float(deltas.mean()), float(deltas.var(ddof=1))
-    if math.sqrt(variance) < ZERO:
-        raise BadInput(f"all {r} deltas are {mean:.2f}: seeds that agree leave nothing to estimate a variance from")
-    parts = [(variance * (1 / r + n_test / n_train), r - 1)]
-    half = half_width_at(1 - LEVEL, parts)
-    return Corrected(mean, mean - half, mean + half, p_value(mean, parts))
 
 
 def holm(p: Float64[np.ndarray, " a"]) -> Float64[np.ndarray, " a"]:
@@ -159,14 +110,6 @@ def letters(means: Float64[np.ndarray, " a"], differ: Bool[np.ndarray, "a a"]) -
 def tied(one: str, other: str) -> bool:
     """Whether two arms with these letters share one: "first" can be said of an arm that is tied with the best mean."""
     return not {name for name, _ in _LETTER.findall(one)}.isdisjoint(name for name, _ in _LETTER.findall(other))
-
-
-def _finite(deltas: Float64[np.ndarray, " r"], least: int) -> None:
-    """Raises BadInput where there are too few deltas or one is not a number."""
-    if len(deltas) < least:
-        raise BadInput(f"this test needs {least} seeds or more, and got {len(deltas)}")
-    if not np.isfinite(deltas).all():
-        raise BadInput("a delta is not a number: leave out the trials that failed")
 
 
 def _order(p: Float64[np.ndarray, " a"]) -> np.ndarray:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -104,4 +104,3 @@ class Fit:
 
 
 Learner = Callable[[TrainSet, EvalSet, Run], Fit]
-Details = Mapping[str, Any]

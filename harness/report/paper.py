@@ -28,7 +28,6 @@ from harness.storage.files import write_atomic
 
 Macros = dict[str, str]
 """What a macro says, as LaTeX, by its name without the backslash."""
-MADE = ("leaderboard.tex", "attribution.tex", "numbers.tex", "example.tex")
 _DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
 _SIGNS = {
     "\N{EN DASH}": "--", "\N{MULTIPLICATION SIGN}": r"$\times$", "\N{SUPERSCRIPT TWO}": r"\textsuperscript{2}",

@@ -321,7 +321,7 @@ def test_what_an_interval_covers_is_said_with_its_n(store: Store, records: list[
     assert "20 a seed, the same for all" in several
     assert "not other tasks, not other protocols" in several
     assert "Seeds count as independent: where they draw their training rows from one pool these overlap" in several
-    assert "corrected_t in harness/analysis/significance.py" in several
+    assert "Nadeau and Bengio 2003" in several
     one = covers(effect_of("clean=confident", [records[0], records[2]], store).interval)
     assert "test examples only (20 of them, one seed)" in one
     assert "independent" not in one

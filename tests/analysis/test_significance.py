@@ -10,20 +10,17 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy.stats import norm, permutation_test, ttest_1samp
+from scipy.stats import norm, ttest_1samp
 from scipy.stats import t as student
 from statsmodels.stats.multitest import multipletests
 from test_simulation import CONTROL, SEEDS, Regime, right
 
 from harness.analysis.effects import LEVEL, half_width, p_value, variances
 from harness.analysis.significance import (
-    EXACT,
     benjamini_yekutieli,
-    corrected_t,
     half_width_at,
     holm,
     letters,
-    sign_flip,
     tied,
 )
 from harness.analysis.significance import p_value as inverted
@@ -34,11 +31,6 @@ DELTAS = st.one_of(
     st.lists(st.integers(-40, 40), min_size=1, max_size=6),
     st.builds(lambda value, r: [value] * r, st.integers(-12, 12), st.integers(2, 6)),
 ).map(lambda values: np.array(values) / 4)
-
-
-def never() -> np.random.Generator:
-    """A generator for what must draw nothing."""
-    return stream(0, "never")
 
 
 # --- from an interval to its p-value ---
@@ -97,103 +89,6 @@ def test_the_floor_rules_the_p_value_where_seeds_agree() -> None:
 def test_one_seed_has_the_p_value_of_its_test_examples() -> None:
     found = variances(np.array([5.0]), np.array([[4.0]]), 20)
     assert p_value(5.0, found) == pytest.approx(2 * student.sf(2.5, 19))
-
-
-# --- signs that could have been others ---
-
-
-def flipped_by_scipy(deltas: np.ndarray) -> float:
-    found = permutation_test(
-        (deltas, np.zeros(len(deltas))), lambda x, y, axis: np.abs((x - y).mean(axis)), vectorized=True,
-        permutation_type="samples", alternative="greater", n_resamples=np.inf,
-    )  # fmt: skip
-    return float(found.pvalue)
-
-
-@settings(max_examples=30, deadline=None)
-@given(DELTAS.filter(lambda deltas: len(deltas) > 1))
-def test_sign_flips_agree_with_scipys_permutation_test(deltas: np.ndarray) -> None:
-    assert sign_flip(deltas, draws=1, rng=never()) == pytest.approx(flipped_by_scipy(deltas))
-
-
-@pytest.mark.parametrize(("r", "least"), [(1, 1.0), (3, 0.25), (5, 0.0625), (6, 0.03125), (10, 2 / 1024)])
-def test_the_least_p_is_what_the_number_of_seeds_allows(r: int, least: float) -> None:
-    assert sign_flip(np.linspace(3, 4, r), draws=1, rng=never()) == least
-
-
-def test_many_seeds_are_drawn_and_the_observed_signs_count_as_drawn() -> None:
-    r = 15
-    assert 2**r > EXACT
-    assert sign_flip(np.linspace(3, 4, r), draws=999, rng=stream(0, "x")) == 1 / 1000
-    deltas = stream(0, "deltas").normal(0.4, 1.0, r)
-    found = sign_flip(deltas, draws=20000, rng=stream(0, "x"))
-    assert found == pytest.approx(flipped_by_scipy(deltas), abs=0.006)
-    assert found == sign_flip(deltas, draws=20000, rng=stream(0, "x"))
-
-
-def test_ties_by_rounding_count_as_ties() -> None:
-    """0.1 + 0.2 - 0.3 is not 0 in a computer. In tenths 5 ± 1 ± 2 ± 3 is -1, 1, 3, 5, 5, 7, 9 and 11: five reach 5."""
-    assert sign_flip(np.array([0.1, 0.2, -0.3, 0.5]), draws=1, rng=never()) == 5 / 8
-    assert sign_flip(np.array([-0.8, -0.4, 0.0, -0.1]), draws=1, rng=never()) == 4 / 16
-    assert sign_flip(np.zeros(4), draws=1, rng=never()) == 1
-
-
-def test_deltas_that_are_none_are_refused() -> None:
-    with pytest.raises(BadInput, match="1 seeds or more, and got 0"):
-        sign_flip(np.array([]), draws=1, rng=never())
-    with pytest.raises(BadInput, match="not a number"):
-        sign_flip(np.array([1.0, np.nan]), draws=1, rng=never())
-
-
-# --- training rows that seeds share ---
-
-
-def test_corrected_t_by_hand() -> None:
-    """Deltas 1, 2, 3: mean 2, variance 1; 1 / 3 + 20 / 80 = 7 / 12."""
-    found = corrected_t(np.array([1.0, 2.0, 3.0]), 80, 20)
-    se = np.sqrt(7 / 12)
-    assert found.effect == 2
-    assert found.high - 2 == pytest.approx(student.ppf(0.975, 2) * se)
-    assert 2 - found.low == pytest.approx(found.high - 2)
-    assert found.p == pytest.approx(2 * student.sf(2 / se, 2))
-
-
-def test_corrected_t_is_the_plain_one_where_test_parts_are_small() -> None:
-    deltas = np.array([0.7, -0.1, 1.9, 0.4, 0.8])
-    assert corrected_t(deltas, 10**9, 1).p == pytest.approx(ttest_1samp(deltas, 0).pvalue, rel=1e-6)
-    assert corrected_t(deltas, 10**9, 1).low == pytest.approx(ttest_1samp(deltas, 0).confidence_interval().low)
-
-
-def rejections(n_train: int, n_test: int, simulations: int) -> tuple[float, float]:
-    """How often the plain and the corrected t test call a null: means of overlapping parts of one pool of noise."""
-    rng, plain, corrected = stream(0, "overlap"), 0, 0
-    for _ in range(simulations):
-        pool = rng.normal(size=n_train + n_test)
-        deltas = np.array([pool[rng.permutation(len(pool))[:n_test]].mean() for _ in range(10)])
-        plain += ttest_1samp(deltas, 0).pvalue < 0.05
-        corrected += corrected_t(deltas, n_train, n_test).p < 0.05
-    return plain / simulations, corrected / simulations
-
-
-def test_corrected_t_holds_its_level_where_the_plain_one_does_not() -> None:
-    """Ten random splits, a fifth each for testing, of one pool: the truth is 0, the pool's own mean is not."""
-    plain, corrected = rejections(80, 20, 400)
-    assert plain > 0.15
-    assert corrected < 0.08
-
-
-@pytest.mark.parametrize(
-    ("deltas", "sizes", "words"),
-    [
-        ([1.0], (80, 20), "2 seeds or more, and got 1"),
-        ([2.0, 2.0], (80, 20), r"all 2 deltas are 2\.00"),
-        ([1.0, 2.0], (0, 20), "not 0 and 20"),
-        ([1.0, np.inf], (80, 20), "not a number"),
-    ],
-)
-def test_corrected_t_of_nothing_is_refused(deltas: list[float], sizes: tuple[int, int], words: str) -> None:
-    with pytest.raises(BadInput, match=words):
-        corrected_t(np.array(deltas), *sizes)
 
 
 # --- many arms ---

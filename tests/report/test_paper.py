@@ -19,6 +19,7 @@ from harness.storage.store import Store
 HOSTILE = (
     r"clean=\input{/etc/passwd} % {{ $x_1^2$ & ~#", "clean=été 名前 ∂ “q” – ×", "model=resnet8", "model=resnet_8", "model=resnet 8",
 )  # fmt: skip
+TEXTS = ("leaderboard.tex", "attribution.tex", "numbers.tex", "example.tex")
 MACRO = re.compile(r"\\newcommand\{\\([A-Za-z]+)\}\{(.*)\}")
 FOUND = Attribution(
     ladder=Ladder(
@@ -81,7 +82,7 @@ def macros(path: Path) -> dict[str, str]:
 
 
 def test_all_files_are_there(written: dict[str, Path]) -> None:
-    assert sorted(written) == sorted([*paper.MADE, "effects.pdf"])
+    assert sorted(written) == sorted([*TEXTS, "effects.pdf"])
     assert all(path.is_file() for path in written.values())
 
 
@@ -166,7 +167,7 @@ def test_everything_that_is_included_is_there(written: dict[str, Path]) -> None:
     assert set(included) < set(written)
 
 
-@pytest.mark.parametrize("name", paper.MADE)
+@pytest.mark.parametrize("name", TEXTS)
 def test_braces_are_balanced_and_letters_plain(name: str, written: dict[str, Path]) -> None:
     text = written[name].read_text()
     bare = re.sub(r"\\[\\{}%]", "", text)

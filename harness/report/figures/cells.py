@@ -41,7 +41,6 @@ _NARROW, _COMFORT, _ROOMY, _ROW, _LOW_ROW, _LABELS, _STRIP = 0.36, 0.4, 0.66, 0.
 _LEVELS = 256
 _EVEN = 0.179
 """The luminance on which black and white letters stand out alike: (L + 0.05)² = 1.05 x 0.05."""
-Cells = Mapping[tuple[str, str], Mapping[str, float]]
 Shown = Literal["score", "effect"]
 
 

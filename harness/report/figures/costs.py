@@ -25,7 +25,6 @@ from harness.report.figures.style import (
     SMALL,
     WIDE,
     WIDTH,
-    Sheet,
     blank,
     brief,
     counts,
@@ -120,11 +119,6 @@ def _key(arms: pd.DataFrame) -> tuple[list[str], list[Line2D]]:
     base = Line2D([], [], color=INK, marker="x", markersize=4, linewidth=0)
     step = Line2D([], [], **_FRONT)
     return [*labels, "baseline", "Pareto front (point estimates)"], [*samples, base, step]
-
-
-def _nothing(page: Sheet, left: float, width: float) -> None:
-    """Says that no arm bought a label, in the panel's place."""
-    page.text(left + width / 2, _HEIGHT / 2, "no arm bought labels", color=FAINT, ha="center")
 
 
 def _panel(ax: Axes, arms: pd.DataFrame, cost: str, width: float) -> None:
