@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from harness.data import Task
 from harness.errors import BadInput
 from harness.run.config import plain
 from harness.run.fitting import misfits
-from harness.run.options import DECLARED, build
+from harness.run.options import DECLARED, FAMILIES, OTHER_FAMILY, build, family_of
 from harness.storage.places import conf_dir
 
 TITLES = {"model": "Models", "weak": "Weak supervision", "clean": "Cleaning", "augment": "Augmentation"}
@@ -26,13 +26,15 @@ TITLES = {"model": "Models", "weak": "Weak supervision", "clean": "Cleaning", "a
 
 @dataclass(frozen=True)
 class Option:
-    """One YAML of a factor's group: its name, what it says of itself in a sentence, its node, and that as written.
+    """One YAML of a factor's group: its name and family, what its first lines say, its node, and that as written.
 
-    They differ where a node borrows from the baseline; `fault` says why it cannot, and the node is then as written.
+    They differ where a node borrows from the baseline. `fault` says why it cannot, or that there is no such family; the
+    node is then as written.
     """
 
     group: str
     name: str
+    family: str
     says: str
     node: Mapping[str, Any]
     written: Mapping[str, Any]
@@ -73,9 +75,9 @@ def options(group: str, cfg: DictConfig, loader: ConfigLoaderImpl) -> Iterator[O
         written: Any = OmegaConf.to_container(found.config)
         says = _first_comment(group, name)
         try:
-            yield Option(group, name, says, plain(beside[group]), written)
+            yield Option(group, name, family_of(group, written), says, plain(beside[group]), written)
         except BadInput as error:
-            yield Option(group, name, says, written, written, str(error))
+            yield Option(group, name, OTHER_FAMILY, says, written, written, str(error))
 
 
 def why_not(option: Option, cfg: DictConfig, task: Task) -> list[str]:
@@ -96,11 +98,19 @@ def _print_group(group: str, found: list[Option], cfg: DictConfig, task: Task) -
     fitting = [option for option in found if not reasons[option.arm]]
     width = max(len(option.arm) for option in found)
     print(f"\n{TITLES[group]}: {len(fitting)} of {len(found)} fit")
-    for option in fitting:
-        print(f"  {option.arm:{width}}  {option.says}")
-    for option in found:
-        if reasons[option.arm]:
-            print(f"  {option.arm:{width}}  does not fit: {'; '.join(_short(line) for line in reasons[option.arm])}")
+    for family, members in by_family(group, found):
+        print(f"  {family}")
+        for option in members:
+            why = "; ".join(_short(line) for line in reasons[option.arm])
+            print(f"    {option.arm:{width}}  {f'does not fit: {why}' if why else option.says}")
+
+
+def by_family(group: str, found: Sequence[Option]) -> Iterator[tuple[str, list[Option]]]:
+    """Yields each family of the group that has options, with them; families in the order of `FAMILIES`."""
+    for family in (*FAMILIES[group], OTHER_FAMILY):
+        members = [option for option in found if option.family == family]
+        if members:
+            yield family, members
 
 
 def _headline(task: Task) -> str:
@@ -139,12 +149,14 @@ def markdown() -> str:
 def _markdown_group(group: str, found: list[Option]) -> Iterator[str]:
     head = ("arm", "what it does", "modalities", "needs", "paper", "library", "cost", "parameters")
     yield f"## {TITLES[group]}\n"
-    yield f"| {' | '.join(head)} |"
-    yield f"|{'|'.join([':--'] * len(head))}|"
-    for option in found:
-        escaped = [cell.replace("|", "\\|") for cell in _cells(option)]
-        yield f"| {' | '.join(escaped)} |"
-    yield ""
+    for family, members in by_family(group, found):
+        yield f"### {TITLES[group]}: {family}\n"
+        yield f"| {' | '.join(head)} |"
+        yield f"|{'|'.join([':--'] * len(head))}|"
+        for option in members:
+            escaped = [cell.replace("|", "\\|") for cell in _cells(option)]
+            yield f"| {' | '.join(escaped)} |"
+        yield ""
 
 
 def _cells(option: Option) -> tuple[str, ...]:

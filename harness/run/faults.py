@@ -16,9 +16,7 @@ from harness.arm import FACTORS
 from harness.checks import choices
 from harness.errors import BadInput
 from harness.run.config import plain
-from harness.run.options import (
-    _bare,
-)
+from harness.run.options import _bare, family_of
 
 _HYDRA_KEYS = ("_target_", "_partial_", "_args_", "_convert_", "_recursive_")
 _TOWER = BeartypeConf(is_pep484_tower=True)  # a whole number is a number
@@ -58,7 +56,18 @@ def _node_faults(where: str, node: Any) -> Iterator[str]:
     if not isinstance(bare, dict) or "_target_" not in bare:
         yield f"{where} is no option: choose one, as in {_chosen(where)}"
     else:
+        yield from _family_faults(where, bare)
         yield from _bind(where, _bare(bare))
+
+
+def _family_faults(where: str, node: Mapping[str, Any]) -> Iterator[str]:
+    """The fault of an option that declares a family which its factor does not have."""
+    factor = where.rpartition(".")[2]
+    if factor in FACTORS:
+        try:
+            family_of(factor, node)
+        except BadInput as error:
+            yield str(error)
 
 
 def _chosen(where: str) -> str:

@@ -9,11 +9,12 @@ from typing import Any
 import hydra.utils
 
 from harness.arm import FACTORS
+from harness.checks import one_of
 from harness.errors import BadInput
 
 DECLARED = (
     "fits", "needs", "dull", "lacks", "asks", "gives", "extra", "programs", "space", "paper", "library", "cost",
-    "wraps", "of",
+    "wraps", "of", "family",
 )  # fmt: skip
 """What an option's YAML says of itself; never passed to its function and no part of a trial's identity.
 
@@ -26,7 +27,27 @@ rows (and leaves the same transform for those that are predicted).
 `extra`: by module, the extra of this project that installs it; `programs`: what must be on the PATH.
 `space`: what may be tuned, by dotted name. `paper`, `library`, `cost`: for the table of arms. `wraps`: the model that
 an effort is spent on, the baseline's unless `of` names another; what that one declares holds for the effort too.
+`family`: the options among which it is listed, one of `FAMILIES`.
 """
+FAMILIES: Mapping[str, tuple[str, ...]] = {
+    "model": ("linear models", "trees", "networks", "pretrained", "automl", "efforts"),
+    "weak": ("votes", "annotator models", "label models", "row selection", "own votes", "true labels", "reference"),
+    "clean": (
+        "label errors",
+        "bought labels",
+        "duplicates",
+        "leaks",
+        "outliers",
+        "class balance",
+        "table cells",
+        "versions by hand",
+        "reference",
+    ),
+    "augment": ("images", "image policies", "texts", "table rows", "class balance", "mixing", "reference"),
+}
+"""The families of each factor's options, in the order in which they are listed."""
+OTHER_FAMILY = "other"
+"""The family of an option that declares none: of a user's own."""
 _PLACES = ("path", "cache", "forward", "backward", "encoder")
 """Parameters that say where something lies: the content stands for them in a trial's identity."""
 
@@ -95,6 +116,13 @@ def asks_of(node: Mapping[str, Any]) -> list[str]:
     """What an option asks of the model, with the `handle` that is chosen where that makes a difference."""
     said = node.get("asks") or []
     return list(said.get(node.get("handle")) or []) if isinstance(said, Mapping) else list(said)
+
+
+def family_of(group: str, node: Mapping[str, Any]) -> str:
+    """Returns the family that an option of that factor declares; BadInput where the factor has no such family."""
+    family = str(node.get("family", OTHER_FAMILY))
+    one_of(f"{group}.family", family, (*FAMILIES[group], OTHER_FAMILY))
+    return family
 
 
 def name_of(node: Mapping[str, Any]) -> str:

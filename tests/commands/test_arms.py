@@ -75,3 +75,31 @@ def test_every_option_stands_in_the_table_with_what_it_does(table: str) -> None:
     named = {row[0].removeprefix("| ").split("`")[1] for row in rows}
     assert named == {f"{group}={name}" for group in FACTORS for name in options(group)}
     assert all(len(row[1]) > 10 for row in rows)
+
+
+def test_options_stand_below_their_family(capsys: pytest.CaptureFixture[str], table: str) -> None:
+    assert main(["arms", "clean", "task=table", "model@baseline.model=mlp", "track=none"]) == 0
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert lines.index("duplicates") < next(i for i, line in enumerate(lines) if line.startswith("clean=duplicates "))
+    assert lines.index("label errors") < lines.index("duplicates") < lines.index("leaks")
+    assert table.index("### Cleaning: leaks") < table.index("`clean=leaks`") < table.index("### Cleaning: outliers")
+
+
+@pytest.mark.parametrize(
+    ("family", "line"),
+    [("", "  other\n"), ("family: leeks\n", "clean.family=leeks is not known; did you mean 'leaks'?")],
+)
+def test_an_option_without_a_family_is_listed_last_and_a_wrong_one_is_told(
+    family: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = tmp_path / "conf" / "clean"
+    own.mkdir(parents=True)
+    (own / "mine.yaml").write_text(
+        f"# drops what I dislike\n_target_: harness.strategies.none\n{family}_partial_: true\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert main(["arms", "clean", "track=none"]) == 0
+    assert line in capsys.readouterr().out
+    told = main(["clean=mine", "task=table", "model@baseline.model=mlp", "track=none", f"store={tmp_path}/store"])
+    assert (told == 2) == (family != "")
+    assert family == "" or line in capsys.readouterr().err

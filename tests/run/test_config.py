@@ -15,7 +15,7 @@ from harness.learners import Protocol
 from harness.metrics import METRICS
 from harness.run.config import arm_of, baseline_of
 from harness.run.faults import faults
-from harness.run.options import differing, identity
+from harness.run.options import FAMILIES, differing, identity
 from harness.storage.places import conf_dir, content_of
 
 ALL = [(group, name) for group in ("task", *FACTORS, "track") for name in options(group)]
@@ -39,6 +39,7 @@ def test_every_option_says_what_it_is_and_what_it_fits(group, name):
     assert node._partial_ is True
     assert set(node.get("needs", [])) <= set(NEEDS)
     assert node.get("dull", True) is True
+    assert node.get("family") in FAMILIES[group], "name the family among which the option is listed"
 
 
 def test_a_misspelt_parameter_is_told_with_the_nearest_right_one():
