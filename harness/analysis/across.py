@@ -1,12 +1,12 @@
-"""Deltas or scores of several tasks in, one number over tasks with its interval out; pure functions.
+"""Summarises deltas or scores over several tasks, with intervals; pure functions.
 
-Everywhere a mapping goes from a task's name to the runs of one arm on it, one value a seed, in points; `t` tasks, `r`
-seeds. Each task weighs the same. What an interval covers differs and is said in each summary's `covers`:
+Mappings go from a task's name to the runs of one arm on it, one value per seed, in points; `t` tasks, `r` seeds. Tasks
+have equal weight. What an interval covers differs, and each summary's `covers` says it:
 
-- `mean` draws **tasks** again (and with them their seeds): what to expect of a task like these.
-- `interquartile_mean`, `improvement` and `profile` keep the tasks and draw **seeds** again within each (Agarwal et al.
+- `mean` resamples **tasks** (and with them their seeds): what to expect of a task like these.
+- `interquartile_mean`, `improvement` and `profile` keep the tasks and resample **seeds** within each (Agarwal et al.
   2021, "Deep RL at the edge of the statistical precipice", NeurIPS): what to expect of these very tasks. Their
-  percentile intervals are narrow by about sqrt((r - 1) / r), 0.82 at three seeds, and shrink to a point where all
+  percentile intervals are too narrow by about sqrt((r - 1) / r), 0.82 at three seeds, and shrink to a point if all
   runs of every task agree.
 """
 
@@ -29,7 +29,7 @@ Runs = Mapping[str, Float64[np.ndarray, " _"]]
 
 @dataclass(frozen=True)
 class Summary:
-    """One number over tasks with its interval; `p` for it being 0 where the method has one."""
+    """Holds one number over tasks with its interval; `p` for it being 0 if the method has one."""
 
     value: float
     low: float
@@ -42,7 +42,7 @@ class Summary:
 
 @dataclass(frozen=True, eq=False)
 class Profile:
-    """For each threshold the share of runs above it, in [0, 1], and its band, threshold by threshold."""
+    """Holds, for each threshold, the share of runs above it, in [0, 1], and its pointwise band."""
 
     taus: Float64[np.ndarray, " k"]
     share: Float64[np.ndarray, " k"]
@@ -54,7 +54,7 @@ class Profile:
 
 
 def of_arm(compared: Mapping[str, pd.DataFrame], arm: str) -> dict[str, Float64[np.ndarray, " _"]]:
-    """An arm's deltas by study, from the frames that `effects.deltas` makes. BadInput where a study has none."""
+    """Returns an arm's deltas by study, from the frames of `effects.deltas`. BadInput if a study has none."""
     found = {}
     for study, frame in compared.items():
         mine = frame[(frame["arm"] == arm) & frame["delta"].notna()].sort_values("seed")
@@ -65,16 +65,16 @@ def of_arm(compared: Mapping[str, pd.DataFrame], arm: str) -> dict[str, Float64[
 
 
 def mean(deltas: Runs) -> Summary:
-    """The mean over tasks of a task's mean delta, with the t interval over tasks.
+    """Returns the mean over tasks of a task's mean delta, with the t interval over tasks.
 
-    It needs no model of seeds: what seeds and test examples move is in the spread of the tasks' means already. BadInput
-    for fewer than two tasks, and where all tasks have the same mean.
+    It needs no model of seeds: the spread of the tasks' means already contains the noise of seeds and test examples.
+    BadInput for fewer than two tasks, and if all tasks have the same mean.
     """
     _checked(deltas)
     effects = np.array([float(runs.mean()) for runs in deltas.values()])
     t, value, variance = len(effects), float(effects.mean()), float(effects.var(ddof=1))
     if math.sqrt(variance) < ZERO:
-        raise BadInput(f"all {t} tasks have the effect {value:.2f}: there is no spread to make an interval of")
+        raise BadInput(f"all {t} tasks have the effect {value:.2f}: there is no spread for an interval")
     parts = [(variance / t, t - 1)]
     half = half_width_at(1 - LEVEL, parts)
     said = (
@@ -84,11 +84,11 @@ def mean(deltas: Runs) -> Summary:
 
 
 def interquartile_mean(runs: Runs, *, draws: int, rng: np.random.Generator) -> Summary:
-    """The mean of the middle half of all runs of all tasks, with a percentile interval, seeds drawn again in each task.
+    """Returns the mean of the middle half of all runs of all tasks, with a percentile interval over seeds.
 
-    A quarter of the runs, rounded down, goes at either end: few outlying runs or tasks cannot move it, and a quarter of
-    the tasks may say nothing at all. BadInput where tasks differ in their number of seeds (those with more would weigh
-    more), at one seed, and where all runs are equal.
+    A quarter of the runs, rounded down, is cut at either end, so a few outlying runs or tasks cannot move it. BadInput
+    if tasks differ in their number of seeds (those with more would weigh more), with one seed, and if all runs are
+    equal.
     """
     _checked(runs, least=2)
     if len({len(values) for values in runs.values()}) > 1:
@@ -104,12 +104,12 @@ def interquartile_mean(runs: Runs, *, draws: int, rng: np.random.Generator) -> S
 
 
 def improvement(arm: Runs, control: Runs, *, draws: int, rng: np.random.Generator) -> Summary:
-    """The chance that a run of the arm beats a run of the control on the same task, a draw counting half; a mean over
-    tasks.
+    """Returns the probability that a run of the arm beats a run of the control on the same task (ties count half), as a
+    mean over tasks.
 
-    On a task it is the Mann-Whitney U over the number of pairs of runs; the pairing by seed is not used. 0.5 says that
-    nothing speaks for either. It counts how often, not by how much. BadInput where the two are not of the same tasks,
-    at one seed, and where no run differs from any other on its task.
+    On a task it is the Mann-Whitney U over the number of pairs of runs; the pairing by seed is not used. 0.5 favours
+    neither. It counts how often, not by how much. BadInput if the two have different tasks, with one seed, and if no
+    run differs from any other on its task.
     """
     _checked(arm, least=2)
     _checked(control, least=2)
@@ -129,10 +129,10 @@ def improvement(arm: Runs, control: Runs, *, draws: int, rng: np.random.Generato
 
 
 def profile(runs: Runs, taus: Float64[np.ndarray, " k"], *, draws: int, rng: np.random.Generator) -> Profile:
-    """The share of runs above each threshold, a mean over tasks, with bands that hold at each threshold for itself.
+    """Returns the share of runs above each threshold, as a mean over tasks, with pointwise bands.
 
-    It falls from 1 to 0; where the profile of one arm lies above another's throughout, its runs are better in
-    distribution (Dolan & Moré 2002, Math. Program. 91; Agarwal et al. 2021). BadInput at one seed.
+    It falls from 1 to 0; if the profile of one arm lies above another's everywhere, its runs are better in distribution
+    (Dolan & Moré 2002, Math. Program. 91; Agarwal et al. 2021). BadInput with one seed.
     """
     _checked(runs, least=2)
     if not np.isfinite(taus).all() or not len(taus):
@@ -147,7 +147,7 @@ def profile(runs: Runs, taus: Float64[np.ndarray, " k"], *, draws: int, rng: np.
 
 
 def _checked(runs: Runs, least: int = 1) -> None:
-    """Raises BadInput where there are fewer than two tasks, or one has too few runs or one that is not a number."""
+    """Raises BadInput for fewer than two tasks, or a task with too few runs or a run that is not a number."""
     if not runs:
         raise BadInput("there is no task to summarise")
     if len(runs) == 1:
@@ -160,13 +160,13 @@ def _checked(runs: Runs, least: int = 1) -> None:
 
 
 def _middle(runs: Float64[np.ndarray, "b n"]) -> Float64[np.ndarray, " b"]:
-    """The mean of each row without a quarter of its values at either end, rounded down."""
+    """Returns the mean of each row without a quarter of its values at either end, rounded down."""
     cut = runs.shape[1] // 4
     return np.sort(runs, axis=1)[:, cut : runs.shape[1] - cut].mean(1)
 
 
 def _wins(arm: Float64[np.ndarray, " n"], control: Float64[np.ndarray, " m"]) -> Float64[np.ndarray, "n m"]:
-    """1 where a run of the arm is above one of the control, 0.5 where they are equal, 0 where it is below."""
+    """Returns 1 if a run of the arm is above one of the control, 0.5 if they are equal, 0 if it is below."""
     gap = arm[:, None] - control
     return (1 + np.sign(np.where(np.abs(gap) < ZERO, 0.0, gap))) / 2
 
@@ -189,4 +189,4 @@ def _level() -> str:
 
 
 def _seeds_only(t: int) -> str:
-    return f"{_level()}: covers training drawn again on these {t} tasks, narrow at few seeds; not other tasks."
+    return f"{_level()}: accounts for retraining on these {t} tasks (narrow with few seeds); not for other tasks."

@@ -186,13 +186,17 @@ def _rungs(drawn: Draws, where: Axes, chosen: Picks) -> tuple[Ladder, list[str]]
     often = max(sorted(set(pairs)), key=pairs.count, default="")
     if rungs.both is None:
         pair = label(joined(cell_of(drawn.scores, int(chosen.model[0])), cell_of(drawn.scores, int(chosen.data[0]))))
-        return rungs, [f"Best model and best data were not run together: run {pair} to know what both gain."]
+        return rungs, [
+            f"The best model and the best data strategy were not run together: run {pair} to learn what both gain."
+        ]
     if run.all():
         return rungs, []
     share = f"{100 * float(np.mean(~run)):.1f} % of redraws choose a pair that was not run together, most often {often}"
     if run.mean() < ENOUGH:
-        return replace(rungs, both=None, interaction=None), [f"What both gain is not told: {share}; run it."]
-    return rungs, [f"The intervals of both and of the interaction leave out what was not run: {share}."]
+        return replace(rungs, both=None, interaction=None), [
+            f"The gain of both together is not reported: {share}; run it."
+        ]
+    return rungs, [f"The intervals of both and of the interaction leave out pairs that were not run: {share}."]
 
 
 def _shapley(drawn: Draws, where: Axes) -> tuple[dict[str, Estimate], list[str]]:
@@ -253,9 +257,10 @@ def _judged(drawn: Draws, where: Axes, rungs: Ladder) -> Attribution:
     notes = []
     for name, axis in (("model", where.model), ("data", where.data)):
         if len(axis) == 1:
-            notes.append(f"{drawn.scores.arms[axis[0]]} is the only {name} arm: the verdict hangs on it, untested.")
+            only = drawn.scores.arms[axis[0]]
+            notes.append(f"{only} is the only {name} arm: how far the verdict depends on it cannot be tested.")
     if len(carrying) > 1:
-        notes.append(f"Each of these arms alone carries the verdict: {_listed(carrying)}.")
+        notes.append(f"The verdict changes without any one of these arms: {_listed(carrying)}.")
     sentence = f"{sentence_of(word, rungs)}{_hangs_on(carrying, without)}"
     return Attribution(
         ladder=rungs, shapley={}, eta2={}, omega2={}, verdict=Verdict(word, rungs.difference, sentence),
@@ -268,9 +273,9 @@ def _hangs_on(carrying: Sequence[str], without: Mapping[str, Omitted]) -> str:
     """A sentence about the arms without which the verdict is another one; empty where there are none."""
     if not carrying:
         return ""
-    outcomes = {"undecided": "it is undecided", "data": "data wins", "model": "model wins"}
+    outcomes = {"undecided": "it is undecided", "data": "data wins", "model": "the model wins"}
     told = "; ".join(f"without {arm}, {outcomes[without[arm].word]}" for arm in carrying)
-    return f" {'One arm carries this' if len(carrying) == 1 else 'Single arms carry this'}: {told}."
+    return f" {'One arm decides this' if len(carrying) == 1 else 'Single arms decide this'}: {told}."
 
 
 def sentence_of(word: Word, rungs: Ladder) -> str:
@@ -280,19 +285,28 @@ def sentence_of(word: Word, rungs: Ladder) -> str:
         by = Estimate(-by.value, -by.high, -by.low)
     inside = f"{points(by.value)} points [{points(by.low)}, {points(by.high)}]"
     heads = {
-        "data": f"Data wins: the best data gains {inside} more than the best model",
-        "model": f"Model wins: the best model gains {inside} more than the best data",
-        "undecided": f"Undecided: the gain of the best data less that of the best model is {inside}",
+        "data": f"Data wins: the best data strategy gains {inside} more than the best model",
+        "model": f"Model wins: the best model gains {inside} more than the best data strategy",
+        "undecided": _undecided(by),
     }
     sides = f"{_gains('data', rungs.data)}; {_gains('model', rungs.model)}."
     costs = " ".join(f"{step.arm}: {_rates(step)}." for step in (rungs.data, rungs.model) if step.arm != BASELINE)
     return f"{heads[word]}. {sides[0].upper()}{sides[1:]} {costs}".strip()
 
 
+def _undecided(by: Estimate) -> str:
+    """Words which side is ahead by how much, and why that decides nothing."""
+    ahead, behind = ("data strategy", "model") if by.value > 0 else ("model", "data strategy")
+    return (
+        f"Undecided: the best {ahead} gains {abs(by.value):.2f} points more than the best {behind}, but the "
+        f"95 % interval of data minus model ({points(by.low)} to {points(by.high)}) includes zero"
+    )
+
+
 def _gains(axis: str, step: Step) -> str:
     """What the best of an axis gains, or that nothing of it was chosen."""
     if step.arm == BASELINE:
-        return f"no {axis} arm beats the baseline on validation, which is kept"
+        return f"no {axis} arm beats the baseline on validation, so the baseline is kept"
     effect = step.effect
     return f"the best {axis}, {step.arm}, gains {points(effect.value)} [{points(effect.low)}, {points(effect.high)}]"
 
@@ -318,11 +332,11 @@ def points(value: float, digits: int = 2) -> str:
 def _covers(scores: Scores) -> Iterator[str]:
     """What the intervals cover and what they do not."""
     yield (
-        f"95 % intervals cover training drawn again ({len(scores.seeds)} seeds), test examples drawn again "
-        f"({scores.n_test}, as far as seeds share them) and the choice on validation, made again in every redraw; "
-        "not other arms, other tasks or other protocols, nor other validation examples where seeds share them."
+        f"95 % intervals account for retraining ({len(scores.seeds)} seeds), for the sampling of the {scores.n_test} "
+        "test examples, and for the choice on validation, which is made again in every redraw. Other arms, tasks and "
+        "protocols are not covered, nor other validation examples if all seeds share them."
     )
     yield (
-        "What is chosen for a high validation score was also lucky, on test too where luck in training moves both: the "
-        "measured gain of a best arm leans high, the more so the more arms there are. The intervals make room for that."
+        "The measured gain of a best arm is biased upwards, because an arm with a high validation score was also "
+        "lucky; the bias grows with the number of arms. The intervals account for it."
     )

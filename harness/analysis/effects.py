@@ -1,59 +1,59 @@
-"""Records in, paired deltas and effects with intervals out; nothing here draws, writes or trains.
+"""Computes paired deltas and effects with intervals from records; pure functions.
 
 A delta is 100 x (a trial's metric - its control's), in points. The effect of an arm is its mean delta over seeds.
 
-**What is random.** Let `d_s` be the delta on seed `s` of `r`, scored on a test set of that seed. Training again
-(another seed) moves it, and so does drawing the test examples again:
+**What is random.** Let `d_s` be the delta on seed `s` of `r`, scored on a test set of that seed. Retraining
+(another seed) changes it, and so does another sample of test examples:
 
     d_s = effect + a_s + e_s,    a_s independent over seeds,    S = cov(e_1, …, e_r) over test examples
 
-`S` is not diagonal where seeds share test examples. The mean of the `d_s` has the variance
+`S` is not diagonal if seeds share test examples. The mean of the `d_s` has the variance
 
     V = var(a) / r + 1'S1 / r^2
 
-**Two levels.** The pigeonhole bootstrap (Owen 2007, "The pigeonhole bootstrap", Ann. Appl. Stat. 1) draws seeds and
-test examples again, each with replacement; an example that several seeds share gets one weight for all of them. The
-statistic is a weighted mean over seeds, linear in the seeds' weights, so that level needs no draws: given the examples'
-weights its bootstrap variance is known in closed form. The examples' level is drawn, since a metric need not be linear
-in examples; it gives `S`. From them come the variances of the three bootstraps (Davison & Hinkley 1997, ch. 3):
+**Two levels.** The pigeonhole bootstrap (Owen 2007, "The pigeonhole bootstrap", Ann. Appl. Stat. 1) resamples seeds and
+test examples, each with replacement; an example that several seeds share gets one weight for all of them. The statistic
+is a weighted mean over seeds, linear in the seeds' weights, so that level needs no resampling: given the examples'
+weights its bootstrap variance is known in closed form. The examples' level is resampled, since a metric need not be
+linear in examples; it gives `S`. From them come the variances of the three bootstraps (Davison & Hinkley 1997, ch. 3):
 
     seeds alone      V_s = sum (d_s - d)^2 / r^2
     examples alone   V_e = 1'S1 / r^2
     both             V_b = V_s + V_e + V_i,   V_i = (tr S - 1'S1 / r) / r^2
 
-The plug-in estimates short of seeds are put right by `r / (r - 1)`: `V_s' = V_s r / (r - 1)`, `V_i' = V_i r / (r - 1)`.
-Then `E V_s' = var(a) / r + V_i'`: seeds seen through a finite test set carry the interaction of seed and example once
-already, and `V_e` carries it again. So the unbiased estimate of V takes it off once:
+The plug-in estimates over seeds are corrected by `r / (r - 1)`: `V_s' = V_s r / (r - 1)`, `V_i' = V_i r / (r - 1)`.
+Then `E V_s' = var(a) / r + V_i'`: seeds measured on a finite test set already contain the interaction of seed and
+example once, and `V_e` contains it again. So the unbiased estimate of V subtracts it once:
 
     V = V_s' + V_e - V_i' = V_s' + (mean covariance of two seeds' deltas over test examples)
 
-The last term is what resampling seeds cannot see: the luck of the test set, which all seeds share. It is 0 where no two
-seeds share an example, and is cut off at 0, since V is never below `V_s'`. (V_b itself counts the interaction three
+The last term is what resampling seeds cannot see: the sampling noise of a test set that all seeds share. It is 0 if no
+two seeds share an example, and is cut off at 0, since V is never below `V_s'`. (V_b itself counts the interaction three
 times; at r = 1 only V_e is left.)
 
-**The interval.** Call the last term C. The two parts of V are known from very different numbers of draws, so each gets
+**The interval.** Call the last term C. The two parts of V are estimated from very different sample sizes, so each gets
 its own quantile and the half-widths add in squares (Graybill & Wang 1980, JASA 75; Zou & Donner 2008, Stat. Med. 27):
 
     effect ± sqrt(t(r - 1)^2 V_s' + t(n - 1)^2 C)
 
-It is the classical t interval over seeds where nothing is shared, and the one over examples where seeds agree. One t
-quantile for V on Satterthwaite's (1946) degrees of freedom is as good at 5 seeds or more, but at 2 and 3 seeds, where
-those are guessed badly, it held the truth in 87 and 92 % only where this one holds it in 95 % or more.
+It is the classical t interval over seeds if nothing is shared, and the one over examples if seeds agree. One t quantile
+for V on Satterthwaite's (1946) degrees of freedom is as good at 5 seeds or more, but at 2 and 3 seeds, where those are
+estimated badly, it covered the truth in only 87 and 92 % where this one covers it in 95 % or more.
 
 The half-width is never below 1.5 standard errors of the test examples, `sqrt(V_e)`: a few seeds that agree by chance,
-or by the coarseness of a count, must not claim more than a test set can know. The price is paid where training luck is
-independent from example to example and nothing else varies: there, with normal errors, coverage rises from 95 to 96.5 %
+or because counts are coarse, must not claim more than a test set can support. The price is paid if training noise is
+independent from example to example and nothing else varies: then, with normal errors, coverage rises from 95 to 96.5 %
 at 5 seeds, 97.5 % at 3 and 98.4 % at 2. A floor at the whole interval of `V_e` would cost more (97.9, 98.7 and 99.3 %),
-none would let seeds that agree by chance shrink an interval to nothing. Deltas that are 0 on every single example give
-a width of 0. `tests/test_simulation.py` measures what all this reaches.
+no floor would let seeds that agree by chance shrink an interval to nothing. Deltas that are 0 on every single example
+give a width of 0. `tests/analysis/test_simulation.py` measures the coverage.
 
-**The p-value** of an effect being 0 inverts this interval: it is 1 less the level at which the interval reaches 0. The
-floor grows with the level as t(n - 1) does, 1.5 standard errors at 95 %, so that a p-value hangs on the test set too.
-p < 0.05 says what "the 95 % interval leaves 0 out" says, no more and no less. `p_adjusted` accounts for the number of a
-study's arms, by Holm unless asked otherwise; the intervals do not.
+**The p-value** of an effect being 0 inverts this interval: it is 1 minus the level at which the interval reaches 0. The
+floor grows with the level as t(n - 1) does, 1.5 standard errors at 95 %, so a p-value depends on the test set too.
+p < 0.05 if and only if the 95 % interval excludes 0. `p_adjusted` accounts for the number of a study's arms, by Holm
+unless asked otherwise; the intervals do not.
 
-**What seeds are.** They count as independent draws of training. Where each draws its training rows from one pool, the
-sets overlap, the deltas hang together, and the interval is short of what drawing the pool again would add.
+**What seeds are.** They count as independent trainings. If all of them draw their training rows from one pool, the
+sets overlap, the deltas are correlated, and the interval does not cover a new pool.
 Nadeau & Bengio (2003, Mach. Learn. 52) say how much wider an interval for a new pool would be.
 """
 
@@ -87,7 +87,7 @@ _RECEIPT = ("n_before", "n_after", "n_dropped", "n_added", "n_relabelled", "n_re
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """One seed's test examples, by id, and the classes that the arm and its control predict for them."""
+    """Holds one seed's test examples, by id, and the classes that the arm and its control predict for them."""
 
     ids: Shaped[np.ndarray, " n"]
     y: Integer[np.ndarray, " n"]
@@ -96,14 +96,14 @@ class Pair:
 
 
 Adjust = Callable[[Float64[np.ndarray, " a"]], Float64[np.ndarray, " a"]]
-"""P-values of arms in, p-values that account for their number out; nan stays nan."""
+"""Adjusts the p-values of arms for their number; nan stays nan."""
 
 
 @dataclass(frozen=True)
 class Variances:
-    """The variance of an effect by what it comes from, in points squared, over `r` seeds and `n` test examples.
+    """Holds the parts of an effect's variance, in points squared, over `r` seeds and `n` test examples.
 
-    `seeds` is V_s' and `shared` is C of the module's docstring, `examples` is V_e. At one seed all of it is `shared`.
+    `seeds` is V_s' and `shared` is C of the module's docstring, `examples` is V_e. With one seed all of it is `shared`.
     """
 
     seeds: float
@@ -114,23 +114,23 @@ class Variances:
 
     @property
     def parts(self) -> list[tuple[float, float | int]]:
-        """The two parts, each with its degrees of freedom."""
+        """Returns the two parts, each with its degrees of freedom."""
         return [(self.seeds, self.r - 1), (self.shared, self.n - 1)]
 
     @property
     def floor(self) -> list[tuple[float, float | int]]:
-        """The variance whose t interval over test examples is `FLOOR` standard errors of them wide on each side."""
+        """Returns the variance whose t interval over test examples is `FLOOR` standard errors wide on each side."""
         t = half_width_at(1 - LEVEL, [(1.0, self.n - 1)])
         return [((FLOOR / t) ** 2 * self.examples, self.n - 1)]
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean delta and its interval, in points.
+    """Holds a mean delta and its interval, in points.
 
-    `n_test` counts distinct test examples, `n_scored` all of them, seed by seed. `seed_share` is the part of the
-    variance that more seeds would shrink; the rest needs more test examples. None where one seed cannot tell. `p` is
-    below 1 - `LEVEL` where the interval leaves 0 out, and only there. `level` is above `LEVEL` in a study that looks at
+    `n_test` counts distinct test examples, `n_scored` all of them, over all seeds. `seed_share` is the share of the
+    variance that more seeds would reduce (the rest needs more test examples); None with one seed. `p` is below
+    1 - `LEVEL` if and only if the interval excludes 0. `level` is above `LEVEL` in a study that looks at
     its records repeatedly (`harness.analysis.power`).
     """
 
@@ -147,14 +147,14 @@ class Interval:
 
 @dataclass(frozen=True)
 class Effect:
-    """One arm's line of the leaderboard.
+    """Holds one arm's line of the leaderboard.
 
     `score` is its mean metric in points over the trials that ended well, `interval` is None for the baseline and where
     no trial has a delta. `n_trials` were planned, `n_failed` of them failed, `n_missing` were not run yet. `cpu_s` is a
     trial's mean; `cpu_ratio` compares it with the controls of the same trials. Labels are counts a trial: `labels`
     bought from the oracle, from validation or in edits by people, `gold` those that were there to train on. `p` is for
     the effect being 0, `p_adjusted` accounts for the number of arms in the study; both None where there is no interval.
-    Arms that share one of their `letters` were not told apart (`harness.analysis.ties`); "" where that was not asked.
+    Arms that share one of their `letters` do not differ significantly (`harness.analysis.ties`); "" if not computed.
     """
 
     arm: str
@@ -176,12 +176,12 @@ class Effect:
 
     @property
     def share_failed(self) -> float:
-        """The share of the planned trials that failed."""
+        """Returns the share of the planned trials that failed."""
         return self.n_failed / self.n_trials
 
     @property
     def half_width(self) -> float | None:
-        """Half the width of the interval, in points."""
+        """Returns half the width of the interval, in points."""
         return None if self.interval is None else (self.interval.high - self.interval.low) / 2
 
     @property
@@ -191,7 +191,7 @@ class Effect:
 
 
 def trials(records: Sequence[Record]) -> pd.DataFrame:
-    """One flat row a record, sorted by arm and seed; `test` and `valid` in points, config nodes as JSON."""
+    """Returns one flat row per record, sorted by arm and seed; `test` and `valid` in points, config nodes as JSON."""
     if not records:
         raise BadInput("there are no records")
     table = pd.DataFrame([_flat(record) for record in records])
@@ -199,16 +199,16 @@ def trials(records: Sequence[Record]) -> pd.DataFrame:
 
 
 def deltas(trials: pd.DataFrame) -> pd.DataFrame:
-    """One row a trial that is compared with a control: `delta` and `delta_valid` in points, nan where there is none.
+    """Returns one row per trial with a control: `delta` and `delta_valid` in points, nan if there is none.
 
-    `why` says why there is none: the trial or its control failed, or the control has no record. Pairs are made by the
-    key in `control` and must agree in the task's data, the seed, the protocol and the test set. BadInput where a key
-    stands twice or a pair does not agree.
+    `why` says why there is none: the trial or its control failed, or the control has no record. Pairs are matched by
+    the key in `control` and must agree in the task's data, the seed, the protocol and the test set. BadInput if a key
+    occurs twice or a pair does not agree.
     """
     twice = trials.loc[trials["key"].duplicated(), "key"]
     if len(twice):
         raise BadInput(
-            f"{len(twice)} keys stand in the records twice, the first is {twice.iloc[0]}: keep one record a key"
+            f"{len(twice)} keys occur twice in the records, the first is {twice.iloc[0]}: keep one record per key"
         )
     compared = trials[trials["control"] != trials["key"]]
     known = trials[["key", "arm", "status", "reason", "test", "valid", *_BLOCK]].rename(columns={"key": "control"})
@@ -223,10 +223,10 @@ def deltas(trials: pd.DataFrame) -> pd.DataFrame:
 def interval(
     pairs: Sequence[Pair], measure: Metric, k: int, level: float = LEVEL, *, draws: int, rng: np.random.Generator
 ) -> Interval:
-    """The mean over seeds of metric(arm) - metric(control), in points, with its interval; see the module's docstring.
+    """Returns the mean over seeds of metric(arm) - metric(control), in points, with its interval (see the module).
 
-    At a level above `LEVEL` the p-value grows in the same proportion: it is for all
-    looks of a study together. BadInput where there is no pair, or one test example only.
+    At a level above `LEVEL` the p-value grows in the same proportion: it holds for all looks of a study together.
+    BadInput without a pair, or with a single test example.
     """
     if not pairs:
         raise BadInput("an effect needs at least one pair of a trial and its control")
@@ -244,7 +244,8 @@ def interval(
 def half_width(
     deltas: Float64[np.ndarray, " r"], spread: Float64[np.ndarray, "r r"], n: int, level: float = LEVEL
 ) -> tuple[float, float | None]:
-    """Half the interval's width, and the share of the variance that more seeds would shrink (None at one seed).
+    """Returns half the interval's width, and the share of the variance that more seeds would reduce (None with one
+    seed).
 
     `spread` is the covariance of the seeds' deltas over `n` test examples.
     """
@@ -255,7 +256,7 @@ def half_width(
 
 
 def variances(deltas: Float64[np.ndarray, " r"], spread: Float64[np.ndarray, "r r"], n: int) -> Variances:
-    """The parts of the variance of the mean delta; `spread` as for `half_width`."""
+    """Returns the parts of the variance of the mean delta; `spread` as for `half_width`."""
     r = len(deltas)
     examples = max(float(spread.sum()), 0.0) / r**2
     if r == 1:
@@ -265,7 +266,7 @@ def variances(deltas: Float64[np.ndarray, " r"], spread: Float64[np.ndarray, "r 
 
 
 def p_value(effect: float, found: Variances) -> float:
-    """The p-value of an effect in points being 0: 1 - the level at which its interval, with the floor, reaches 0."""
+    """Returns the p-value of an effect being 0: 1 - the level at which its interval, with the floor, reaches 0."""
     return max(significance.p_value(effect, parts) for parts in (found.parts, found.floor))
 
 
@@ -278,7 +279,7 @@ def effects(
     *,
     draws: int = DRAWS,
 ) -> list[Effect]:
-    """The effect of every arm, in the order in which `planned` names them.
+    """Returns the effect of every arm, in the order of `planned`.
 
     `planned` holds a row a planned trial (the rows of a study's plan, or the records themselves), so that what never
     ran is counted; `test_set` gives a test set by its digest; `adjust` (`significance.holm`, `benjamini_yekutieli`)
@@ -301,34 +302,34 @@ def effects(
 
 
 def adjusted(effects: Sequence[Effect], adjust: Adjust) -> list[Effect]:
-    """The effects with `p_adjusted` for as many arms as have a p-value."""
+    """Returns the effects with `p_adjusted` for all arms with a p-value."""
     grown = adjust(np.array([np.nan if one.p is None else one.p for one in effects], dtype=np.float64))
     return [replace(one, p_adjusted=None if one.p is None else float(p)) for one, p in zip(effects, grown, strict=True)]
 
 
 def covers(interval: Interval | None) -> str:
-    """What an interval covers and what it does not, with its n, in a sentence to print under a table or a figure."""
+    """Words what an interval accounts for and what it does not, with its n, for the note under a table or figure."""
     if interval is None:
         return "There is no interval: no trial has a delta."
     per_seed = round(interval.n_scored / interval.n_seeds)
     level = level_of(interval)
     if interval.n_seeds == 1:
         return (
-            f"{level}: covers test examples only ({interval.n_test} of them, one seed); "
-            "not training drawn again, other tasks or other protocols."
+            f"{level}: accounts for the sampling of the {interval.n_test} test examples only (one seed); "
+            "retraining, other tasks and other protocols are not covered."
         )
-    distinct = "the same for all" if interval.n_test == per_seed else f"{interval.n_test} distinct"
+    distinct = f"{per_seed} test examples"
+    if interval.n_test != per_seed:
+        distinct = f"{interval.n_test} test examples (about {per_seed} per seed)"
     return (
-        f"{level}: covers training drawn again ({interval.n_seeds} seeds: split, noise and sub-sampling, "
-        f"initialisation, order and augmentation, as far as they follow the seed) "
-        f"and test examples drawn again ({per_seed} a seed, {distinct}); not other tasks, not other protocols. "
-        "Seeds count as independent: where they draw their training rows from one pool these overlap, and the interval "
-        "is narrower than one for a new pool (Nadeau and Bengio 2003)."
+        f"{level}: accounts for retraining ({interval.n_seeds} seeds) and for the sampling of the {distinct}; "
+        "other tasks and protocols are not covered. Seeds that draw their training rows from one pool overlap, so the "
+        "interval does not cover another pool (Nadeau and Bengio 2003)."
     )
 
 
 def level_of(interval: Interval) -> str:
-    """An interval's level in words; one above `LEVEL` says for how many looks it is."""
+    """Words an interval's level; a level above `LEVEL` names the number of looks."""
     looks = round((1 - LEVEL) / (1 - interval.level))
     if looks == 1:
         return f"{100 * LEVEL:.0f} % interval"
@@ -336,7 +337,7 @@ def level_of(interval: Interval) -> str:
 
 
 def _flat(record: Record) -> dict[str, Any]:
-    """A record as one row of plain values."""
+    """Returns a record as one row of plain values."""
     result, trial = record["result"] or {}, record["trial"]
     row = {
         name: record[name] for name in ("key", "control", "study", "arm", "axis", "dull", "seed", "status", "reason")
@@ -353,12 +354,12 @@ def _flat(record: Record) -> dict[str, Any]:
 
 
 def in_points(share: float | None) -> float:
-    """A share as points; nan where there is none."""
+    """Returns a share in points; nan if there is none."""
     return np.nan if share is None else 100 * share
 
 
 def _same_blocks(pairs: pd.DataFrame) -> None:
-    """Raises BadInput where a trial and its control do not stand on one block; failures have no test set to compare."""
+    """Raises BadInput if a trial and its control are not from the same block; failures have no test set to compare."""
     for column, words in _BLOCK.items():
         mine, other = (_shared(pairs[name]) for name in (column, f"{column}_control"))
         differ = pairs[mine.notna() & other.notna() & (mine != other)]
@@ -371,7 +372,7 @@ def _same_blocks(pairs: pd.DataFrame) -> None:
 
 
 def _why(row: Mapping[Any, Any]) -> str:
-    """Why a trial has no delta; empty where it has one."""
+    """Says why a trial has no delta; empty if it has one."""
     if row["status"] != "done":
         return f"failed: {row['reason']}"
     if row["status_control"] == "done":
@@ -380,9 +381,9 @@ def _why(row: Mapping[Any, Any]) -> str:
 
 
 def _sides(pairs: Sequence[Pair], k: int) -> tuple[list[tuple[csr_array, csr_array]], int]:
-    """For each pair the arm's and the control's indicators over all distinct test examples, and how many there are.
+    """Returns, for each pair, the indicators of arm and control over all distinct test examples, and their number.
 
-    An indicator (k * k, n) says in which confusion cell an example falls: times weights, it is a confusion matrix.
+    An indicator (k * k, n) marks the confusion cell of each example; its product with weights is a confusion matrix.
     """
     ids, place = np.unique(np.concatenate([pair.ids for pair in pairs]), return_inverse=True)
     places = np.split(place, np.cumsum([len(pair.ids) for pair in pairs])[:-1])
@@ -398,7 +399,7 @@ def _sides(pairs: Sequence[Pair], k: int) -> tuple[list[tuple[csr_array, csr_arr
 def _deltas(
     weights: Float64[np.ndarray, "b n"], sides: Sequence[tuple[csr_array, csr_array]], measure: Metric, k: int
 ) -> Float64[np.ndarray, "b r"]:
-    """The delta in points of each seed under each draw of example weights."""
+    """Returns the delta in points of each seed under each draw of example weights."""
 
     def scores(one: csr_array) -> np.ndarray:
         return measure((one @ weights.T).T.reshape(-1, k, k))
@@ -409,10 +410,10 @@ def _deltas(
 def _spread(
     sides: Sequence[tuple[csr_array, csr_array]], measure: Metric, k: int, n: int, draws: int, rng: np.random.Generator
 ) -> Float64[np.ndarray, "r r"]:
-    """The covariance of the seeds' deltas when `n` examples are drawn again, short of nothing (times n / (n - 1)).
+    """Returns the covariance of the seeds' deltas over resamples of `n` examples, unbiased (times n / (n - 1)).
 
-    Draws come in chunks that fit in memory. One that leaves a seed without any example has no delta and is left out;
-    that happens only where test sets differ by seed and hold a handful of rows.
+    Draws come in chunks that fit in memory. A draw without any example of a seed has no delta and is left out; that
+    happens only if test sets differ by seed and hold a handful of rows.
     """
     size = max(1, int(_MEMORY / (8 * (4 * n + 8 * k * k))))
     chunks = [min(size, draws - start) for start in range(0, draws, size)]
@@ -421,18 +422,18 @@ def _spread(
 
 
 def example_weights(draws: int, n: int, rng: np.random.Generator) -> Float64[np.ndarray, "b n"]:
-    """How often each of `n` examples is drawn when `n` are drawn with replacement: multinomial counts."""
+    """Returns how often each of `n` examples is drawn if `n` are drawn with replacement: multinomial counts."""
     drawn = rng.integers(n, size=(draws, n)) + n * np.arange(draws)[:, None]
     return np.bincount(drawn.ravel(), minlength=draws * n).reshape(draws, n).astype(np.float64)
 
 
 def _shared(column: pd.Series) -> pd.Series:
-    """A column of a block without the number of tuning trials, which stands in the protocol of arms that tune alone."""
+    """Returns a column of a block without the number of tuning trials, which only tuning arms have."""
     return column.replace(TUNING, "", regex=True)
 
 
 def _one_study(table: pd.DataFrame) -> None:
-    """Raises BadInput where records are of several tasks or protocols, or an arm has two trials on one seed."""
+    """Raises BadInput if records are from several tasks or protocols, or an arm has two trials with one seed."""
     budgets = set(table["protocol"].astype(str).str.extract(f"({TUNING})", expand=False).dropna())
     for column in ("task", "data", "protocol"):
         if len(set(_shared(table[column]))) > 1 or (column == "protocol" and len(budgets) > 1):
@@ -450,7 +451,7 @@ def _one_study(table: pd.DataFrame) -> None:
 
 
 def _check_scores(records: Sequence[Record], sets: Mapping[str, TestSet]) -> None:
-    """Raises BadInput where a record's predictions do not give the score that stands beside them."""
+    """Raises BadInput if a record's predictions do not give its score."""
     for record in records:
         if record["status"] != "done":
             continue
@@ -474,7 +475,7 @@ def _effect(
     level: float,
     draws: int,
 ) -> Effect:
-    """One arm's line from its plan and its records; those in `paired` have a delta to their control in `known`."""
+    """Returns one arm's line from its plan and records; those in `paired` have a delta to their control in `known`."""
     arm, done = planned[0]["arm"], [record for record in records if record["status"] == "done"]
     pairs = [(record, known[record["control"]]) for record in records if record["key"] in paired]
     ledgers = [record["ledger"] for record in done]
@@ -519,6 +520,6 @@ def _mean(values: Sequence[int | float]) -> float | None:
 
 
 def _cpu_ratio(paired: Sequence[tuple[Record, Record]]) -> float | None:
-    """Processor seconds of the arm over those of its controls; None where they took none that could be measured."""
+    """Returns CPU seconds of the arm over those of its controls; None if they were too few to measure."""
     mine, theirs = (sum(pair[side]["cost"]["cpu_s"] for pair in paired) for side in (0, 1))
     return mine / theirs if theirs else None

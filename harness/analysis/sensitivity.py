@@ -1,16 +1,16 @@
-"""Redraws of a study's means in, how its verdict fares when other arms are admitted out; pure functions.
+"""Recomputes a study's verdict with other sets of arms; pure functions on redraws of the arms' means.
 
-The literature's verdicts hang on which arms were let in: admit two small networks, and the model wins. So the verdict
-is reached again, from the same draws and with the choice made again in every draw,
+Verdicts in the literature depend on which arms are included: add two small networks, and the model wins. So the verdict
+is computed again, from the same draws and with the choice made again in every draw,
 
-- **without each arm** that could be chosen, in turn; the arm whose absence changes the verdict's word carries it;
+- **without each arm** that could be chosen, in turn; an arm whose absence changes the verdict's word decides it;
 - **with the worst arm of each axis dropped** (the lowest validation mean of the axis, found again in every draw);
 - **by matched steps**: the arms of an axis and the baseline are sorted by validation; the median of the test
-  differences between neighbours is what a typical swap on that axis buys, and data is compared with model by it;
-- **at matched cost**: the dearer of the two chosen arms gives way to the best of its axis (or the baseline) that takes
-  at most twice the processor time a trial of the cheaper one, or of the baseline where that is dearer: data strategies
-  train the baseline's model, so they cannot cost less. Timings are good for no finer match. Each draw matches its own
-  pair; one in which an axis keeps the baseline has nothing to match.
+  differences between neighbours is the gain of a typical swap on that axis, and data and model are compared by it;
+- **at matched cost**: the more expensive of the two chosen arms is replaced by the best of its axis (or the baseline)
+  that takes at most twice the CPU time per trial of the cheaper one, or of the baseline if that takes more: data
+  strategies train the baseline's model, so they cannot cost less. Timings do not allow a finer match. Each draw
+  matches its own pair; a draw in which an axis keeps the baseline has nothing to match.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ from jaxtyping import Float64
 from harness.analysis.ladder import Axes, Draws, Estimate, Word, estimate, gap, picks, word_of
 
 SAME_COST = 2.0
-"""Arms whose costs are within this factor cost the same."""
+"""Arms within this factor of each other count as equally expensive."""
 
 
 @dataclass(frozen=True)
 class Omitted:
-    """The verdict after a change of the admitted arms: data less model in points, and the model and data compared."""
+    """Holds the verdict after a change of the included arms: data minus model in points, and the model and data
+    compared.
+    """
 
     what: str
     word: Word
@@ -38,7 +40,7 @@ class Omitted:
 
 
 def without_each(draws: Draws, where: Axes) -> dict[str, Omitted]:
-    """The verdict without each arm, by the arm's label; an axis' only arm is not left out."""
+    """Returns the verdict without each arm, by the arm's label; the only arm of an axis is not left out."""
     found = {}
     for axis in (where.model, where.data):
         for arm in axis if len(axis) > 1 else ():
@@ -49,7 +51,7 @@ def without_each(draws: Draws, where: Axes) -> dict[str, Omitted]:
 
 
 def worst_dropped(draws: Draws, where: Axes) -> Omitted | None:
-    """The verdict without the worst arm of each axis that has more than one; None where neither has."""
+    """Returns the verdict without the worst arm of each axis with more than one arm; None if neither has."""
     valid, rows = draws.valid.copy(), np.arange(len(draws.valid))
     several = [np.asarray(axis) for axis in (where.model, where.data) if len(axis) > 1]
     for axis in several:
@@ -60,7 +62,7 @@ def worst_dropped(draws: Draws, where: Axes) -> Omitted | None:
 
 
 def matched_steps(draws: Draws, where: Axes) -> Omitted:
-    """A typical swap of data against a typical swap of model; names the arms that those swaps lead to."""
+    """Compares a typical swap of data with a typical swap of model; names the arms that those swaps lead to."""
     sides = [_typical(draws, [where.baseline, *axis]) for axis in (where.model, where.data)]
     difference = estimate(sides[1][0] - sides[0][0], sides[1][1] - sides[0][1])
     names = (draws.scores.arms[sides[0][2]], draws.scores.arms[sides[1][2]])
@@ -68,7 +70,7 @@ def matched_steps(draws: Draws, where: Axes) -> Omitted:
 
 
 def matched_cost(draws: Draws, where: Axes) -> Omitted:
-    """The verdict among arms that cost about as little as the cheaper of the two that are chosen from all."""
+    """Returns the verdict among arms that cost about as little as the cheaper of the two chosen arms."""
     spent, chosen = draws.scores.cpu_s, picks(draws, where, where.model, where.data)
     budget = SAME_COST * np.maximum(np.minimum(spent[chosen.model], spent[chosen.data]), spent[where.baseline])
     budget[(chosen.model == where.baseline) | (chosen.data == where.baseline)] = np.inf
@@ -78,7 +80,7 @@ def matched_cost(draws: Draws, where: Axes) -> Omitted:
 
 
 def carriers(word: Word, difference: Estimate, without: dict[str, Omitted]) -> list[str]:
-    """The arms without which the verdict's word is another one, the one that moves the difference most first."""
+    """Returns the arms whose absence changes the verdict's word, the largest change of the difference first."""
     moved = {arm: abs(one.difference.value - difference.value) for arm, one in without.items() if one.word != word}
     return sorted(moved, key=lambda arm: -moved[arm])
 
@@ -91,7 +93,7 @@ def _again(what: str, draws: Draws, where: Axes, model: Sequence[int], data: Seq
 
 
 def _typical(draws: Draws, arms: Sequence[int]) -> tuple[Float64[np.ndarray, " d"], Float64[np.ndarray, " d"], int]:
-    """The median swap between neighbours on validation, in every row and as measured, and where the measured leads."""
+    """Returns the median swap between neighbours on validation, per row and as measured, and the arm it leads to."""
     order = np.asarray(arms)[np.argsort(draws.valid[:, arms], axis=1, kind="stable")]
     swaps = np.diff(np.take_along_axis(draws.test, order, axis=1), axis=1)
     seen, own = np.median(swaps, axis=1), np.median(np.diff(draws.test[0][order], axis=1), axis=1)

@@ -1,14 +1,15 @@
-"""Numbers in, p-values and tie groups out; pure functions that know nothing of records.
+"""Computes p-values and tie groups from numbers; pure functions that do not know records.
 
 **From an interval to its p-value.** An interval `effect ± sqrt(sum_i t(f_i)^2 v_i)`, each part `v_i` of the variance
-known with `f_i` degrees of freedom, widens as its level rises. The p-value is 1 less the level at which it reaches 0.
-So p < 0.05 says exactly that the 95 % interval leaves 0 out, and a table cannot contradict itself.
+known with `f_i` degrees of freedom, widens as its level rises. The p-value is 1 minus the level at which the interval
+reaches 0. So p < 0.05 if and only if the 95 % interval excludes 0, and a table cannot contradict itself.
 
-**Many arms.** `holm` keeps the chance of one false claim or more below the level, whatever hangs together with what:
-all arms of a study share their control, so they do. `benjamini_yekutieli` keeps the expected share of false claims
-among all claims below the level, under any dependence too; it finds more where many arms are good.
+**Many arms.** `holm` keeps the family-wise error below the level under any dependence (all arms of a study share their
+control, so they are dependent). `benjamini_yekutieli` keeps the false discovery rate below the level, also under any
+dependence; it finds more if many arms are good.
 
-**Tie groups.** `letters` turns "these two differ" into the letters of a table: arms that share one were not told apart.
+**Tie groups.** `letters` turns "these two differ" into the letters of a table: arms that share a letter do not differ
+significantly.
 """
 
 from __future__ import annotations
@@ -27,21 +28,21 @@ from harness.errors import BadInput
 
 LEVEL = 0.95
 ZERO = 1e-9
-"""Points below which a difference is the rounding of a computer."""
+"""Differences below so many points are rounding errors."""
 _LEAST = 1e-300
 _LETTER = re.compile(r"(([a-z])\2*)")
 
 
 def half_width_at(alpha: float, parts: Sequence[tuple[float, float | int]]) -> float:
-    """sqrt(sum t^2 v) at the two-sided level 1 - `alpha`, over parts (v, degrees of freedom); v in points squared."""
+    """Returns sqrt(sum t^2 v) at the two-sided level 1 - `alpha`, over parts (v in points², degrees of freedom)."""
     return math.hypot(*(float(stdtrit(freedom, alpha / 2)) * math.sqrt(v) for v, freedom in parts if v > 0))
 
 
 def p_value(effect: float, parts: Sequence[tuple[float, float | int]]) -> float:
-    """1 - the level at which `effect ± half_width_at` reaches 0.
+    """Returns 1 - the level at which `effect ± half_width_at` reaches 0.
 
-    Lies between what t distributions with the least and the most degrees of freedom would say of all variance. 1 for an
-    effect of 0, even where nothing varies; 0 where nothing varies and the effect is not 0.
+    It lies between the p-values of t distributions with the fewest and the most degrees of freedom. 1 for an effect of
+    0, even if nothing varies; 0 if nothing varies and the effect is not 0.
     """
     known = [(v, freedom) for v, freedom in parts if v > 0]
     if abs(effect) < ZERO or not known:
@@ -58,14 +59,14 @@ def p_value(effect: float, parts: Sequence[tuple[float, float | int]]) -> float:
 
 
 def _beyond(log: float, effect: float, parts: Sequence[tuple[float, float | int]]) -> float:
-    """By how much the half-width at the level 1 - exp(`log`) passes the effect."""
+    """Returns by how much the half-width at the level 1 - exp(`log`) exceeds the effect."""
     return half_width_at(math.exp(log), parts) - effect
 
 
 def holm(p: Float64[np.ndarray, " a"]) -> Float64[np.ndarray, " a"]:
-    """P-values that account for their number: the chance of one false claim is held (Holm 1979, Scand. J. Stat. 6).
+    """Adjusts p-values to control the family-wise error (Holm 1979, Scand. J. Stat. 6).
 
-    The i-th smallest of m is multiplied by m - i + 1; none gets below a smaller one. nan stays nan and does not count.
+    The i-th smallest of m is multiplied by m - i + 1; none falls below a smaller one. nan stays nan and does not count.
     """
     order = _order(p)
     grown = np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1))
@@ -73,11 +74,11 @@ def holm(p: Float64[np.ndarray, " a"]) -> Float64[np.ndarray, " a"]:
 
 
 def benjamini_yekutieli(p: Float64[np.ndarray, " a"]) -> Float64[np.ndarray, " a"]:
-    """P-values that account for their number: the share of false claims is held (Benjamini & Yekutieli 2001, Ann. Stat.
-    29), whatever hangs together with what.
+    """Adjusts p-values to control the false discovery rate under any dependence (Benjamini & Yekutieli 2001, Ann. Stat.
+    29).
 
-    The i-th smallest of m is multiplied by (1 + 1/2 + … + 1/m) m / i; none gets above a larger one. nan stays nan and
-    does not count.
+    The i-th smallest of m is multiplied by (1 + 1/2 + … + 1/m) m / i; none rises above a larger one. nan stays nan
+    and does not count.
     """
     order = _order(p)
     rank = np.arange(1, len(order) + 1)
@@ -86,17 +87,17 @@ def benjamini_yekutieli(p: Float64[np.ndarray, " a"]) -> Float64[np.ndarray, " a
 
 
 def letters(means: Float64[np.ndarray, " a"], differ: Bool[np.ndarray, "a a"]) -> tuple[str, ...]:
-    """The letters of each arm: two arms share one if and only if they do not differ; the best mean has an "a".
+    """Returns the letters of each arm: two arms share one if and only if they do not differ; the best mean has an "a".
 
     A letter is a group of arms of which no two differ. Groups are made by insert and absorb (Piepho 2004, J. Comput.
-    Graph. Stat. 13): one group of all; each pair that differs splits the groups that hold both; a group within another
-    goes. Groups whose every pair stands in another are swept away. After "z" come "aa", "bb", …, and letters then
-    stand apart by spaces. BadInput where a mean is not a number or "differs" is not mutual.
+    Graph. Stat. 13): start with one group of all arms; each pair that differs splits the groups that hold both; a group
+    inside another is removed, and so is one whose every pair is in another group. After "z" come "aa", "bb", …,
+    separated by spaces. BadInput if a mean is not a number or "differs" is not symmetric.
     """
     if not np.isfinite(means).all():
-        raise BadInput("an arm without a mean score has no place among the others: leave it out of the tie groups")
+        raise BadInput("an arm without a mean score cannot be ordered: leave it out of the tie groups")
     if (differ != differ.T).any() or differ.diagonal().any():
-        raise BadInput("of two arms that differ each differs from the other, and none from itself")
+        raise BadInput("'differs' must be symmetric, and no arm differs from itself")
     order = np.argsort(-means, kind="stable")
     found = sorted(_groups(differ[np.ix_(order, order)]), key=sorted)
     names = [ascii_lowercase[i % 26] * (i // 26 + 1) for i in range(len(found))]
@@ -108,25 +109,25 @@ def letters(means: Float64[np.ndarray, " a"], differ: Bool[np.ndarray, "a a"]) -
 
 
 def tied(one: str, other: str) -> bool:
-    """Whether two arms with these letters share one: "first" can be said of an arm that is tied with the best mean."""
+    """Returns whether two arms with these letters share one, so that neither is significantly better."""
     return not {name for name, _ in _LETTER.findall(one)}.isdisjoint(name for name, _ in _LETTER.findall(other))
 
 
 def _order(p: Float64[np.ndarray, " a"]) -> np.ndarray:
-    """The places of the numbers among `p`, smallest first."""
+    """Returns the positions of the numbers in `p`, smallest first."""
     order = np.argsort(p, kind="stable")
     return order[np.isfinite(p[order])]
 
 
 def _placed(values: np.ndarray, order: np.ndarray, size: int) -> Float64[np.ndarray, " a"]:
-    """`values` at the places `order`, none above 1, nan elsewhere."""
+    """Returns `values` at the positions `order`, capped at 1, nan elsewhere."""
     whole = np.full(size, np.nan)
     whole[order] = np.minimum(values, 1.0)
     return whole
 
 
 def _groups(differ: Bool[np.ndarray, "a a"]) -> list[frozenset[int]]:
-    """The groups of arms by insert and absorb, swept on the way where they would grow without end."""
+    """Builds the groups of arms by insert and absorb; redundant ones are removed on the way to bound their number."""
     a = len(differ)
     found = [frozenset(range(a))] if a else []
     for i, j in zip(*np.nonzero(np.triu(differ)), strict=True):
@@ -140,7 +141,7 @@ def _groups(differ: Bool[np.ndarray, "a a"]) -> list[frozenset[int]]:
 
 
 def _swept(groups: Sequence[frozenset[int]], a: int) -> list[frozenset[int]]:
-    """The groups without those whose every pair of arms stands together elsewhere too, small groups looked at first."""
+    """Removes groups whose every pair of arms is also in another group, small groups first."""
     held = np.zeros((a, a), dtype=np.int64)
     for group in groups:
         held[np.ix_(sorted(group), sorted(group))] += 1

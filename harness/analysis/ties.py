@@ -1,15 +1,15 @@
-"""A study's scores in, which arms were told apart out: every arm against every other, and their tie groups.
+"""Compares every arm of a study with every other one, and groups arms that do not differ significantly.
 
-**Lending strength.** Five seeds give a pair of arms four degrees of freedom, and Holm over all pairs of forty arms
-then asks of each a t beyond 18: nothing would be told from anything. But all pairs ran on the same seeds, and their
-variances tell of one another. Each pair's variance over seeds is drawn towards what the pairs have in common, as far
-as they agree (the moderated t of Smyth 2004, Stat. Appl. Genet. Mol. Biol. 3): with `d` degrees of freedom of its own
-and a prior of `d0` around `v0`, found by the moments of the logarithms of all of them,
+**Shared variance.** Five seeds give a pair of arms four degrees of freedom, and Holm over all pairs of forty arms then
+requires a t beyond 18 for each: nothing would be significant. But all pairs ran on the same seeds, and their variances
+inform one another. Each pair's variance over seeds is shrunk towards their common value, as far as they agree (the
+moderated t of Smyth 2004, Stat. Appl. Genet. Mol. Biol. 3): with `d` degrees of freedom of its own and a prior of `d0`
+around `v0`, found by the moments of the logarithms of all of them,
 
     v' = (d v + d0 v0) / (d + d0),    t on d + d0 degrees of freedom, and never more than (a - 1) d
 
-Where pairs differ in variance, `d0` is small and each stands for itself; where they do not, it is the pooled error of a
-two-way analysis of variance. Studies of fewer than `CROWD` arms have too few pairs to tell, and lend nothing.
+If pairs differ in variance, `d0` is small and each keeps its own; if they do not, it is the pooled error of a two-way
+analysis of variance. Studies with fewer than `CROWD` arms have too few pairs to estimate this, and do not shrink.
 """
 
 from __future__ import annotations
@@ -30,32 +30,31 @@ from harness.errors import BadInput
 
 LEAST, LEAST_BLIND = 3, 5
 CROWD = 5
-"""The fewest arms whose pairs lend each other strength."""
+"""Fewest arms whose pairs share variance."""
 _SMALL = 1e-9
 
 
 def least(scores: Scores) -> int:
-    """The fewest seeds that tie groups are made of, measured by `tests/test_ties.py` on arms that do not differ.
+    """Returns the fewest seeds for tie groups, measured by `tests/analysis/test_ties.py` on arms that do not differ.
 
-    A score is a count, so that the deltas of a few seeds are often equal to the last digit; among all pairs of arms
-    some always are, and a t test takes them for certain. Where pairs lend no strength, that made a difference out of
-    nothing among twelve arms in one study in three at two seeds, and in one of eight at three seeds without a floor.
+    A score is a count, so the deltas of a few seeds are often exactly equal; among all pairs of arms some always are,
+    and a t test takes them as certain. Without shared variance that made a false difference among twelve arms in one
+    study in three at two seeds, and in one in eight at three seeds without a floor.
     """
     return LEAST_BLIND if scores.examples is None else LEAST
 
 
 def groups(scores: Scores) -> tuple[Float64[np.ndarray, "a a"], tuple[str, ...]]:
-    """P-values of every arm against every other, by Holm over all pairs, and the letters of each arm.
+    """Returns p-values of every arm against every other, by Holm over all pairs, and the letters of each arm.
 
-    A pair's p-value inverts the interval of its mean paired difference, with the two levels of `effects`: the variance
-    over seeds, moderated, with t on its degrees of freedom, and what test examples that seeds share add with t(n - 1).
-    Where `scores.examples` is
-    known, seeds that agree by chance claim no more than the test set can know, as in `effects`. The diagonal is 1.
-    BadInput at fewer seeds than `least`.
+    A pair's p-value inverts the interval of its mean paired difference, with the two levels of `effects`: the moderated
+    variance over seeds, with t on its degrees of freedom, and the variance from test examples that seeds share, with
+    t(n - 1). If `scores.examples` is known, the floor of `effects` applies: seeds that agree by chance claim no more
+    than the test set can support. The diagonal is 1. BadInput with fewer seeds than `least`.
     """
     r, a = len(scores.seeds), len(scores.arms)
     if r < least(scores):
-        raise BadInput(f"{r} seeds are too few to tell all arms from one another: tie groups need {least(scores)}")
+        raise BadInput(f"{r} seeds are too few to compare all arms with one another: tie groups need {least(scores)}")
     floor = np.zeros((a, a)) if scores.examples is None else scores.examples
     first, second = np.triu_indices(a, 1)
     gains = scores.test[first] - scores.test[second]
@@ -72,9 +71,9 @@ def groups(scores: Scores) -> tuple[Float64[np.ndarray, "a a"], tuple[str, ...]]
 
 
 def moderated(variances: Float64[np.ndarray, " p"], d: int, a: int) -> tuple[Float64[np.ndarray, " p"], float]:
-    """The variances of pairs of `a` arms, drawn towards what they share, and the degrees of freedom that each then has.
+    """Returns the variances of pairs of `a` arms, shrunk towards their common value, and their degrees of freedom.
 
-    `d` are those that each has by itself. A variance of 0, which agreeing counts give, tells nothing of the others.
+    `d` are those of each pair alone. A variance of 0, from exactly equal deltas, says nothing about the others.
     """
     known = variances[variances > _SMALL]
     if len(known) < a:
@@ -88,18 +87,18 @@ def moderated(variances: Float64[np.ndarray, " p"], d: int, a: int) -> tuple[Flo
 
 
 def _trigamma_inverse(value: float) -> float:
-    """The number whose trigamma function is `value`, which falls from infinity at 0 to 0."""
+    """Returns the number whose trigamma function is `value` (the function falls from infinity at 0 to 0)."""
     return float(brentq(lambda x: polygamma(1, x) - value, 1e-4, 1e6)) if polygamma(1, 1e6) < value else 1e6
 
 
 def _p_value(effect: float, found: Variances, freedom: float) -> float:
-    """As `effects.p_value`, the variance over seeds with degrees of freedom of its own."""
+    """Returns `effects.p_value` with separate degrees of freedom for the variance over seeds."""
     parts = [(found.seeds, freedom), (found.shared, found.n - 1)]
     return max(significance.p_value(effect, parts), significance.p_value(effect, found.floor))
 
 
 def with_letters(effects: Sequence[Effect], scores: Scores | None) -> list[Effect]:
-    """The effects with their arms' letters; "" for an arm that is not among the scores, for all where seeds are few."""
+    """Adds their arms' letters to effects; "" for an arm without scores, and for all arms if seeds are too few."""
     if scores is None or len(scores.seeds) < least(scores):
         return [replace(effect, letters="") for effect in effects]
     mine = dict(zip(scores.arms, groups(scores)[1], strict=True))
@@ -107,7 +106,7 @@ def with_letters(effects: Sequence[Effect], scores: Scores | None) -> list[Effec
 
 
 def _between(covariance: Float64[np.ndarray, "a a"]) -> list[float]:
-    """The variance of the difference of each pair of arms, in the order of the upper triangle, cut off at 0."""
+    """Returns the variance of each pair's difference, in the order of the upper triangle, at least 0."""
     own = covariance.diagonal()
     whole = own[:, None] + own - covariance - covariance.T
     return [float(value) for value in np.maximum(whole[np.triu_indices(len(whole), 1)], 0.0)]

@@ -88,7 +88,7 @@ def _capital(text: str) -> str:
 def _covers(found: Difference) -> str:
     chosen = " and the choice of the best arm on validation" if "(" in found.left + found.right else ""
     return (
-        f"The interval covers training drawn again ({found.n_seeds} seeds), test examples drawn again "
+        f"The interval accounts for retraining ({found.n_seeds} seeds), for the sampling of the test examples "
         f"({found.n_test} distinct){chosen}; not other tasks, not other protocols."
     )
 

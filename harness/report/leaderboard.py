@@ -1,7 +1,7 @@
 """Effects in, a leaderboard as CSV, Markdown, LaTeX or HTML out.
 
 Arms are sorted by effect; each effect stands with its sign, its interval, its adjusted p and its n. A rank carries its
-arm's tie group: arms that share a letter were not told apart, so none of them is ahead of the others. `sd`, wherever it
+arm's tie group: arms that share a letter do not differ significantly. `sd`, wherever it
 is taken, holds by arm the standard deviation of its score over seeds (`deviations`); without it no ± is printed.
 """
 
@@ -30,7 +30,7 @@ _LEGEND = (
 )
 _P = "adj. p: p-value of the effect being 0, adjusted for the number of arms in the study."
 _SD = "± sd: standard deviation of an arm's score over seeds."
-_LETTERS = "Letters beside the rank: arms that share one were not told apart, so neither is ahead of the other."
+_LETTERS = "Letters beside the rank: arms that share a letter do not differ significantly."
 _TEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
     "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",

@@ -63,7 +63,7 @@ def test_interquartile_mean_by_hand() -> None:
     assert middle(tasks([0, 1, 2, 3], [10, 11, 12, 12])).value == 6.5
     assert (found.n_tasks, found.n_runs, found.p) == (2, 8, None)
     assert "these 2 tasks" in found.covers
-    assert "not other tasks" in found.covers
+    assert "not for other tasks" in found.covers
 
 
 @settings(deadline=None)

@@ -123,7 +123,7 @@ def test_an_axis_whose_arms_all_lose_keeps_the_baseline() -> None:
     assert (found.ladder.model.arm, found.ladder.model.effect.value) == ("baseline", 0)
     assert (found.ladder.model.effect.low, found.ladder.model.effect.high) == (0, 0)
     assert found.verdict.word == "data"
-    assert "no model arm beats the baseline on validation, which is kept" in found.verdict.sentence
+    assert "no model arm beats the baseline on validation, so the baseline is kept" in found.verdict.sentence
     assert found.ladder.both is not None
     assert found.ladder.both.arm == "clean=c"  # the best model is the baseline's, so both is the best data
     assert found.ladder.interaction is not None
@@ -145,7 +145,7 @@ def test_a_pair_that_was_not_run_is_named() -> None:
     found = answer(noisy(means))
     assert found.ladder is not None
     assert (found.ladder.both, found.ladder.interaction) == (None, None)
-    assert told(found, "were not run together: run model=b clean=c to know what both gain")
+    assert told(found, "were not run together: run model=b clean=c to learn what both gain")
 
 
 def test_draws_that_choose_what_was_not_run_are_left_out_and_counted() -> None:
@@ -158,7 +158,7 @@ def test_draws_that_choose_what_was_not_run_are_left_out_and_counted() -> None:
     most = answer(noisy({**means, **three}, valid={"model=a": 85.02}))
     assert most.ladder is not None
     assert (most.ladder.both, most.ladder.interaction) == (None, None)
-    assert told(most, "What both gain is not told")
+    assert told(most, "The gain of both together is not reported")
 
 
 def test_of_arms_that_differ_in_their_salt_one_counts() -> None:
@@ -175,13 +175,13 @@ def test_of_arms_that_differ_in_their_salt_one_counts() -> None:
 @pytest.mark.parametrize(
     ("model", "data", "word", "words"),
     [
-        (82.0, 86.0, "data", "Data wins: the best data gains +4.00 points [+3."),
+        (82.0, 86.0, "data", "Data wins: the best data strategy gains +4.00 points [+3."),
         (86.0, 82.0, "model", "Model wins: the best model gains +4.00 points [+3."),
         (
             84.0,
             84.1,
             "undecided",
-            "Undecided: the gain of the best data less that of the best model is +0.10 points [−",
+            "Undecided: the best data strategy gains 0.10 points more than the best model, but the 95 % interval of data minus model (−",
         ),
     ],
 )
@@ -207,8 +207,8 @@ def test_the_verdict_says_what_a_point_costs() -> None:
 def test_the_notes_say_what_intervals_cover() -> None:
     found = answer(made(FOUR, WORSE, WORSE, left_out=("clean=x is left out.",)))
     assert found.notes[0] == "clean=x is left out."
-    assert told(found, "cover training drawn again (3 seeds), test examples drawn again (500")
-    assert told(found, "the measured gain of a best arm leans high")
+    assert told(found, "account for retraining (3 seeds), for the sampling of the 500")
+    assert told(found, "The measured gain of a best arm is biased upwards")
 
 
 # Shapley and Owen

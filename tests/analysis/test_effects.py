@@ -108,7 +108,7 @@ def test_an_arm_that_never_ran_is_there(store: Store, records: list[Record]) -> 
 
 
 def test_doubled_keys_are_refused(records: list[Record]) -> None:
-    with pytest.raises(BadInput, match="1 keys stand in the records twice"):
+    with pytest.raises(BadInput, match="1 keys occur twice in the records"):
         deltas(trials([*records, records[2]]))
 
 
@@ -317,16 +317,16 @@ def test_equal_records_in_any_order_give_equal_effects(tmp_path: Path) -> None:
 
 def test_what_an_interval_covers_is_said_with_its_n(store: Store, records: list[Record]) -> None:
     several = covers(effect_of("clean=confident", records, store).interval)
-    assert "training drawn again (2 seeds" in several
-    assert "20 a seed, the same for all" in several
-    assert "not other tasks, not other protocols" in several
-    assert "Seeds count as independent: where they draw their training rows from one pool these overlap" in several
+    assert "retraining (2 seeds" in several
+    assert "the sampling of the 20 test examples;" in several
+    assert "other tasks and protocols are not covered" in several
+    assert "Seeds that draw their training rows from one pool overlap" in several
     assert "Nadeau and Bengio 2003" in several
     one = covers(effect_of("clean=confident", [records[0], records[2]], store).interval)
     assert "test examples only (20 of them, one seed)" in one
     assert "independent" not in one
     apart = interval(drawn_pairs(2, 30, 3, shared=False), accuracy, 3, draws=20, rng=stream(0, "x"))
-    assert "30 a seed, 45 distinct" in covers(apart)
+    assert "45 test examples (about 30 per seed)" in covers(apart)
 
 
 def test_a_table_is_flat_and_in_points(store: Store, records: list[Record]) -> None:
@@ -357,4 +357,6 @@ def test_a_study_that_looks_repeatedly_has_wider_intervals_and_larger_p_values()
     assert three.p == pytest.approx(min(1.0, 3 * one.p))
     assert three.high - three.low > one.high - one.low
     assert (three.low <= 0 <= three.high) == (three.p >= 0.05)
-    assert covers(three).startswith("98.3 % interval (95 % over the 3 looks that the study may take): covers training")
+    assert covers(three).startswith(
+        "98.3 % interval (95 % over the 3 looks that the study may take): accounts for retraining"
+    )

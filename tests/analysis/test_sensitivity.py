@@ -44,8 +44,8 @@ def test_the_one_arm_that_carries_the_verdict_is_found() -> None:
     without = omitted(found, "without clean=c")
     assert (without.word, without.arms) == ("model", ("model=a", "clean=d"))
     assert without.difference.value == pytest.approx(1 - 4)
-    assert found.verdict.sentence.endswith(" One arm carries this: without clean=c, model wins.")
-    assert not any("alone carries" in note for note in found.notes)
+    assert found.verdict.sentence.endswith(" One arm decides this: without clean=c, the model wins.")
+    assert not any("without any one" in note for note in found.notes)
 
 
 def test_each_candidate_is_left_out_once() -> None:
@@ -65,16 +65,16 @@ def test_several_carriers_are_all_told_the_largest_first() -> None:
     found = answer(precise(means))
     assert found.verdict is not None
     assert (found.verdict.word, found.carried_by) == ("undecided", "model=a")  # moves by 4, clean=c by 2
-    assert "Each of these arms alone carries the verdict: model=a, clean=c." in found.notes
+    assert "The verdict changes without any one of these arms: model=a, clean=c." in found.notes
     assert found.verdict.sentence.endswith(
-        " Single arms carry this: without model=a, data wins; without clean=c, model wins."
+        " Single arms decide this: without model=a, data wins; without clean=c, the model wins."
     )
 
 
 def test_an_axis_keeps_its_only_arm() -> None:
     found = answer(precise({"baseline": 80.0, "model=a": 84.0, "clean=c": 86.0, "clean=d": 85.9}))
     assert not any(one.what == "without model=a" for one in found.sensitivity)
-    assert "model=a is the only model arm: the verdict hangs on it, untested." in found.notes
+    assert "model=a is the only model arm: how far the verdict depends on it cannot be tested." in found.notes
     assert found.carried_by is None
 
 

@@ -200,7 +200,7 @@ def test_letters_stay_few_where_every_pair_splits_all_groups() -> None:
 def test_letters_of_what_cannot_be_ordered_are_refused() -> None:
     with pytest.raises(BadInput, match="without a mean score"):
         letters(np.array([1.0, np.nan]), np.zeros((2, 2), dtype=bool))
-    with pytest.raises(BadInput, match="each differs from the other"):
+    with pytest.raises(BadInput, match="must be symmetric"):
         letters(np.array([1.0, 2.0]), np.array([[False, True], [False, False]]))
 
 

@@ -128,11 +128,11 @@ def test_the_csv_has_plain_numbers() -> None:
 
 def test_notes_explain_what_is_there_and_nothing_else() -> None:
     text = leaderboard.as_markdown(BOARD, "s", "t", "accuracy", [], SD).decode()
-    assert "arms that share one were not told apart" in text
+    assert "arms that share a letter do not differ significantly" in text
     assert "adjusted for the number of arms" in text
     assert "standard deviation" in text
     bare = leaderboard.as_markdown([effect("baseline"), effect("a", 1.0)], "s", "t", "accuracy", []).decode()
-    assert "told apart" not in bare
+    assert "share a letter" not in bare
     assert "adjusted" not in bare
     assert "standard deviation" not in bare
 

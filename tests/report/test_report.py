@@ -85,8 +85,8 @@ def test_the_markdown_says_all_that_must_be_said(built: Path) -> None:
     assert "2 × 20" in text
     assert "| 1/2 |" in " ".join(text.split())
     assert "Failed: clean=odd, seed 1: diverged" in text
-    assert "covers training drawn again (2 seeds" in text
-    assert "But for clean=odd: 95 % interval: covers test examples only" in text
+    assert "accounts for retraining (2 seeds" in text
+    assert "But for clean=odd: 95 % interval: accounts for the sampling of the" in text
     assert "simulated: 25.0 % wrong" in text
     assert "also among the training rows: 0" in text
     assert "2000 draws" in text
@@ -226,7 +226,9 @@ def test_the_smallest_studies(tmp_path: Path, case: str) -> None:
     rebuild(store.folder)
     table, text = read_table(store.folder), (store.folder / "leaderboard.md").read_text()
     assert len(table) == len(records)
-    assert ("covers test examples only (20 of them, one seed)" in text) == (case == "one arm, one seed")
+    assert ("accounts for the sampling of the 20 test examples only (one seed)" in text) == (
+        case == "one arm, one seed"
+    )
     assert ("Failed: clean=x, seed 0" in text) == (case == "all failed")
     assert ("No delta: clean=x, seed 0: control failed" in text) == (case == "controls failed")
 
