@@ -30,7 +30,7 @@ from conftest import ROOT, composed
 from scipy.stats import binom
 from scipy.stats import t as student
 
-from harness.analysis.effects import LEVEL, Effect, Interval, adjusted, effects
+from harness.analysis.effects import LEVEL, Effect, Interval, adjusted, estimate_effects
 from harness.analysis.significance import holm
 from harness.run.execute import Job, make_job
 from harness.run.options import build
@@ -89,7 +89,7 @@ def compared(job: Job, number: int, folder: Path) -> Found:
     mine = replace(job, source=build(task), trial=replace(job.trial, task=task))
     seeds = range(SEEDS * number, SEEDS * (number + 1))
     records = [record for seed in seeds for record in both(mine, seed, store, Cache(folder / "cache"))]
-    effect = next(one for one in effects(records, store.test_set, records) if one.arm == "salt=a")
+    effect = next(one for one in estimate_effects(records, store.test_set, records) if one.arm == "salt=a")
     one = Found(effect, blind_half_width(records, store))
     assert (effect.axis, one.interval.n_seeds, one.interval.n_test) == ("none", SEEDS, 200)
     return one

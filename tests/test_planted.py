@@ -43,11 +43,11 @@ from small_sets import logistic, tied_tools, tools_of, weak_set
 from studies import made_test_set, record, shown
 from test_trial import make
 
-from harness.analysis.effects import deltas, effects, trials
+from harness.analysis.effects import deltas, estimate_effects, trials
 from harness.arm import FACTORS
 from harness.data import Augment, EvalSet, TrainSet, one_hot
 from harness.learners import Fit, Run
-from harness.run.faults import faults
+from harness.run.faults import find_faults
 from harness.run.options import build
 from harness.storage.places import conf_dir
 from harness.storage.store import Record, Store
@@ -439,7 +439,7 @@ def test_parameters_that_would_be_ignored_are_seen(node: dict[str, Any], message
 
 def test_a_misspelt_parameter_is_told_even_where_a_function_takes_any() -> None:
     cfg = composed("clean=none", "clean._target_=test_planted.any_parameters", "+clean.shaer=0.5")
-    assert [line for line in faults(cfg) if line.startswith("clean has no parameter 'shaer'")]
+    assert [line for line in find_faults(cfg) if line.startswith("clean has no parameter 'shaer'")]
 
 
 @pytest.mark.parametrize("name", ["epochs", "lr", "batch_size", "steps", "optimiser", "weight_decay", "warmup"])
@@ -545,7 +545,9 @@ def test_no_order_and_no_gap_moves_a_pair(study: Any, order: list[int], lost: in
     truth = {row.seed: row.delta for row in deltas(trials(made)).itertuples()}
     shuffled = [made[i] for i in order]
     assert {row.seed: row.delta for row in deltas(trials(shuffled)).itertuples()} == truth
-    assert effects(shuffled, store.test_set, made, draws=2) == effects(made, store.test_set, made, draws=2)
+    assert estimate_effects(shuffled, store.test_set, made, draws=2) == estimate_effects(
+        made, store.test_set, made, draws=2
+    )
     left = [made[i] for i in order if i != lost]
     found = {row.seed: (row.delta, row.why) for row in deltas(trials(left)).itertuples()}
     gone = lost % 5

@@ -24,12 +24,12 @@ from harness.analysis.ladder import (
     Step,
     Word,
     axes,
+    build_ladder,
     cell_of,
     choose,
     draw,
     joined,
     label,
-    ladder,
     picks,
     word_of,
 )
@@ -178,7 +178,7 @@ def _kind(scores: Scores, arm: int) -> str:
 
 def _rungs(drawn: Draws, where: Axes, chosen: Picks) -> tuple[Ladder, list[str]]:
     """The ladder, without the rung `both` where most draws choose a pair that was not run together, and why."""
-    rungs, run = ladder(drawn, where, chosen), chosen.both[1:] >= 0
+    rungs, run = build_ladder(drawn, where, chosen), chosen.both[1:] >= 0
     pairs = [
         label(joined(cell_of(drawn.scores, int(one)), cell_of(drawn.scores, int(other))))
         for one, other in zip(chosen.model[1:][~run], chosen.data[1:][~run], strict=True)

@@ -270,7 +270,7 @@ def p_value(effect: float, found: Variances) -> float:
     return max(significance.p_value(effect, parts) for parts in (found.parts, found.floor))
 
 
-def effects(
+def estimate_effects(
     records: Sequence[Record],
     test_set: Callable[[str], TestSet],
     planned: Sequence[Mapping[str, Any]],

@@ -189,7 +189,7 @@ def picks(draws: Draws, where: Axes, model: Sequence[int], data: Sequence[int]) 
     return Picks(chosen[0], chosen[1], together[chosen[0], chosen[1]])
 
 
-def ladder(draws: Draws, where: Axes, chosen: Picks) -> Ladder:
+def build_ladder(draws: Draws, where: Axes, chosen: Picks) -> Ladder:
     """The rungs that the measured validation scores choose, with intervals in which every draw chooses again."""
     rungs = {"model": chosen.model, "data": chosen.data, "both": chosen.both}
     own, seen = ({name: _at(table, at) for name, at in rungs.items()} for table in (draws.test[:1], draws.test))

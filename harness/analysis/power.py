@@ -38,7 +38,7 @@ from scipy.optimize import brentq
 from scipy.special import stdtrit
 from scipy.stats import chi, chi2, norm
 
-from harness.analysis.effects import FLOOR, LEVEL, Interval, deltas, effects, trials
+from harness.analysis.effects import FLOOR, LEVEL, Interval, deltas, estimate_effects, trials
 from harness.analysis.significance import half_width_at
 from harness.errors import BadInput
 from harness.storage.store import Record, TestSet
@@ -89,13 +89,13 @@ def seen(
 ) -> dict[str, Seen]:
     """What the records say of each planned arm that has a delta; records of other trials are left out.
 
-    The numbers are those of `effects.effects`, for the seeds that are planned. BadInput as there.
+    The numbers are those of `effects.estimate_effects`, for the seeds that are planned. BadInput as there.
     """
     now = {row["key"]: row for row in planned}
     kept = [{**record, **now[record["key"]]} for record in records if record["key"] in now]
     table = deltas(trials(kept)).query("why == ''")
     mine = {str(arm): rows["delta"].to_numpy(np.float64) for arm, rows in table.groupby("arm")}
-    found = effects(kept, test_set, planned)
+    found = estimate_effects(kept, test_set, planned)
     return {one.arm: Seen(one.interval, mine[one.arm]) for one in found if one.interval is not None}
 
 

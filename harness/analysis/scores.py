@@ -114,7 +114,7 @@ def root(covariance: Float64[np.ndarray, "a a"]) -> Float64[np.ndarray, "a a"]:
     return vectors * np.sqrt(np.where(values > 1e-12 * max(float(values.max()), 0.0), values, 0.0))
 
 
-def scores(
+def collect_scores(
     records: Sequence[Record], test_set: Callable[[str], TestSet], planned: Sequence[Mapping[str, Any]]
 ) -> Scores:
     """The scores of the arms that finished on every seed of the baseline, in the order of `planned`.

@@ -15,7 +15,7 @@ import pandas as pd
 from harness.analysis import scores as grid
 from harness.analysis import variance
 from harness.analysis.attribution import Attribution, attribute
-from harness.analysis.effects import DRAWS, Adjust, Effect, covers, deltas, effects, trials
+from harness.analysis.effects import DRAWS, Adjust, Effect, covers, deltas, estimate_effects, trials
 from harness.analysis.power import level_of
 from harness.analysis.scores import Scores
 from harness.analysis.significance import benjamini_yekutieli, holm
@@ -75,7 +75,7 @@ def gather(store: Store, adjust: str = "holm") -> Study:
     table = trials(kept)
     compared = deltas(table)
     scores = _scores(kept, store, planned, plan)
-    found = with_letters(effects(kept, store.test_set, planned, ADJUSTS[adjust], level_of(plan)), scores)
+    found = with_letters(estimate_effects(kept, store.test_set, planned, ADJUSTS[adjust], level_of(plan)), scores)
     answer = attribute(scores, draws=REDRAWS, rng=stream(0, "attribution")) if scores else None
     notes = [*_notes(found, table, compared, adjust), *_mixed(kept), *_stale(len(records) - len(kept))]
     table = table.merge(compared[["key", "delta", "delta_valid", "why"]], how="left", on="key", validate="one_to_one")
@@ -95,7 +95,7 @@ def _scores(
     precision = (plan or {}).get("precision")
     first = set((plan or {})["seeds"][: precision["looks"][0]]) if precision else {row["seed"] for row in planned}
     try:
-        return grid.scores(records, store.test_set, [row for row in planned if row["seed"] in first])
+        return grid.collect_scores(records, store.test_set, [row for row in planned if row["seed"] in first])
     except BadInput:
         return None
 

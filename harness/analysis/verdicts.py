@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.analysis.effects import LEVEL
 from harness.analysis.ladder import Draws, axes, draw, interval_after_choice, picks
-from harness.analysis.scores import Scores, scores
+from harness.analysis.scores import Scores, collect_scores
 from harness.analysis.significance import half_width_at
 from harness.arm import BASELINE
 from harness.checks import choices
@@ -95,7 +95,7 @@ def judge(claim: Claim, store: Store) -> Verdict:
         _complete(rests, rows, records)
         shared = _shared_seeds(rests, rows)
         rows, records = ([one for one in these if one["seed"] in shared] for these in (rows, records))
-        found = difference(scores(records, store.test_set, rows), claim.left, claim.right)
+        found = difference(collect_scores(records, store.test_set, rows), claim.left, claim.right)
     except BadInput as lack:
         return Verdict(claim, "undecided", str(lack), None, written)
     return Verdict(claim, word_of(claim, found), "", found, written)

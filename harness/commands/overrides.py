@@ -12,7 +12,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, open_dict
 
 from harness.errors import BadInput
-from harness.run.faults import faults
+from harness.run.faults import find_faults
 from harness.storage.places import conf_dir
 
 
@@ -44,7 +44,7 @@ def load_checked_config(overrides: Sequence[str], loader: ConfigLoaderImpl) -> D
     if here not in sys.path:
         sys.path.insert(0, here)
     cfg = load_config(overrides, loader)
-    wrong = faults(cfg)
+    wrong = find_faults(cfg)
     if wrong:
         raise BadInput("\n".join(wrong))
     return cfg

@@ -23,7 +23,7 @@ from harness.errors import BadInput, TrialFailed
 from harness.report.write import read_table, rebuild, write_index
 from harness.run.config import plain
 from harness.run.execute import Job, check_fit, make_job, study_store, tracker
-from harness.run.faults import faults
+from harness.run.faults import find_faults
 from harness.run.options import build, identity
 from harness.storage.places import content_of
 from harness.storage.store import Store
@@ -320,7 +320,7 @@ def compose_arms(
     for arm in arms:
         try:
             composed[arm] = compose([*base, *arm, f"seed={seed}"])
-            lines = faults(composed[arm])
+            lines = find_faults(composed[arm])
         except HYDRA_ERRORS as error:
             lines = [one_line(error, [*base, *arm])]
         wrong |= {line: f"{label_of(list(arm))}: {line}" for line in lines if line not in wrong}

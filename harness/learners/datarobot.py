@@ -16,7 +16,7 @@ from harness.data import EvalSet, Rows, TrainSet
 from harness.errors import BadInput, TrialFailed
 from harness.learners import Fit, Run
 from harness.learners.automl import folds, table_of, undisturbed
-from harness.learners.grown import grown
+from harness.learners.growth import grow
 from harness.learners.sklearn import expand
 
 LABEL, WEIGHT, FOLD = "label", "weight", "fold"
@@ -41,7 +41,7 @@ def datarobot(
     and weights as in sklearn.py. The server uses randomness of its own, so equal runs may differ. Each step may
     take `timeout_s` seconds. BadInput if the server refuses the credentials, TrialFailed if the work fails.
     """
-    rows = grown(train, run)
+    rows = grow(train, run)
     cases = expand(rows.y, rows.w)
     frame = table_of(rows.x).iloc[cases.row].copy()
     held = np.maximum(folds(rows, cases, run), 0)  # DataRobot holds out every row once.

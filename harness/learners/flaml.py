@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 from harness.data import EvalSet, Rows, TrainSet
 from harness.learners import Fit, Run
 from harness.learners.automl import flat, folds, undisturbed
-from harness.learners.grown import grown
+from harness.learners.growth import grow
 from harness.learners.sklearn import expand
 from harness.streams import child_seed
 
@@ -38,7 +38,7 @@ def flaml(train: TrainSet, valid: EvalSet, run: Run, *, max_iter: int, estimator
     """
     from flaml import AutoML  # type: ignore[attr-defined]
 
-    rows = grown(train, run)
+    rows = grow(train, run)
     cases = expand(rows.y, rows.w)
     held = PredefinedSplit(folds(rows, cases, run))
     number = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler())

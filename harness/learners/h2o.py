@@ -24,7 +24,7 @@ from harness.data import EvalSet, Rows, TrainSet
 from harness.errors import BadInput, TrialFailed
 from harness.learners import Fit, Run
 from harness.learners.automl import folds, table_of, undisturbed
-from harness.learners.grown import grown
+from harness.learners.growth import grow
 from harness.learners.sklearn import expand
 from harness.streams import child_seed
 
@@ -47,7 +47,7 @@ def h2o(
     `memory_mb` MiB of heap. No server outlives a call: the leader is kept as bytes, and predicting starts another
     server.
     """
-    rows = grown(train, run)
+    rows = grow(train, run)
     cases = expand(rows.y, rows.w)
     frame = table_of(rows.x).iloc[cases.row].copy()
     frame[LABEL], frame[WEIGHT], frame[FOLD] = [f"c{i}" for i in cases.y], cases.w, folds(rows, cases, run)

@@ -23,7 +23,7 @@ from harness.errors import BadInput, TrialFailed
 from harness.learners import Fit, Run
 from harness.learners.automl import table_of
 from harness.learners.batches import modality
-from harness.learners.grown import grown
+from harness.learners.growth import grow
 from harness.learners.torch import reproducible
 from harness.streams import child_seed
 
@@ -37,7 +37,7 @@ def ludwig(train: TrainSet, valid: EvalSet, run: Run, *, encoder: str) -> Fit:
     Trained for the run's steps with the protocol's batch size, optimiser and rate; the last weights are kept. Texts
     go to `encoder`, columns are numbers. BadInput if Ludwig cannot be imported; TrialFailed if no row is labelled.
     """
-    make, rows = _ludwig(), grown(train, run)
+    make, rows = _ludwig(), grow(train, run)
     if not len(rows):
         raise TrialFailed("there is no labelled row to train on")
     frame = table_of(rows.x)

@@ -11,7 +11,7 @@ from jaxtyping import Float32
 
 from harness.data import EvalSet, Rows, TrainSet, digest
 from harness.learners import Fit, Predict, Run
-from harness.learners.grown import grown
+from harness.learners.growth import grow
 from harness.learners.nets import linear
 from harness.learners.torch import fit_network
 from harness.storage.cache import Cache
@@ -23,14 +23,14 @@ Features = Callable[[Rows], np.ndarray]
 def linear_head(train: TrainSet, valid: EvalSet, run: Run, features: Features) -> Fit:
     """Trains a linear layer on standardised features in the shared training loop.
 
-    Gradients do not reach the features, so augmentation adds rows instead (see grown.py). `parameters` counts only
+    Gradients do not reach the features, so augmentation adds rows instead (see growth.py). `parameters` counts only
     the head.
     """
 
     def on_rows(predict: Predict) -> Predict:
         return lambda x: predict(features(x))
 
-    rows = grown(train, run)
+    rows = grow(train, run)
     watched = replace(run, watch=lambda predict: run.watch(on_rows(predict)))
     fit = fit_network(
         replace(rows, x=features(rows.x), augment=None), replace(valid, x=features(valid.x)), watched, network=linear

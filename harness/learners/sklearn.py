@@ -4,7 +4,7 @@ All of them read soft labels and weights in the same way. A scikit-learn estimat
 becomes one row for every class to which its label gives a probability, with the weight w * y; a probability below a
 thousandth of the row's largest is left out. For logistic regression that *is* the weighted cross-entropy with the soft
 label. An estimator that counts rows (a forest's bootstrap, `min_samples_leaf`) counts the expanded ones.
-Augmentation adds rows (see grown.py).
+Augmentation adds rows (see growth.py).
 
 These estimators do not use the protocol's steps, rate and selection rule: each runs until it is done, and its budget
 is in its YAML. `Fit.examples` counts the labelled rows that it was given, with augmented draws, before expansion.
@@ -29,7 +29,7 @@ from harness.data import EvalSet, Rows, TrainSet
 from harness.errors import TrialFailed
 from harness.learners import Fit, Run
 from harness.learners.batches import modality, moments
-from harness.learners.grown import grown
+from harness.learners.growth import grow
 from harness.streams import child_seed
 
 SMALLEST = 1e-3
@@ -107,7 +107,7 @@ def hist_gradient_boosting(
 
 def fit_once(train: TrainSet, run: Run, estimator: Any, features: Features) -> Fit:
     """Fits the estimator on the grown, expanded rows; TrialFailed if fewer than two classes are left."""
-    rows = grown(train, run)
+    rows = grow(train, run)
     cases = expand(rows.y, rows.w)
     if len(np.unique(cases.y)) < 2:
         raise TrialFailed(

@@ -12,7 +12,7 @@ from harness.analysis.study import Study
 DIGITS = 4
 
 
-def answers(study: Study) -> dict[str, Any]:
+def collect_answers(study: Study) -> dict[str, Any]:
     """Verdict, ladder, shares and sensitivity of a study, rounded so that the last bits of a sum do not show.
 
     `attribution` is None where the baseline never finished, and its parts are where the study cannot tell.

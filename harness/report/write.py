@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 
 from harness.analysis.study import Study, gather
 from harness.report import leaderboard
-from harness.report.answers import answers
-from harness.report.drawn import ENDINGS, FIGURES, drawn
+from harness.report.answers import collect_answers
+from harness.report.figure_files import ENDINGS, FIGURES, draw_all
 from harness.report.page import PageData, index, page_data, render
 from harness.report.page.examples import needs_path, rows
 from harness.storage.files import write_atomic
@@ -51,7 +51,7 @@ def made(study: Study, path: str | None) -> dict[str, bytes]:
     """The files of a study's report by name."""
     sd = leaderboard.deviations(study.table)
     told = (study.effects, study.name, study.task, study.metric, study.notes, sd)
-    pictures = drawn(study)
+    pictures = draw_all(study)
     figures = {f"{name}.{kind}": content for name, kinds in pictures.items() for kind, content in kinds.items()}
     shown = {name: kinds["png"] for name, kinds in pictures.items()}
     return {
@@ -59,7 +59,8 @@ def made(study: Study, path: str | None) -> dict[str, bytes]:
         "leaderboard.md": leaderboard.as_markdown(*told),
         "leaderboard.tex": leaderboard.as_latex(*told),
         "table.parquet": _parquet(study.table),
-        "answers.json": json.dumps(answers(study), indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n",
+        "answers.json": json.dumps(collect_answers(study), indent=1, ensure_ascii=False, allow_nan=False).encode()
+        + b"\n",
         **figures,
         PAGE: render(_page(study, shown, path)),
     }

@@ -15,10 +15,10 @@ from harness.arm import label_of
 from harness.data import Source, Task
 from harness.errors import BadInput, TrialFailed
 from harness.run.config import arm_of, baseline_of, plain
-from harness.run.faults import faults
+from harness.run.faults import find_faults
 from harness.run.fitting import misfits
 from harness.run.options import build
-from harness.run.provenance import device_faults, device_of, one_thread, provenance
+from harness.run.provenance import describe_provenance, device_faults, device_of, one_thread
 from harness.run.track import Tracker
 from harness.run.trial import Log, Place, Trial, run_trial
 from harness.storage.cache import Cache
@@ -66,7 +66,7 @@ def make_job(cfg: DictConfig, said: list[str], source: Source | None = None) -> 
 
     A `source` that is at hand already saves reading the data twice.
     """
-    wrong = [*faults(cfg), *device_faults(cfg), *salt_faults(str(cfg.salt))]
+    wrong = [*find_faults(cfg), *device_faults(cfg), *salt_faults(str(cfg.salt))]
     if wrong:
         raise BadInput("\n".join(wrong))
     build(plain(cfg.protocol))  # refuses what no trial could be run with, before anything is read
@@ -112,7 +112,10 @@ def _compute(job: Job, control: Record | None, keep: Callable[[Record], Record])
             {
                 **head,
                 **_outcome(job, log),
-                "provenance": {**provenance(device_of(job.cfg), int(job.cfg.threads)), "claims": dict(written)},
+                "provenance": {
+                    **describe_provenance(device_of(job.cfg), int(job.cfg.threads)),
+                    "claims": dict(written),
+                },
             }
         )
         log.finish(record, delta(record, control))

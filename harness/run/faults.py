@@ -22,7 +22,7 @@ _HYDRA_KEYS = ("_target_", "_partial_", "_args_", "_convert_", "_recursive_")
 _TOWER = BeartypeConf(is_pep484_tower=True)  # a whole number is a number
 
 
-def faults(cfg: DictConfig) -> list[str]:
+def find_faults(cfg: DictConfig) -> list[str]:
     """Every fault that binding each option to its function's signature shows, one line each; empty when all is well."""
     nodes = {name: cfg[name] for name in ("task", *FACTORS, "probe", "protocol", "track") if cfg.get(name) is not None}
     nodes |= {f"baseline.{name}": cfg.baseline[name] for name in FACTORS}

@@ -55,7 +55,7 @@ def device_faults(cfg: DictConfig) -> list[str]:
     return [f"device '{cfg.device}' is not here{choices(str(cfg.device), [name for name in there if there[name]])}"]
 
 
-def provenance(device: str, threads: int) -> dict[str, Any]:
+def describe_provenance(device: str, threads: int) -> dict[str, Any]:
     """Which code, versions and device made the record; nothing that names a person or a machine."""
     commit, dirty = _commit()
     name = torch.cuda.get_device_name() if device.startswith("cuda") else platform.machine()

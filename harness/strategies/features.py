@@ -28,7 +28,7 @@ MAX_LENGTH = 128
 Matrix = Float32[np.ndarray, "n p"]
 
 
-def features(x: Rows, cache: Cache, *, encoder: str | None) -> Matrix:
+def compute_features(x: Rows, cache: Cache, *, encoder: str | None) -> Matrix:
     """Returns one vector per row (n, d), for distances among the rows; read-only.
 
     Images: pixels, every channel with mean 0 and deviation 1, on their first principal components where there are
@@ -41,7 +41,7 @@ def features(x: Rows, cache: Cache, *, encoder: str | None) -> Matrix:
 
 
 def features_like(x: Rows, rows: Rows, cache: Cache, *, encoder: str | None) -> Matrix:
-    """Returns the features of `rows`, fitted on the training rows `x`; see `features`."""
+    """Returns the features of `rows`, fitted on the training rows `x`; see `compute_features`."""
     if encoder is not None:
         return _encoded(rows, cache, encoder)
     parts = {"fitted_on": digest(x), "rows": digest(rows), "components": COMPONENTS}

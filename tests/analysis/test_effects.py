@@ -21,7 +21,7 @@ from harness.analysis.effects import (
     Pair,
     covers,
     deltas,
-    effects,
+    estimate_effects,
     half_width,
     interval,
     trials,
@@ -59,7 +59,7 @@ def records(store: Store) -> list[Record]:
 
 
 def effect_of(arm: str, records: list[Record], store: Store) -> Effect:
-    return next(effect for effect in effects(records, store.test_set, records, draws=200) if effect.arm == arm)
+    return next(effect for effect in estimate_effects(records, store.test_set, records, draws=200) if effect.arm == arm)
 
 
 def test_deltas_by_hand(records: list[Record]) -> None:
@@ -100,7 +100,7 @@ def test_a_failed_or_missing_control_gives_no_delta(store: Store, records: list[
 
 def test_an_arm_that_never_ran_is_there(store: Store, records: list[Record]) -> None:
     planned = [*records, *(one | {"arm": "clean=relabel", "key": f"k{one['seed']}"} for one in records[2:])]
-    found = effects(records, store.test_set, planned, draws=50)[-1]
+    found = estimate_effects(records, store.test_set, planned, draws=50)[-1]
     assert (found.arm, found.n_trials, found.n_missing, found.n_failed) == ("clean=relabel", 2, 2, 0)
     assert found.interval is None
     assert found.score is None
@@ -140,26 +140,26 @@ def test_the_number_of_tuning_trials_is_in_the_records_of_arms_that_tune_alone(
     ]
     same = [*plain[:2], *(tuned(one, 5) for one in plain[2:])]
     assert deltas(trials(same))["delta"].tolist() == deltas(trials(records))["delta"].tolist()
-    effects(same, store.test_set, same)
+    estimate_effects(same, store.test_set, same)
     other = [*same[:3], tuned(plain[3], 9)]
     with pytest.raises(BadInput, match="the records differ in the protocol"):
-        effects(other, store.test_set, other)
+        estimate_effects(other, store.test_set, other)
 
 
 def test_several_tasks_or_arms_twice_on_a_seed_are_refused(store: Store, records: list[Record]) -> None:
     other = [one | {"key": one["key"][::-1], "control": one["control"][::-1]} for one in records]
     with pytest.raises(BadInput, match=r"arm 'baseline' has two trials on seed 0"):
-        effects([*records, *other], store.test_set, records)
+        estimate_effects([*records, *other], store.test_set, records)
     for one in other:
         one["trial"] = one["trial"] | {"task": {"_target_": "another"}}
     with pytest.raises(BadInput, match=r"the records differ in the task.*study=NAME"):
-        effects([*records, *other], store.test_set, records)
+        estimate_effects([*records, *other], store.test_set, records)
 
 
 def test_a_score_that_its_predictions_do_not_give_is_refused(store: Store, records: list[Record]) -> None:
     records[2]["result"]["test"] = 0.99
     with pytest.raises(BadInput, match=r"says accuracy 0\.99, but its predictions give 0\.95"):
-        effects(records, store.test_set, records)
+        estimate_effects(records, store.test_set, records)
 
 
 def test_no_records_are_refused() -> None:
@@ -194,14 +194,14 @@ def test_p_values_account_for_the_arms_that_have_one(tmp_path: Path) -> None:
     """Of the baseline and of an arm that failed throughout there is none, and they do not count."""
     store = large(tmp_path / "study", n=100, seeds=3)
     records = store.records()
-    found = effects(records, store.test_set, records, draws=50)
+    found = estimate_effects(records, store.test_set, records, draws=50)
     known = [one for one in found if one.p is not None]
     assert [one.arm for one in found if one.p is None] == [one.arm for one in found if one.interval is None]
     assert 1 < len(known) < len(found)
     p = np.array([one.p for one in known])
     assert [one.p_adjusted for one in known] == pytest.approx(multipletests(p, method="holm")[1])
     assert [(one.p or 0) < 0.05 for one in known] == [excludes_0(one.interval) for one in known]
-    other = effects(records, store.test_set, records, benjamini_yekutieli, draws=50)
+    other = estimate_effects(records, store.test_set, records, benjamini_yekutieli, draws=50)
     by_hand = multipletests(p, method="fdr_by")[1]
     assert [one.p_adjusted for one in other if one.p is not None] == pytest.approx(by_hand)
 
@@ -310,8 +310,8 @@ def test_intervals_of_nothing_are_refused() -> None:
 def test_equal_records_in_any_order_give_equal_effects(tmp_path: Path) -> None:
     store = large(tmp_path / "study", n=60, seeds=3)
     records = store.records()
-    found = effects(records, store.test_set, records, draws=50)
-    again = {one.arm: one for one in effects(records[::-1], store.test_set, records[::-1], draws=50)}
+    found = estimate_effects(records, store.test_set, records, draws=50)
+    again = {one.arm: one for one in estimate_effects(records[::-1], store.test_set, records[::-1], draws=50)}
     assert {one.arm: one for one in found} == again
 
 

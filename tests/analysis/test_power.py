@@ -9,7 +9,7 @@ from scipy.stats import t as student
 from statsmodels.stats.power import TTestPower
 from studies import keep, large, made_test_set, record, shown
 
-from harness.analysis.effects import Interval, effects, half_width
+from harness.analysis.effects import Interval, estimate_effects, half_width
 from harness.analysis.power import (
     MOST_SEEDS,
     Pilot,
@@ -208,7 +208,7 @@ def test_what_is_seen_is_what_effects_says(tmp_path):
     store = large(tmp_path / "large", n=90, seeds=3)
     records, plan = store.records(), (store.plan() or {})["trials"]
     found = seen(records, store.test_set, plan)
-    whole = {one.arm: one.interval for one in effects(records, store.test_set, plan) if one.interval}
+    whole = {one.arm: one.interval for one in estimate_effects(records, store.test_set, plan) if one.interval}
     assert {arm: one.interval for arm, one in found.items()} == whole
     assert "augment=cutout" not in found, "all of its trials failed"
     for one in found.values():

@@ -9,8 +9,8 @@ import pytest
 from scipy.stats import t as student
 from studies import keep, large, made_test_set, record, shown
 
-from harness.analysis.effects import effects
-from harness.analysis.scores import Scores, redraw, root, scores
+from harness.analysis.effects import estimate_effects
+from harness.analysis.scores import Scores, collect_scores, redraw, root
 from harness.arm import levels_of
 from harness.commands.arguments import parse
 from harness.errors import BadInput
@@ -49,7 +49,7 @@ def test_scores_by_hand(tmp_path: Path) -> None:
     half = [record(store, "clean=odd", 0, wrong(5), TEST), record(store, "clean=odd", 1, None, TEST)]
     all_of_them = keep(store, [*base, *clever, *half])
     never = {"arm": "clean=never", "seed": 0, "dull": False}
-    found = scores(all_of_them, store.test_set, [*all_of_them, never])
+    found = collect_scores(all_of_them, store.test_set, [*all_of_them, never])
     assert found.arms == ("baseline", "model=mlp clean=oracle")
     assert np.allclose(found.test, [[80, 85], [90, 90]])
     assert np.allclose(found.valid, [[79, 84], [89, 89]])
@@ -69,7 +69,7 @@ def test_a_study_whose_baseline_failed_has_nothing_to_compare_with(tmp_path: Pat
         store, [record(store, "baseline", 0, None, TEST, axis="none"), record(store, "clean=a", 0, wrong(1), TEST)]
     )
     with pytest.raises(BadInput, match="the baseline has no finished trial"):
-        scores(kept, store.test_set, kept)
+        collect_scores(kept, store.test_set, kept)
 
 
 def test_the_shared_luck_of_test_examples_is_the_covariance_of_what_arms_get_right(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_the_shared_luck_of_test_examples_is_the_covariance_of_what_arms_get_rig
     store, test = Store(tmp_path / "study"), made_test_set(400, 2)
     rights = {arm: shown(test, accuracy, arm) for arm, accuracy in (("baseline", 0.8), ("clean=a", 0.6))}
     kept = keep(store, [record(store, arm, s, rights[arm], test) for arm in rights for s in range(3)])
-    found = scores(kept, store.test_set, kept)
+    found = collect_scores(kept, store.test_set, kept)
     exact = np.cov([100.0 * (rights[arm] == test.y) for arm in rights]) / 400
     assert np.allclose(found.spread, exact, atol=0.15 * exact.max())
 
@@ -85,9 +85,9 @@ def test_the_shared_luck_of_test_examples_is_the_covariance_of_what_arms_get_rig
 def test_redraws_give_the_intervals_of_the_effects(tmp_path: Path) -> None:
     store = large(tmp_path / "large")
     kept = store.records()
-    found = scores(kept, store.test_set, kept)
+    found = collect_scores(kept, store.test_set, kept)
     drawn = redraw(found, 20000, stream(0, "test")).test
-    for effect in effects(kept, store.test_set, kept):
+    for effect in estimate_effects(kept, store.test_set, kept):
         if effect.interval is None or effect.arm not in found.arms or effect.n_failed:
             continue
         gain = drawn[:, found.arms.index(effect.arm)] - drawn[:, found.arms.index("baseline")]

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from studies import keep, made_test_set, record, shown
 
-from harness.analysis.effects import Pair, effects, half_width
+from harness.analysis.effects import Pair, estimate_effects, half_width
 from harness.analysis.slices import (
     LEAST,
     MISSING,
@@ -83,7 +83,7 @@ def test_classes_add_up_to_the_effect_on_accuracy(tmp_path: Path) -> None:
         record(store, arm, s, shown(test, p, arm, str(s)), test)
         for arm, p in (("baseline", 0.7), ("clean=x", 0.9)) for s in range(3)
     ])  # fmt: skip
-    effect = next(one for one in effects(records, store.test_set, records) if one.arm == "clean=x")
+    effect = next(one for one in estimate_effects(records, store.test_set, records) if one.arm == "clean=x")
     main(["slices", "made", f"store={tmp_path}"])
     table = pd.read_csv(tmp_path / "made" / "slices.csv")
     assert effect.interval is not None

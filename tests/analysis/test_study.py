@@ -15,7 +15,7 @@ from studies import keep, large, made_test_set, record, shown
 
 from harness.analysis.study import gather
 from harness.errors import BadInput
-from harness.report.answers import answers
+from harness.report.answers import collect_answers
 from harness.report.page.examples import needs_path, rows
 from harness.report.page.examples import shown as as_seen
 from harness.report.write import made, rebuild, write_index
@@ -84,7 +84,7 @@ def test_a_baseline_that_never_finished_leaves_nothing_to_attribute(tmp_path: Pa
     keep(store, [record(store, "baseline", 0, None, TEST), record(store, "clean=a", 0, shown(TEST, 0.8, "a"), TEST)])
     study = gather(store)
     assert (study.scores, study.attribution) == (None, None)
-    assert answers(study)["attribution"] is None
+    assert collect_answers(study)["attribution"] is None
 
 
 def test_two_versions_are_refused_and_two_commits_are_told(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_answers_are_plain_and_round(tmp_path: Path) -> None:
     store = Store(tmp_path / "study")
     keep(store, crossed(store))
     study = gather(store)
-    said = json.loads(json.dumps(answers(study)))
+    said = json.loads(json.dumps(collect_answers(study)))
     assert study.attribution is not None
     assert study.attribution.ladder is not None
     gain = study.attribution.ladder.difference.value

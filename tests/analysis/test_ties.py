@@ -13,8 +13,8 @@ from studies import large
 from test_simulation import CONTROL, SEEDS, Regime
 
 import harness.analysis.ties as module
-from harness.analysis.effects import Effect, effects, p_value, variances
-from harness.analysis.scores import Scores, scores
+from harness.analysis.effects import Effect, estimate_effects, p_value, variances
+from harness.analysis.scores import Scores, collect_scores
 from harness.analysis.significance import tied
 from harness.analysis.ties import LEAST_BLIND, groups, moderated, with_letters
 from harness.arm import levels_of
@@ -92,9 +92,9 @@ def test_one_arm_and_equal_arms_are_one_group() -> None:
 def test_letters_stand_at_the_effects_of_whole_arms(tmp_path: Path) -> None:
     store = large(tmp_path / "study", n=200)
     records = store.records()
-    found = effects(records, store.test_set, records, draws=50)
+    found = estimate_effects(records, store.test_set, records, draws=50)
     assert {effect.letters for effect in found} == {""}
-    known = scores(records, store.test_set, records)
+    known = collect_scores(records, store.test_set, records)
     mine = {effect.arm: effect for effect in with_letters(found, known)}
     assert list(mine) == [effect.arm for effect in found]
     assert mine["augment=cutout"].letters == mine["clean=relabel"].letters == ""

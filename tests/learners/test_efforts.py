@@ -15,7 +15,7 @@ from harness.commands.cli import main
 from harness.data import Task
 from harness.errors import BadInput
 from harness.run.config import arm_of, baseline_of, plain
-from harness.run.faults import faults
+from harness.run.faults import find_faults
 from harness.run.fitting import misfits
 from harness.run.options import build, identity, lacks_of, layers, needs_of
 from harness.run.trial import Trial
@@ -45,7 +45,7 @@ def test_an_effort_is_on_the_baselines_model_with_the_baselines_parameters(name:
     network = node["network"] if name in NETWORKED else node["learner"]["network"]
     assert network["width"] == 33
     assert not {"wraps", "of", "space"} & set(identity(node))
-    assert faults(composed(f"model={name}", MLP)) == []
+    assert find_faults(composed(f"model={name}", MLP)) == []
 
 
 @pytest.mark.parametrize("name", EFFORTS)
@@ -66,13 +66,13 @@ def test_efforts_on_efforts() -> None:
 
 @pytest.mark.parametrize("name", EFFORTS)
 def test_the_baseline_cannot_be_an_effort_on_itself_but_one_on_another(name: str) -> None:
-    lines = faults(composed(f"model@baseline.model={name}"))
+    lines = find_faults(composed(f"model@baseline.model={name}"))
     assert lines == [
         "baseline.model is an effort on the baseline's model, and cannot be that model itself: "
         "say +model@baseline.model.of=NAME"
     ]
     other = composed(f"model@baseline.model={name}", "+model@baseline.model.of=mlp")
-    assert faults(other) == []
+    assert find_faults(other) == []
     assert identity(baseline_of(other)["model"]) == identity(model(f"model={name}", MLP))
 
 
@@ -80,13 +80,13 @@ def test_the_baseline_cannot_be_an_effort_on_itself_but_one_on_another(name: str
 def test_a_baseline_without_a_network_is_told(name: str) -> None:
     line = "model needs a model with a network of its own, which that of the baseline is not: say +model@model.of=NAME"
     cfg = composed(f"model={name}", "model@baseline.model=random_forest")
-    assert faults(cfg) == [line]
+    assert find_faults(cfg) == [line]
     with pytest.raises(BadInput, match="needs a model with a network"):
         arm_of(cfg)
 
 
 def test_what_the_model_of_the_baseline_misses_is_told_once() -> None:
-    assert faults(composed("model=gce", "model@baseline.model=transformer")) == [
+    assert find_faults(composed("model=gce", "model@baseline.model=transformer")) == [
         "baseline.model.network.path is required: say baseline.model.network.path=…"
     ]
 

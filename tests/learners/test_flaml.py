@@ -18,9 +18,9 @@ from harness.errors import TrialFailed
 from harness.learners import Run
 from harness.learners.automl import TRAINED_ON, flat, folds, undisturbed
 from harness.learners.flaml import flaml
-from harness.learners.grown import grown
+from harness.learners.growth import grow
 from harness.learners.sklearn import expand
-from harness.run.faults import faults
+from harness.run.faults import find_faults
 
 SEARCH = partial(flaml, max_iter=4, estimators=["rf", "lrl1"])
 
@@ -32,7 +32,7 @@ def same(x: Any, y: Any, rng: np.random.Generator) -> Any:
 def test_folds_hold_out_all_that_comes_of_a_row_together(run: Run) -> None:
     train, _ = easy("table")
     soft = replace(train, y=0.7 * train.y + 0.3 * np.roll(train.y, 1, axis=1), augment=same)
-    rows = grown(soft, run)
+    rows = grow(soft, run)
     cases = expand(rows.y, rows.w)
     found = folds(rows, cases, run)
     assert len(found) == 48 * 3 * 2, "each row and its two draws, twice for its two classes"
@@ -83,7 +83,7 @@ def test_pythons_own_luck_stays() -> None:
 
 
 def test_an_estimator_that_flaml_does_not_have_is_told() -> None:
-    assert any("model.estimators" in line for line in faults(composed("model=flaml", "model.estimators=[lgbmm]")))
+    assert any("model.estimators" in line for line in find_faults(composed("model=flaml", "model.estimators=[lgbmm]")))
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from harness.data import TrainSet
 from harness.errors import TrialFailed
 from harness.learners import Run
-from harness.learners.grown import grown
+from harness.learners.growth import grow
 from harness.learners.sklearn import expand, hist_gradient_boosting, logistic_regression, random_forest
 
 TEXT: dict[str, Any] = {"ngram_range": (1, 1), "min_df": 1, "max_words": 100, "sublinear_tf": False}
@@ -118,7 +118,7 @@ def test_grown_rows_are_the_rows_and_their_draws_with_the_weight_shared(run: Run
 
     train = replace(numbered(), augment=shift)
     small = replace(run, protocol=replace(run.protocol, batch_size=4))
-    found = grown(train, small)
+    found = grow(train, small)
     assert len(found) == 9 * 3
     assert found.augment is None
     assert np.array_equal(found.x[:9], train.x[:9])
@@ -131,13 +131,13 @@ def test_grown_rows_are_the_rows_and_their_draws_with_the_weight_shared(run: Run
 
 def test_grown_images_are_bytes_again_and_texts_strings(run: Run) -> None:
     train, _ = easy("image")
-    same = grown(replace(train, augment=lambda x, y, rng: (x, y)), run)
+    same = grow(replace(train, augment=lambda x, y, rng: (x, y)), run)
     assert same.x.dtype == np.uint8
     assert np.array_equal(np.sort(same.x[48:96].reshape(48, -1), 0), np.sort(train.x.reshape(48, -1), 0))
     texts, _ = easy("text")
-    longer = grown(replace(texts, augment=lambda x, y, rng: ([f"{text} indeed" for text in x], y)), run)
+    longer = grow(replace(texts, augment=lambda x, y, rng: ([f"{text} indeed" for text in x], y)), run)
     assert all(str(text).endswith(" indeed") for text in longer.x[48:])
 
 
 def test_without_augmentation_nothing_grows(run: Run) -> None:
-    assert len(grown(numbered(), run)) == 9
+    assert len(grow(numbered(), run)) == 9

@@ -24,7 +24,7 @@ from scipy.stats import binom
 from studies import keep, large, made_test_set, record, shown
 
 from harness.analysis.attribution import Attribution, Estimate, Ladder, Omitted, Step, Verdict
-from harness.analysis.effects import effects
+from harness.analysis.effects import estimate_effects
 from harness.analysis.scores import Redraws, Scores
 from harness.analysis.study import gather
 from harness.report import figures
@@ -499,7 +499,7 @@ def test_arms_that_differ_in_their_budget_alone_are_one_strategy(tmp_path: Path)
         bought = {"given": 90, "gold": 0, "votes": 0, "valid": 0, "oracle": 10 if "k=10" in arm else 5}
         records.append(record(store, arm, s, shown(test, 0.9, arm, str(s)), test, ledger=bought))
     keep(store, records)
-    found = effects(records, store.test_set, records)
+    found = estimate_effects(records, store.test_set, records)
     frame = figures.budget_frame(found, "clean.k")
     assert frame["strategy"].tolist() == ["clean=oracle", "clean=oracle", "clean=oracle clean.by=margin"]
     assert frame["labels"].tolist() == [5, 10, 10]

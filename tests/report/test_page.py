@@ -28,7 +28,7 @@ from harness.data import TrainSet, one_hot
 from harness.errors import BadInput
 from harness.receipts import receipt
 from harness.report.page import PageData, index, listed, page_data, render, render_index
-from harness.report.page.opened import arm_command, ranged
+from harness.report.page.arm_details import arm_command, ranged
 from harness.report.page.study import verdict
 from harness.storage.store import Store
 

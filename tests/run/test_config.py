@@ -14,7 +14,7 @@ from harness.arm import FACTORS, axis_of
 from harness.learners import Protocol
 from harness.metrics import METRICS
 from harness.run.config import arm_of, baseline_of
-from harness.run.faults import faults
+from harness.run.faults import find_faults
 from harness.run.options import FAMILIES, differing, identity
 from harness.storage.places import conf_dir, content_of
 
@@ -26,7 +26,7 @@ MODALITIES = {"image", "text", "table"}
 def test_every_option_binds_to_its_function(group, name):
     cfg = composed(f"{group}={name}")
     required = [f"{key} is required" for key in OmegaConf.missing_keys(cfg[group])]
-    assert [line for line in faults(cfg) if not line.startswith(tuple(required) or "\0")] == []
+    assert [line for line in find_faults(cfg) if not line.startswith(tuple(required) or "\0")] == []
 
 
 @pytest.mark.parametrize(("group", "name"), [pair for pair in ALL if pair[0] in FACTORS])
@@ -44,13 +44,13 @@ def test_every_option_says_what_it_is_and_what_it_fits(group, name):
 
 def test_a_misspelt_parameter_is_told_with_the_nearest_right_one():
     cfg = composed("clean=oracle", "+clean.fnd=random", "model=mlp")
-    lines = faults(cfg)
+    lines = find_faults(cfg)
     assert any(line.startswith("clean has no parameter 'fnd'; did you mean 'find'?") for line in lines)
 
 
 def test_all_faults_come_at_once():
     cfg = composed("task=wrench", "model=mlp", "+model.netwrk=1", "+protocol.epoch=3", "protocol.selection=best_one")
-    lines = "\n".join(faults(cfg))
+    lines = "\n".join(find_faults(cfg))
     for part in (
         "task.path is required",
         "model has no parameter 'netwrk'",
@@ -62,14 +62,14 @@ def test_all_faults_come_at_once():
 
 def test_a_target_that_is_not_there_is_told():
     cfg = composed("clean=confident", "clean._target_=harness.strategies.clean.confidnt")
-    assert any("clean: cannot find harness.strategies.clean.confidnt" in line for line in faults(cfg))
+    assert any("clean: cannot find harness.strategies.clean.confidnt" in line for line in find_faults(cfg))
 
 
 def test_nested_functions_are_bound_too():
     cfg = composed("clean=random_drop")
     with open_dict(cfg):
         cfg.clean.like.filter = "both"
-    assert any(line.startswith("clean.like has no parameter 'filter'") for line in faults(cfg))
+    assert any(line.startswith("clean.like has no parameter 'filter'") for line in find_faults(cfg))
 
 
 def test_a_factor_that_is_not_chosen_is_the_baselines_with_its_parameters():
@@ -125,7 +125,7 @@ def test_places_are_replaced_by_what_lies_there(tmp_path):
     ],
 )
 def test_a_value_of_the_wrong_type_is_told(override, line):
-    assert [fault for fault in faults(composed(override)) if fault.startswith(line)]
+    assert [fault for fault in find_faults(composed(override)) if fault.startswith(line)]
 
 
 def test_the_protocols_metrics_are_those_there_are():

@@ -19,7 +19,7 @@ from harness.data import EvalSet, TrainSet
 from harness.errors import BadInput, TrialFailed
 from harness.learners import Run
 from harness.learners.batches import Mixed, blend
-from harness.learners.grown import grown
+from harness.learners.growth import grow
 from harness.learners.nets import kim_cnn, lenet, mlp
 from harness.learners.torch import Model, fit_network
 from harness.strategies.augment import flip, hidden_mixup, jitter, mixup, oversample, repeat
@@ -58,7 +58,7 @@ def test_jitter_is_a_share_of_each_columns_deviation_over_the_labelled_rows() ->
 
 def test_repetition_grows_the_rows_of_a_learner_that_fits_once_and_changes_nothing_else(run: Run) -> None:
     rows = uneven()
-    more = grown(repeat(rows, tools()), run)
+    more = grow(repeat(rows, tools()), run)
     assert len(more) == 48 * (1 + run.protocol.augment_draws)
     assert {tuple(row) for row in more.x.tolist()} == {tuple(row) for row in rows.x[:48].tolist()}
     assert more.w.sum() == pytest.approx(rows.w.sum())

@@ -34,7 +34,7 @@ from harness.strategies.clean import (
     random_drop,
     under_sample,
 )
-from harness.strategies.clean.duplicates import KEEP, kept
+from harness.strategies.clean.duplicate_rows import KEEP, kept
 from harness.strategies.clean.fingerprints import ball, bands, close_pictures, joined, perceptual, shingles
 from harness.streams import stream
 from harness.tables import raw_table

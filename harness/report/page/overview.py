@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import BadInput
-from harness.report.page.sheet import sheet
+from harness.report.page.sheet import fill_template
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def index(folder: Path, page: str) -> bytes:
 
 def render_index(studies: Sequence[Listed]) -> bytes:
     """The page over several studies, in the order given."""
-    return sheet("index.html", {"studies": studies})
+    return fill_template("index.html", {"studies": studies})
 
 
 def listed(page: bytes, href: str) -> Listed:

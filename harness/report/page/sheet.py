@@ -9,15 +9,15 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from harness.report.page.arm_details import number
 from harness.report.page.embedded import fingerprint
-from harness.report.page.opened import number
 
 HERE = Path(__file__).parent
 _BREAKS = re.compile(r">\n+<(?!tr|li|details|section|script|style)")
 """Line breaks between elements, a node each, which add up; some stay so that a change shows as lines."""
 
 
-def sheet(template: str, content: Mapping[str, Any]) -> bytes:
+def fill_template(template: str, content: Mapping[str, Any]) -> bytes:
     """The template's file, filled; whatever is put into it is escaped unless it is marked as markup.
 
     Its policy lets in pictures that stand in addresses, one style and one script, by their hashes, and nothing else.

@@ -19,10 +19,10 @@ from harness.analysis.study import Study
 from harness.errors import BadInput
 from harness.report import leaderboard
 from harness.report.leaderboard import signed
+from harness.report.page.arm_details import ArmDetails, as_yaml, describe_arm
 from harness.report.page.embedded import PNG, Picture, for_script, picture, png
-from harness.report.page.opened import Opened, as_yaml, opened
 from harness.report.page.overview import Listed
-from harness.report.page.sheet import sheet
+from harness.report.page.sheet import fill_template
 from harness.storage.store import Record
 
 LONGEST = 240
@@ -62,7 +62,7 @@ class PageData:
     attribution: Attribution | None
     notes: Sequence[str]
     trials: pd.DataFrame
-    arms: Mapping[str, Opened]
+    arms: Mapping[str, ArmDetails]
     shared: Mapping[str, str]
     made_by: Mapping[str, str]
     figures: Mapping[str, bytes]
@@ -89,7 +89,7 @@ def page_data(
         by_arm.setdefault(record["arm"], []).append(record)
     baseline = next(iter(by_arm.get("baseline", [])), None)
     arms = {
-        effect.arm: opened(effect.arm, by_arm.get(effect.arm, []), baseline, classes, command)
+        effect.arm: describe_arm(effect.arm, by_arm.get(effect.arm, []), baseline, classes, command)
         for effect in study.effects
     }
     columns = [name for name in ("arm", "seed", "key", "status", "why", *_MEASURED) if name in study.table]
@@ -115,7 +115,7 @@ def render(data: PageData) -> bytes:
         "summary": Markup(for_script(_summary(data))),
         "estimate": estimate, "share": share, "signed": signed,
     }  # fmt: skip
-    return sheet("study.html", content)
+    return fill_template("study.html", content)
 
 
 def verdict(attribution: Attribution | None, notes: Sequence[str]) -> Said:

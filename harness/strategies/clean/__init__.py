@@ -3,14 +3,19 @@
 from harness.strategies.clean.annotator import oracle
 from harness.strategies.clean.balance import balanced_weights, under_sample
 from harness.strategies.clean.cells import spellings, units
-from harness.strategies.clean.duplicates import duplicate_keys, duplicates, near_duplicate_images, near_duplicate_texts
-from harness.strategies.clean.from_file import edits, from_file
+from harness.strategies.clean.duplicate_rows import (
+    duplicate_keys,
+    duplicates,
+    near_duplicate_images,
+    near_duplicate_texts,
+)
 from harness.strategies.clean.imputation import clipped_cells, impute, outlying_cells
-from harness.strategies.clean.in_turn import in_turn
-from harness.strategies.clean.leaks import leaked_keys, leaks, near_leaked_images, near_leaked_texts
+from harness.strategies.clean.label_errors import suspects
+from harness.strategies.clean.leaked_rows import leaked_keys, leaks, near_leaked_images, near_leaked_texts
 from harness.strategies.clean.outliers import forest_outliers, knn_outliers
 from harness.strategies.clean.random_rows import random_drop, random_relabel
-from harness.strategies.clean.suspects import suspects
+from harness.strategies.clean.sequence import in_turn
+from harness.strategies.clean.versions import edits, from_file
 
 __all__ = [
     "balanced_weights",

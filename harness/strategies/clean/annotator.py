@@ -7,7 +7,7 @@ from dataclasses import replace
 from harness.data import TrainSet, one_hot
 from harness.errors import BadInput
 from harness.strategies import Tools
-from harness.strategies.clean.suspects import Finder, most_suspect
+from harness.strategies.clean.label_errors import Finder, most_suspect
 
 
 def oracle(train: TrainSet, tools: Tools, *, k: int, find: Finder | None) -> TrainSet:

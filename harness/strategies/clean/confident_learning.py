@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Float64
 from harness.checks import one_of
 from harness.data import TrainSet
 from harness.strategies import Tools
-from harness.strategies.clean.suspects import Found
+from harness.strategies.clean.label_errors import Found
 
 JOINT = "confident_joint"
 FILTERS = (

@@ -1,4 +1,4 @@
-"""Finders of wrong labels: a training set in, a quality a row out (see suspects.py); low = suspect.
+"""Finders of wrong labels: a training set in, a quality a row out (see label_errors.py); low = suspect.
 
 Those that watch a training look at the probe's probabilities (e, n, k) at e points of it; those that ask neighbours
 look at the rows' features (see features.py). What needs probabilities out of sample stands in confident_learning.py.
@@ -16,8 +16,8 @@ from harness.checks import one_of
 from harness.data import TrainSet
 from harness.errors import BadInput
 from harness.strategies import Tools
-from harness.strategies.clean.suspects import Found
-from harness.strategies.features import features, features_like
+from harness.strategies.clean.label_errors import Found
+from harness.strategies.features import compute_features, features_like
 
 MEMORY = 64
 """MiB of distances that are held at once."""
@@ -124,7 +124,7 @@ def _labelled(
     rows = np.flatnonzero(train.labelled)
     if not 1 <= k < len(rows):
         raise BadInput(f"k={k} neighbours are asked for: with {len(rows)} labelled rows, say 1 to {len(rows) - 1}")
-    return rows, features(train.x, tools.cache, encoder=encoder)[rows], train.classes[rows]
+    return rows, compute_features(train.x, tools.cache, encoder=encoder)[rows], train.classes[rows]
 
 
 def _validation(

@@ -18,7 +18,7 @@ from harness.data import TrainSet
 from harness.errors import BadInput
 from harness.strategies import Tools
 from harness.strategies.clean.fingerprints import salted
-from harness.strategies.features import features
+from harness.strategies.features import compute_features
 from harness.streams import child_seed
 
 Strangeness = Callable[[np.ndarray], Float[np.ndarray, " n"]]
@@ -28,7 +28,8 @@ Strangeness = Callable[[np.ndarray], Float[np.ndarray, " n"]]
 def knn_outliers(train: TrainSet, tools: Tools, *, share: float, k: int, encoder: str | None) -> TrainSet:
     """The set without the `share` of its labelled rows whose `k`-th neighbour is farthest (Ramaswamy et al., 2000).
 
-    `encoder` as in `harness.strategies.features.features`. BadInput where there are not more than `k` labelled rows.
+    `encoder` as in `harness.strategies.features.compute_features`. BadInput where there are not more than `k` labelled
+    rows.
     """
 
     def far(x: np.ndarray) -> Float[np.ndarray, " n"]:
@@ -58,6 +59,6 @@ def _without_strangest(
     stays, rows = np.ones(len(train), dtype=bool), np.flatnonzero(train.labelled)
     draw = salted(train.ids[rows], child_seed(tools.rng))
     with threadpool_limits(limits=1):
-        strange = strangeness(features(train.rows(rows).x, tools.cache, encoder=encoder))
+        strange = strangeness(compute_features(train.rows(rows).x, tools.cache, encoder=encoder))
     stays[rows[np.lexsort((draw, -strange.round(6)))[: round(share * len(rows))]]] = False
     return train.rows(stays)

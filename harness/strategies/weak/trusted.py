@@ -14,7 +14,7 @@ from harness.checks import within
 from harness.data import TrainSet
 from harness.errors import BadInput
 from harness.strategies import Strategy, Tools
-from harness.strategies.features import features
+from harness.strategies.features import compute_features
 
 Doubt = Callable[[TrainSet], Float64[np.ndarray, " r"]]
 """Newly labelled rows to the doubt about each."""
@@ -33,7 +33,7 @@ def cut_statistic(
     within("neighbours", neighbours, 1, np.inf)
 
     def doubt(given: TrainSet) -> Float64[np.ndarray, " r"]:
-        return cuts(features(given.x, tools.cache, encoder=encoder), given, neighbours, tools.rng)
+        return cuts(compute_features(given.x, tools.cache, encoder=encoder), given, neighbours, tools.rng)
 
     return _trusted(train, tools, first, share, doubt)
 

@@ -47,7 +47,7 @@ class Factor:
 
 
 @dataclass(frozen=True)
-class Opened:
+class ArmDetails:
     """What stands below an arm's row. Values are ranges over seeds, already in words."""
 
     factors: Sequence[Factor]
@@ -60,15 +60,15 @@ class Opened:
     command: str
 
 
-def opened(
+def describe_arm(
     arm: str, records: Sequence[Record], baseline: Record | None, classes: Sequence[str], command: str
-) -> Opened:
+) -> ArmDetails:
     """What the arm of those records opens to; `baseline` is a record of the control, `command` runs the study."""
     mine = sorted(records, key=lambda record: record["seed"])
     done = [record for record in mine if record["status"] == "done"]
     stages = [name for name in FACTORS if any(name in record["receipts"] for record in done)]
     told = [stage(name, done, classes) for name in stages]
-    return Opened(
+    return ArmDetails(
         factors=_factors(mine[0], baseline) if mine else (),
         stages=[one for one in told if one.counts], idle=[one.name for one in told if not one.counts],
         ledger=_ranges(done, "ledger"), costs=_ranges(done, "cost"), facts=_facts(done),

@@ -10,7 +10,7 @@ from harness.learners import Run
 from harness.learners.batches import Batch, augmented, modality, reader
 
 
-def grown(train: TrainSet, run: Run) -> TrainSet:
+def grow(train: TrainSet, run: Run) -> TrainSet:
     """Returns the labelled rows, then `protocol.augment_draws` augmented draws of each, if there is an augmentation.
 
     Batches of `protocol.batch_size` are cut from a fresh permutation for each draw, so that an augmentation that mixes

@@ -20,15 +20,15 @@ _REDRAWS = 4000
 _BUDGET = "clean.k"
 _CLEAN = "weak=gold"
 
-Drawn = Mapping[str, bytes]
+FigureFiles = Mapping[str, bytes]
 
 
-def drawn(study: Study) -> dict[str, Drawn]:
+def draw_all(study: Study) -> dict[str, FigureFiles]:
     """The figures, each as bytes by format, in the order of `FIGURES`."""
     return dict(_all(study))
 
 
-def _all(study: Study) -> Iterator[tuple[str, Drawn]]:
+def _all(study: Study) -> Iterator[tuple[str, FigureFiles]]:
     title, note, metric = f"{study.name}, task {study.task}", _note(study), study.metric
     yield "effects", _forest(study, title, note)
     answer = study.attribution
@@ -70,7 +70,7 @@ def _note(study: Study) -> str:
     )
 
 
-def _forest(study: Study, title: str, note: str) -> Drawn:
+def _forest(study: Study, title: str, note: str) -> FigureFiles:
     without = study.table[study.table["why"].fillna("") != ""].drop_duplicates("arm")
     shaded = " Shaded and hollow: dull twins." if any(effect.dull for effect in study.effects) else ""
     return figures.forest(
