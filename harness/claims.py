@@ -92,7 +92,7 @@ def claim_files() -> dict[str, Path]:
     return {path.stem: path for folder in reversed(folders()) for path in sorted(folder.glob("*.yaml"))}
 
 
-def read(path: Path) -> Claim:
+def read_claim(path: Path) -> Claim:
     """The claim in a file; BadInput says all that is wrong with it, a line each."""
     where = f"claim '{path.stem}'"
     try:
@@ -149,7 +149,7 @@ def hashes(study: str) -> dict[str, str]:
     found = {}
     for name, path in sorted(claim_files().items()):
         with suppress(BadInput):
-            claim = read(path)
+            claim = read_claim(path)
             if claim.study == study:
                 found[name] = claim.digest
     return found
@@ -163,7 +163,7 @@ def checked(study: str) -> dict[str, str]:
     wrong = []
     for path in claim_files().values():
         try:
-            read(path)
+            read_claim(path)
         except BadInput as error:
             wrong += [str(error)] if _said_study(path) in (study, None) else []
     if wrong:

@@ -60,7 +60,9 @@ def metric(name: str) -> Metric:
     return METRICS[name]
 
 
-def cells(y: Integer[np.ndarray, " n"], predicted: Integer[np.ndarray, " n"], k: int) -> Int64[np.ndarray, " n"]:
+def confusion_cells(
+    y: Integer[np.ndarray, " n"], predicted: Integer[np.ndarray, " n"], k: int
+) -> Int64[np.ndarray, " n"]:
     """The cell of each example in a flattened (k, k) matrix; raises BadInput for an index outside the classes."""
     for name, classes in (("true", y), ("predicted", predicted)):
         if len(classes) and (classes.min() < 0 or classes.max() >= k):
@@ -73,7 +75,7 @@ def confusion(
     y: Integer[np.ndarray, " n"], predicted: Integer[np.ndarray, " n"], k: int
 ) -> Float64[np.ndarray, "{k} {k}"]:
     """The confusion matrix (k, k) of class indices; raises BadInput for an index outside the classes."""
-    return np.bincount(cells(y, predicted, k), minlength=k * k).reshape(k, k).astype(np.float64)
+    return np.bincount(confusion_cells(y, predicted, k), minlength=k * k).reshape(k, k).astype(np.float64)
 
 
 def score(name: str, y: Integer[np.ndarray, " n"], predicted: Integer[np.ndarray, " n"], k: int) -> float:

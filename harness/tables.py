@@ -25,7 +25,7 @@ def is_raw(x: Rows) -> bool:
     return bool(getattr(x.dtype, "names", None))
 
 
-def raw_table(columns: Mapping[str, np.ndarray]) -> np.ndarray:
+def cells_table(columns: Mapping[str, np.ndarray]) -> np.ndarray:
     """The structured array (n,) of those columns of cells (n,), each field as wide as its longest cell."""
     cells = {name: np.asarray(column, dtype=np.str_) for name, column in columns.items()}
     table = np.empty(len(next(iter(cells.values()))), dtype=[(name, column.dtype) for name, column in cells.items()])
@@ -43,7 +43,7 @@ def mended(train: TrainSet, mends: Mapping[str, Mend]) -> TrainSet:
     """The raw set with some columns' cells mended, which is also left for the rows to predict."""
 
     def step(x: np.ndarray) -> np.ndarray:
-        return raw_table({name: mends.get(name, np.asarray)(cells) for name, cells in columns_of(x).items()})
+        return cells_table({name: mends.get(name, np.asarray)(cells) for name, cells in columns_of(x).items()})
 
     return train.transformed(step)
 

@@ -27,7 +27,7 @@ from harness.storage.cache import Cache
 from harness.storage.store import unpack
 from harness.strategies import Strategy, Tools
 from harness.streams import stream
-from harness.tables import columns_of, raw_table
+from harness.tables import cells_table, columns_of
 
 Node = Mapping[str, Any]
 ToolsOf = Callable[[int], Tools]
@@ -328,7 +328,7 @@ def needs(trial: Trial) -> set[str]:
 def turned(x: np.ndarray) -> np.ndarray:
     """Other rows of the same kind: a negative, and every text or cell backwards."""
     if x.dtype.names:
-        return raw_table({name: turned(cells) for name, cells in columns_of(x).items()})
+        return cells_table({name: turned(cells) for name, cells in columns_of(x).items()})
     if x.dtype.kind == "U":
         return np.array([text[::-1] for text in x.tolist()])
     return 255 - x if x.dtype == np.uint8 else -x

@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from harness.analysis.atlas import frame, readings
+from harness.analysis.atlas import readings, readings_frame
 from harness.analysis.published import embedded
-from harness.commands.arms import markdown
-from harness.commands.atlas import rendered
+from harness.commands.arms import options_as_markdown
+from harness.commands.atlas import atlas_files
 from harness.report.leaderboard import signed
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -81,7 +81,7 @@ def claim(said: Any) -> list[str]:
 if __name__ == "__main__":
     path = ROOT / "README.md"
     path.write_text(render(path.read_text(), ROOT / "results"))
-    (ROOT / "docs" / "arms.md").write_text(ARMS + markdown() + "\n")
-    atlas = rendered(frame(readings(embedded())))
+    (ROOT / "docs" / "arms.md").write_text(ARMS + options_as_markdown() + "\n")
+    atlas = atlas_files(readings_frame(readings(embedded())))
     for name in ("atlas.md", "atlas.png"):
         (ROOT / "docs" / name).write_bytes(atlas[name])

@@ -21,7 +21,7 @@ from harness.learners.probe import dynamics, out_of_sample
 from harness.storage.cache import Cache
 from harness.strategies import Signature, Tools
 from harness.streams import stream
-from harness.tables import raw_table
+from harness.tables import cells_table
 
 K = 3
 WORDS = ("alpha", "beta", "gamma")
@@ -49,7 +49,7 @@ def cells_of(gold: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     weights = np.array([f"{c + noise:.3f}" for c, noise in zip(gold, rng.normal(size=len(gold)), strict=True)])
     weights[rng.choice(len(gold), size=len(gold) // 9, replace=False)] = ""
     weights[rng.choice(len(gold), size=1)] = "900"
-    return raw_table({
+    return cells_table({
         "size": np.array([form.format(size) for form, size in zip(written, sizes, strict=True)]),
         "colour": np.array([word.upper() if rng.random() < 0.1 else word for word in np.array(WORDS)[gold].tolist()]),
         "weight": weights,

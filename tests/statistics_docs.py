@@ -23,7 +23,7 @@ from test_stopping import held, normal_studies
 from test_variance import TRUTH, true_parts
 from test_variance import simulated as components_simulated
 
-from harness.analysis.effects import p_value, variances
+from harness.analysis.effects import effect_p_value, variances
 from harness.analysis.power import level_of_looks, looks
 from harness.analysis.significance import holm
 from harness.report import figures
@@ -75,7 +75,7 @@ def _family(regime: Regime, r: int, rng: np.random.Generator) -> np.ndarray:
     score += np.sqrt(regime.seed) * rng.standard_normal((11, r, 1))
     right = 100.0 * (score < norm.ppf(CONTROL))
     gains = right[1:] - right[0]
-    return np.array([p_value(float(g.mean()), variances(g.mean(1), np.cov(g) / N, N)) for g in gains])
+    return np.array([effect_p_value(float(g.mean()), variances(g.mean(1), np.cov(g) / N, N)) for g in gains])
 
 
 def attribution_rows(truths: Sequence[Truth] = TRUTHS, seeds: Sequence[int] = FEWER) -> Rows:

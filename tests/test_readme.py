@@ -17,7 +17,7 @@ from PIL import Image
 from readme import BLOCK, render
 
 from harness.analysis.verdicts import judge
-from harness.claims import claim_files, read
+from harness.claims import claim_files, read_claim
 from harness.commands.cli import COMMANDS
 from harness.report.claims import as_json
 from harness.report.write import rebuild, write_index
@@ -121,7 +121,7 @@ def test_the_index_leads_to_the_studies_that_are_committed(tmp_path):
 
 @pytest.mark.parametrize("path", sorted((ROOT / "results").glob("*/claims/*.json")), ids=lambda path: path.stem)
 def test_a_committed_verdict_is_what_the_records_give(path):
-    claim = read(claim_files()[path.stem])
+    claim = read_claim(claim_files()[path.stem])
     assert as_json(judge(claim, Store(path.parents[1]))) == path.read_bytes()
 
 

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.data import TrainSet, digest, row_hashes, take
-from harness.tables import columns_of, is_raw, mended, missing_cells, numbers, numeric, raw_table
+from harness.tables import cells_table, columns_of, is_raw, mended, missing_cells, numbers, numeric
 
 COLUMNS = {"size": ["1", "2.5", "", " 4 "], "word": ["red", "blue ", "red", ""]}
 
 
 def raw(columns: dict[str, list[str]], classes: list[int] | None = None) -> TrainSet:
-    rows = raw_table({name: np.array(cells) for name, cells in columns.items()})
+    rows = cells_table({name: np.array(cells) for name, cells in columns.items()})
     return train_set(rows, classes or [0, 1] * (len(rows) // 2), 2)
 
 
@@ -40,7 +40,7 @@ def test_rows_to_predict_are_encoded_as_the_training_rows_were() -> None:
     """A word that no training row has is no level; a size that is no number is missing."""
     prepare = numeric(raw(COLUMNS)).prepare
     assert prepare is not None
-    new = raw_table({"size": np.array(["7", "big"]), "word": np.array(["green", "blue"])})
+    new = cells_table({"size": np.array(["7", "big"]), "word": np.array(["green", "blue"])})
     assert np.array_equal(prepare(new), np.array([[7, 0, 0, 0], [np.nan, 0, 1, 0]], dtype=np.float32), equal_nan=True)
     assert np.array_equal(prepare(new[1:]), prepare(new)[1:], equal_nan=True)
     assert prepare(new[:0]).shape == (0, 4)
@@ -66,7 +66,7 @@ def test_the_most_frequent_levels_get_a_feature() -> None:
 def test_missing_cells_are_those_that_a_model_would_miss() -> None:
     """Only of columns of numbers: a missing word is a level, and what is no number in another part is missing."""
     train = raw(COLUMNS).x
-    other = raw_table({"size": np.array(["x", "3"]), "word": np.array(["", ""])})
+    other = cells_table({"size": np.array(["x", "3"]), "word": np.array(["", ""])})
     assert missing_cells(train, other) == 2
     assert missing_cells(np.array([[1, np.nan]], dtype=np.float32), np.array([[np.nan, 2]])) == 2
     assert missing_cells(np.array(["a text", ""])) == 0
@@ -84,7 +84,7 @@ def test_mending_chains_with_the_encoding() -> None:
 
 @given(st.lists(st.tuples(st.text("ab ", max_size=3), st.text("12.", max_size=3)), min_size=1, max_size=6))
 def test_content_is_the_text_and_not_the_width_of_a_field(rows: list[tuple[str, str]]) -> None:
-    narrow = raw_table({"a": np.array([one for one, _ in rows]), "b": np.array([two for _, two in rows])})
+    narrow = cells_table({"a": np.array([one for one, _ in rows]), "b": np.array([two for _, two in rows])})
     wide = narrow.astype([("a", "U40"), ("b", "U50")])
     assert digest(narrow) == digest(wide)
     assert row_hashes(narrow).tolist() == row_hashes(wide).tolist()
@@ -93,6 +93,6 @@ def test_content_is_the_text_and_not_the_width_of_a_field(rows: list[tuple[str, 
 
 def test_other_names_or_cells_are_another_content() -> None:
     train = raw(COLUMNS)
-    renamed = raw_table({"weight": train.x["size"], "word": train.x["word"]})
-    turned = raw_table({**columns_of(train.x), "word": train.x["word"][::-1]})
+    renamed = cells_table({"weight": train.x["size"], "word": train.x["word"]})
+    turned = cells_table({**columns_of(train.x), "word": train.x["word"][::-1]})
     assert len({train.digest(), *(replace(train, x=x).digest() for x in (renamed, turned))}) == 3

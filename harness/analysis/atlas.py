@@ -22,7 +22,7 @@ from harness.errors import BadInput
 
 TEN, TENTHS = 10.0, 1.0
 """The claim in points: at least so many from the data, and fewer than so many from the model."""
-Word = Literal["data", "model", "neither", "undecided"]
+Lead = Literal["data", "model", "neither", "undecided"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Reading:
     shares: Shares | None
     random: tuple[float, float] | None
     left_out: tuple[str, ...]
-    word: Word
+    word: Lead
     turned_by: tuple[str, ...]
 
     @property
@@ -86,11 +86,11 @@ CLAIM = {
 
 def readings(published: Sequence[Published]) -> list[Reading]:
     """Each table's core and, below it, the core with each extra; where the data are furthest ahead comes first."""
-    found = [list(read(table)) for table in published]
+    found = [list(readings_of(table)) for table in published]
     return [reading for of_one in sorted(found, key=lambda of_one: -of_one[0].by) for reading in of_one]
 
 
-def read(table: Published) -> Iterator[Reading]:
+def readings_of(table: Published) -> Iterator[Reading]:
     """The readings of a table: its core alone, then with each of its extras."""
     extras = [extra for extra in table.cells["extra"].unique() if extra]
     for extra in ("", *extras):
@@ -126,7 +126,7 @@ def swaps(scores: Float[np.ndarray, "a b"]) -> tuple[Swap, Swap]:
     return _swap(np.ptp(scores, axis=0)), _swap(np.ptp(scores, axis=1))
 
 
-def word(scores: Float[np.ndarray, "a b"]) -> Word:
+def word(scores: Float[np.ndarray, "a b"]) -> Lead:
     """Which axis is ahead in a full table by median swap and by share of variance; undecided where the two differ."""
     model, data = (swap.value for swap in swaps(scores))
     if model == data:
@@ -177,7 +177,7 @@ def _ladder(table: Published, extra: str, grid: pd.DataFrame) -> Reading:
     """Steps from the table's first cell: the best other level of each axis less the first one."""
     model = _step(table, grid, "model")
     data = _step(table, grid.T, "data variant")
-    ahead: Word = "neither" if model == data else "data" if data > model else "model"
+    ahead: Lead = "neither" if model == data else "data" if data > model else "model"
     lacking = [f"{m} × {d}" for m in grid.index for d in grid.columns if pd.isna(grid.loc[m, d])]
     return Reading(
         table, extra, tuple(grid.index), tuple(grid.columns), Swap(model, model, model), Swap(data, data, data), None,
@@ -204,13 +204,13 @@ def _step(table: Published, grid: pd.DataFrame, axis: str) -> float:
 
 def winner(reading: Reading) -> str:
     """Who is ahead and by how many points."""
-    by = points(abs(reading.by))
+    by = points_text(abs(reading.by))
     if reading.word == "undecided":
         return f"undecided: the swaps differ by {by}, and the shares of variance say the opposite"
     return "neither is ahead" if reading.word == "neither" else f"{reading.word} by {by}"
 
 
-def frame(found: Sequence[Reading]) -> pd.DataFrame:
+def readings_frame(found: Sequence[Reading]) -> pd.DataFrame:
     """A row a reading: what `harness.report.atlas` shows; numbers are nan, and words empty, where there is none."""
     return pd.DataFrame([_row(reading) for reading in found])
 
@@ -237,6 +237,6 @@ def _few(names: Sequence[str]) -> str:
     return ", ".join(names) if len(names) <= 5 else f"{', '.join(names[:4])} and {len(names) - 4} more"
 
 
-def points(value: float) -> str:
+def points_text(value: float) -> str:
     """Points to a tenth, or to a hundredth where a tenth would show nothing."""
     return f"{value:.{2 if 0 < abs(value) < 0.05 else 1}f}".replace("-", "\N{MINUS SIGN}")

@@ -22,27 +22,27 @@ from harness.analysis.ladder import (
     Ladder,
     Picks,
     Step,
-    Word,
+    Winner,
     axes,
     build_ladder,
     cell_of,
     choose,
-    draw,
-    joined,
-    label,
+    combine_levels,
+    draw_means,
+    label_of_levels,
     picks,
-    word_of,
+    winner_of,
 )
 from harness.analysis.scores import Scores
 from harness.analysis.sensitivity import Omitted, carriers, matched_cost, matched_steps, without_each, worst_dropped
 from harness.analysis.shares import (
     Shares,
     axes_of,
-    combined,
     crossed_table,
+    divisible_arms,
     factors_of,
     lacking,
-    shapley,
+    shapley_parts,
     variance,
 )
 from harness.arm import BASELINE, FACTORS
@@ -61,7 +61,7 @@ ENOUGH = 0.5
 class Verdict:
     """Which axis gains more, by how many points (data less model), and a sentence that says so with costs."""
 
-    word: Word
+    word: Winner
     by: Estimate
     sentence: str
 
@@ -97,7 +97,7 @@ def attribute(scores: Scores, *, draws: int, rng: np.random.Generator) -> Attrib
     reason = _unfit(scores)
     if reason:
         return Attribution(None, {}, {}, {}, None, (), None, (*scores.left_out, reason))
-    where, drawn = axes(scores), draw(scores, draws, rng)
+    where, drawn = axes(scores), draw_means(scores, draws, rng)
     eta2, omega2, told = _variance(drawn, where, rng)
     standing = (*scores.left_out, *_set_aside(scores, where))
     reason = _no_choice(scores, where)
@@ -180,12 +180,14 @@ def _rungs(drawn: Draws, where: Axes, chosen: Picks) -> tuple[Ladder, list[str]]
     """The ladder, without the rung `both` where most draws choose a pair that was not run together, and why."""
     rungs, run = build_ladder(drawn, where, chosen), chosen.both[1:] >= 0
     pairs = [
-        label(joined(cell_of(drawn.scores, int(one)), cell_of(drawn.scores, int(other))))
+        label_of_levels(combine_levels(cell_of(drawn.scores, int(one)), cell_of(drawn.scores, int(other))))
         for one, other in zip(chosen.model[1:][~run], chosen.data[1:][~run], strict=True)
     ]
     often = max(sorted(set(pairs)), key=pairs.count, default="")
     if rungs.both is None:
-        pair = label(joined(cell_of(drawn.scores, int(chosen.model[0])), cell_of(drawn.scores, int(chosen.data[0]))))
+        pair = label_of_levels(
+            combine_levels(cell_of(drawn.scores, int(chosen.model[0])), cell_of(drawn.scores, int(chosen.data[0])))
+        )
         return rungs, [
             f"The best model and the best data strategy were not run together: run {pair} to learn what both gain."
         ]
@@ -201,7 +203,7 @@ def _rungs(drawn: Draws, where: Axes, chosen: Picks) -> tuple[Ladder, list[str]]
 
 def _shapley(drawn: Draws, where: Axes) -> tuple[dict[str, Estimate], list[str]]:
     """The parts of the best combination's gain, and what kept some of them from being told."""
-    scores, among = drawn.scores, combined(drawn.scores, where)
+    scores, among = drawn.scores, divisible_arms(drawn.scores, where)
     told = [
         f"{scores.arms[arm]} cannot be shared out between model and data: run {_listed(missing)}."
         for arm in where.crossed
@@ -216,10 +218,12 @@ def _shapley(drawn: Draws, where: Axes) -> tuple[dict[str, Estimate], list[str]]
     if fine and missing:
         fine = ()
         told.append(f"Data's part is not shared out among its strategies: run {_listed(missing)}.")
-    parts = shapley(drawn, where, among, fine)
+    parts = shapley_parts(drawn, where, among, fine)
     gain = drawn.test[0, pick[0]] - drawn.test[0, where.baseline]
     best = scores.arms[pick[0]]
-    told.append(f"The Shapley parts sum to the {points(gain)} points of {best}, the best combination on validation.")
+    told.append(
+        f"The Shapley parts sum to the {signed_points(gain)} points of {best}, the best combination on validation."
+    )
     return parts, told
 
 
@@ -251,7 +255,7 @@ def _variance(
 
 def _judged(drawn: Draws, where: Axes, rungs: Ladder) -> Attribution:
     """Ladder, verdict and what the verdict hangs on."""
-    word, without = word_of(rungs.difference), without_each(drawn, where)
+    word, without = winner_of(rungs.difference), without_each(drawn, where)
     others = (worst_dropped(drawn, where), matched_steps(drawn, where), matched_cost(drawn, where))
     carrying = carriers(word, rungs.difference, without)
     notes = []
@@ -278,12 +282,12 @@ def _hangs_on(carrying: Sequence[str], without: Mapping[str, Omitted]) -> str:
     return f" {'One arm decides this' if len(carrying) == 1 else 'Single arms decide this'}: {told}."
 
 
-def sentence_of(word: Word, rungs: Ladder) -> str:
+def sentence_of(word: Winner, rungs: Ladder) -> str:
     """The verdict in plain words: who wins, by how much, and what each side costs."""
     by = rungs.difference
     if word == "model":
         by = Estimate(-by.value, -by.high, -by.low)
-    inside = f"{points(by.value)} points [{points(by.low)}, {points(by.high)}]"
+    inside = f"{signed_points(by.value)} points [{signed_points(by.low)}, {signed_points(by.high)}]"
     heads = {
         "data": f"Data wins: the best data strategy gains {inside} more than the best model",
         "model": f"Model wins: the best model gains {inside} more than the best data strategy",
@@ -299,7 +303,7 @@ def _undecided(by: Estimate) -> str:
     ahead, behind = ("data strategy", "model") if by.value > 0 else ("model", "data strategy")
     return (
         f"Undecided: the best {ahead} gains {abs(by.value):.2f} points more than the best {behind}, but the "
-        f"95 % interval of data minus model ({points(by.low)} to {points(by.high)}) includes zero"
+        f"95 % interval of data minus model ({signed_points(by.low)} to {signed_points(by.high)}) includes zero"
     )
 
 
@@ -307,24 +311,24 @@ def _gains(axis: str, step: Step) -> str:
     """What the best of an axis gains, or that nothing of it was chosen."""
     if step.arm == BASELINE:
         return f"no {axis} arm beats the baseline on validation, so the baseline is kept"
-    effect = step.effect
-    return f"the best {axis}, {step.arm}, gains {points(effect.value)} [{points(effect.low)}, {points(effect.high)}]"
+    value, low, high = map(signed_points, (step.effect.value, step.effect.low, step.effect.high))
+    return f"the best {axis}, {step.arm}, gains {value} [{low}, {high}]"
 
 
 def _rates(step: Step) -> str:
     """Points per extra processor second and per label bought, in words where there are none of them."""
     gain = step.effect.value
     if round(step.cpu_s, 2) > 0:
-        time = f"{points(gain / step.cpu_s)} points per extra CPU-second"
+        time = f"{signed_points(gain / step.cpu_s)} points per extra CPU-second"
     else:
         saved = f", {-step.cpu_s:.2f} CPU-seconds less" if round(step.cpu_s, 2) < 0 else ""
         time = f"no extra processor time{saved}"
     if step.labels > 0:
-        return f"{time}, {points(gain / step.labels, 4)} points per label bought"
+        return f"{time}, {signed_points(gain / step.labels, 4)} points per label bought"
     return f"{time}, no labels bought"
 
 
-def points(value: float, digits: int = 2) -> str:
+def signed_points(value: float, digits: int = 2) -> str:
     """A number of points with its sign; what rounds to nothing has a plus."""
     return f"{round(float(value), digits) + 0.0:+.{digits}f}".replace("-", "−")
 

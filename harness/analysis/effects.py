@@ -72,12 +72,12 @@ from scipy.sparse import csr_array
 from harness.analysis import significance
 from harness.analysis.significance import half_width_at, holm
 from harness.errors import BadInput
-from harness.metrics import Metric, cells, confusion, metric
+from harness.metrics import Metric, confusion, confusion_cells, metric
 from harness.storage.store import Record, TestSet, unpack
 from harness.streams import stream
 
 LEVEL = significance.LEVEL
-DRAWS = 2000
+EXAMPLE_DRAWS = 2000
 FLOOR = 1.5
 _MEMORY = 200e6
 TUNING = r'"tuning_trials": \d+, '
@@ -86,7 +86,7 @@ _RECEIPT = ("n_before", "n_after", "n_dropped", "n_added", "n_relabelled", "n_re
 
 
 @dataclass(frozen=True, eq=False)
-class Pair:
+class TrialPair:
     """Holds one seed's test examples, by id, and the classes that the arm and its control predict for them."""
 
     ids: Shaped[np.ndarray, " n"]
@@ -221,7 +221,7 @@ def deltas(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def interval(
-    pairs: Sequence[Pair], measure: Metric, k: int, level: float = LEVEL, *, draws: int, rng: np.random.Generator
+    pairs: Sequence[TrialPair], measure: Metric, k: int, level: float = LEVEL, *, draws: int, rng: np.random.Generator
 ) -> Interval:
     """Returns the mean over seeds of metric(arm) - metric(control), in points, with its interval (see the module).
 
@@ -237,7 +237,7 @@ def interval(
     spread = _spread(sides, measure, k, n, draws, rng)
     half, seed_share = half_width(whole, spread, n, level)
     mean, n_scored = float(whole.mean()), sum(len(p.ids) for p in pairs)
-    p = min(1.0, p_value(mean, variances(whole, spread, n)) * (1 - LEVEL) / (1 - level))
+    p = min(1.0, effect_p_value(mean, variances(whole, spread, n)) * (1 - LEVEL) / (1 - level))
     return Interval(mean, mean - half, mean + half, len(pairs), n, n_scored, seed_share, p, level)
 
 
@@ -265,7 +265,7 @@ def variances(deltas: Float64[np.ndarray, " r"], spread: Float64[np.ndarray, "r 
     return Variances(float(deltas.var(ddof=1)) / r, shared, examples, r, n)
 
 
-def p_value(effect: float, found: Variances) -> float:
+def effect_p_value(effect: float, found: Variances) -> float:
     """Returns the p-value of an effect being 0: 1 - the level at which its interval, with the floor, reaches 0."""
     return max(significance.p_value(effect, parts) for parts in (found.parts, found.floor))
 
@@ -277,7 +277,7 @@ def estimate_effects(
     adjust: Adjust = holm,
     level: float = LEVEL,
     *,
-    draws: int = DRAWS,
+    draws: int = EXAMPLE_DRAWS,
 ) -> list[Effect]:
     """Returns the effect of every arm, in the order of `planned`.
 
@@ -312,7 +312,7 @@ def covers(interval: Interval | None) -> str:
     if interval is None:
         return "There is no interval: no trial has a delta."
     per_seed = round(interval.n_scored / interval.n_seeds)
-    level = level_of(interval)
+    level = level_in_words(interval)
     if interval.n_seeds == 1:
         return (
             f"{level}: accounts for the sampling of the {interval.n_test} test examples only (one seed); "
@@ -328,7 +328,7 @@ def covers(interval: Interval | None) -> str:
     )
 
 
-def level_of(interval: Interval) -> str:
+def level_in_words(interval: Interval) -> str:
     """Words an interval's level; a level above `LEVEL` names the number of looks."""
     looks = round((1 - LEVEL) / (1 - interval.level))
     if looks == 1:
@@ -380,7 +380,7 @@ def _why(row: Mapping[Any, Any]) -> str:
     return f"control failed: {row['reason_control']}" if row["status_control"] == "failed" else "control has no record"
 
 
-def _sides(pairs: Sequence[Pair], k: int) -> tuple[list[tuple[csr_array, csr_array]], int]:
+def _sides(pairs: Sequence[TrialPair], k: int) -> tuple[list[tuple[csr_array, csr_array]], int]:
     """Returns, for each pair, the indicators of arm and control over all distinct test examples, and their number.
 
     An indicator (k * k, n) marks the confusion cell of each example; its product with weights is a confusion matrix.
@@ -389,7 +389,7 @@ def _sides(pairs: Sequence[Pair], k: int) -> tuple[list[tuple[csr_array, csr_arr
     places = np.split(place, np.cumsum([len(pair.ids) for pair in pairs])[:-1])
 
     def indicator(place: np.ndarray, y: np.ndarray, predicted: np.ndarray) -> csr_array:
-        return csr_array((np.ones(len(y)), (cells(y, predicted, k), place)), shape=(k * k, len(ids)))
+        return csr_array((np.ones(len(y)), (confusion_cells(y, predicted, k), place)), shape=(k * k, len(ids)))
 
     return [
         (indicator(at, p.y, p.arm), indicator(at, p.y, p.control)) for at, p in zip(places, pairs, strict=True)
@@ -511,8 +511,8 @@ def _interval(
     return interval(pairs, metric(result["metric"]), k, level, draws=draws, rng=rng)
 
 
-def _pair(result: Mapping[str, Any], control: Mapping[str, Any], test: TestSet) -> Pair:
-    return Pair(test.ids, test.y, unpack(result["predictions"]), unpack(control["predictions"]))
+def _pair(result: Mapping[str, Any], control: Mapping[str, Any], test: TestSet) -> TrialPair:
+    return TrialPair(test.ids, test.y, unpack(result["predictions"]), unpack(control["predictions"]))
 
 
 def _mean(values: Sequence[int | float]) -> float | None:

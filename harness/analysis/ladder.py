@@ -39,9 +39,9 @@ from harness.analysis.scores import Scores, redraw
 from harness.arm import BASELINE, FACTORS
 from harness.errors import BadInput
 
-Cell = tuple[str, ...]
+Levels = tuple[str, ...]
 """An arm by its levels, in the order of the factors; "" is the baseline's level."""
-Word = Literal["data", "model", "undecided"]
+Winner = Literal["data", "model", "undecided"]
 ENDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 _DIGITS = 9
 """Validation means that agree to this many digits (points) are tied, whatever rounding makes of them."""
@@ -105,7 +105,7 @@ class Axes:
     model: tuple[int, ...]
     data: tuple[int, ...]
     crossed: tuple[int, ...]
-    cells: Mapping[Cell, int]
+    cells: Mapping[Levels, int]
     dull: tuple[int, ...]
     repeats: tuple[int, ...]
 
@@ -119,7 +119,7 @@ class Picks:
     both: Int64[np.ndarray, " d"]
 
 
-def draw(scores: Scores, draws: int, rng: np.random.Generator) -> Draws:
+def draw_means(scores: Scores, draws: int, rng: np.random.Generator) -> Draws:
     """The measured means with their redraws below; BadInput with one seed."""
     drawn = redraw(scores, draws, rng)
     test = np.concatenate([scores.test.mean(1)[None], drawn.test])
@@ -127,7 +127,7 @@ def draw(scores: Scores, draws: int, rng: np.random.Generator) -> Draws:
     return Draws(scores, test, np.round(valid, _DIGITS))
 
 
-def cell_of(scores: Scores, arm: int) -> Cell:
+def cell_of(scores: Scores, arm: int) -> Levels:
     """The arm's levels, in the order of the factors."""
     return tuple(scores.levels[arm][name] for name in FACTORS)
 
@@ -141,7 +141,7 @@ def axes(scores: Scores) -> Axes:
     if BASELINE not in scores.arms:
         raise BadInput("the baseline has no complete row of scores: there is nothing to attribute a gain against")
     baseline = scores.arms.index(BASELINE)
-    cells: dict[Cell, int] = {cell_of(scores, baseline): baseline}
+    cells: dict[Levels, int] = {cell_of(scores, baseline): baseline}
     for arm in sorted(range(len(scores.arms)), key=lambda arm: (len(scores.arms[arm]), arm)):
         cells.setdefault(cell_of(scores, arm), arm)
     dull = {cell for cell, arm in cells.items() if scores.dull[arm] and arm != baseline}
@@ -155,20 +155,20 @@ def axes(scores: Scores) -> Axes:
     return Axes(baseline, model, data, crossed, cells, tuple(sorted(cells[cell] for cell in dull)), repeats)
 
 
-def _model_alone(cell: Cell) -> Cell:
+def _model_alone(cell: Levels) -> Levels:
     return (cell[0], *("" for _ in cell[1:]))
 
 
-def _data_alone(cell: Cell) -> Cell:
+def _data_alone(cell: Levels) -> Levels:
     return ("", *cell[1:])
 
 
-def joined(model: Cell, data: Cell) -> Cell:
+def combine_levels(model: Levels, data: Levels) -> Levels:
     """The model of one with the data of the other."""
     return (model[0], *data[1:])
 
 
-def label(cell: Cell) -> str:
+def label_of_levels(cell: Levels) -> str:
     """The label of an arm with those levels."""
     return " ".join(filter(None, cell)) or BASELINE
 
@@ -185,7 +185,7 @@ def picks(draws: Draws, where: Axes, model: Sequence[int], data: Sequence[int]) 
     together = np.full((draws.test.shape[1],) * 2, -1, dtype=np.int64)
     rows, columns = ({arm: cell_of(draws.scores, arm) for arm in (where.baseline, *arms)} for arms in (model, data))
     for (one, mine), (other, theirs) in product(rows.items(), columns.items()):
-        together[one, other] = where.cells.get(joined(mine, theirs), -1)
+        together[one, other] = where.cells.get(combine_levels(mine, theirs), -1)
     return Picks(chosen[0], chosen[1], together[chosen[0], chosen[1]])
 
 
@@ -197,7 +197,7 @@ def build_ladder(draws: Draws, where: Axes, chosen: Picks) -> Ladder:
     known = np.ones(len(bases), dtype=bool)
 
     def step(name: str, rows: Bool[np.ndarray, " d"]) -> Step:
-        effect = estimate((seen[name] - bases)[rows], (own[name] - base)[rows])
+        effect = estimate_after_choice((seen[name] - bases)[rows], (own[name] - base)[rows])
         return step_of(draws.scores, int(rungs[name][0]), where.baseline, effect)
 
     both = interaction = None
@@ -207,14 +207,14 @@ def build_ladder(draws: Draws, where: Axes, chosen: Picks) -> Ladder:
         gained, measured = (
             (at["both"] - at["model"] - at["data"] + zero)[run] for at, zero in ((seen, bases), (own, base))
         )
-        interaction = estimate(gained, measured)
+        interaction = estimate_after_choice(gained, measured)
     return Ladder(step("model", known), step("data", known), both, interaction, gap(draws, chosen))
 
 
 def gap(draws: Draws, chosen: Picks) -> Estimate:
     """What the chosen data gains beyond the chosen model, in points."""
     seen, own = (_at(table, chosen.data) - _at(table, chosen.model) for table in (draws.test, draws.test[:1]))
-    return estimate(seen, own)
+    return estimate_after_choice(seen, own)
 
 
 def _at(table: Float64[np.ndarray, "rows a"], arms: Int64[np.ndarray, " d"]) -> Float64[np.ndarray, " d"]:
@@ -228,7 +228,7 @@ def step_of(scores: Scores, arm: int, baseline: int, effect: Estimate) -> Step:
     return Step(scores.arms[arm], effect, cpu_s, labels)
 
 
-def estimate(seen: Float64[np.ndarray, " d"], own: Float64[np.ndarray, " d"]) -> Estimate:
+def estimate_after_choice(seen: Float64[np.ndarray, " d"], own: Float64[np.ndarray, " d"]) -> Estimate:
     """Returns a value with its 95 % interval; `seen` and `own` are those of `interval_after_choice`."""
     return Estimate(float(seen[0]), *interval_after_choice(seen, own, LEVEL))
 
@@ -252,6 +252,6 @@ def outline(value: float, low: float, high: float) -> Estimate:
     return Estimate(value, min(low, value), max(high, value))
 
 
-def word_of(difference: Estimate) -> Word:
+def winner_of(difference: Estimate) -> Winner:
     """Which axis the interval of data less model decides for."""
     return "data" if difference.low > 0 else "model" if difference.high < 0 else "undecided"

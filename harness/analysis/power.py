@@ -14,7 +14,7 @@ minimum detectable effect is the one of the wanted power. `v` shrinks with seeds
 seeds find no less than `C` allows, and what is below needs more test examples (`C` goes as 1 / n).
 
 The floor of an interval (`effects.FLOOR`) has no part in `h`: it binds where few seeds agree by chance, which costs a
-little power. A pilot of `r` seeds knows `v` badly, so `between` says what it could as well be.
+little power. A pilot of `r` seeds knows `v` badly, so `variance_ends` says what it could as well be.
 
 **Looking again and again.** A study that stops when an interval pleases it has looked several times, and each look can
 be wrong: at 95 % an interval each, far more than 5 % of such studies end with one that misses the truth. Here the looks
@@ -129,7 +129,7 @@ def _half(interval: Interval) -> float:
     return (interval.high - interval.low) / 2
 
 
-def between(found: Pilot, share: float) -> tuple[Pilot, Pilot]:
+def variance_ends(found: Pilot, share: float) -> tuple[Pilot, Pilot]:
     """The pilot with the least and the most that `v` could be: its two-sided chi-square interval of level `share`."""
     freedom = found.r - 1
     low, high = (float(found.v * freedom / chi2.ppf(tail, freedom)) for tail in ((1 + share) / 2, (1 - share) / 2))
@@ -167,16 +167,16 @@ def seeds_needed(effect: float, found: Pilot, *, power: float, alpha: float) -> 
     """The least number of seeds, 2 or more, whose minimum detectable effect is at most `effect` points."""
     if _limit(effect, found, found.n, alpha) > power:
         enough = _least(lambda r: power_of(effect, found, r, alpha=alpha) >= power, 2, MOST_SEEDS)
-        return Need(enough, "" if enough else f"finding {in_points(effect)} takes more than {MOST_SEEDS:,} seeds")
+        return Need(enough, "" if enough else f"finding {effect_text(effect)} takes more than {MOST_SEEDS:,} seeds")
     examples = _least(lambda n: _limit(effect, found, n, alpha) > power, found.n, MOST_EXAMPLES)
     reason = (
-        f"no number of seeds finds {in_points(effect)}, since all of them are scored on the same {found.n:,} test "
+        f"no number of seeds finds {effect_text(effect)}, since all of them are scored on the same {found.n:,} test "
         f"examples: it takes more than {examples or MOST_EXAMPLES:,} of those"
     )
     return Need(None, reason, examples)
 
 
-def in_points(effect: float) -> str:
+def effect_text(effect: float) -> str:
     """An effect with its unit."""
     return f"{effect:g} point{'' if effect == 1 else 's'}"
 
@@ -219,7 +219,7 @@ def level_of_looks(number: int) -> float:
     return 1 - ALPHA / number
 
 
-def level_of(plan: Mapping[str, Any] | None) -> float:
+def plan_level(plan: Mapping[str, Any] | None) -> float:
     """The level of the intervals that a study's report may show: `LEVEL`, and more where the study looks repeatedly."""
     precision = (plan or {}).get("precision")
     return float(precision["level"]) if precision else LEVEL

@@ -23,7 +23,7 @@ DEEP = ("resnet50", "resnet101", "resnet152", "resnext50_32x4d")
 RECIPES = ("tv_in1k", "gluon_in1k", "a3_in1k", "a2_in1k", "a1_in1k")
 """The recipes that the shallow networks have as well; the deep ones also have `NEWER`."""
 NEWER = "tv2_in1k"
-POLICIES = ("baseline", "cutout", "autoaugment", "fast_aa_direct")
+POLICY_ROWS = ("baseline", "cutout", "autoaugment", "fast_aa_direct")
 TRANSFER = "fast_aa_transfer"
 _IMAGENET = {
     "results-imagenet.csv": "timm ResNets, ImageNet",
@@ -95,14 +95,14 @@ def _is_read(path: Path) -> bool:
         return "table" in [name.strip() for name in next(csv.reader(file), [])]
 
 
-def joined(ours: Sequence[Published], theirs: Sequence[Published]) -> list[Published]:
+def merge_tables(ours: Sequence[Published], theirs: Sequence[Published]) -> list[Published]:
     """Both lists of tables; one of `theirs` that is called like one of ours stands in its place."""
     return list((_named(ours) | _named(theirs)).values())
 
 
 def facts(path: Path) -> list[Published]:
     """The tables of a CSV with a cell a row. BadInput for a column that is not there and a row that cannot be read."""
-    rows = columns(path, NEEDED)
+    rows = read_columns(path, NEEDED)
     for name in OPTIONAL:
         rows[name] = rows.get(name, "")
     if rows.empty:
@@ -116,7 +116,7 @@ def facts(path: Path) -> list[Published]:
     return [_of_facts(path, str(name), part) for name, part in rows.groupby("table", sort=False)]
 
 
-def columns(path: Path, needed: Sequence[str]) -> pd.DataFrame:
+def read_columns(path: Path, needed: Sequence[str]) -> pd.DataFrame:
     """A CSV as text, blanks around cells taken off, its index the row as a person counts (the head is row 1).
 
     BadInput where a needed column is not there, a row has more or fewer cells than the head, or it is no CSV.
@@ -140,7 +140,7 @@ def columns(path: Path, needed: Sequence[str]) -> pd.DataFrame:
 
 def imagenet(path: Path) -> pd.DataFrame:
     """Top-1 accuracy at 224 px by network and training recipe, nan where there is none, from timm's table at `path`."""
-    rows = columns(path, ("model", "img_size", "top1"))
+    rows = read_columns(path, ("model", "img_size", "top1"))
     rows = rows.assign(score=_scores(path, rows["top1"]))[rows["img_size"] == "224"]
     named = rows["model"].str.split(".", n=1, expand=True).reindex(columns=[0, 1])
     rows = rows.assign(model=named[0], data=named[1].fillna(""))
@@ -149,8 +149,8 @@ def imagenet(path: Path) -> pd.DataFrame:
 
 def augmentations(path: Path) -> dict[str, pd.DataFrame]:
     """Test error by network and augmentation policy for each data set of Fast AutoAugment's table at `path`."""
-    policies = [*POLICIES, TRANSFER]
-    rows = columns(path, ("dataset", "model", *policies))
+    policies = [*POLICY_ROWS, TRANSFER]
+    rows = read_columns(path, ("dataset", "model", *policies))
     for name in policies:
         rows[name] = _scores(path, rows[name])
     return {str(name): part.set_index("model")[policies] for name, part in rows.groupby("dataset", sort=False)}
@@ -203,7 +203,7 @@ def _of_augmentations(path: Path) -> Iterator[Published]:
 
 def _of_dclm(path: Path) -> list[Published]:
     """DCLM's own runs at their usual budgets, twice: the ladder of its 1B model, and sizes crossed with data."""
-    rows = columns(path, ("file", "data", "model", "tokens", "core_v2"))
+    rows = read_columns(path, ("file", "data", "model", "tokens", "core_v2"))
     small = rows["file"].str.contains(_SMALL)
     rows = rows.assign(
         size=rows["model"].mask(small, "0.4b"),
@@ -254,7 +254,7 @@ def _run(file: str) -> str:
 
 def _of_confident(path: Path) -> Iterator[Published]:
     """A ladder a noise rate: the mean over sparsities of each method of confident learning's second table."""
-    rows = columns(path, ("method",))
+    rows = read_columns(path, ("method",))
     rows = rows.iloc[np.argsort(rows["method"] != "baseline", kind="stable")]
     if list(rows["method"]).count("baseline") != 1 or rows["method"].duplicated().any():
         raise BadInput(f"{path}: each method stands once, and one of them is baseline")

@@ -30,11 +30,11 @@ from scipy.sparse import csr_array
 from harness.analysis.effects import example_weights, in_points, labels_bought
 from harness.arm import BASELINE, FACTORS, levels_of
 from harness.errors import BadInput
-from harness.metrics import cells, metric
+from harness.metrics import confusion_cells, metric
 from harness.storage.store import Record, TestSet, unpack
 from harness.streams import stream
 
-DRAWS = 500
+COVARIANCE_DRAWS = 500
 """Draws of test examples that estimate a covariance."""
 
 
@@ -174,11 +174,11 @@ def _spread(
     n, r = len(ids), len(kept[0])
     if n < 2:
         return np.zeros((len(kept), len(kept))), np.zeros((len(kept), len(kept))), n
-    weights = example_weights(DRAWS, n, stream(0, "grid", "examples"))
+    weights = example_weights(COVARIANCE_DRAWS, n, stream(0, "grid", "examples"))
 
     def drawn(one: Record) -> np.ndarray:
         test = sets[one["result"]["test_set"]]
-        cell = cells(test.y, unpack(one["result"]["predictions"]), k)
+        cell = confusion_cells(test.y, unpack(one["result"]["predictions"]), k)
         at = csr_array((np.ones(len(cell)), (cell, place[one["result"]["test_set"]])), shape=(k * k, n))
         return 100 * measure((at @ weights.T).T.reshape(-1, k, k))
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float64
 
-from harness.analysis.ladder import Axes, Draws, Estimate, Word, estimate, gap, picks, word_of
+from harness.analysis.ladder import Axes, Draws, Estimate, Winner, estimate_after_choice, gap, picks, winner_of
 
 SAME_COST = 2.0
 """Arms within this factor of each other count as equally expensive."""
@@ -34,7 +34,7 @@ class Omitted:
     """
 
     what: str
-    word: Word
+    word: Winner
     difference: Estimate
     arms: tuple[str, str]
 
@@ -64,9 +64,9 @@ def worst_dropped(draws: Draws, where: Axes) -> Omitted | None:
 def matched_steps(draws: Draws, where: Axes) -> Omitted:
     """Compares a typical swap of data with a typical swap of model; names the arms that those swaps lead to."""
     sides = [_typical(draws, [where.baseline, *axis]) for axis in (where.model, where.data)]
-    difference = estimate(sides[1][0] - sides[0][0], sides[1][1] - sides[0][1])
+    difference = estimate_after_choice(sides[1][0] - sides[0][0], sides[1][1] - sides[0][1])
     names = (draws.scores.arms[sides[0][2]], draws.scores.arms[sides[1][2]])
-    return Omitted("matched steps", word_of(difference), difference, names)
+    return Omitted("matched steps", winner_of(difference), difference, names)
 
 
 def matched_cost(draws: Draws, where: Axes) -> Omitted:
@@ -79,7 +79,7 @@ def matched_cost(draws: Draws, where: Axes) -> Omitted:
     return _again("matched cost", cheap, where, where.model, where.data)
 
 
-def carriers(word: Word, difference: Estimate, without: dict[str, Omitted]) -> list[str]:
+def carriers(word: Winner, difference: Estimate, without: dict[str, Omitted]) -> list[str]:
     """Returns the arms whose absence changes the verdict's word, the largest change of the difference first."""
     moved = {arm: abs(one.difference.value - difference.value) for arm, one in without.items() if one.word != word}
     return sorted(moved, key=lambda arm: -moved[arm])
@@ -89,7 +89,7 @@ def _again(what: str, draws: Draws, where: Axes, model: Sequence[int], data: Seq
     chosen = picks(draws, where, model, data)
     difference = gap(draws, chosen)
     names = (draws.scores.arms[chosen.model[0]], draws.scores.arms[chosen.data[0]])
-    return Omitted(what, word_of(difference), difference, names)
+    return Omitted(what, winner_of(difference), difference, names)
 
 
 def _typical(draws: Draws, arms: Sequence[int]) -> tuple[Float64[np.ndarray, " d"], Float64[np.ndarray, " d"], int]:

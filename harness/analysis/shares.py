@@ -41,7 +41,18 @@ from math import factorial
 import numpy as np
 from jaxtyping import Bool, Float, Float64
 
-from harness.analysis.ladder import ENDS, Axes, Cell, Draws, Estimate, cell_of, choose, estimate, label, outline
+from harness.analysis.ladder import (
+    ENDS,
+    Axes,
+    Draws,
+    Estimate,
+    Levels,
+    cell_of,
+    choose,
+    estimate_after_choice,
+    label_of_levels,
+    outline,
+)
 from harness.analysis.scores import Scores, root
 from harness.arm import FACTORS
 from harness.errors import BadInput
@@ -52,7 +63,7 @@ TERMS = ("model", "data", "interaction")
 Places = tuple[int, ...]
 Turn = tuple[float, Places, Places]
 """How much it weighs that what stands third comes after what stands second."""
-Parts = Float64[np.ndarray, "*d 3"]
+SumsOfSquares = Float64[np.ndarray, "*d 3"]
 Tables = Float64[np.ndarray, "*d m v"]
 
 
@@ -83,7 +94,7 @@ def variance_shares(scores: Float[np.ndarray, "a b"]) -> Shares:
     return Shares(*(float(part) for part in parts / parts.sum()))
 
 
-def squares(tables: Tables) -> Parts:
+def squares(tables: Tables) -> SumsOfSquares:
     """Sums of squares of model, data and their interaction; `m` models by `v` data variants, one score a cell."""
     m, v = tables.shape[-2:]
     centred = tables - tables.mean((-2, -1), keepdims=True)
@@ -202,7 +213,7 @@ def _shared(
     return found
 
 
-def combined(scores: Scores, where: Axes) -> tuple[int, ...]:
+def divisible_arms(scores: Scores, where: Axes) -> tuple[int, ...]:
     """The arms that can be shared out between model and data: the baseline, one-axis arms, and pairs with both parts.
 
     Parts of a pair may be dull: they are its steps, not its rivals.
@@ -211,13 +222,13 @@ def combined(scores: Scores, where: Axes) -> tuple[int, ...]:
     return (where.baseline, *where.model, *where.data, *whole)
 
 
-def axes_of(cell: Cell) -> tuple[tuple[int, ...], ...]:
+def axes_of(cell: Levels) -> tuple[tuple[int, ...], ...]:
     """The places of the levels that each changed axis changes."""
     changed = tuple(place for place in range(1, len(cell)) if cell[place])
     return tuple(part for part in ((0,) if cell[0] else (), changed) if part)
 
 
-def factors_of(cell: Cell) -> tuple[tuple[int, ...], ...]:
+def factors_of(cell: Levels) -> tuple[tuple[int, ...], ...]:
     """The places of the levels that are changed, each for itself."""
     return tuple((place,) for place in range(len(cell)) if cell[place])
 
@@ -227,10 +238,10 @@ def lacking(scores: Scores, where: Axes, arm: int, parts: Sequence[tuple[int, ..
     cell = cell_of(scores, arm)
     some = chain.from_iterable(combinations(parts, size) for size in range(len(parts) + 1))
     needed = [_only(cell, tuple(chain.from_iterable(one))) for one in some]
-    return [label(one) for one in needed if one not in where.cells]
+    return [label_of_levels(one) for one in needed if one not in where.cells]
 
 
-def _only(cell: Cell, places: Sequence[int]) -> Cell:
+def _only(cell: Levels, places: Sequence[int]) -> Levels:
     """The cell with the levels at those places, the baseline's elsewhere."""
     return tuple(level if place in places else "" for place, level in enumerate(cell))
 
@@ -270,7 +281,7 @@ def _owen(mine: int, data: Places) -> list[Turn]:
     ]  # fmt: skip
 
 
-def shapley(draws: Draws, where: Axes, chosen: Sequence[int], fine: Sequence[str]) -> dict[str, Estimate]:
+def shapley_parts(draws: Draws, where: Axes, chosen: Sequence[int], fine: Sequence[str]) -> dict[str, Estimate]:
     """The parts of the gain of the combination that validation chooses among `chosen`, in points, chosen in every draw.
 
     `fine` names the factors of data that get a part of their own; their arms must all be there.
@@ -281,4 +292,4 @@ def shapley(draws: Draws, where: Axes, chosen: Sequence[int], fine: Sequence[str
         weights[arm] = split(draws.scores, where, int(arm), fine)
     seen, own = np.einsum("dpa,da->pd", weights[pick], draws.test), weights[pick] @ draws.test[0]
     names = ("model", "data", *fine)
-    return {name: estimate(seen[row], own[:, row]) for row, name in enumerate(names)}
+    return {name: estimate_after_choice(seen[row], own[:, row]) for row, name in enumerate(names)}

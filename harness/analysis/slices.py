@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Integer
 
-from harness.analysis.effects import DRAWS, Interval, Pair, deltas, interval, trials
+from harness.analysis.effects import EXAMPLE_DRAWS, Interval, TrialPair, deltas, interval, trials
 from harness.analysis.significance import holm
 from harness.checks import choices
 from harness.errors import BadInput
@@ -25,12 +25,26 @@ from harness.metrics import METRICS
 from harness.storage.store import Record, Store, TestSet, unpack
 from harness.streams import stream
 
-LEAST = 10
+FEWEST_EXAMPLES = 10
 """Fewer test examples than this have no interval: a resampling of so few is no picture of what others would give."""
 BINS, PLAIN, MOST = 4, 8, 30
 """Numbers are cut into so many bins, unless no more values than `PLAIN` differ; of other values the most frequent."""
 MISSING, OTHER = "(missing)", "(other)"
-COLUMNS = ("arm", "axis", "dull", "slice", "n", "n_seeds", "control", "delta", "low", "high", "p", "p_adjusted", "why")
+SLICE_COLUMNS = (
+    "arm",
+    "axis",
+    "dull",
+    "slice",
+    "n",
+    "n_seeds",
+    "control",
+    "delta",
+    "low",
+    "high",
+    "p",
+    "p_adjusted",
+    "why",
+)
 
 
 @dataclass(frozen=True)
@@ -67,7 +81,7 @@ class Flips:
 
 
 @dataclass(frozen=True)
-class Arm:
+class ArmTrials:
     """An arm's finished trials, each with its control."""
 
     name: str
@@ -84,19 +98,19 @@ class Cut:
     names: tuple[str, ...]
 
 
-def by_class(pairs: Sequence[Pair], classes: Sequence[str], arm: str) -> list[Slice]:
+def by_class(pairs: Sequence[TrialPair], classes: Sequence[str], arm: str) -> list[Slice]:
     """The delta of each class's recall; the draws hang on the name of the arm and of the class alone."""
     return sliced(pairs, [pair.y for pair in pairs], classes, arm)
 
 
-def by_column(pairs: Sequence[Pair], cut: Cut, arm: str) -> list[Slice]:
+def by_column(pairs: Sequence[TrialPair], cut: Cut, arm: str) -> list[Slice]:
     """The delta in each slice of a column; `cut` knows every id of the pairs."""
     places = [np.array([cut.place[name] for name in pair.ids.tolist()], dtype=np.int64) for pair in pairs]
     return sliced(pairs, places, cut.names, arm)
 
 
 def sliced(
-    pairs: Sequence[Pair], places: Sequence[Integer[np.ndarray, " n"]], names: Sequence[str], arm: str
+    pairs: Sequence[TrialPair], places: Sequence[Integer[np.ndarray, " n"]], names: Sequence[str], arm: str
 ) -> list[Slice]:
     """A slice a name: the examples of each pair whose place is the name's number."""
     found = [
@@ -107,14 +121,14 @@ def sliced(
     return [replace(one, p_adjusted=float(each) if one.interval else None) for one, each in zip(found, p, strict=True)]
 
 
-def _part(pair: Pair, chosen: np.ndarray) -> Pair:
+def _part(pair: TrialPair, chosen: np.ndarray) -> TrialPair:
     """The chosen examples with two classes that stand for right (0) and wrong (1)."""
     y = pair.y[chosen]
     arm, control = (np.asarray(side[chosen] != y, dtype=np.int64) for side in (pair.arm, pair.control))
-    return Pair(pair.ids[chosen], np.zeros(len(y), dtype=np.int64), arm, control)
+    return TrialPair(pair.ids[chosen], np.zeros(len(y), dtype=np.int64), arm, control)
 
 
-def _slice(name: str, parts: Sequence[Pair], arm: str) -> Slice:
+def _slice(name: str, parts: Sequence[TrialPair], arm: str) -> Slice:
     """The slice of those parts; seeds without an example in it say nothing of it."""
     parts = [part for part in parts if len(part.ids)]
     n = len({example for part in parts for example in part.ids.tolist()})
@@ -122,9 +136,9 @@ def _slice(name: str, parts: Sequence[Pair], arm: str) -> Slice:
         return Slice(name, 0, 0, np.nan, np.nan, None, "no test example")
     control = 100 * float(np.mean([1 - part.control.mean() for part in parts]))
     delta = 100 * float(np.mean([part.control.mean() - part.arm.mean() for part in parts]))
-    if n < LEAST:
-        return Slice(name, n, len(parts), control, delta, None, f"too few: {n} test examples, {LEAST} needed")
-    found = interval(parts, METRICS["accuracy"], 2, draws=DRAWS, rng=stream(0, "slices", arm, name))
+    if n < FEWEST_EXAMPLES:
+        return Slice(name, n, len(parts), control, delta, None, f"too few: {n} test examples, {FEWEST_EXAMPLES} needed")
+    found = interval(parts, METRICS["accuracy"], 2, draws=EXAMPLE_DRAWS, rng=stream(0, "slices", arm, name))
     return Slice(name, n, len(parts), control, delta, found)
 
 
@@ -215,7 +229,7 @@ def steady(counted: pd.DataFrame, side: str) -> list[str]:
 # The command
 
 
-def gathered(store: Store) -> list[Arm]:
+def gathered(store: Store) -> list[ArmTrials]:
     """The arms of a study that have a delta, in the order of its plan; records that it no longer holds are left out."""
     plan, records = store.plan(), store.records()
     if not records:
@@ -232,23 +246,25 @@ def gathered(store: Store) -> list[Arm]:
     if not arms:
         raise BadInput(f"'{store.folder.name}': no arm has a finished trial beside a finished control")
     return [
-        Arm(row[0]["arm"], row[0]["axis"], bool(row[0]["dull"]), tuple((one, known[one["control"]]) for one in row))
+        ArmTrials(
+            row[0]["arm"], row[0]["axis"], bool(row[0]["dull"]), tuple((one, known[one["control"]]) for one in row)
+        )
         for row in arms
     ]
 
 
-def _pair(record: Record, control: Record, sets: Mapping[str, TestSet]) -> Pair:
+def _pair(record: Record, control: Record, sets: Mapping[str, TestSet]) -> TrialPair:
     test = sets[record["result"]["test_set"]]
     mine, theirs = (unpack(one["result"]["predictions"]) for one in (record, control))
-    return Pair(ids=test.ids, y=test.y, arm=mine, control=theirs)
+    return TrialPair(ids=test.ids, y=test.y, arm=mine, control=theirs)
 
 
-def frame(found: Sequence[tuple[Arm, Sequence[Slice]]]) -> pd.DataFrame:
-    """A row an arm and slice, with the columns `COLUMNS`: also what the figure of slices reads."""
+def slices_frame(found: Sequence[tuple[ArmTrials, Sequence[Slice]]]) -> pd.DataFrame:
+    """A row an arm and slice, with the columns `SLICE_COLUMNS`: also what the figure of slices reads."""
     rows = []
     for arm, parts in found:
         for one in parts:
             inside = (one.interval.low, one.interval.high, one.interval.p) if one.interval else (None,) * 3
             head = (arm.name, arm.axis, arm.dull, one.name, one.n, one.n_seeds, one.control, one.delta)
             rows.append((*head, *inside, one.p_adjusted, one.why))
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=list(SLICE_COLUMNS))

@@ -15,8 +15,8 @@ import pandas as pd
 from harness.analysis import scores as grid
 from harness.analysis import variance
 from harness.analysis.attribution import Attribution, attribute
-from harness.analysis.effects import DRAWS, Adjust, Effect, covers, deltas, estimate_effects, trials
-from harness.analysis.power import level_of
+from harness.analysis.effects import EXAMPLE_DRAWS, Adjust, Effect, covers, deltas, estimate_effects, trials
+from harness.analysis.power import plan_level
 from harness.analysis.scores import Scores
 from harness.analysis.significance import benjamini_yekutieli, holm
 from harness.analysis.ties import with_letters
@@ -75,7 +75,7 @@ def gather(store: Store, adjust: str = "holm") -> Study:
     table = trials(kept)
     compared = deltas(table)
     scores = _scores(kept, store, planned, plan)
-    found = with_letters(estimate_effects(kept, store.test_set, planned, ADJUSTS[adjust], level_of(plan)), scores)
+    found = with_letters(estimate_effects(kept, store.test_set, planned, ADJUSTS[adjust], plan_level(plan)), scores)
     answer = attribute(scores, draws=REDRAWS, rng=stream(0, "attribution")) if scores else None
     notes = [*_notes(found, table, compared, adjust), *_mixed(kept), *_stale(len(records) - len(kept))]
     table = table.merge(compared[["key", "delta", "delta_valid", "why"]], how="left", on="key", validate="one_to_one")
@@ -102,10 +102,10 @@ def _scores(
 
 def _components(records: Sequence[Record], scores: Scores | None, store: Store) -> tuple[list[Component], str]:
     """What makes the baseline's score move from run to run, and the note on it; nothing where no stream was salted."""
-    if scores is None or len(scores.seeds) < 2 or not variance.salted(scores, BASELINE):
+    if scores is None or len(scores.seeds) < 2 or not variance.rows_by_stream(scores, BASELINE):
         return [], ""
     found = [*variance.components(scores, BASELINE), variance.examples(records, store.test_set)]
-    return found, variance.told(scores, BASELINE)
+    return found, variance.describe_components(scores, BASELINE)
 
 
 def _classes(records: Sequence[Record], store: Store) -> tuple[str, ...]:
@@ -119,8 +119,8 @@ def _notes(found: Sequence[Effect], table: pd.DataFrame, compared: pd.DataFrame,
     return [
         *covered(found),
         "Each interval is for its arm alone and not corrected for the number of arms; its adjusted p is, by "
-        f"{_NAMES[adjust]}. It is a two-level bootstrap over seeds (in closed form) and test examples ({DRAWS} draws), "
-        "paired with the control of the same seed.",
+        f"{_NAMES[adjust]}. It is a two-level bootstrap over seeds (in closed form) and test examples ({EXAMPLE_DRAWS} "
+        "draws), paired with the control of the same seed.",
         *_facts(table),
         *_failures(table, compared),
         *_missing(found),

@@ -92,7 +92,7 @@ def _trigamma_inverse(value: float) -> float:
 
 
 def _p_value(effect: float, found: Variances, freedom: float) -> float:
-    """Returns `effects.p_value` with separate degrees of freedom for the variance over seeds."""
+    """Returns `effects.effect_p_value` with separate degrees of freedom for the variance over seeds."""
     parts = [(found.seeds, freedom), (found.shared, found.n - 1)]
     return max(significance.p_value(effect, parts), significance.p_value(effect, found.floor))
 

@@ -49,7 +49,7 @@ from harness.analysis.effects import LEVEL
 from harness.analysis.scores import Scores
 from harness.arm import BASELINE
 from harness.errors import BadInput
-from harness.metrics import Metric, cells, confusion, metric
+from harness.metrics import Metric, confusion, confusion_cells, metric
 from harness.storage.store import Record, TestSet, unpack
 from harness.streams import STREAMS
 
@@ -103,23 +103,25 @@ def components(scores: Scores, of: str = BASELINE) -> list[Component]:
     Split, rest and all of training need an arm with a plain salt. BadInput where no arm is `of` under another salt, or
     there is one seed only: a single one cannot tell luck from what the seed gives.
     """
-    groups = salted(scores, of)
+    groups = rows_by_stream(scores, of)
     if not groups:
         raise BadInput(f"no arm is {of} under another salt: add arms such as salt=init:a, salt=order:a and salt=a")
     if len(scores.seeds) < 2:
         raise BadInput("one seed cannot tell what split and noise give: run two at least, ten are better")
-    streams = {name: within(scores.test[rows]) for name, rows in groups.items() if name != ALL}
+    streams = {name: within_seeds(scores.test[rows]) for name, rows in groups.items() if name != ALL}
     parts = [_single(NAMES.get(name, name), square) for name, square in streams.items()]
     if ALL not in groups:
         return parts
     rows = groups[ALL]
-    total = within(scores.test[rows])
-    split = combined(SPLIT, [(1 / len(rows), between(scores.test[rows])), (-1 / len(rows), total)], least=0.0)
-    rest = combined(REST, [(1.0, total), *((-1.0, square) for square in streams.values())], least=-np.inf)
+    total = within_seeds(scores.test[rows])
+    split = combine_squares(
+        SPLIT, [(1 / len(rows), between_seeds(scores.test[rows])), (-1 / len(rows), total)], least=0.0
+    )
+    rest = combine_squares(REST, [(1.0, total), *((-1.0, square) for square in streams.values())], least=-np.inf)
     return [split, *parts, *([rest] if streams else []), _single(ALL, total)]
 
 
-def salted(scores: Scores, of: str) -> dict[str, list[int]]:
+def rows_by_stream(scores: Scores, of: str) -> dict[str, list[int]]:
     """The rows of `of` and of its repeats, by the stream whose salt they have; `ALL` for plain salts.
 
     In the order of `STREAMS`, plain salts last; a stream without a salt has no entry.
@@ -136,13 +138,13 @@ def salted(scores: Scores, of: str) -> dict[str, list[int]]:
     return {name: [*own, *rows[name]] for name in (*STREAMS, ALL) if name in rows and len(own) + len(rows[name]) > 1}
 
 
-def within(scores: Float64[np.ndarray, "m r"]) -> Square:
+def within_seeds(scores: Float64[np.ndarray, "m r"]) -> Square:
     """The mean square within seeds of `m` scores a seed."""
     m, r = scores.shape
     return Square(float(((scores - scores.mean(0)) ** 2).sum()) / (r * (m - 1)), r * (m - 1))
 
 
-def between(scores: Float64[np.ndarray, "m r"]) -> Square:
+def between_seeds(scores: Float64[np.ndarray, "m r"]) -> Square:
     """The mean square between seeds: `m` times the variance of the seeds' means."""
     m, r = scores.shape
     return Square(m * float(scores.mean(0).var(ddof=1)), r - 1)
@@ -152,7 +154,7 @@ def _single(name: str, square: Square) -> Component:
     return Component(name, square.value, *square.limits, square.freedom)
 
 
-def combined(name: str, terms: Sequence[tuple[float, Square]], *, least: float) -> Component:
+def combine_squares(name: str, terms: Sequence[tuple[float, Square]], *, least: float) -> Component:
     """The sum of coefficient times mean square with its interval (see the module's docstring), cut off at `least`."""
     value = sum(weight * square.value for weight, square in terms)
     down, up = 0.0, 0.0
@@ -193,7 +195,7 @@ def influence(test: TestSet, predicted: np.ndarray, measure: Metric) -> Float64[
     Squared and summed they are the infinitesimal jackknife's variance. For accuracy: (right - p) / n.
     """
     k, step = len(test.classes), _STEP * len(test.y)
-    whole, at = confusion(test.y, predicted, k), cells(test.y, predicted, k)
+    whole, at = confusion(test.y, predicted, k), confusion_cells(test.y, predicted, k)
     slope = np.zeros(k * k)
     for cell in np.unique(at):
         lifted = whole.copy()
@@ -202,15 +204,15 @@ def influence(test: TestSet, predicted: np.ndarray, measure: Metric) -> Float64[
     return slope[at] - slope[at].mean()
 
 
-def frame(found: Sequence[Component]) -> pd.DataFrame:
+def components_frame(found: Sequence[Component]) -> pd.DataFrame:
     """The figure's columns: `name`, `value`, `low`, `high`, standard deviations in points."""
     rows = [(one.name, *one.sd) for one in found]
     return pd.DataFrame(rows, columns=["name", "value", "low", "high"])
 
 
-def told(scores: Scores, of: str = BASELINE) -> str:
+def describe_components(scores: Scores, of: str = BASELINE) -> str:
     """What stands behind the components and what their intervals suppose, to print beside them."""
-    salts = ", ".join(f"{NAMES.get(name, name)} {len(rows)}" for name, rows in salted(scores, of).items())
+    salts = ", ".join(f"{NAMES.get(name, name)} {len(rows)}" for name, rows in rows_by_stream(scores, of).items())
     rest = next((one.variance for one in components(scores, of) if one.name == REST), 0.0)
     more = (
         f" Here the streams' parts add up to {-rest:.2g} points squared more than all of training: they act together, "

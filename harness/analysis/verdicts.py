@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from harness.analysis.effects import LEVEL
-from harness.analysis.ladder import Draws, axes, draw, interval_after_choice, picks
+from harness.analysis.ladder import Draws, axes, draw_means, interval_after_choice, picks
 from harness.analysis.scores import Scores, collect_scores
 from harness.analysis.significance import half_width_at
 from harness.arm import BASELINE
@@ -19,10 +19,10 @@ from harness.errors import BadInput
 from harness.storage.store import Record, Store
 from harness.streams import stream
 
-DRAWS = 20_000
+CLAIM_DRAWS = 20_000
 """As many that what is decided does not hang on them: the ends of an interval move by a hundredth of its width."""
 _NARROW = 0.9
-Word = Literal["supported", "refuted", "undecided"]
+ClaimWord = Literal["supported", "refuted", "undecided"]
 
 
 @dataclass(frozen=True)
@@ -66,17 +66,17 @@ class Written:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ClaimVerdict:
     """What the records say of a claim; `found` is None where `reason` tells why there is no number."""
 
     claim: Claim
-    word: Word
+    word: ClaimWord
     reason: str
     found: Difference | None
     written: Written
 
 
-def judge(claim: Claim, store: Store) -> Verdict:
+def judge(claim: Claim, store: Store) -> ClaimVerdict:
     """What the records in the store say of the claim; BadInput for an arm that the study does not have.
 
     Where a trial that the claim rests on failed or was not run, or there is one seed, the verdict is undecided and has
@@ -85,7 +85,7 @@ def judge(claim: Claim, store: Store) -> Verdict:
     plan = store.plan()
     if plan is None:
         reason = f"the study '{claim.study}' has not run"
-        return Verdict(claim, "undecided", reason, None, Written(0, 0, 0, 0))
+        return ClaimVerdict(claim, "undecided", reason, None, Written(0, 0, 0, 0))
     rows = plan["trials"]
     rests = _rests_on(claim, rows)
     keys = {row["key"]: row for row in rows}
@@ -95,13 +95,13 @@ def judge(claim: Claim, store: Store) -> Verdict:
         _complete(rests, rows, records)
         shared = _shared_seeds(rests, rows)
         rows, records = ([one for one in these if one["seed"] in shared] for these in (rows, records))
-        found = difference(collect_scores(records, store.test_set, rows), claim.left, claim.right)
+        found = estimate_difference(collect_scores(records, store.test_set, rows), claim.left, claim.right)
     except BadInput as lack:
-        return Verdict(claim, "undecided", str(lack), None, written)
-    return Verdict(claim, word_of(claim, found), "", found, written)
+        return ClaimVerdict(claim, "undecided", str(lack), None, written)
+    return ClaimVerdict(claim, claim_word(claim, found), "", found, written)
 
 
-def word_of(claim: Claim, found: Difference) -> Word:
+def claim_word(claim: Claim, found: Difference) -> ClaimWord:
     """The verdict on a difference."""
     low, high = claim.region
     inner = (found.low_90, found.high_90) if claim.relation == "equal within" else (found.low, found.high)
@@ -151,7 +151,7 @@ def _written(claim: Claim, records: Sequence[Record]) -> Written:
     return Written(carry, other, len(held), len({digest for claims in held for digest in claims.values()}))
 
 
-def difference(scores: Scores, left: str, right: str) -> Difference:
+def estimate_difference(scores: Scores, left: str, right: str) -> Difference:
     """`left` less `right`, each a label or a best arm; BadInput with one seed, or with nothing to choose a best on."""
     if len(scores.seeds) < 2:
         raise BadInput("one seed cannot tell what training again would give: run two at least, five are better")
@@ -173,7 +173,7 @@ def _between_picks(scores: Scores, left: str, right: str) -> Difference:
     """The difference where a side is chosen on validation, in the data and again in every redraw."""
     if not np.isfinite(scores.valid).all():
         raise BadInput("the task has no validation part to choose a best arm on")
-    draws = draw(scores, DRAWS, stream(0, "attribution"))  # the draws of a report's attribution
+    draws = draw_means(scores, CLAIM_DRAWS, stream(0, "attribution"))  # the draws of a report's attribution
     sides = [_chosen(draws, side) for side in (left, right)]
     if any(side[0] < 0 for side in sides):
         raise BadInput("the best model and the best data were not run together")

@@ -139,7 +139,7 @@ def _first_comment(group: str, name: str) -> str:
 # The table for the docs
 
 
-def markdown() -> str:
+def options_as_markdown() -> str:
     """Every option of the factors' groups as Markdown tables, a group each: from the YAML files alone."""
     loader = option_loader()
     cfg = load_checked_config(["track=none"], loader)

@@ -9,10 +9,10 @@ from pathlib import Path
 import pandas as pd
 
 from harness.analysis.atlas import (
-    frame,
     readings,
+    readings_frame,
 )
-from harness.analysis.published import Published, embedded, given, joined, passed_over
+from harness.analysis.published import Published, embedded, given, merge_tables, passed_over
 from harness.commands.arguments import parse
 from harness.commands.terminal import say
 from harness.errors import BadInput
@@ -30,8 +30,8 @@ def command(words: list[str]) -> int:
     if len(plain) > 1:
         raise BadInput("say one file or folder of published tables: harness atlas [PATH] [out=FOLDER]")
     out = Path(options.get("out", "atlas")).expanduser()
-    rows = frame(readings(tables(plain)))
-    files = rendered(rows)
+    rows = readings_frame(readings(tables(plain)))
+    files = atlas_files(rows)
     for name, content in files.items():
         write_atomic(out / name, content)
     print(report.printed(rows))
@@ -50,10 +50,10 @@ def tables(places: Sequence[str]) -> list[Published]:
     for path in (path for place in chosen for path in passed_over(place)):
         say(f"not read: {path} has no column 'table', so it is not a table of facts")
     theirs = [table for place in chosen for table in given(place)]
-    return joined(embedded(), theirs)
+    return merge_tables(embedded(), theirs)
 
 
-def rendered(rows: pd.DataFrame) -> dict[str, bytes]:
+def atlas_files(rows: pd.DataFrame) -> dict[str, bytes]:
     """The atlas as files by name, from the rows of `frame`: every number, a page to read, and the figure."""
     drawn = {f"atlas.{kind}": content for kind, content in report.figure(rows).items()}
     return {"atlas.csv": report.as_csv(rows), "atlas.md": report.page(rows), **drawn}

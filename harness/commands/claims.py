@@ -18,7 +18,7 @@ from harness.claims import (
     Claim,
     claim_files,
     folders,
-    read,
+    read_claim,
     study_file,
 )
 from harness.commands.arguments import parse
@@ -32,7 +32,7 @@ PASSED = ("cache", "track", "device", "threads", "retry")
 
 def command(words: list[str]) -> int:
     """`harness claims [NAME …] [store=results] [run=no] [task.path=…]`: runs what is missing, judges, and writes."""
-    from harness.report.claims import line, write  # it draws, and this module is read by every trial
+    from harness.report.claims import line, write_claim  # it draws, and this module is read by every trial
 
     own, passed = _split(words)
     names, options = parse(own, ("store", "run"))
@@ -40,7 +40,7 @@ def command(words: list[str]) -> int:
     if run not in ("yes", "no"):
         raise BadInput(f"run is '{run}'{choices(run, ('yes', 'no'))}")
     root = Path(options.get("store", "results")).expanduser()
-    claims = [read(place) for place in _places(names)]
+    claims = [read_claim(place) for place in _places(names)]
     studies = list(dict.fromkeys(_known_study(claim, root) for claim in claims))
     if passed and len(studies) > 1:
         raise BadInput(f"{passed[0]} is for one study, and these claims are about {len(studies)}: {', '.join(studies)}")
@@ -50,7 +50,7 @@ def command(words: list[str]) -> int:
         verdict = judge(claim, Store(root / claim.study))
         print(line(verdict), flush=True)
         if (root / claim.study).is_dir():
-            write(verdict, root / claim.study / "claims")
+            write_claim(verdict, root / claim.study / "claims")
     return 0
 
 

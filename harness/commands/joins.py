@@ -24,9 +24,9 @@ from harness.storage.store import TestSet
 from harness.tasks import columns as reading
 from harness.tasks import files, raw_table
 
-READERS = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
+READABLE = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
 _NUMBERED = re.compile(r"(.*)-(\d+)")
-Parts = Mapping[str, pd.DataFrame]
+TablesByPart = Mapping[str, pd.DataFrame]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,13 +46,13 @@ class Joined:
     how: str
 
 
-def from_file(place: str, column: str, key: str | None, sought: Sought) -> Joined:
+def column_of_file(place: str, column: str, key: str | None, sought: Sought) -> Joined:
     """The column of a CSV, TSV, parquet or JSONL file, whose rows are told by the column `key`.
 
     Without a `key` they are told by the task's own id column if the file has it, else by their numbers. BadInput where
     ids do not match, a name is unknown, or labels are not the study's.
     """
-    table = opened(place)
+    table = open_table(place)
     own = sought.task.get("id")
     name = key if key is not None else own if own in table.columns else None
     for wanted in filter(None, (column, name)):
@@ -85,20 +85,20 @@ def from_task(column: str, changed: Mapping[str, Any], sought: Sought) -> Joined
     )
 
 
-def opened(place: str) -> pd.DataFrame:
+def open_table(place: str) -> pd.DataFrame:
     """A file's table; cells of CSV and TSV are text as they stand there."""
     path = files.existing(place, "table")
-    if path.suffix.lower() not in READERS:
-        raise BadInput(f"table={place}: a table is a file of {', '.join(READERS)}")
+    if path.suffix.lower() not in READABLE:
+        raise BadInput(f"table={place}: a table is a file of {', '.join(READABLE)}")
     if path.suffix.lower() in (".csv", ".tsv"):
-        return raw_table.opened(place, "table")
+        return raw_table.read_cells(place, "table")
     try:
         return pd.read_parquet(path) if path.suffix.lower() == ".parquet" else pd.read_json(path, lines=True)
     except (OSError, ValueError) as fault:
         raise BadInput(f"table={place} cannot be read: {' '.join(str(fault).split())[:300]}") from fault
 
 
-def as_text(values: pd.Series) -> pd.Series:
+def ids_as_text(values: pd.Series) -> pd.Series:
     """Values as tasks write ids: whole numbers without a point, missing ones as nothing."""
     return values.convert_dtypes().astype("string").fillna("").astype(object)
 
@@ -110,9 +110,9 @@ def _known(column: str, table: pd.DataFrame, place: str) -> None:
 
 def _by_key(table: pd.DataFrame, column: str, key: str, place: str, sought: Sought) -> pd.Series:
     """Values by id. Where a file's ids do not match as written, `007` and `7.0` are taken for 7, as readers do."""
-    written = as_text(table[key])
+    written = ids_as_text(table[key])
     numbers = pd.to_numeric(written, errors="coerce")
-    plainer = as_text(numbers).where(numbers.notna(), written)
+    plainer = ids_as_text(numbers).where(numbers.notna(), written)
     wanted = set(sought.test.ids.tolist())
     ids = written if wanted <= set(written) else plainer if wanted <= set(plainer) else written
     repeated = ids[ids.duplicated() & ids.isin(wanted)]
@@ -143,7 +143,7 @@ def _by_number(table: pd.DataFrame, column: str, place: str, sought: Sought) -> 
 def _vouched(rows: pd.DataFrame, place: str, sought: Sought) -> str:
     """Whether labels say that these are the test rows, in the order of the test set; BadInput where they deny it."""
     name = next((one for role in ("gold", "label") if (one := sought.task.get(role)) in rows.columns), None)
-    texts = as_text(rows[name]).to_numpy() if name is not None else np.array([])
+    texts = ids_as_text(rows[name]).to_numpy() if name is not None else np.array([])
     try:
         found = reading.indices(texts, sought.test.classes, str(name))
     except BadInput:
@@ -173,15 +173,15 @@ def _found(values: pd.Series, sought: Sought, where: str) -> pd.Series:
     return values.loc[list(sought.test.ids)]
 
 
-def _raw(node: Mapping[str, Any]) -> Parts:
-    return {"train": raw_table.opened(str(node["path"]))}
+def _raw(node: Mapping[str, Any]) -> TablesByPart:
+    return {"train": raw_table.read_cells(str(node["path"]))}
 
 
-def _read(node: Mapping[str, Any]) -> Parts:
+def _read(node: Mapping[str, Any]) -> TablesByPart:
     """The task's files, a table a part."""
     patterns = {part: node.get(part) for part in files.PARTS}
     return {
-        part: pd.DataFrame(dict(_columns(files.opened(those, node.get("cache")))))
+        part: pd.DataFrame(dict(_columns(files.open_part(those, node.get("cache")))))
         for part, those in files.find(str(node["path"]), patterns)[1].items()
     }
 
@@ -197,5 +197,5 @@ def _columns(rows: datasets.Dataset) -> Iterator[tuple[str, Any]]:
 
 def _named(part: str, rows: pd.DataFrame, key: str | None) -> pd.DataFrame:
     """The rows under the ids that the task gives them."""
-    ids: Sequence[str] = [f"{part}-{row}" for row in range(len(rows))] if key is None else list(as_text(rows[key]))
+    ids: Sequence[str] = [f"{part}-{row}" for row in range(len(rows))] if key is None else list(ids_as_text(rows[key]))
     return rows.set_axis(pd.Index(ids), axis=0)

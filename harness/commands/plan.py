@@ -18,13 +18,13 @@ from harness.analysis.power import (
     Need,
     Pilot,
     Seen,
-    between,
-    in_points,
-    level_of,
+    effect_text,
     mde,
     pilot,
+    plan_level,
     seeds_needed,
     seen,
+    variance_ends,
 )
 from harness.checks import choices
 from harness.commands.arguments import parse
@@ -74,7 +74,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Bill:
+class PlanCost:
     """Trials to run, of which `controls` are the baseline's; seconds on the wall of one core, and on the processor."""
 
     trials: int
@@ -95,8 +95,8 @@ def command(words: list[str]) -> int:
     plan = store.plan()
     if plan is None:
         raise BadInput(f"the trials of '{names[0]}' were run one by one: to plan, run a study (-m experiments=NAME)")
-    wish = wish_of(said, 1 - level_of(plan))
-    print(as_text(plan, needs(store, plan, wish), wish, said.get("store", "results")))
+    wish = wish_of(said, 1 - plan_level(plan))
+    print(plan_text(plan, needs(store, plan, wish), wish, said.get("store", "results")))
     return 0
 
 
@@ -178,7 +178,7 @@ def line_of(arm: str, planned: Sequence[Mapping[str, Any]], ran: pd.DataFrame, s
     found = pilot(seen)
     if found.v + found.shared == 0:
         return Line(arm, r, len(planned), wall, cpu, why="nothing varies: it predicts what its controls predict")
-    need, fewest, most = (_need(one, wish) for one in (found, *between(found, SPREAD)))
+    need, fewest, most = (_need(one, wish) for one in (found, *variance_ends(found, SPREAD)))
     least = mde(found, r, power=wish.power, alpha=wish.alpha)
     return Line(arm, r, len(planned), wall, cpu, least, need, fewest, most)
 
@@ -195,7 +195,7 @@ def _need(found: Pilot, wish: Wish) -> Need:
     return seeds_needed(wish.effect, found, power=wish.power, alpha=wish.alpha)
 
 
-def bill(lines: Sequence[Line], trials: Mapping[str, int]) -> Bill:
+def bill(lines: Sequence[Line], trials: Mapping[str, int]) -> PlanCost:
     """What it costs that each arm has so many trials, and the baseline, which is the first line, the most of them."""
     wanted = {**trials, lines[0].arm: max(trials.values(), default=0)}
     more = [max(0, wanted.get(line.arm, 0) - line.trials) for line in lines]
@@ -203,15 +203,15 @@ def bill(lines: Sequence[Line], trials: Mapping[str, int]) -> Bill:
         sum(n * s for n, s in zip(more, each, strict=True))
         for each in ([line.wall_s for line in lines], [line.cpu_s for line in lines])
     )
-    return Bill(sum(more), more[0], wall, cpu)
+    return PlanCost(sum(more), more[0], wall, cpu)
 
 
-def as_text(plan: Mapping[str, Any], lines: Sequence[Line], wish: Wish, where: str) -> str:
+def plan_text(plan: Mapping[str, Any], lines: Sequence[Line], wish: Wish, where: str) -> str:
     """The needs as a table to read, what all of it costs, and the command that goes on."""
     arms = lines[1:]
     going = [line for line in arms if line.more]
     each = bill(lines, {line.arm: line.trials + line.more for line in going})
-    title = f"{plan['name']}: to find {in_points(wish.effect)} with power {wish.power:g} at level {wish.alpha:.3g}"
+    title = f"{plan['name']}: to find {effect_text(wish.effect)} with power {wish.power:g} at level {wish.alpha:.3g}"
     return "\n".join(
         [
             title,
@@ -264,7 +264,7 @@ def _count(need: Need | None) -> str:
     return f"{need.seeds:,}" if need and need.seeds else "no number"
 
 
-def _sum(cost: Bill, wish: Wish) -> str:
+def _sum(cost: PlanCost, wish: Wish) -> str:
     return (
         f"In all: {cost.trials - cost.controls:,} trials and {cost.controls:,} controls, about "
         f"{_lasts(cost.wall_s / wish.cores)} on {wish.cores} cores ({_lasts(cost.cpu_s)} of processor time)."

@@ -11,8 +11,8 @@ import pandas as pd
 
 from harness.analysis.effects import LEVEL
 from harness.analysis.slices import (
-    LEAST,
-    Arm,
+    FEWEST_EXAMPLES,
+    ArmTrials,
     Flips,
     Slice,
     _pair,
@@ -21,13 +21,13 @@ from harness.analysis.slices import (
     cut,
     flip_counts,
     flips,
-    frame,
     gathered,
+    slices_frame,
     steady,
 )
 from harness.checks import choices
 from harness.commands.arguments import parse
-from harness.commands.joins import Sought, from_file, from_task
+from harness.commands.joins import Sought, column_of_file, from_task
 from harness.errors import BadInput
 from harness.storage.files import write_atomic
 from harness.storage.store import Record, Store, TestSet
@@ -51,8 +51,8 @@ def command(words: list[str]) -> int:
     arms = _chosen(gathered(store), said.get("arm"))
     sets = {one["result"]["test_set"]: store.test_set(one["result"]["test_set"]) for arm in arms for one in _both(arm)}
     how, found = _found(arms, sets, said)
-    table = frame(found)
-    print("\n".join([f"{names[0]}: {how}", "", *as_text(table, whole="arm" in said)]))
+    table = slices_frame(found)
+    print("\n".join([f"{names[0]}: {how}", "", *slices_text(table, whole="arm" in said)]))
     written = {"slices.csv": table}
     if "arm" in said:
         each = [flips(record, control, sets[record["result"]["test_set"]]) for record, control in arms[0].paired]
@@ -64,7 +64,7 @@ def command(words: list[str]) -> int:
     return 0
 
 
-def _chosen(arms: list[Arm], name: str | None) -> list[Arm]:
+def _chosen(arms: list[ArmTrials], name: str | None) -> list[ArmTrials]:
     """All arms, or the one of that name."""
     chosen = [arm for arm in arms if name in (None, arm.name)]
     if not chosen:
@@ -72,13 +72,13 @@ def _chosen(arms: list[Arm], name: str | None) -> list[Arm]:
     return chosen
 
 
-def _both(arm: Arm) -> list[Record]:
+def _both(arm: ArmTrials) -> list[Record]:
     return [one for pair in arm.paired for one in pair]
 
 
 def _found(
-    arms: Sequence[Arm], sets: Mapping[str, TestSet], said: Mapping[str, str]
-) -> tuple[str, list[tuple[Arm, list[Slice]]]]:
+    arms: Sequence[ArmTrials], sets: Mapping[str, TestSet], said: Mapping[str, str]
+) -> tuple[str, list[tuple[ArmTrials, list[Slice]]]]:
     """What was sliced by, in words, and the slices of each arm."""
     pairs = {arm.name: [_pair(*both, sets) for both in arm.paired] for arm in arms}
     if "by" not in said:
@@ -90,7 +90,7 @@ def _found(
     sought = _sought(arms, sets)
     moved = {name.removeprefix("task."): said[name] for name in ("task.path", "task.cache") if name in said}
     if "table" in said:
-        joined = from_file(said["table"], said["by"], said.get("id"), sought)
+        joined = column_of_file(said["table"], said["by"], said.get("id"), sought)
     elif "id" in said:
         raise BadInput("id names a column of a file: say table=FILE as well")
     else:
@@ -100,7 +100,7 @@ def _found(
     return how, [(arm, by_column(pairs[arm.name], where, arm.name)) for arm in arms]
 
 
-def _sought(arms: Sequence[Arm], sets: Mapping[str, TestSet]) -> Sought:
+def _sought(arms: Sequence[ArmTrials], sets: Mapping[str, TestSet]) -> Sought:
     """The rows of the study: all test examples of all seeds, each once."""
     trial = arms[0].paired[0][0]["trial"]
     ids = np.concatenate([one.ids for one in sets.values()])
@@ -109,12 +109,12 @@ def _sought(arms: Sequence[Arm], sets: Mapping[str, TestSet]) -> Sought:
     return Sought(trial["task"], trial["data"], TestSet(ids[first], y[first], next(iter(sets.values())).classes))
 
 
-def as_text(table: pd.DataFrame, *, whole: bool) -> list[str]:
+def slices_text(table: pd.DataFrame, *, whole: bool) -> list[str]:
     """The table to read: arms by slices, or with `whole` every number of every slice; then what it says and covers."""
     told = [
         f"Against the control of the same seed. Intervals: 95 %, over seeds and the test examples of the slice; fewer "
-        f"than {LEAST} examples have none. * the interval leaves 0 out, ** also with p adjusted for the arm's slices "
-        "(Holm).",
+        f"than {FEWEST_EXAMPLES} examples have none. * the interval leaves 0 out, ** also with p adjusted for the "
+        "arm's slices (Holm).",
         *dict.fromkeys(f"{row['slice']}: {row['why']}." for row in table[table["why"] != ""].to_dict("records")),
     ]
     return [*(_long(table) if whole else _wide(table)), "", *told]

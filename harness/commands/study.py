@@ -28,7 +28,7 @@ from harness.run.options import build, identity
 from harness.storage.places import content_of
 from harness.storage.store import Store
 
-Arm = tuple[str, ...]
+PlannedArm = tuple[str, ...]
 """The overrides that make an arm; the empty one is the baseline."""
 
 
@@ -57,7 +57,7 @@ class Planned:
     """One trial of a study: its row in the plan and the overrides that run it."""
 
     row: dict[str, Any]
-    arm: Arm
+    arm: PlannedArm
     overrides: list[str]
 
     @property
@@ -128,7 +128,7 @@ def plain_overrides(arguments: Sequence[str]) -> list[str]:
     return list(arguments)
 
 
-def arms_of(study: DictConfig) -> list[Arm]:
+def arms_of(study: DictConfig) -> list[PlannedArm]:
     """The arms that the study's design asks for, the baseline first; BadInput for what is no arm."""
     listed, groups = _listed(plain(study)["arms"]), groups_of(study)
     if not listed and not groups:
@@ -138,7 +138,7 @@ def arms_of(study: DictConfig) -> list[Arm]:
     alien = [item for arm in listed for item in arm if factor_of(item) not in ARM_ROOTS]
     if alien:
         raise BadInput(f"arm '{alien[0]}' changes what all arms share: an arm may set {', '.join(ARM_ROOTS)}")
-    designs: dict[str, Callable[[list[Arm]], list[Arm]]] = {"one_factor": list, "factorial": factorial}
+    designs: dict[str, Callable[[list[PlannedArm]], list[PlannedArm]]] = {"one_factor": list, "factorial": factorial}
     if study.design not in designs:
         raise BadInput(f"design is '{study.design}': it must be one_factor or factorial")
     arms = [(), *designs[study.design](listed)]
@@ -148,7 +148,7 @@ def arms_of(study: DictConfig) -> list[Arm]:
     return [*arms, *crossed(groups, arms)]
 
 
-def _listed(arms: Any) -> list[Arm]:
+def _listed(arms: Any) -> list[PlannedArm]:
     """The arms as the study lists them; BadInput for what is no list of overrides or of lists of overrides."""
     wrapped = [[arm] if isinstance(arm, str) else arm for arm in arms] if isinstance(arms, list) else [arms]
     for arm in wrapped:
@@ -159,9 +159,9 @@ def _listed(arms: Any) -> list[Arm]:
     return [tuple(arm) for arm in wrapped]
 
 
-def factorial(listed: list[Arm]) -> list[Arm]:
+def factorial(listed: list[PlannedArm]) -> list[PlannedArm]:
     """Every combination of at most one listed arm a factor set, without the baseline itself."""
-    cells: dict[frozenset[str], list[Arm]] = {}
+    cells: dict[frozenset[str], list[PlannedArm]] = {}
     for arm in listed:
         cells.setdefault(frozenset(factor_of(item) for item in arm), [()]).append(arm)
     shared = [name for name in FACTORS if sum(name in factors for factors in cells) > 1]
@@ -170,7 +170,7 @@ def factorial(listed: list[Arm]) -> list[Arm]:
     return [sum(cell, ()) for cell in itertools.product(*cells.values())][1:]
 
 
-def groups_of(study: DictConfig) -> list[list[Arm]]:
+def groups_of(study: DictConfig) -> list[list[PlannedArm]]:
     """The groups that the study crosses, each a list of arms; BadInput for what cannot be crossed."""
     groups = plain(study)["cross"] or []
     if not isinstance(groups, list):
@@ -190,7 +190,7 @@ def groups_of(study: DictConfig) -> list[list[Arm]]:
     return found
 
 
-def _group(number: int, group: Any) -> list[Arm]:
+def _group(number: int, group: Any) -> list[PlannedArm]:
     """One group of what is crossed; BadInput where it is empty, says one thing twice or chooses what is no factor."""
     if not isinstance(group, list) or not group:
         told = "is empty" if group == [] else f"is {group!r}"
@@ -207,7 +207,7 @@ def _group(number: int, group: Any) -> list[Arm]:
     return arms
 
 
-def crossed(groups: list[list[Arm]], listed: Sequence[Arm]) -> list[Arm]:
+def crossed(groups: list[list[PlannedArm]], listed: Sequence[PlannedArm]) -> list[PlannedArm]:
     """Every combination of at most one arm a group, overrides in the factors' order, but for those that are `listed`.
 
     The same overrides in another order are the same arm.
@@ -312,10 +312,10 @@ def plan_study(study: DictConfig, base: list[str], compose: Callable[[list[str]]
 
 
 def compose_arms(
-    arms: list[Arm], base: list[str], seed: int, compose: Callable[[list[str]], DictConfig]
-) -> tuple[dict[Arm, DictConfig], list[str]]:
+    arms: list[PlannedArm], base: list[str], seed: int, compose: Callable[[list[str]], DictConfig]
+) -> tuple[dict[PlannedArm, DictConfig], list[str]]:
     """Each arm's config, and the faults of all of them, a line each; a fault that all share is told once."""
-    composed: dict[Arm, DictConfig] = {}
+    composed: dict[PlannedArm, DictConfig] = {}
     wrong: dict[str, str] = {}
     for arm in arms:
         try:
@@ -327,7 +327,7 @@ def compose_arms(
     return composed, list(wrong.values())
 
 
-def planned(job: Job, arm: Arm, base: list[str], seed: int) -> Planned:
+def planned(job: Job, arm: PlannedArm, base: list[str], seed: int) -> Planned:
     """The trial of an arm at one seed; its key is known before it runs, since the data's fingerprint is."""
     seeded = replace(job, trial=replace(job.trial, seed=seed))
     row = {name: value for name, value in seeded.head().items() if name not in ("trial", "study")}

@@ -12,7 +12,7 @@ from pathlib import Path
 from harness.errors import BadInput, TrialFailed
 from harness.verify import Cell
 
-PARTS: Mapping[str, str] = {"wrench": "golden", "confident": "golden", "literature": "literature"}
+CHECKS: Mapping[str, str] = {"wrench": "golden", "confident": "golden", "literature": "literature"}
 """The modules that recompute cells, and the folder that each reads."""
 
 
@@ -26,7 +26,7 @@ def command(words: list[str]) -> int:
     root = Path(words[1] if len(words) > 1 else os.environ.get("HARNESS_SHARED", "../shared")).expanduser()
     began, seen = time.perf_counter(), []
     for section, cells in groupby(_all_cells(root), key=lambda cell: cell.section):
-        seen += shown(section, cells)
+        seen += print_section(section, cells)
     wrong = [cell for cell in seen if not cell.passed]
     print(f"\n{len(seen) - len(wrong)} of {len(seen)} cells agree ({time.perf_counter() - began:.0f} s)")
     if wrong:
@@ -35,7 +35,7 @@ def command(words: list[str]) -> int:
     return 0
 
 
-def shown(section: str, cells: Iterable[Cell]) -> list[Cell]:
+def print_section(section: str, cells: Iterable[Cell]) -> list[Cell]:
     """Prints a section, a line a cell as soon as it is there, and gives the cells back."""
     print(f"\n{section}\n  {'':54} {'ours':>9} {'theirs':>9} {'within':>8}  result", flush=True)
     seen = []
@@ -51,9 +51,9 @@ def shown(section: str, cells: Iterable[Cell]) -> list[Cell]:
 
 def _all_cells(root: Path) -> Iterator[Cell]:
     """Every cell that the folders at hand allow; BadInput where there is none of them."""
-    there = [name for name, folder in PARTS.items() if (root / folder).is_dir()]
+    there = [name for name, folder in CHECKS.items() if (root / folder).is_dir()]
     if not there:
         raise BadInput(f"{root} has neither a folder golden nor literature: say harness verify FOLDER")
     for name in there:
         find: Callable[[Path], Iterator[Cell]] = import_module(f"harness.verify.{name}").cells
-        yield from find(root / PARTS[name])
+        yield from find(root / CHECKS[name])

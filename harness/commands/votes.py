@@ -19,9 +19,9 @@ from harness.run.options import build
 from harness.storage.cache import Cache
 from harness.strategies.weak import answers, user_rules
 
-READERS: Mapping[str, Callable[..., tuple[list[str], Int8[np.ndarray, "n m"]]]] = {
-    "harness.strategies.weak.rules": user_rules.voted,
-    "harness.strategies.weak.crowd": answers.voted,
+VOTE_READERS: Mapping[str, Callable[..., tuple[list[str], Int8[np.ndarray, "n m"]]]] = {
+    "harness.strategies.weak.rules": user_rules.rule_votes,
+    "harness.strategies.weak.crowd": answers.crowd_votes,
 }
 """The options of `weak` that bring votes of their own, by target, and what reads them."""
 
@@ -106,7 +106,7 @@ def _put_to_them(task: Task, votes: Int8[np.ndarray, "n m"]) -> np.ndarray:
 def _votes(cfg: DictConfig, task: Task) -> tuple[list[str], Int8[np.ndarray, "n m"]]:
     """The functions' names and their votes on the training rows."""
     node = plain(cfg.weak) if cfg.get("weak") is not None else {}
-    reader = READERS.get(str(node.get("_target_")))
+    reader = VOTE_READERS.get(str(node.get("_target_")))
     if reader is not None:
         return reader(task.train, str(node["path"]), task.classes, Cache(Path(cfg.cache).expanduser()))
     if not task.train.votes.shape[1]:

@@ -60,7 +60,7 @@ def _stratified(classes: np.ndarray, number: int, seed: int) -> Int64[np.ndarray
     return fold
 
 
-def flat(x: Rows) -> Float[np.ndarray, "n p"]:
+def flat_rows(x: Rows) -> Float[np.ndarray, "n p"]:
     """Returns columns as they are, or the pixels of each image in [0, 1] as one row."""
     scale = 255 if modality(x) == "image" else 1
     return np.asarray(x, dtype=np.float32).reshape(len(x), -1) / np.float32(scale)
@@ -70,7 +70,7 @@ def table_of(x: Rows) -> pd.DataFrame:
     """Returns columns or pixels named x0, x1, …; texts are one column, for tools that derive features themselves."""
     if modality(x) == "text":
         return pd.DataFrame({"text": [str(text) for text in np.asarray(x)]})
-    columns = flat(x)
+    columns = flat_rows(x)
     return pd.DataFrame(columns, columns=[f"x{i}" for i in range(columns.shape[1])])
 
 

@@ -21,7 +21,7 @@ Read = Callable[[np.ndarray], Batch]
 
 RESIDENT = 2**31
 """Rows of up to so many bytes are copied to the device as one tensor; larger ones are read batch by batch."""
-CHUNK = 4096
+PREDICTION_CHUNK = 4096
 """Rows read at a time when all of them have to be seen."""
 
 
@@ -120,4 +120,4 @@ def moments(rows: Rows) -> tuple[Float64[np.ndarray, " d"], Float64[np.ndarray, 
 
 
 def _parts(rows: Rows) -> Iterator[Float64[np.ndarray, "b ..."]]:
-    return (np.asarray(rows[index], dtype=np.float64) for index in chunks(len(rows), CHUNK))
+    return (np.asarray(rows[index], dtype=np.float64) for index in chunks(len(rows), PREDICTION_CHUNK))

@@ -36,10 +36,10 @@ def co_teaching(train: TrainSet, valid: EvalSet, run: Run, *, network: Builder, 
 def pair(rows: Rows, k: int, *, network: Builder) -> Network:
     """Returns one module that runs two networks from the same builder, with weights drawn one after the other."""
     first, second = network(rows, k), network(rows, k)
-    return replace(first, module=Pair(first.module, second.module))
+    return replace(first, module=NetworkPair(first.module, second.module))
 
 
-class Pair(nn.Module):
+class NetworkPair(nn.Module):
     """Runs two networks on the same input: both sets of logits in training, their mean probabilities afterwards."""
 
     def __init__(self, first: nn.Module, second: nn.Module) -> None:

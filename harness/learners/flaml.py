@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from harness.data import EvalSet, Rows, TrainSet
 from harness.learners import Fit, Run
-from harness.learners.automl import flat, folds, undisturbed
+from harness.learners.automl import flat_rows, folds, undisturbed
 from harness.learners.growth import grow
 from harness.learners.sklearn import expand
 from harness.streams import child_seed
@@ -42,7 +42,7 @@ def flaml(train: TrainSet, valid: EvalSet, run: Run, *, max_iter: int, estimator
     cases = expand(rows.y, rows.w)
     held = PredefinedSplit(folds(rows, cases, run))
     number = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler())
-    number.fit(flat(rows.x)[: int(train.labelled.sum())])
+    number.fit(flat_rows(rows.x)[: int(train.labelled.sum())])
     seed = child_seed(run.stream("init"))
     own = {
         name: {"random_state": {"domain": seed}} for name in estimators
@@ -50,7 +50,7 @@ def flaml(train: TrainSet, valid: EvalSet, run: Run, *, max_iter: int, estimator
     search: Any = AutoML()  # type: ignore[no-untyped-call]
     with _quiet():
         search.fit(
-            number.transform(flat(rows.x))[cases.row], cases.y, sample_weight=cases.w, task="classification",
+            number.transform(flat_rows(rows.x))[cases.row], cases.y, sample_weight=cases.w, task="classification",
             metric="log_loss", estimator_list=list(estimators), time_budget=-1, max_iter=max_iter,
             learner_selector="roundrobin", eval_method="cv", split_type=held, sample=False, auto_augment=False,
             seed=seed, custom_hp=own, n_jobs=1, verbose=0, mlflow_logging=False,
@@ -61,7 +61,7 @@ def flaml(train: TrainSet, valid: EvalSet, run: Run, *, max_iter: int, estimator
     def predict(x: Rows) -> Float32[np.ndarray, "n k"]:
         found = np.zeros((len(x), train.k), dtype=np.float32)
         with _quiet():
-            found[:, search.classes_] = search.predict_proba(number.transform(flat(x)))
+            found[:, search.classes_] = search.predict_proba(number.transform(flat_rows(x)))
         return found / found.sum(1, keepdims=True)
 
     return Fit(predict, parameters=0, examples=len(rows), history=[curve])

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from harness.data import EvalSet, TrainSet
 from harness.learners import Fit, Run
-from harness.learners.sklearn import columns, features_of, fit_once, tfidf
+from harness.learners.sklearn import features_of, fit_once, table_columns, tfidf
 from harness.streams import child_seed
 
 
@@ -29,5 +29,5 @@ def lightgbm(
         random_state=child_seed(run.stream("init")),
     )  # fmt: skip
     return fit_once(
-        train, run, estimator, features_of(train, tfidf(ngram_range, min_df, max_words, sublinear_tf), columns)
+        train, run, estimator, features_of(train, tfidf(ngram_range, min_df, max_words, sublinear_tf), table_columns)
     )

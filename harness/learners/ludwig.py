@@ -27,8 +27,8 @@ from harness.learners.growth import grow
 from harness.learners.torch import reproducible
 from harness.streams import child_seed
 
-LABEL = "label"
-INSTALL = "pip install 'gains-harness[ludwig]', under Python 3.12 or later"
+LABEL_COLUMN = "label"
+LUDWIG_INSTALL = "pip install 'gains-harness[ludwig]', under Python 3.12 or later"
 
 
 def ludwig(train: TrainSet, valid: EvalSet, run: Run, *, encoder: str) -> Fit:
@@ -43,10 +43,10 @@ def ludwig(train: TrainSet, valid: EvalSet, run: Run, *, encoder: str) -> Fit:
     frame = table_of(rows.x)
     declared = {
         "input_features": [_feature(str(name), encoder, modality(rows.x) == "text") for name in frame],
-        "output_features": [{"name": LABEL, "type": "category"}],
+        "output_features": [{"name": LABEL_COLUMN, "type": "category"}],
         "trainer": _trainer(run),
     }
-    frame[LABEL] = [f"c{label}" for label in rows.classes]
+    frame[LABEL_COLUMN] = [f"c{label}" for label in rows.classes]
     model = make(declared, logging_level=logging.ERROR, backend="local")
     seed = child_seed(run.stream("init"))
     with _apart(run) as folder:
@@ -61,7 +61,7 @@ def ludwig(train: TrainSet, valid: EvalSet, run: Run, *, encoder: str) -> Fit:
             table, _ = model.predict(dataset=table_of(x), skip_save_predictions=True, output_directory=folder)
         found = np.zeros((len(x), train.k), dtype=np.float32)
         for label in np.unique(rows.classes):
-            found[:, label] = table[f"{LABEL}_probabilities_c{label}"]
+            found[:, label] = table[f"{LABEL_COLUMN}_probabilities_c{label}"]
         return found / found.sum(1, keepdims=True)
 
     parameters = sum(part.numel() for part in model.model.parameters())
@@ -107,6 +107,6 @@ def _ludwig() -> Any:
     except (ImportError, RuntimeError) as error:
         here = f"this is Python {sys.version_info.major}.{sys.version_info.minor}"
         raise BadInput(
-            f"model=ludwig cannot import Ludwig ({str(error).splitlines()[0]}; {here}): {INSTALL}"
+            f"model=ludwig cannot import Ludwig ({str(error).splitlines()[0]}; {here}): {LUDWIG_INSTALL}"
         ) from error
     return LudwigModel

@@ -18,7 +18,7 @@ from harness.learners.batches import modality, moments
 from harness.learners.text import PAD, UNKNOWN, encoder, vocabulary
 from harness.learners.torch import Network
 
-SMALLEST = 8
+SMALLEST_SIDE = 8
 """The smallest image side that the convolutional networks take, in pixels.
 
 They ask for bfloat16 from the sides (32 for LeNet, 16 for residual networks, also wide ones) at which
@@ -202,8 +202,8 @@ def he_normal(module: nn.Module) -> None:
 
 def image_shape(rows: Rows) -> tuple[int, int, int]:
     """Returns height, width and channels; BadInput if the rows are not images or too small."""
-    if modality(rows) != "image" or min(rows.shape[1:3]) < SMALLEST:
-        wanted = f"(n, h, w, c) of {SMALLEST} pixels a side or more"
+    if modality(rows) != "image" or min(rows.shape[1:3]) < SMALLEST_SIDE:
+        wanted = f"(n, h, w, c) of {SMALLEST_SIDE} pixels a side or more"
         raise BadInput(f"this network needs images {wanted}: these rows are {tuple(rows.shape)}")
     return rows.shape[1], rows.shape[2], rows.shape[3]
 

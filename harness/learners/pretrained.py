@@ -38,7 +38,7 @@ def linear_head(train: TrainSet, valid: EvalSet, run: Run, features: Features) -
     return replace(fit, predict=on_rows(fit.predict))
 
 
-def kept(
+def cached_features(
     x: Rows, cache: Cache, identity: Mapping[str, str | int | None], compute: Features
 ) -> Float32[np.ndarray, "n d"]:
     """Returns the features of the rows, computed at most once.

@@ -17,7 +17,7 @@ from harness.data import EvalSet, Rows, TrainSet
 from harness.errors import BadInput
 from harness.learners import Fit, Run
 from harness.learners.batches import chunks, modality, reader
-from harness.learners.pretrained import kept, linear_head
+from harness.learners.pretrained import cached_features, linear_head
 from harness.storage.places import content_of, located
 
 Architecture = Literal[
@@ -27,7 +27,7 @@ AT_ONCE = 16
 """Images per forward pass: with 64, each takes twice as long on a CPU, whose cache is too small."""
 WIDTH = 1280
 """Number of features of every EfficientNet-lite."""
-SMALLEST = 32
+SMALLEST_IMAGE = 32
 """The smallest side in pixels that survives the network's five halvings."""
 
 
@@ -41,14 +41,14 @@ def frozen_efficientnet(
     bicubic interpolation and scaled to [-1, 1], which is what the lite variants were trained on; a single channel is
     repeated. BadInput if the weights are not there, or the rows are not images of one or three channels.
     """
-    if image_size < SMALLEST:
-        raise BadInput(f"model.image_size is {image_size}: it must be {SMALLEST} or more")
+    if image_size < SMALLEST_IMAGE:
+        raise BadInput(f"model.image_size is {image_size}: it must be {SMALLEST_IMAGE} or more")
     if modality(train.x) != "image" or train.x.shape[3] not in (1, 3):
         raise BadInput(f"this network needs images (n, h, w, c) of one or three channels: {tuple(train.x.shape)}")
     file = _weights(path)
     compute = partial(_pooled, file, architecture, image_size, torch.device(run.device))
     what = {"weights": content_of(str(file)), "architecture": architecture, "image_size": str(image_size)}
-    return linear_head(train, valid, run, lambda images: kept(images, run.cache, what, compute))
+    return linear_head(train, valid, run, lambda images: cached_features(images, run.cache, what, compute))
 
 
 def as_imagenet(x: Float[Tensor, "b c h w"], size: int) -> Float[Tensor, "b 3 s s"]:

@@ -13,7 +13,7 @@ from jaxtyping import Float32
 from harness.data import EvalSet, Rows, TrainSet
 from harness.errors import BadInput
 from harness.learners import Fit, Run
-from harness.learners.pretrained import kept, linear_head
+from harness.learners.pretrained import cached_features, linear_head
 from harness.learners.text import words
 from harness.storage.places import content_of, located
 
@@ -33,7 +33,7 @@ def word_vectors(train: TrainSet, valid: EvalSet, run: Run, *, path: str) -> Fit
     if not place.exists():
         raise BadInput(f"no word vectors '{path}': there is no such file or folder")
     what, compute = {"vectors": content_of(path)}, partial(mean_vectors, place)
-    return linear_head(train, valid, run, lambda texts: kept(texts, run.cache, what, compute))
+    return linear_head(train, valid, run, lambda texts: cached_features(texts, run.cache, what, compute))
 
 
 def mean_vectors(place: Path, texts: Rows) -> Float32[np.ndarray, "n d"]:

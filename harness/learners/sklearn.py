@@ -32,9 +32,9 @@ from harness.learners.batches import modality, moments
 from harness.learners.growth import grow
 from harness.streams import child_seed
 
-SMALLEST = 1e-3
+SMALLEST_SCALE = 1e-3
 """A class of a soft label is left out below this share of the row's largest probability."""
-Features = Callable[[Rows], Any]
+RowTransform = Callable[[Rows], Any]
 """Rows (n, *d) to a matrix (n, p), sparse for text unless the estimator needs dense input."""
 
 
@@ -49,7 +49,7 @@ class Expanded:
 
 def expand(y: Float32[np.ndarray, "n k"], w: Float32[np.ndarray, " n"]) -> Expanded:
     """Returns one row for every class to which a label gives a probability, weighted w * y."""
-    row, label = np.nonzero(y >= SMALLEST * y.max(1, keepdims=True))
+    row, label = np.nonzero(y >= SMALLEST_SCALE * y.max(1, keepdims=True))
     return Expanded(row, label, w[row].astype(np.float64) * y[row, label])
 
 
@@ -81,7 +81,7 @@ def random_forest(
         random_state=child_seed(run.stream("init")),
     )  # fmt: skip
     return fit_once(
-        train, run, estimator, features_of(train, tfidf(ngram_range, min_df, max_words, sublinear_tf), columns)
+        train, run, estimator, features_of(train, tfidf(ngram_range, min_df, max_words, sublinear_tf), table_columns)
     )
 
 
@@ -100,12 +100,12 @@ def hist_gradient_boosting(
         min_samples_leaf=min_samples_leaf, l2_regularization=l2_regularization,
         early_stopping=False, random_state=child_seed(run.stream("init")),
     )  # fmt: skip
-    sparse = features_of(train, tfidf(ngram_range, min_df, max_words, sublinear_tf), columns)
+    sparse = features_of(train, tfidf(ngram_range, min_df, max_words, sublinear_tf), table_columns)
     dense = (lambda x: sparse(x).toarray()) if modality(train.x) == "text" else sparse
     return fit_once(train, run, estimator, dense)
 
 
-def fit_once(train: TrainSet, run: Run, estimator: Any, features: Features) -> Fit:
+def fit_once(train: TrainSet, run: Run, estimator: Any, features: RowTransform) -> Fit:
     """Fits the estimator on the grown, expanded rows; TrialFailed if fewer than two classes are left."""
     rows = grow(train, run)
     cases = expand(rows.y, rows.w)
@@ -126,10 +126,10 @@ def fit_once(train: TrainSet, run: Run, estimator: Any, features: Features) -> F
     return Fit(predict, parameters=0, examples=len(rows))
 
 
-def features_of(train: TrainSet, text: TfidfVectorizer, table: Callable[[Rows], Features]) -> Features:
+def features_of(train: TrainSet, text: TfidfVectorizer, table: Callable[[Rows], RowTransform]) -> RowTransform:
     """Returns the function from rows to features, fitted on the labelled rows before augmentation."""
     rows = train.x if train.labelled.all() else train.rows(train.labelled).x
-    makers: dict[str, Callable[[Rows], Features]] = {
+    makers: dict[str, Callable[[Rows], RowTransform]] = {
         "text": lambda texts: text.fit(_strings(texts)) and (lambda x: text.transform(_strings(x))),
         "image": lambda _: _flat_pixels,
         "table": table,
@@ -146,12 +146,12 @@ def tfidf(ngram_range: Sequence[int], min_df: int, max_words: int, sublinear_tf:
     )  # fmt: skip
 
 
-def _standardised(rows: Rows) -> Features:
+def _standardised(rows: Rows) -> RowTransform:
     mean, std = moments(rows)
     return lambda x: (np.asarray(x, dtype=np.float64) - mean) / std
 
 
-def columns(rows: Rows) -> Features:
+def table_columns(rows: Rows) -> RowTransform:
     """Returns a table's columns as they are, for trees, which do not depend on scales."""
     return lambda x: np.asarray(x, dtype=np.float64)
 

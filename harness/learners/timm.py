@@ -19,7 +19,7 @@ from harness.learners.batches import modality
 from harness.learners.nets import Standardise
 from harness.learners.torch import Network
 
-INSTALL = "pip install 'gains-harness[timm]', with the torchvision that was built for this torch"
+TIMM_INSTALL = "pip install 'gains-harness[timm]', with the torchvision that was built for this torch"
 
 
 def timm_network(rows: Rows, k: int, *, name: str, pretrained: bool) -> Network:
@@ -69,5 +69,5 @@ def _timm() -> Any:
         import timm
         import timm.data
     except (ImportError, RuntimeError) as error:
-        raise BadInput(f"model=timm cannot import timm ({str(error).splitlines()[0]}): {INSTALL}") from error
+        raise BadInput(f"model=timm cannot import timm ({str(error).splitlines()[0]}): {TIMM_INSTALL}") from error
     return timm

@@ -56,7 +56,7 @@ Builder = Callable[[Rows, int], Network]
 
 
 @dataclass(frozen=True)
-class Model:
+class TrainedNetwork:
     """Holds a network on its device, and whether it computes in bfloat16."""
 
     network: Network
@@ -95,7 +95,7 @@ def fit_with_loss(train: TrainSet, valid: EvalSet, run: Run, *, network: Builder
     with reproducible(device, run.stream("init")):
         built = network(rows.x, rows.k)
     built.module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    model = Model(built, device, computes_in_bf16(built, device, run.protocol.precision))
+    model = TrainedNetwork(built, device, computes_in_bf16(built, device, run.protocol.precision))
     with reproducible(device, run.stream("dropout")):
         history = _train(model, rows, valid, run, loss)
     return Fit(
@@ -107,7 +107,7 @@ def fit_with_loss(train: TrainSet, valid: EvalSet, run: Run, *, network: Builder
     )
 
 
-def _train(model: Model, rows: TrainSet, valid: EvalSet, run: Run, loss: Loss) -> list[dict[str, float]]:
+def _train(model: TrainedNetwork, rows: TrainSet, valid: EvalSet, run: Run, loss: Loss) -> list[dict[str, float]]:
     """Trains the model in place and returns its curve, about one row per epoch."""
     module, size = model.network.module.train(), run.protocol.batch_size
     optimiser, schedule = _optimiser(model.network, run)
@@ -163,7 +163,7 @@ def _peak(network: Network, protocol: Protocol) -> float:
     return protocol.lr_pretrained if network.pretrained else protocol.lr
 
 
-def _look(model: Model, valid: EvalSet, run: Run, losses: Float[Tensor, " s"], since: int) -> dict[str, float]:
+def _look(model: TrainedNetwork, valid: EvalSet, run: Run, losses: Float[Tensor, " s"], since: int) -> dict[str, float]:
     """Returns one row of the curve: the mean loss of the steps after `since`, and the validation metric if there are
     rows.
     """
@@ -197,7 +197,7 @@ class Best:
             module.load_state_dict(self.weights)
 
 
-def probabilities(model: Model, x: Rows) -> Float32[np.ndarray, "n k"]:
+def probabilities(model: TrainedNetwork, x: Rows) -> Float32[np.ndarray, "n k"]:
     """Returns class probabilities of the rows, computed in evaluation mode; restores the module's mode."""
     module, read = model.network.module, reader(x, model.device)
     training = module.training

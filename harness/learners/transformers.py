@@ -24,7 +24,7 @@ from harness.data import EvalSet, Rows, TrainSet
 from harness.errors import BadInput
 from harness.learners import Fit, Run
 from harness.learners.batches import chunks
-from harness.learners.pretrained import kept, linear_head
+from harness.learners.pretrained import cached_features, linear_head
 from harness.learners.torch import Network
 from harness.storage.cache import Cache
 from harness.storage.places import PACKAGE, content_of, located
@@ -117,7 +117,7 @@ def embeddings(
     """Returns L2-normalised embeddings of a frozen encoder in float32, cached by the content of texts and weights."""
     pool, source = _pooling(pooling), checkpoint(path)
     what = {"model": source.identity, "layers": layers, "pooling": pooling, "max_length": max_length}
-    return kept(texts, cache, what, partial(_embeddings, source, layers, pool, max_length, device))
+    return cached_features(texts, cache, what, partial(_embeddings, source, layers, pool, max_length, device))
 
 
 class Logits(nn.Module):

@@ -9,7 +9,7 @@ from typing import Any
 from harness.analysis.significance import tied
 from harness.analysis.study import Study
 
-DIGITS = 4
+ANSWER_DIGITS = 4
 
 
 def collect_answers(study: Study) -> dict[str, Any]:
@@ -25,8 +25,8 @@ def collect_answers(study: Study) -> dict[str, Any]:
         "trials": len(study.table),
         "failed": sum(effect.n_failed for effect in study.effects),
         "first": _first(study),
-        "attribution": plain(study.attribution),
-        "components": plain(study.components),
+        "attribution": plain_data(study.attribution),
+        "components": plain_data(study.components),
         "notes": list(study.notes),
     }
 
@@ -39,12 +39,12 @@ def _first(study: Study) -> list[str]:
     return [one.arm for one in study.effects if tied(one.letters, best.letters)]
 
 
-def plain(value: Any) -> Any:
+def plain_data(value: Any) -> Any:
     """Dataclasses, mappings and numbers as what JSON holds."""
     if is_dataclass(value) and not isinstance(value, type):
-        return plain(asdict(value))
+        return plain_data(asdict(value))
     if isinstance(value, Mapping):
-        return {str(name): plain(one) for name, one in value.items()}
+        return {str(name): plain_data(one) for name, one in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(one) for one in value]
-    return round(value, DIGITS) + 0.0 if isinstance(value, float) else value
+        return [plain_data(one) for one in value]
+    return round(value, ANSWER_DIGITS) + 0.0 if isinstance(value, float) else value

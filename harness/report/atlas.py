@@ -1,4 +1,4 @@
-"""The rows of `harness.analysis.atlas.frame` in; a table for the terminal, a CSV, a page in Markdown and a figure out.
+"""The rows of `readings_frame` in; a table for the terminal, a CSV, a page in Markdown and a figure out.
 
 Lengths are inches. The figure has a row a reading of a table: what a swap of the model and one of the data buy, on an
 axis that is linear below a point and logarithmic above, since the claim is about tenths and about tens.
@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from harness.analysis.atlas import points
+from harness.analysis.atlas import points_text
 from harness.report.figures.style import (  # fmt: skip
     FAINT,
     GRID,
@@ -32,12 +32,12 @@ from harness.report.figures.style import (  # fmt: skip
     TEXT,
     WIDE,
     Sheet,
+    as_files,
     fitted,
     inches,
-    rendered,
     sheet,
 )
-from harness.report.leaderboard import MINUS, NONE, markdown
+from harness.report.leaderboard import MINUS, NONE, escape_markdown
 
 TITLE = "Where the ten-points claim holds: published tables"
 _HEAD = (
@@ -71,7 +71,7 @@ _ZONES = {"model": "#dcebf5", "data": "#fae6d9"}
 
 
 @dataclass(frozen=True)
-class Row:
+class ReadingRow:
     """A reading where it stands: its name, the lines that list its arms and that judge it, from the top."""
 
     reading: dict[str, Any]
@@ -108,7 +108,7 @@ def page(rows: pd.DataFrame) -> bytes:
     return ("\n".join([*_opening(rows), *_table(rows), "", *_beside(rows), *_details(rows)]) + "\n").encode()
 
 
-def draw(rows: pd.DataFrame) -> Figure:
+def draw_atlas(rows: pd.DataFrame) -> Figure:
     """The figure: a row a reading, model against data, the share of each, the verdict; claim zones shaded."""
     placed = list(_placed(rows))
     height = placed[-1].top + placed[-1].height
@@ -123,14 +123,14 @@ def draw(rows: pd.DataFrame) -> Figure:
     return board.figure
 
 
-figure = rendered(draw)
+figure = as_files(draw_atlas)
 """The figure as bytes by format, the same each time."""
 
 
 # The figure
 
 
-def _placed(rows: pd.DataFrame) -> Iterator[Row]:
+def _placed(rows: pd.DataFrame) -> Iterator[ReadingRow]:
     """Readings below one another, with the lines that each needs."""
     top = 0.0
     core: dict[str, Any] = {}
@@ -143,7 +143,7 @@ def _placed(rows: pd.DataFrame) -> Iterator[Row]:
         room = WIDE - MARGIN - _WORDS
         verdict = [line for text in (*turned, _SHORT[row["claim"]]) for line in fitted(text, room, SMALL, 2)]
         height = max(LINE * len(name) + NOTE * len(arms), LINE + NOTE * len(verdict), _LEAST) + _PAD
-        yield Row(row, name, arms, verdict, top, height)
+        yield ReadingRow(row, name, arms, verdict, top, height)
         top += height
 
 
@@ -199,7 +199,7 @@ def _heads(board: Sheet) -> None:
     board.text(_WORDS, _TOP - 0.09, "ahead, by points", size=SMALL, color=FAINT)
 
 
-def _words(board: Sheet, row: Row) -> None:
+def _words(board: Sheet, row: ReadingRow) -> None:
     """A rule above a table's first reading; name, arms and verdict as a block in the middle of the row."""
     middle, indent = _TOP + row.top + row.height / 2, 0.12 if row.reading["extra"] else 0.0
     if not row.reading["extra"]:
@@ -263,7 +263,7 @@ def _opening(rows: pd.DataFrame) -> Iterator[str]:
     yield ""
     yield "![What a swap of the model and one of the data buy in each published table](atlas.png)"
     yield ""
-    yield f"**{markdown(_summary(rows))}**"
+    yield f"**{escape_markdown(_summary(rows))}**"
     yield ""
 
 
@@ -287,8 +287,14 @@ def _table(rows: pd.DataFrame) -> Iterator[str]:
     yield "| table | arms | model swap | data swap | share of model | share of data | verdict |"
     yield "|:--|--:|--:|--:|--:|--:|:--|"
     for row in _dicts(rows):
-        cells = (_arms(row), _ranged(row, "model"), _ranged(row, "data"), *_shares(row), markdown(row["verdict"]))
-        yield f"| {markdown(_name(row, 'with '))} | {' | '.join(cells)} |"
+        cells = (
+            _arms(row),
+            _ranged(row, "model"),
+            _ranged(row, "data"),
+            *_shares(row),
+            escape_markdown(row["verdict"]),
+        )
+        yield f"| {escape_markdown(_name(row, 'with '))} | {' | '.join(cells)} |"
     yield ""
     yield from _LEGEND.splitlines()
 
@@ -305,7 +311,13 @@ def _beside(rows: pd.DataFrame) -> Iterator[str]:
     for row in _dicts(rows[rows["table"].isin(several)]):
         turned = ("**yes**" if _turns(row, rows) else "no") if row["extra"] else ""
         arms = f"and {row['extra']}" if row["extra"] else "the core"
-        cells = (markdown(row["table"]), markdown(arms), *_shares(row), markdown(row["winner"]), turned)
+        cells = (
+            escape_markdown(row["table"]),
+            escape_markdown(arms),
+            *_shares(row),
+            escape_markdown(row["winner"]),
+            turned,
+        )
         yield f"| {' | '.join(cells)} |"
     yield ""
 
@@ -315,15 +327,16 @@ def _details(rows: pd.DataFrame) -> Iterator[str]:
     yield "## Arms and sources"
     for name, part in rows.groupby("table", sort=False):
         first = part.iloc[0]
-        yield f"\n### {markdown(str(name))}\n"
-        yield f"- metric: {markdown(first['metric'])}"
-        yield f"- source: {markdown(first['source'])}"
-        yield from [f"- {markdown(first['note'])}"] if first["note"] else []
+        yield f"\n### {escape_markdown(str(name))}\n"
+        yield f"- metric: {escape_markdown(first['metric'])}"
+        yield f"- source: {escape_markdown(first['source'])}"
+        yield from [f"- {escape_markdown(first['note'])}"] if first["note"] else []
         for row in _dicts(part):
-            yield f"- {markdown(_name(row, 'with ') if row['extra'] else 'arms')}: {markdown(_listed(row))}"
-            yield from [f"  - left out: {markdown('; '.join(row['left_out']))}"] if row["left_out"] else []
+            name = _name(row, "with ") if row["extra"] else "arms"
+            yield f"- {escape_markdown(name)}: {escape_markdown(_listed(row))}"
+            yield from [f"  - left out: {escape_markdown('; '.join(row['left_out']))}"] if row["left_out"] else []
             if row["crossed"]:
-                drawn = f"models {points(row['model_random'])}, data {points(row['data_random'])}"
+                drawn = f"models {points_text(row['model_random'])}, data {points_text(row['data_random'])}"
                 yield f"  - points between two arms drawn at random: {drawn}"
 
 
@@ -365,8 +378,8 @@ def _ranged(row: dict[str, Any], axis: str) -> str:
     """A swap and its ends, to a tenth; a step as it was published, to a hundredth."""
     if not row["crossed"]:
         return f"{row[f'{axis}_swap']:.2f}".replace("-", MINUS)
-    low, high = points(row[f"{axis}_low"]), points(row[f"{axis}_high"])
-    return f"{points(row[f'{axis}_swap'])} ({low} to {high})"
+    low, high = points_text(row[f"{axis}_low"]), points_text(row[f"{axis}_high"])
+    return f"{points_text(row[f'{axis}_swap'])} ({low} to {high})"
 
 
 def _shares(row: dict[str, Any]) -> tuple[str, str]:

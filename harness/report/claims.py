@@ -9,10 +9,10 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from harness.analysis.verdicts import Difference, Verdict
+from harness.analysis.verdicts import ClaimVerdict, Difference
 from harness.claims import Claim
-from harness.report.figures.style import FAINT, INK, MARGIN, MARKS, SHADE, TEXT, WIDTH, blank, rendered, sheet, signs
-from harness.report.leaderboard import markdown, signed
+from harness.report.figures.style import FAINT, INK, MARGIN, MARKS, SHADE, TEXT, WIDTH, as_files, blank, sheet, signs
+from harness.report.leaderboard import escape_markdown, signed
 from harness.storage.files import dump, write_atomic
 
 _DIGITS = 4
@@ -20,12 +20,12 @@ _ROOM, _PLOT = 0.18, 0.36
 _MARK = {"supported": MARKS["both"], "refuted": MARKS["data"], "undecided": MARKS["none"]}
 
 
-def line(verdict: Verdict) -> str:
+def line(verdict: ClaimVerdict) -> str:
     """The verdict in a line."""
-    return " ".join(f"{verdict.claim.name}: {verdict.word}: {numbers(verdict)}; {verdict.written}".split())
+    return " ".join(f"{verdict.claim.name}: {verdict.word}: {verdict_numbers(verdict)}; {verdict.written}".split())
 
 
-def numbers(verdict: Verdict) -> str:
+def verdict_numbers(verdict: ClaimVerdict) -> str:
     """The difference with the interval that decides and what was claimed of it, or why there is no number."""
     found, claim = verdict.found, verdict.claim
     claimed = f"claimed {claim.relation} {claim.points:g}"
@@ -37,17 +37,17 @@ def numbers(verdict: Verdict) -> str:
     return f"{found.left} less {found.right} is {signed(found.value)} points, {interval}, {claimed}"
 
 
-def write(verdict: Verdict, folder: Path) -> list[Path]:
+def write_claim(verdict: ClaimVerdict, folder: Path) -> list[Path]:
     """Writes NAME.json, NAME.md and the figure as NAME.pdf, .png and .svg; equal verdicts give equal bytes."""
     name = verdict.claim.name
     files = {f"{name}.json": as_json(verdict), f"{name}.md": as_markdown(verdict)}
-    files |= {f"{name}.{kind}": content for kind, content in rendered(draw)(verdict).items()}
+    files |= {f"{name}.{kind}": content for kind, content in as_files(draw_claim)(verdict).items()}
     for file, content in files.items():
         write_atomic(folder / file, content)
     return [folder / file for file in files]
 
 
-def as_json(verdict: Verdict) -> bytes:
+def as_json(verdict: ClaimVerdict) -> bytes:
     """The verdict as numbers, rounded so that the last bits of a sum do not show."""
     found, written = verdict.found, verdict.written
     content = {
@@ -69,13 +69,14 @@ def _rounded(found: Difference) -> dict[str, Any]:
     return {name: round(value, _DIGITS) if isinstance(value, float) else value for name, value in vars(found).items()}
 
 
-def as_markdown(verdict: Verdict) -> bytes:
+def as_markdown(verdict: ClaimVerdict) -> bytes:
     """The verdict as a heading, the sentence, and what decides."""
     claim = verdict.claim
     lines = [
-        f"# {markdown(claim.name)}: {verdict.word}", "", f"> {markdown(claim.sentence)}", "",
-        f"{markdown(_capital(numbers(verdict)))}.", "", f"- {markdown(_capital(str(verdict.written)))}.",
-        *([f"- {markdown(_covers(verdict.found))}"] if verdict.found else []),
+        f"# {escape_markdown(claim.name)}: {verdict.word}", "", f"> {escape_markdown(claim.sentence)}", "",
+        f"{escape_markdown(_capital(verdict_numbers(verdict)))}.", "",
+        f"- {escape_markdown(_capital(str(verdict.written)))}.",
+        *([f"- {escape_markdown(_covers(verdict.found))}"] if verdict.found else []),
         f"- Study `{claim.study}`, SHA-256 of the claim `{claim.digest}`.", "",
     ]  # fmt: skip
     return "\n".join(lines).encode()
@@ -93,13 +94,13 @@ def _covers(found: Difference) -> str:
     )
 
 
-def draw(verdict: Verdict) -> Figure:
+def draw_claim(verdict: ClaimVerdict) -> Figure:
     """The difference with its interval against the claimed region; a sentence where there is no number."""
     claim, found = verdict.claim, verdict.found
     title = f"{claim.name}: {verdict.word}"
     said = f"“{claim.sentence}” {_capital(str(verdict.written))}."
     if found is None:
-        return blank(title, _capital(numbers(verdict)) + ".", said)
+        return blank(title, _capital(verdict_numbers(verdict)) + ".", said)
     head = f"{found.left} less {found.right}, in points"
     note = f"Shaded: what is claimed, {claim.relation} {claim.points:g} points. Line: 95 % interval"
     note += "; bar: the 90 % interval that shows equality. " if claim.relation == "equal within" else ". "
@@ -137,7 +138,7 @@ def _region(ax: Any, claim: Claim, low: float, high: float) -> None:
             ax.axvline(edge, linewidth=0.8, linestyle=(0, (3, 1.5)), color=FAINT, zorder=1)
 
 
-def _interval(ax: Any, verdict: Verdict, found: Difference) -> None:
+def _interval(ax: Any, verdict: ClaimVerdict, found: Difference) -> None:
     marker, colour = _MARK[verdict.word]
     ax.plot([found.low, found.high], [0, 0], color=colour, linewidth=1.3, solid_capstyle="butt", zorder=2)
     ax.plot([found.low, found.high], [0, 0], "|", color=colour, markersize=6, markeredgewidth=1, zorder=2)

@@ -56,7 +56,7 @@ def _all(study: Study) -> Iterator[tuple[str, FigureFiles]]:
     if len(history) and history["value"].notna().any():
         yield "curves", figures.training_curves(history, title=title, unit=f"validation {metric}, %", note="")
     if study.components:
-        parts = variance.frame(study.components)
+        parts = variance.components_frame(study.components)
         yield "variance", figures.variance_components(parts, title=title, unit="points", note=study.components_note)
 
 

@@ -112,8 +112,10 @@ def as_markdown(
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     rule = [f"{'-' * (width - 1)}{'-' if name in _LEFT else ':'}" for name, width in zip(head, widths, strict=True)]
     lines = [_line(row, widths, head) for row in (head, rule, *rows)]
-    below = [f"- {markdown(note)}" for note in (*notes, *legend(effects, sd))]
-    return "\n".join([f"# {markdown(study)}: effects on {markdown(task)}", "", *lines, "", *below, ""]).encode()
+    below = [f"- {escape_markdown(note)}" for note in (*notes, *legend(effects, sd))]
+    return "\n".join(
+        [f"# {escape_markdown(study)}: effects on {escape_markdown(task)}", "", *lines, "", *below, ""]
+    ).encode()
 
 
 def as_latex(
@@ -152,7 +154,7 @@ def as_html(
     A cell's `data-v` is what it is sorted by, "" where it has nothing; a row carries its `data-axis`, its
     `data-failed` trials and, for a dull twin, `data-dull`. `links` says by arm where its name leads.
     """
-    head, scale = heads(metric, sd), Scale.of(effects)
+    head, scale = heads(metric, sd), IntervalScale.of(effects)
     titles = "".join(
         f'<th scope="col" data-kind="{"text" if name in _LEFT else "number"}">{escape(name)}</th>' for name in head
     )
@@ -168,7 +170,7 @@ def code(text: str) -> str:
     return f"{fence}{pad}{plain}{pad}{fence}"
 
 
-def markdown(text: str) -> str:
+def escape_markdown(text: str) -> str:
     """Text as Markdown text: what could start a mark-up is escaped."""
     return re.sub(r"([\\`*<>\[\]|~#&]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", _one_line(text))
 
@@ -272,14 +274,14 @@ def _number(value: float | None, digits: int) -> str:
 
 
 @dataclass(frozen=True)
-class Scale:
+class IntervalScale:
     """The points between which every row's interval is drawn; wider ones are cut there."""
 
     low: float
     high: float
 
     @classmethod
-    def of(cls, effects: Sequence[Effect]) -> Scale:
+    def of(cls, effects: Sequence[Effect]) -> IntervalScale:
         """From the least to the largest effect, 0 among them, and beyond by the median half-width or a sixth."""
         found = [effect.interval for effect in effects if effect.interval]
         points = [0.0, *(one.effect for one in found)]
@@ -293,7 +295,7 @@ class Scale:
         return f"{100 * min(max(share, 0.0), 1.0):.1f}"
 
 
-def _drawn(interval: Interval, scale: Scale) -> str:
+def _drawn(interval: Interval, scale: IntervalScale) -> str:
     """An effect and its interval as a small picture; the text beside it says the same."""
     zero, low, high, at = (scale.at(value) for value in (0.0, interval.low, interval.high, interval.effect))
     return (
@@ -305,7 +307,7 @@ def _drawn(interval: Interval, scale: Scale) -> str:
 
 def _row(
     rank: int | None, effect: Effect, head: Sequence[str], sd: Mapping[str, float], links: Mapping[str, str],
-    scale: Scale,
+    scale: IntervalScale,
 ) -> str:  # fmt: skip
     """A row of the table element: what is told apart by its looks is told by its words too."""
     name = re.sub(r"([=_])(?=\w)", r"\1<wbr>", escape(_one_line(effect.arm)))  # where a long name may be broken
@@ -324,7 +326,7 @@ def _row(
     return f'<tr data-axis="{escape(effect.axis)}" data-failed="{effect.n_failed}"{dull}>{cells}</tr>'
 
 
-def _effect_cell(effect: Effect, scale: Scale) -> str:
+def _effect_cell(effect: Effect, scale: IntervalScale) -> str:
     """The effect, its interval and their picture; what there is instead where there is none."""
     if effect.interval is None:
         return f'<span class="gap">{_gap(effect)}</span>'

@@ -1,6 +1,6 @@
 r"""A study's report in; what a paper needs to include it out: tables, figures, and a macro for every number.
 
-The folder that `write` fills holds
+The folder that `write_paper` fills holds
 
     leaderboard.tex   the leaderboard, for \input
     attribution.tex   model, data and both, their difference, shares: a table for \input
@@ -35,7 +35,7 @@ _SIGNS = {
 _MINUS, _NONE = r"\ensuremath{-}", "--"
 
 
-def write(study: Study, folder: Path, made: Sequence[Path]) -> list[Path]:
+def write_paper(study: Study, folder: Path, made: Sequence[Path]) -> list[Path]:
     """Fills `folder` and returns what is in it; `made` are the files of the study's report, as `rebuild` returns them.
 
     BadInput where the leaderboard is not among them.
@@ -44,9 +44,9 @@ def write(study: Study, folder: Path, made: Sequence[Path]) -> list[Path]:
     if not boards:
         raise BadInput(f"the report of '{study.name}' holds no leaderboard.tex to put into a paper")
     figures = {path.name: path.read_bytes() for path in made if path.suffix == ".pdf"}
-    macros = numbers(study)
+    macros = study_macros(study)
     texts = {
-        "leaderboard.tex": plain(boards[0].read_text()),
+        "leaderboard.tex": plain_latex(boards[0].read_text()),
         "attribution.tex": attribution_table(study),
         "numbers.tex": "".join(
             f"\\newcommand{{\\{name}}}{{{said}}}\n" for name, said in {**macros}.items()
@@ -59,9 +59,9 @@ def write(study: Study, folder: Path, made: Sequence[Path]) -> list[Path]:
     return [folder / name for name in files]
 
 
-def numbers(study: Study) -> Macros:
+def study_macros(study: Study) -> Macros:
     """Every number of the study as a macro: what it is of, its arms, its attribution; names are unique."""
-    prefix = _lower(letters(study.name))
+    prefix = _lower(letters_only(study.name))
     told = [*_about(study), *_attributed(study.attribution), *_arms(study.effects)]
     return {f"{prefix}{name}": said for name, said in unique(told).items()}
 
@@ -72,12 +72,12 @@ def unique(told: Sequence[tuple[str, str]]) -> Macros:
     for name, said in told:
         count, free = 2, name
         while free in found:
-            free, count = f"{name}{letters(str(count))}", count + 1
+            free, count = f"{name}{letters_only(str(count))}", count + 1
         found[free] = said
     return found
 
 
-def letters(text: str) -> str:
+def letters_only(text: str) -> str:
     """A text as words that begin with a capital, in letters from A to Z alone; "X" where there are none."""
     folded = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     spelled = re.sub(r"[0-9]", lambda digit: f" {_DIGITS[int(digit[0])]} ", folded)
@@ -89,7 +89,7 @@ def _lower(text: str) -> str:
     return text[0].lower() + text[1:]
 
 
-def plain(text: str) -> str:
+def plain_latex(text: str) -> str:
     """LaTeX without letters that not every engine can set: accents fall off, what is left is a question mark."""
     for sign, said in _SIGNS.items():
         text = text.replace(sign, said)
@@ -97,7 +97,7 @@ def plain(text: str) -> str:
     return kept.encode("ascii", "replace").decode()
 
 
-def difference(value: float | None) -> str:
+def difference_text(value: float | None) -> str:
     """A difference in points with its sign, at two digits; a dash where there is none."""
     if value is None:
         return _NONE
@@ -105,12 +105,12 @@ def difference(value: float | None) -> str:
     return text[1:] if float(text) == 0 else text.replace("-", _MINUS)
 
 
-def number(value: float | None, digits: int = 2) -> str:
+def number_text(value: float | None, digits: int = 2) -> str:
     """A number without a sign of its own; a dash where there is none."""
     return _NONE if value is None else f"{value:.{digits}f}".replace("-", _MINUS)
 
 
-def p_value(p: float | None) -> str:
+def p_value_text(p: float | None) -> str:
     """A p-value at three digits, and as an inequality where that would be 0."""
     if p is None:
         return _NONE
@@ -118,7 +118,7 @@ def p_value(p: float | None) -> str:
 
 
 def _text(text: str) -> str:
-    return plain(latex(text))
+    return plain_latex(latex(text))
 
 
 def _about(study: Study) -> Iterator[tuple[str, str]]:
@@ -130,7 +130,7 @@ def _about(study: Study) -> Iterator[tuple[str, str]]:
     yield "Arms", str(sum(not is_baseline(one) for one in study.effects))
     yield "Trials", str(sum(one.n_trials for one in study.effects))
     yield "Failed", str(sum(one.n_failed for one in study.effects))
-    yield "BaselineScore", number(base.score if base else None)
+    yield "BaselineScore", number_text(base.score if base else None)
 
 
 def _attributed(found: Attribution | None) -> Iterator[tuple[str, str]]:
@@ -146,7 +146,7 @@ def _attributed(found: Attribution | None) -> Iterator[tuple[str, str]]:
         yield from _rungs(found.ladder)
     for title, parts in (("Shapley", found.shapley), ("Eta", found.eta2), ("Omega", found.omega2)):
         for name, part in parts.items():
-            yield from _estimate(f"{title}{letters(name)}", part, signed=title == "Shapley")
+            yield from _estimate(f"{title}{letters_only(name)}", part, signed=title == "Shapley")
 
 
 def _rungs(found: Ladder) -> Iterator[tuple[str, str]]:
@@ -155,8 +155,8 @@ def _rungs(found: Ladder) -> Iterator[tuple[str, str]]:
         if step is not None:
             yield f"{name}Arm", typed(step.arm)
             yield from _estimate(f"{name}Gain", step.effect)
-            yield f"{name}CpuSeconds", difference(step.cpu_s)
-            yield f"{name}Labels", number(step.labels, 0)
+            yield f"{name}CpuSeconds", difference_text(step.cpu_s)
+            yield f"{name}Labels", number_text(step.labels, 0)
     yield from _estimate("Difference", found.difference)
     if found.interaction is not None:
         yield from _estimate("Interaction", found.interaction)
@@ -165,7 +165,7 @@ def _rungs(found: Ladder) -> Iterator[tuple[str, str]]:
 def _estimate(name: str, found: Estimate, signed: bool = True) -> Iterator[tuple[str, str]]:
     """A value and the ends of its interval."""
     for end, value in (("", found.value), ("Low", found.low), ("High", found.high)):
-        yield f"{name}{end}", difference(value) if signed else number(value)
+        yield f"{name}{end}", difference_text(value) if signed else number_text(value)
 
 
 def _arms(effects: Sequence[Effect]) -> Iterator[tuple[str, str]]:
@@ -173,24 +173,24 @@ def _arms(effects: Sequence[Effect]) -> Iterator[tuple[str, str]]:
     for one in effects:
         if is_baseline(one):
             continue
-        name, found = f"Arm{letters(one.arm)}", one.interval
+        name, found = f"Arm{letters_only(one.arm)}", one.interval
         yield f"{name}Name", typed(one.arm)
-        yield f"{name}Score", number(one.score)
-        yield f"{name}Effect", difference(found.effect if found else None)
-        yield f"{name}Low", difference(found.low if found else None)
-        yield f"{name}High", difference(found.high if found else None)
-        yield f"{name}P", p_value(one.p)
-        yield f"{name}AdjustedP", p_value(one.p_adjusted)
+        yield f"{name}Score", number_text(one.score)
+        yield f"{name}Effect", difference_text(found.effect if found else None)
+        yield f"{name}Low", difference_text(found.low if found else None)
+        yield f"{name}High", difference_text(found.high if found else None)
+        yield f"{name}P", p_value_text(one.p)
+        yield f"{name}AdjustedP", p_value_text(one.p_adjusted)
         yield f"{name}Seeds", str(found.n_seeds if found else 0)
         yield f"{name}TestExamples", str(found.n_test if found else 0)
         yield f"{name}Failed", str(one.n_failed)
-        yield f"{name}CpuRatio", number(one.cpu_ratio)
-        yield f"{name}LabelsBought", number(one.labels, 0)
+        yield f"{name}CpuRatio", number_text(one.cpu_ratio)
+        yield f"{name}LabelsBought", number_text(one.labels, 0)
 
 
 def typed(arm: str) -> str:
     """An arm's name as LaTeX code."""
-    return plain(typewriter(arm))
+    return plain_latex(typewriter(arm))
 
 
 def attribution_table(study: Study) -> str:
@@ -244,7 +244,9 @@ def _share_rows(found: Attribution) -> Iterator[str]:
 
 
 def _row(name: str, arm: str, found: Estimate, signed: bool = True) -> str:
-    value, low, high = ((difference if signed else number)(one) for one in (found.value, found.low, found.high))
+    value, low, high = (
+        (difference_text if signed else number_text)(one) for one in (found.value, found.low, found.high)
+    )
     return rf"{name} & {arm} & {value} & [{low}, {high}] \\"
 
 

@@ -68,7 +68,7 @@ def made(study: Study, path: str | None) -> dict[str, bytes]:
 
 def _page(study: Study, figures: Mapping[str, bytes], path: str | None) -> PageData:
     """What the page shows, with the training rows that it names where they are at hand."""
-    data = page_data(study, figures, None, command(study), study.classes)
+    data = page_data(study, figures, None, study_command(study), study.classes)
     stages = chain.from_iterable(arm.stages for arm in data.arms.values())
     named = {one.id for stage in stages for one in chain.from_iterable(stage.rows.values())}
     ran_on = {record["trial"]["data"] for record in study.records}
@@ -86,7 +86,7 @@ def read_table(folder: Path) -> pd.DataFrame:
     return pd.read_csv(folder / "leaderboard.csv")
 
 
-def command(study: Study) -> str:
+def study_command(study: Study) -> str:
     """The command that runs the study again; "" for trials that were run one by one."""
     if study.plan is None:
         return ""

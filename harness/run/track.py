@@ -38,7 +38,7 @@ _LOG = logging.getLogger(__name__)
 
 
 @runtime_checkable
-class Log(Protocol):
+class TrialLog(Protocol):
     """Where one trial reports: called with each row of the curve, finished with the record."""
 
     def __call__(self, row: Mapping[str, float | int]) -> None:
@@ -55,7 +55,7 @@ class Tracker(Protocol):
     def begin(self) -> None:
         """Called once by the process that a user started, before the first trial."""
 
-    def trial(self, head: Mapping[str, Any]) -> AbstractContextManager[Log]:
+    def trial(self, head: Mapping[str, Any]) -> AbstractContextManager[TrialLog]:
         """The log of one trial; `head` is its record without what is only known at the end."""
 
     def leaderboard(self, study: str, table: pd.DataFrame, figures: list[Path], folder: Path | None = None) -> None:
@@ -70,7 +70,7 @@ class Nothing:
         """There is nothing to begin."""
 
     @contextmanager
-    def trial(self, head: Mapping[str, Any]) -> Iterator[Log]:
+    def trial(self, head: Mapping[str, Any]) -> Iterator[TrialLog]:
         """A log that forgets."""
         yield self
 
@@ -104,7 +104,7 @@ class WandB:
         _attempt(lambda: (self.folder / _MARKER).unlink(missing_ok=True), self._trouble)
 
     @contextmanager
-    def trial(self, head: Mapping[str, Any]) -> Iterator[Log]:
+    def trial(self, head: Mapping[str, Any]) -> Iterator[TrialLog]:
         """The log of one trial; a block that is left without a finished record leaves a run that has failed."""
         with self._run(trial_run(head), [head["trial"]["data"]]) as run:
             yield run
@@ -326,7 +326,7 @@ def trial_run(head: Mapping[str, Any]) -> dict[str, Any]:
         "job_type": "baseline" if head["axis"] == "none" else head["axis"],
         "name": f"{head['arm']} seed={head['seed']}",
         "tags": [tag[:_TAG_LENGTH] for tag in dict.fromkeys(tags)],
-        "config": {**flat(trial), **_place(head)},
+        "config": {**flatten(trial), **_place(head)},
     }
 
 
@@ -421,7 +421,7 @@ def summary(record: Mapping[str, Any], delta: float | None) -> dict[str, Any]:
         "reason": record["reason"],
         "delta": delta,
         **{name: result.get(name) for name in ("metric", "test", "valid", "test_set")},
-        **flat({**parts, "receipts": receipts}),
+        **flatten({**parts, "receipts": receipts}),
     }
     return {name: value for name, value in told.items() if value is not None}
 
@@ -431,11 +431,11 @@ def _counts(receipt: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in receipt.items() if name.startswith("n_")}
 
 
-def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """A tree of mappings as one mapping whose names are paths: `{"task": {"n": 1}}` becomes `{"task/n": 1}`."""
     leaves: dict[str, Any] = {}
     for name, value in tree.items():
-        leaves |= flat(value, f"{prefix}{name}/") if hasattr(value, "items") else {f"{prefix}{name}": value}
+        leaves |= flatten(value, f"{prefix}{name}/") if hasattr(value, "items") else {f"{prefix}{name}": value}
     return leaves
 
 

@@ -19,7 +19,7 @@ from harness.tasks import checks, features, images
 from harness.tasks.parts import Part, part
 
 Names = str | Sequence[str] | None
-Parts = Mapping[str, datasets.Dataset]
+DataParts = Mapping[str, datasets.Dataset]
 INPUT = {"image": "image", "text": "text"}
 
 
@@ -61,8 +61,8 @@ class Pictures:
     folder: Path
 
 
-def read(
-    data: Parts, columns: Columns, modality: Modality, classes: Sequence[str] | None, pictures: Pictures
+def read_parts(
+    data: DataParts, columns: Columns, modality: Modality, classes: Sequence[str] | None, pictures: Pictures
 ) -> tuple[str, tuple[str, ...], dict[str, Part]]:
     """The SHA-256 of all that was read, the class names, and a `Part` for each data set."""
     check_roles(data, columns)
@@ -90,7 +90,7 @@ def _texts(values: Any, feature: Any) -> np.ndarray:
     return np.asarray(text.where(text.notna(), None), dtype=object)
 
 
-def class_names(data: Parts, columns: Columns, classes: Sequence[str] | None) -> tuple[str, ...]:
+def class_names(data: DataParts, columns: Columns, classes: Sequence[str] | None) -> tuple[str, ...]:
     """The names in the user's order, else those that the files declare, else all values of labels and gold, sorted."""
     pairs = [(rows, name) for name in (columns.label, columns.gold) for rows in data.values()]
     there = [(rows, name) for rows, name in pairs if name in rows.column_names]
@@ -156,7 +156,7 @@ def _lists(column: Any, name: str) -> tuple[Any, int]:
 
 
 def _inputs(
-    data: Parts, columns: Columns, modality: Modality, pictures: Pictures
+    data: DataParts, columns: Columns, modality: Modality, pictures: Pictures
 ) -> tuple[dict[str, Rows], dict[str, str]]:
     """For each part its examples and the SHA-256 of their content (of the encoded files, for images)."""
     if modality == "table":
@@ -227,7 +227,7 @@ def _classes(rows: datasets.Dataset, column: str | None, classes: Sequence[str])
     return indices(texts(rows, column), classes, column)
 
 
-def check_roles(data: Parts, columns: Columns) -> None:
+def check_roles(data: DataParts, columns: Columns) -> None:
     """The train part has every named column but gold, which others may bring; each other one has a label or gold."""
     if columns.label is None:
         raise BadInput(f"no label column is named: set task.label (there is: {listed(data['train'].column_names)})")

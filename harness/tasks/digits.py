@@ -14,7 +14,7 @@ from harness.errors import BadInput
 from harness.streams import stream
 from harness.tasks import checks
 from harness.tasks.parts import Part, given_wrong, part, subsample, task
-from harness.tasks.split import draw, fixed_stream
+from harness.tasks.split import draw_stratified, fixed_stream
 
 Window = tuple[slice, slice]
 CLASSES = tuple("0123456789")
@@ -73,7 +73,7 @@ def digits(
 
 def _apart(rows: Part, n: int, rng: np.random.Generator) -> tuple[Part, Part]:
     """`n` rows, stratified by truth, and the others."""
-    drawn = draw(rows.gold, n, rng, cover=True)
+    drawn = draw_stratified(rows.gold, n, rng, cover=True)
     return rows.rows(drawn), rows.rows(np.setdiff1d(np.arange(len(rows)), drawn))
 
 
@@ -96,7 +96,7 @@ def _annotator(
 ) -> np.ndarray:
     """Class probabilities (n, 10) of the training rows by the pupil whose share of mistakes is closest to `share`."""
     seen, taught = _seen(train.x, window), _seen(reserved.x, window)
-    lessons = [draw(reserved.gold, n, rng, cover=True) for n in LESSONS]
+    lessons = [draw_stratified(reserved.gold, n, rng, cover=True) for n in LESSONS]
     pupils = [GaussianNB(var_smoothing=smoothing).fit(taught[rows], reserved.gold[rows]) for rows in lessons]
     probabilities = [pupil.predict_proba(seen) for pupil in pupils]
     return min(probabilities, key=lambda p: abs(float((p.argmax(1) != train.gold).mean()) - share))

@@ -122,7 +122,7 @@ def no_bars() -> Iterator[None]:
             enable_progress_bars()
 
 
-def opened(files: list[Path], cache: str | None) -> datasets.Dataset:
+def open_part(files: list[Path], cache: str | None) -> datasets.Dataset:
     """The files of one part as one memory-mapped data set; `cache` as in `arrow_folder`."""
     kinds = {BUILDERS[file.suffix.lower()] for file in files}
     if len(kinds) > 1:

@@ -44,7 +44,7 @@ def folder(
     """
     plan = Plan(n_train, valid_fraction, test_fraction, split_seed)
     root, found = files.find(path, {"train": train, "valid": valid, "test": test})
-    data = {part: files.opened(those, cache) for part, those in found.items()}
+    data = {part: files.open_part(those, cache) for part, those in found.items()}
     named = reading.Columns(input, label, gold, votes, weight, group, id)
     pictures = reading.Pictures(image_size, color, root, files.cache_folder(cache))
     return source(name, modality, data, named, classes, pictures, plan)
@@ -53,7 +53,7 @@ def folder(
 def source(
     name: str,
     modality: Modality,
-    data: reading.Parts,
+    data: reading.DataParts,
     columns: reading.Columns,
     classes: Sequence[str] | None,
     pictures: reading.Pictures,
@@ -62,19 +62,19 @@ def source(
     """Data sets read once, and how a seed divides them."""
     one_of("task.modality", modality, get_args(Modality))
     one_of("task.color", pictures.color, get_args(Color))
-    fingerprint, names, parts = reading.read(data, columns, modality, classes, pictures)
+    fingerprint, names, parts = reading.read_parts(data, columns, modality, classes, pictures)
 
     def split(seed: int) -> Task:
         done, labels = divide(parts, plan, seed)
         done["train"] = subsample(done["train"], plan.n_train, len(names), seed)
         if plan.noise:
             done["train"] = damage(done["train"], plan.noise, len(names), seed)
-        return task(name, modality, names, done, labels | told(done["train"], columns, plan.noise))
+        return task(name, modality, names, done, labels | label_facts(done["train"], columns, plan.noise))
 
     return Source(fingerprint=fingerprint, split=split)
 
 
-def told(train: Part, columns: reading.Columns, noise: float) -> dict[str, Any]:
+def label_facts(train: Part, columns: reading.Columns, noise: float) -> dict[str, Any]:
     """What the source knows of the training labels."""
     wrong, own = given_wrong(train), columns.label == columns.gold
     as_given = f"as given in column '{columns.label}'"

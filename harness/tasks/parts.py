@@ -13,7 +13,7 @@ from harness.data import EvalSet, Modality, Rows, Task, TrainSet, one_hot, row_h
 from harness.streams import stream
 from harness.tables import missing_cells
 from harness.tasks import checks
-from harness.tasks.split import draw, fixed_stream, hold_out
+from harness.tasks.split import draw_stratified, fixed_stream, hold_out
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +126,7 @@ def subsample(train: Part, n_train: int | None, k: int, seed: int) -> Part:
     if n_train is None:
         return train
     checks.check_limit(n_train, len(train), k, "task.n_train")
-    return train.rows(draw(_labels(train), n_train, stream(seed, "task", "subsample"), cover=True))
+    return train.rows(draw_stratified(_labels(train), n_train, stream(seed, "task", "subsample"), cover=True))
 
 
 def damage(train: Part, share: float, k: int, seed: int) -> Part:

@@ -16,18 +16,18 @@ from jaxtyping import Int64
 from harness.checks import listed, one_of
 from harness.data import Source, Task, digest
 from harness.errors import BadInput
-from harness.tables import raw_table as table_of
+from harness.tables import cells_table as table_of
 from harness.tasks import checks
 from harness.tasks import columns as reading
 from harness.tasks.files import existing
-from harness.tasks.folder import told
+from harness.tasks.folder import label_facts
 from harness.tasks.parts import Part, Plan, damage, divide, part, subsample, task
 
 LabelPart = Literal["whole", "last_word"]
 
 
 @dataclass(frozen=True)
-class Labels:
+class LabelRule:
     """How a cell becomes a class: `part` of it, spelt alike by case; all but the `most` frequent are called `other`."""
 
     part: LabelPart
@@ -61,10 +61,10 @@ def raw_table(
     plan = Plan(n_train, valid_fraction, test_fraction, split_seed, noise)
     one_of("task.label_part", label_part, ("whole", "last_word"))
     columns = reading.Columns(list(ignore), label, gold, None, None, None, id)
-    frame = opened(path)
+    frame = read_cells(path)
     for column in (*columns.roles, *ignore):
         checks.check_column(column, list(frame.columns), Path(path).name)
-    rows, classes = _rows(frame, columns, Labels(label_part, most_frequent, other))
+    rows, classes = _rows(frame, columns, LabelRule(label_part, most_frequent, other))
     content = (*classes, *rows.x.dtype.names, *map(digest, (rows.x, rows.ids, rows.given, rows.gold)))
     return Source(
         fingerprint=hashlib.sha256(repr(content).encode()).hexdigest(),
@@ -76,10 +76,10 @@ def _split(name: str, rows: Part, classes: tuple[str, ...], columns: reading.Col
     done, labels = divide({"train": rows}, plan, seed)
     train = subsample(done["train"], plan.n_train, len(classes), seed)
     done["train"] = damage(train, plan.noise, len(classes), seed) if plan.noise else train
-    return task(name, "table", classes, done, labels | told(done["train"], columns, plan.noise))
+    return task(name, "table", classes, done, labels | label_facts(done["train"], columns, plan.noise))
 
 
-def opened(path: str, what: str = "task.path") -> pd.DataFrame:
+def read_cells(path: str, what: str = "task.path") -> pd.DataFrame:
     """The file's cells as str, nothing read as missing; BadInput where it is absent, no CSV, or has no rows."""
     place = existing(path, what)
     try:
@@ -95,7 +95,7 @@ def _separator(place: Path) -> str:
     return "\t" if place.suffix.lower() == ".tsv" else ","
 
 
-def _rows(frame: pd.DataFrame, columns: reading.Columns, labels: Labels) -> tuple[Part, tuple[str, ...]]:
+def _rows(frame: pd.DataFrame, columns: reading.Columns, labels: LabelRule) -> tuple[Part, tuple[str, ...]]:
     """The rows with their class indices, and the class names; the kept classes are those of the label's column."""
     features = [name for name in frame.columns if name not in (*columns.roles, *reading.as_names(columns.input))]
     if not features:
@@ -123,7 +123,7 @@ def _words(column: pd.Series, which: LabelPart) -> np.ndarray:
     return np.array(cells)
 
 
-def _kept(words: np.ndarray, labels: Labels) -> tuple[str, ...]:
+def _kept(words: np.ndarray, labels: LabelRule) -> tuple[str, ...]:
     """The class names, sorted, with the name of all the others last where there are any."""
     found, counts = np.unique(words[words != ""], return_counts=True)
     frequent = found[np.lexsort((found, -counts))]
@@ -136,7 +136,7 @@ def _kept(words: np.ndarray, labels: Labels) -> tuple[str, ...]:
     return tuple(kept)
 
 
-def _classes(words: np.ndarray, names: Sequence[str], labels: Labels) -> Int64[np.ndarray, " n"]:
+def _classes(words: np.ndarray, names: Sequence[str], labels: LabelRule) -> Int64[np.ndarray, " n"]:
     """Class indices (n,), -1 for an empty word; a word that is no class is one of the others, or an error."""
     index: dict[Any, int] = {name: place for place, name in enumerate(names)}
     unknown = [row for row, word in enumerate(words.tolist()) if word and word not in index]

@@ -31,7 +31,9 @@ def quota(counts: Int64[np.ndarray, " s"], n: int, least: Int64[np.ndarray, " s"
     return given
 
 
-def draw(strata: Int64[np.ndarray, " n"], n: int, rng: np.random.Generator, cover: bool = False) -> np.ndarray:
+def draw_stratified(
+    strata: Int64[np.ndarray, " n"], n: int, rng: np.random.Generator, cover: bool = False
+) -> np.ndarray:
     """`n` row numbers, ascending, drawn so that every stratum has its share.
 
     With `cover` each stratum >= 0 gives at least one row (a stratum of -1 holds rows without a class). The rows are
@@ -59,7 +61,7 @@ def hold_out(
     _, unit = np.unique(groups[rows], return_inverse=True)
     classes = _majority(unit, strata[rows])
     n = min(max(1, round(len(classes) * fraction)), max(0, len(classes) - 1))
-    return rows[np.isin(unit, draw(classes, n, rng))]
+    return rows[np.isin(unit, draw_stratified(classes, n, rng))]
 
 
 def _majority(unit: np.ndarray, strata: np.ndarray) -> np.ndarray:

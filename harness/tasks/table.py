@@ -43,7 +43,7 @@ def table(
     if path is None:
         data, label, gold = _breast_cancer(), "diagnosis", "diagnosis"
     else:
-        data = files.opened(files.find(path, dict.fromkeys(files.PARTS))[1]["train"], cache)
+        data = files.open_part(files.find(path, dict.fromkeys(files.PARTS))[1]["train"], cache)
     columns = reading.Columns(features, label, gold, votes, weight, group, id)
     pictures = reading.Pictures(1, "grey", Path(), files.cache_folder(cache))
     return source(name, "table", {"train": data}, columns, classes, pictures, plan)

@@ -19,7 +19,7 @@ from harness.errors import BadInput
 from harness.streams import stream
 from harness.tasks import checks, files
 from harness.tasks.parts import Part, part, task
-from harness.tasks.split import draw
+from harness.tasks.split import draw_stratified
 
 PARTS = ("train", "valid", "test")
 
@@ -41,10 +41,10 @@ def wrench(*, name: str, path: str, n_gold: int, n_train: int | None) -> Source:
         raise BadInput(f"task.n_train is {n_train}: {n_gold} gold rows and the pool allow {n_gold + 1} to {most}")
 
     def split(seed: int) -> Task:
-        chosen = draw(parts["valid"].gold, n_gold, stream(seed, "task", "split"), cover=True)
+        chosen = draw_stratified(parts["valid"].gold, n_gold, stream(seed, "task", "split"), cover=True)
         pool, gold = parts["train"], parts["valid"].rows(chosen)
         if n_train is not None:
-            pool = pool.rows(draw(pool.gold, n_train - n_gold, stream(seed, "task", "subsample")))
+            pool = pool.rows(draw_stratified(pool.gold, n_train - n_gold, stream(seed, "task", "subsample")))
         valid = parts["valid"].rows(np.setdiff1d(np.arange(len(parts["valid"])), chosen))
         done = {"train": _joined(gold, pool), "valid": valid, "test": parts["test"]}
         return task(name, "text", names, done, _facts(len(gold), pool))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.analysis.published import DEEP, NEWER, POLICIES, RECIPES, SHALLOW, augmentations, imagenet
+from harness.analysis.published import DEEP, NEWER, POLICY_ROWS, RECIPES, SHALLOW, augmentations, imagenet
 from harness.analysis.shares import variance_shares
 from harness.verify import Cell
 
@@ -25,7 +25,7 @@ def cells(folder: Path) -> Iterator[Cell]:
     yield from _both("ImageNet, 6 networks x 5 recipes", six.to_numpy(), (0.885, 0.095), 0.0005, _TIMM)
     errors = augmentations(folder / "fastaa_cifar_error.csv")
     for name, known in (("cifar10", (0.68, 0.30)), ("cifar100", (0.87, 0.10))):
-        table = errors[name][list(POLICIES)].to_numpy()
+        table = errors[name][list(POLICY_ROWS)].to_numpy()
         yield from _both(f"{name}, networks x augmentations", table, known, 0.005, _FAST)
 
 

@@ -13,7 +13,7 @@ from jaxtyping import Float64, Int8, Int64
 
 from harness.errors import BadInput
 from harness.metrics import score
-from harness.strategies.weak.models import Model, Prior
+from harness.strategies.weak.models import Prior, VoteModel
 from harness.strategies.weak.voter_tables import fit_dawid_skene
 from harness.strategies.weak.votes import TIED
 from harness.strategies.weak.weighted import fit_weighted_vote
@@ -61,7 +61,7 @@ def hashed(probs: Float64[np.ndarray, "n k"]) -> Int64[np.ndarray, " n"]:
     return np.array([top[int(sha1(str(i).encode()).hexdigest(), 16) % len(top)] for i, top in enumerate(tops)])
 
 
-def _models(parts: dict[str, Voted], k: int) -> dict[str, Model]:
+def _models(parts: dict[str, Voted], k: int) -> dict[str, VoteModel]:
     """The label models as WRENCH fits them: Dawid-Skene on the training votes, an abstention as a symbol."""
     train, even = parts["train"].votes, np.full(k, 1 / k)
     counts = np.bincount(parts["valid"].gold, minlength=k) + 1

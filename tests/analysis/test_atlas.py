@@ -10,9 +10,9 @@ import pytest
 from conftest import ROOT
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from harness.analysis.atlas import Reading, frame, readings
-from harness.analysis.published import Published, embedded, facts, given, joined
-from harness.commands.atlas import command, rendered, tables
+from harness.analysis.atlas import Reading, readings, readings_frame
+from harness.analysis.published import Published, embedded, facts, given, merge_tables
+from harness.commands.atlas import atlas_files, command, tables
 from harness.errors import BadInput
 from harness.report import atlas as report
 from harness.report.figures.style import house
@@ -106,7 +106,7 @@ def test_the_answer_turns_when_the_shallow_networks_are_let_in(ours: dict[tuple[
     assert core.model_swap.low == pytest.approx(82.294 - 80.846)
     assert core.data_swap.high == pytest.approx(80.846 - 76.156)
     assert more.model_swap.high == pytest.approx(80.548 - 68.250)
-    page = report.page(frame(readings(embedded()))).decode()
+    page = report.page(readings_frame(readings(embedded()))).decode()
     assert "| and ResNet-18/34 | 0.885 | 0.095 | model by 6.9 | **yes** |" in page
     assert f"The answer turns with the arms that are let in: {TIMM}." in page
 
@@ -190,7 +190,7 @@ def test_swaps_and_shares_that_disagree_are_undecided() -> None:
     found = one(full([[0.0, 0.0, 0.0, 0.0, 0.0, 6.0], [11.0, 5.0, 5.0, 5.0, 5.0, 5.0]]))
     assert (found.model_swap.value, found.data_swap.value, found.word) == (5, 6, "undecided")
     assert found.verdict.startswith("undecided: the swaps differ by 1.0, and the shares of variance say the opposite")
-    assert "neither in 1." in report.printed(frame([found]))
+    assert "neither in 1." in report.printed(readings_frame([found]))
 
 
 def test_a_tie_is_neither() -> None:
@@ -245,7 +245,7 @@ def test_it_writes_the_same_bytes_each_time_and_the_docs_are_what_it_makes(
     said = capsys.readouterr().out
     assert "Of 9 tables the claim holds in 1 (Landing AI, steel)." in said
     assert sorted(path.name for path in Path("atlas").iterdir()) == FILES
-    for name, content in rendered(frame(readings(embedded()))).items():
+    for name, content in atlas_files(readings_frame(readings(embedded()))).items():
         assert (tmp_path / "atlas" / name).read_bytes() == content, name
     for name in ("atlas.md", "atlas.png"):
         assert (ROOT / "docs" / name).read_bytes() == (tmp_path / "atlas" / name).read_bytes(), f"make docs/{name} anew"
@@ -253,7 +253,7 @@ def test_it_writes_the_same_bytes_each_time_and_the_docs_are_what_it_makes(
 
 def test_its_csv_holds_every_number(ours: dict[tuple[str, str], Reading], tmp_path: Path) -> None:
     path = tmp_path / "atlas.csv"
-    path.write_bytes(report.as_csv(frame(list(ours.values()))))
+    path.write_bytes(report.as_csv(readings_frame(list(ours.values()))))
     rows = pd.read_csv(path, keep_default_na=False).set_index(["table", "extra"])
     assert float(rows.loc[(TIMM, ""), "share_data"]) == pytest.approx(0.781727, abs=1e-6)
     assert rows.loc[(STEEL, ""), ["crossed", "share_model", "claim"]].tolist() == ["no", "", "holds"]
@@ -292,9 +292,11 @@ HOSTILE = '<script>alert(1)</script> | `$\\alpha_1$` "日本" ' + "long_" * 40
 def test_the_figure_holds_long_and_hostile_names_and_losses_within_its_columns() -> None:
     rows = [(HOSTILE, f"{HOSTILE} {i}", 50.0 + i) for i in range(12)]
     hostile = Published(HOSTILE, HOSTILE, False, HOSTILE, HOSTILE, made(*rows, ("b", f"{HOSTILE} 0", 12.0)).cells)
-    found = frame([*readings([hostile]), *readings([made(("a", "x", 3.0), ("b", "x", 2.0), ("a", "y", 140.0))])])
+    found = readings_frame(
+        [*readings([hostile]), *readings([made(("a", "x", 3.0), ("b", "x", 2.0), ("a", "y", 140.0))])]
+    )
     with house():
-        figure = report.draw(found)
+        figure = report.draw_atlas(found)
         figure.set_dpi(300)
         FigureCanvasAgg(figure).draw()
         width, height = figure.get_size_inches() * figure.dpi
@@ -362,7 +364,7 @@ def test_two_tables_of_one_name_are_told(tmp_path: Path) -> None:
     for name in ("one.csv", "two.csv"):
         (tmp_path / name).write_text(HEAD + "t,a,x,1,m,no,s\nt,b,x,2,m,no,s\nt,a,y,3,m,no,s\n")
     with pytest.raises(BadInput, match="two tables are called 't'"):
-        joined(embedded(), given(tmp_path))
+        merge_tables(embedded(), given(tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,9 @@ from scipy.stats import t as student
 from statsmodels.stats.anova import anova_lm
 
 from harness.analysis.attribution import Attribution, attribute
-from harness.analysis.ladder import axes, draw
+from harness.analysis.ladder import axes, draw_means
 from harness.analysis.scores import Scores
-from harness.analysis.shares import combined, crossed_table, noise_in, split, squares, variance_shares
+from harness.analysis.shares import crossed_table, divisible_arms, noise_in, split, squares, variance_shares
 from harness.errors import BadInput
 from harness.streams import stream
 
@@ -273,8 +273,8 @@ def test_parts_sum_to_the_gain_of_the_chosen_combination(a: int, b: int, seed: i
 
 def test_in_every_draw_the_parts_sum_to_the_gain_of_what_that_draw_chose() -> None:
     scores = noisy({"baseline": 80.0, "model=m": 82.0, "clean=c": 83.0, "model=m clean=c": 83.1, "augment=a": 83.0})
-    where, drawn = axes(scores), draw(scores, 200, stream(0, "test"))
-    for arm in combined(scores, where):
+    where, drawn = axes(scores), draw_means(scores, 200, stream(0, "test"))
+    for arm in divisible_arms(scores, where):
         gain = drawn.test[:, arm] - drawn.test[:, where.baseline]
         parts = split(scores, where, arm, ("clean", "augment")) @ drawn.test.T
         assert np.allclose(parts[:2].sum(0), gain)

@@ -18,7 +18,7 @@ from harness.analysis.effects import (
     LEVEL,
     Effect,
     Interval,
-    Pair,
+    TrialPair,
     covers,
     deltas,
     estimate_effects,
@@ -229,12 +229,12 @@ def test_one_seed_covers_test_examples_alone() -> None:
     assert seed_share is None
 
 
-def drawn_pairs(r: int, n: int, k: int, shared: bool) -> list[Pair]:
+def drawn_pairs(r: int, n: int, k: int, shared: bool) -> list[TrialPair]:
     """Seeds with predictions of their own, on the same test examples or on some that overlap."""
     tests = [made_test_set(n, k) for _ in range(r)]
     ids = [np.array([f"t{i + (0 if shared else s * n // 2)}" for i in range(n)]) for s in range(r)]
     return [
-        Pair(ids[s], test.y, shown(test, 0.85, "arm", str(s)), shown(test, 0.75, "control", str(s)))
+        TrialPair(ids[s], test.y, shown(test, 0.85, "arm", str(s)), shown(test, 0.75, "control", str(s)))
         for s, test in enumerate(tests)
     ]
 
@@ -246,7 +246,7 @@ def test_the_variances_are_those_of_a_bootstrap_written_out(name: str, shared: b
     pairs, metric = drawn_pairs(r, n, k, shared), METRICS[name]
     ids = np.unique(np.concatenate([pair.ids for pair in pairs]))
 
-    def delta(pair: Pair, weight: dict[str, int]) -> float:
+    def delta(pair: TrialPair, weight: dict[str, int]) -> float:
         sides = []
         for predicted in (pair.arm, pair.control):
             matrix = np.zeros((k, k))
@@ -281,7 +281,7 @@ def test_accuracy_meets_its_closed_form() -> None:
 
 
 def test_an_arm_that_changes_nothing_has_an_interval_of_width_zero() -> None:
-    pairs = [Pair(p.ids, p.y, p.control, p.control) for p in drawn_pairs(3, 30, 3, shared=True)]
+    pairs = [TrialPair(p.ids, p.y, p.control, p.control) for p in drawn_pairs(3, 30, 3, shared=True)]
     found = interval(pairs, METRICS["macro_f1"], 3, draws=100, rng=stream(0, "x"))
     assert (found.effect, found.low, found.high, found.seed_share, found.p) == (0, 0, 0, None, 1)
 
@@ -295,12 +295,12 @@ def test_chunks_change_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_draws_that_leave_a_seed_without_examples_are_left_out() -> None:
     test = made_test_set(2, 2)
-    pairs = [Pair(np.array([f"{s}a", f"{s}b"]), test.y, test.y, np.array([s % 2, 1])) for s in range(4)]
+    pairs = [TrialPair(np.array([f"{s}a", f"{s}b"]), test.y, test.y, np.array([s % 2, 1])) for s in range(4)]
     assert np.isfinite(interval(pairs, accuracy, 2, draws=500, rng=stream(0, "x")).low)
 
 
 def test_intervals_of_nothing_are_refused() -> None:
-    one = Pair(np.array(["a"]), np.array([0]), np.array([0]), np.array([1]))
+    one = TrialPair(np.array(["a"]), np.array([0]), np.array([0]), np.array([1]))
     with pytest.raises(BadInput, match="at least two test examples"):
         interval([one], accuracy, 2, draws=10, rng=stream(0, "x"))
     with pytest.raises(BadInput, match="at least one pair"):
@@ -348,7 +348,7 @@ def test_a_study_that_looks_repeatedly_has_wider_intervals_and_larger_p_values()
     y = np.arange(200) % 2
     ids = np.array([f"t{i}" for i in range(200)])
     hit = lambda share: np.where(rng.random(200) < share, y, 1 - y)  # noqa: E731
-    pairs = [Pair(ids, y, hit(0.85), hit(0.8)) for _ in range(4)]
+    pairs = [TrialPair(ids, y, hit(0.85), hit(0.8)) for _ in range(4)]
     one, three = (
         interval(pairs, METRICS["accuracy"], 2, level, draws=200, rng=stream(0, "same"))
         for level in (LEVEL, 1 - (1 - LEVEL) / 3)

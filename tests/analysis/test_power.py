@@ -14,17 +14,17 @@ from harness.analysis.power import (
     MOST_SEEDS,
     Pilot,
     Seen,
-    between,
     half_width_of,
     is_decided,
-    level_of,
     level_of_looks,
     looks,
     mde,
     pilot,
+    plan_level,
     power_of,
     seeds_needed,
     seen,
+    variance_ends,
 )
 from harness.errors import BadInput
 from harness.storage.store import Store
@@ -148,7 +148,7 @@ def test_one_seed_is_no_pilot():
 
 def test_a_pilot_of_five_seeds_knows_its_variance_to_a_factor():
     """Quantiles of chi-square with 4 degrees of freedom, from a printed table: 7.779 at 90 %, 1.064 at 10 %."""
-    low, high = between(Pilot(2.0, 0.1, 5, N), 0.8)
+    low, high = variance_ends(Pilot(2.0, 0.1, 5, N), 0.8)
     assert (low.v, high.v) == (pytest.approx(2 * 4 / 7.779, rel=1e-3), pytest.approx(2 * 4 / 1.064, rel=1e-3))
     assert (low.shared, high.shared) == (0.1, 0.1)
 
@@ -200,8 +200,8 @@ def test_looks_double_and_the_last_step_is_worth_it(first, most, sizes):
 def test_the_level_of_a_study_stands_in_its_plan():
     assert level_of_looks(1) == 0.95
     assert level_of_looks(5) == pytest.approx(0.99)
-    assert [level_of(plan) for plan in (None, {}, {"precision": None})] == [0.95] * 3
-    assert level_of({"precision": {"level": 0.99, "looks": [5, 10]}}) == 0.99
+    assert [plan_level(plan) for plan in (None, {}, {"precision": None})] == [0.95] * 3
+    assert plan_level({"precision": {"level": 0.99, "looks": [5, 10]}}) == 0.99
 
 
 def test_what_is_seen_is_what_effects_says(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from known_truth import made
 
 from harness.analysis.attribution import Attribution, Omitted, attribute
-from harness.analysis.ladder import axes, draw, gap, picks
+from harness.analysis.ladder import axes, draw_means, gap, picks
 from harness.analysis.scores import Scores
 from harness.analysis.sensitivity import without_each
 from harness.streams import stream
@@ -81,7 +81,7 @@ def test_an_axis_keeps_its_only_arm() -> None:
 def test_leaving_an_arm_out_is_what_a_study_without_it_would_say() -> None:
     """The same draws with the arm's columns gone."""
     scores = precise(CARRIED, luck=2.0)
-    where, drawn = axes(scores), draw(scores, 500, stream(0, "test"))
+    where, drawn = axes(scores), draw_means(scores, 500, stream(0, "test"))
     keep = [place for place, arm in enumerate(scores.arms) if arm != "clean=c"]
     fewer = scores.only(keep)
     less, other = axes(fewer), type(drawn)(fewer, drawn.test[:, keep], drawn.valid[:, keep])

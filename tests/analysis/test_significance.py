@@ -15,7 +15,7 @@ from scipy.stats import t as student
 from statsmodels.stats.multitest import multipletests
 from test_simulation import CONTROL, SEEDS, Regime, right
 
-from harness.analysis.effects import LEVEL, half_width, p_value, variances
+from harness.analysis.effects import LEVEL, effect_p_value, half_width, variances
 from harness.analysis.significance import (
     benjamini_yekutieli,
     half_width_at,
@@ -75,20 +75,20 @@ def test_p_is_below_5_percent_where_the_interval_leaves_0_out(
     spread = variance * (share * np.ones((r, r)) + (1 - share) * np.eye(r))
     half, _ = half_width(deltas, spread, n)
     assume(abs(abs(mean) - half) > 1e-9 or mean == 0)
-    assert (p_value(mean, variances(deltas, spread, n)) < 1 - LEVEL) == (abs(mean) > half)
+    assert (effect_p_value(mean, variances(deltas, spread, n)) < 1 - LEVEL) == (abs(mean) > half)
 
 
 def test_the_floor_rules_the_p_value_where_seeds_agree() -> None:
     """Effect 5, V_e = (4 + 4) / 4: 1.5 sqrt(2) is where p = 0.05, and t(19) says how p falls from there."""
     found = variances(np.array([5.0, 5.0]), np.diag([4.0, 4.0]), 20)
     scaled = 5 / (1.5 * np.sqrt(2)) * student.ppf(0.975, 19)
-    assert p_value(5.0, found) == pytest.approx(2 * student.sf(scaled, 19))
-    assert p_value(1.5 * np.sqrt(2), found) == pytest.approx(0.05)
+    assert effect_p_value(5.0, found) == pytest.approx(2 * student.sf(scaled, 19))
+    assert effect_p_value(1.5 * np.sqrt(2), found) == pytest.approx(0.05)
 
 
 def test_one_seed_has_the_p_value_of_its_test_examples() -> None:
     found = variances(np.array([5.0]), np.array([[4.0]]), 20)
-    assert p_value(5.0, found) == pytest.approx(2 * student.sf(2.5, 19))
+    assert effect_p_value(5.0, found) == pytest.approx(2 * student.sf(2.5, 19))
 
 
 # --- many arms ---
@@ -213,7 +213,7 @@ def null_p_values(regime: Regime, r: int, n: int, simulations: int) -> np.ndarra
     for _ in range(simulations):
         arm, control = right(regime, r, n, (CONTROL, CONTROL), rng)
         gain = 100.0 * (arm.astype(int) - control)
-        found.append(p_value(float(gain.mean()), variances(gain.mean(1), np.cov(gain) / n, n)))
+        found.append(effect_p_value(float(gain.mean()), variances(gain.mean(1), np.cov(gain) / n, n)))
     return np.array(found)
 
 
@@ -235,7 +235,7 @@ def test_holm_holds_the_chance_of_one_false_claim_among_ten_arms() -> None:
         score += np.sqrt(regime.seed) * rng.standard_normal((11, r, 1))
         hit = 100.0 * (score < norm.ppf(CONTROL))
         gains = hit[1:] - hit[0]
-        p = np.array([p_value(float(g.mean()), variances(g.mean(1), np.cov(g) / n, n)) for g in gains])
+        p = np.array([effect_p_value(float(g.mean()), variances(g.mean(1), np.cov(g) / n, n)) for g in gains])
         raw += (p < 0.05).any()
         kept += (holm(p) < 0.05).any()
     assert raw / 500 > 1 / 6

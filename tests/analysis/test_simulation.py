@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from harness.analysis.effects import Pair, half_width, interval
+from harness.analysis.effects import TrialPair, half_width, interval
 from harness.metrics import METRICS
 from harness.streams import stream
 
@@ -91,7 +91,7 @@ def measured_errors(regime: Regime, r: int, n: int, k: int, metric: str, simulat
     for _ in range(simulations):
         y = rng.integers(k, size=n)
         arm, control = (predicted(side, y, k, rng) for side in right(regime, r, n, (ARM, CONTROL), rng))
-        pairs = [Pair(ids, y, arm[s], control[s]) for s in range(r)]
+        pairs = [TrialPair(ids, y, arm[s], control[s]) for s in range(r)]
         result = interval(pairs, METRICS[metric], k, draws=200, rng=rng)
         found.append((result.effect, (result.high - result.low) / 2))
     return np.array(found)

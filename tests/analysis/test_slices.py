@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from studies import keep, made_test_set, record, shown
 
-from harness.analysis.effects import Pair, estimate_effects, half_width
+from harness.analysis.effects import TrialPair, estimate_effects, half_width
 from harness.analysis.slices import (
-    LEAST,
+    FEWEST_EXAMPLES,
     MISSING,
     OTHER,
     Cut,
@@ -26,11 +26,11 @@ from harness.analysis.slices import (
     cut,
     flip_counts,
     flips,
-    frame,
+    slices_frame,
     steady,
 )
 from harness.commands.cli import main
-from harness.commands.joins import Sought, from_file, from_task
+from harness.commands.joins import Sought, column_of_file, from_task
 from harness.data import Source
 from harness.errors import BadInput
 from harness.run.options import build
@@ -39,9 +39,9 @@ from harness.storage.store import Store, TestSet
 from harness.streams import stream
 
 
-def pair(y: list[int], arm: list[int], control: list[int], ids: list[str] | None = None) -> Pair:
+def pair(y: list[int], arm: list[int], control: list[int], ids: list[str] | None = None) -> TrialPair:
     names = np.array(ids or [f"t{i}" for i in range(len(y))])
-    return Pair(names, np.array(y), np.array(arm), np.array(control))
+    return TrialPair(names, np.array(y), np.array(arm), np.array(control))
 
 
 # --- by class ---
@@ -57,7 +57,7 @@ def test_recall_by_class_by_hand() -> None:
     assert zero.interval is not None
     assert zero.interval.effect == pytest.approx(37.5)
     assert zero.interval.n_test == 12
-    assert (one.n, one.interval, one.why) == (3, None, f"too few: 3 test examples, {LEAST} needed")
+    assert (one.n, one.interval, one.why) == (3, None, f"too few: 3 test examples, {FEWEST_EXAMPLES} needed")
     assert one.delta == pytest.approx(100 * (1 / 3 + 0) / 2)
     assert (two.n, two.why) == (0, "no test example")
     assert np.isnan(two.delta)
@@ -253,10 +253,12 @@ def test_a_folder_with_a_test_file_of_its_own_numbers_it_by_itself(tmp_path: Pat
     assert wanted.test.ids.tolist() == [f"test-{i}" for i in range(20)]
     found = from_task("row", {"path": str(data), "cache": str(tmp_path / "cache")}, wanted)
     assert found.values.tolist() == list(range(100, 120))
-    assert from_file(str(data / "test.csv"), "row", None, wanted).values.tolist() == [str(i) for i in range(100, 120)]
+    assert column_of_file(str(data / "test.csv"), "row", None, wanted).values.tolist() == [
+        str(i) for i in range(100, 120)
+    ]
     rows[40:].iloc[::-1].to_csv(data / "turned.csv", index=False)
     with pytest.raises(BadInput, match="is not in the order of the study's data"):
-        from_file(str(data / "turned.csv"), "row", None, wanted)
+        column_of_file(str(data / "turned.csv"), "row", None, wanted)
 
 
 @pytest.mark.parametrize("kind", ["csv", "tsv", "parquet", "jsonl"])
@@ -270,7 +272,7 @@ def test_a_file_is_joined_by_ids_or_by_row_numbers(tmp_path: Path, kind: str, ke
         "parquet": lambda: rows.to_parquet(place), "jsonl": lambda: rows.to_json(place, orient="records", lines=True),
     }  # fmt: skip
     write[kind]()
-    found = from_file(str(place), "row", None, wanted)
+    found = column_of_file(str(place), "row", None, wanted)
     told = [f"n{int(value):03d}" if key else f"train-{value}" for value in found.values]
     assert told == wanted.test.ids.tolist()
     assert ("joined by 'name'" if key else "joined by row number, and its 'label' agrees") in found.how
@@ -280,9 +282,9 @@ def test_ids_that_are_numbers_match_however_a_file_writes_them(tmp_path: Path) -
     ids = np.array(["7", "8", "12"])
     wanted = Sought({}, "", TestSet(ids, np.array([0, 1, 0]), ("x", "y")))
     (tmp_path / "zeros.csv").write_text("id,v\n007,a\n008,b\n012,c\n013,d\n")
-    assert from_file(str(tmp_path / "zeros.csv"), "v", "id", wanted).values.tolist() == ["a", "b", "c"]
+    assert column_of_file(str(tmp_path / "zeros.csv"), "v", "id", wanted).values.tolist() == ["a", "b", "c"]
     pd.DataFrame({"id": [12.0, 8.0, 7.0, np.nan], "v": [1, 2, 3, 4]}).to_parquet(tmp_path / "floats.parquet")
-    assert from_file(str(tmp_path / "floats.parquet"), "v", "id", wanted).values.tolist() == [3, 2, 1]
+    assert column_of_file(str(tmp_path / "floats.parquet"), "v", "id", wanted).values.tolist() == [3, 2, 1]
 
 
 @pytest.mark.parametrize(
@@ -299,18 +301,18 @@ def test_what_does_not_match_is_told(tmp_path: Path, content: str, key: str | No
     (tmp_path / "v.csv").write_text(content)
     wanted = Sought({}, "", TestSet(np.array(["t0", "t1", "t2"]), np.array([0, 1, 0]), ("x", "y")))
     with pytest.raises(BadInput, match=words):
-        from_file(str(tmp_path / "v.csv"), "v", key, wanted)
+        column_of_file(str(tmp_path / "v.csv"), "v", key, wanted)
 
 
 def test_row_numbers_are_held_against_the_length_and_what_cannot_be_checked_is_said(tmp_path: Path) -> None:
     (tmp_path / "v.csv").write_text("v\n1\n2\n3\n")
     wanted = Sought({}, "", TestSet(np.array(["digit-0", "digit-2"]), np.array([0, 1]), ("x", "y")))
-    found = from_file(str(tmp_path / "v.csv"), "v", None, wanted)
+    found = column_of_file(str(tmp_path / "v.csv"), "v", None, wanted)
     assert found.values.to_dict() == {"digit-0": "1", "digit-2": "3"}
     assert "no label by which that could be checked" in found.how
     beyond = Sought({}, "", TestSet(np.array(["digit-0", "digit-3"]), np.array([0, 1]), ("x", "y")))
     with pytest.raises(BadInput, match="has 3 rows, but the study's test ids go up to 'digit-3'"):
-        from_file(str(tmp_path / "v.csv"), "v", None, beyond)
+        column_of_file(str(tmp_path / "v.csv"), "v", None, beyond)
 
 
 # --- the command ---
@@ -331,7 +333,7 @@ def study(tmp_path: Path) -> Path:
 def test_all_arms_by_class(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["slices", "made", f"store={study}"]) == 0
     said, table = capsys.readouterr().out, pd.read_csv(study / "made" / "slices.csv")
-    assert list(table.columns) == list(frame([]).columns)
+    assert list(table.columns) == list(slices_frame([]).columns)
     assert table["arm"].unique().tolist() == ["clean=much", "model=little"]
     assert table["n"].unique().tolist() == [40]
     assert "made: points of recall by class" in said

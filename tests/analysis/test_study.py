@@ -17,7 +17,7 @@ from harness.analysis.study import gather
 from harness.errors import BadInput
 from harness.report.answers import collect_answers
 from harness.report.page.examples import needs_path, rows
-from harness.report.page.examples import shown as as_seen
+from harness.report.page.examples import show_row as as_seen
 from harness.report.write import made, rebuild, write_index
 from harness.run.config import plain
 from harness.run.options import build, identity

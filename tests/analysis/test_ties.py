@@ -13,7 +13,7 @@ from studies import large
 from test_simulation import CONTROL, SEEDS, Regime
 
 import harness.analysis.ties as module
-from harness.analysis.effects import Effect, estimate_effects, p_value, variances
+from harness.analysis.effects import Effect, effect_p_value, estimate_effects, variances
 from harness.analysis.scores import Scores, collect_scores
 from harness.analysis.significance import tied
 from harness.analysis.ties import LEAST_BLIND, groups, moderated, with_letters
@@ -64,7 +64,7 @@ def test_pairs_invert_the_interval_of_effects() -> None:
     inside = np.cov(hit.reshape(10, 400)).reshape(2, 5, 2, 5) / 400
     total, within = inside.sum((1, 3)), np.einsum("isjs->ij", inside)
     p, _ = groups(by_hand(hit.mean(2), (total - within) / 20, total / 25, 400))
-    assert p[0, 1] == pytest.approx(p_value(gain.mean(), variances(gain.mean(1), np.cov(gain) / 400, 400)))
+    assert p[0, 1] == pytest.approx(effect_p_value(gain.mean(), variances(gain.mean(1), np.cov(gain) / 400, 400)))
 
 
 def test_seeds_that_agree_claim_no_more_than_the_test_set_can_know() -> None:

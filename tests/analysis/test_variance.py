@@ -24,14 +24,14 @@ from harness.analysis.variance import (
     REST,
     SPLIT,
     Component,
-    combined,
+    combine_squares,
     components,
+    components_frame,
+    describe_components,
     examples,
-    frame,
     influence,
-    salted,
-    told,
-    within,
+    rows_by_stream,
+    within_seeds,
 )
 from harness.errors import BadInput
 from harness.learners import Run
@@ -145,24 +145,24 @@ def test_split_and_training_agree_with_statsmodels_analysis_of_variance() -> Non
 
 def test_a_difference_and_a_sum_of_mean_squares_by_hand() -> None:
     """Distances to the limits add in squares; of what is subtracted, the other end."""
-    one, other = within(np.array([[1.0, 2.0], [3.0, 6.0]])), within(np.array([[0.0, 0.0], [2.0, 0.0]]))
+    one, other = within_seeds(np.array([[1.0, 2.0], [3.0, 6.0]])), within_seeds(np.array([[0.0, 0.0], [2.0, 0.0]]))
     assert (one.value, other.value) == (5, 1)
     (low, high), (less, more) = one.limits, other.limits
-    apart = combined("x", [(0.5, one), (-0.5, other)], least=-np.inf)
+    apart = combine_squares("x", [(0.5, one), (-0.5, other)], least=-np.inf)
     assert apart.variance == 2
     assert apart.low == pytest.approx(2 - 0.5 * np.hypot(5 - low, more - 1))
     assert apart.high == pytest.approx(2 + 0.5 * np.hypot(high - 5, 1 - less))
-    joined = combined("x", [(1.0, one), (1.0, other)], least=0.0)
+    joined = combine_squares("x", [(1.0, one), (1.0, other)], least=0.0)
     assert joined.low == pytest.approx(6 - np.hypot(5 - low, 1 - less))
-    assert combined("x", [(1.0, other), (-1.0, one)], least=0.0).variance == 0
+    assert combine_squares("x", [(1.0, other), (-1.0, one)], least=0.0).variance == 0
 
 
 def test_repeats_of_another_arm_and_arms_that_are_none() -> None:
     arms = ["baseline", "salt=init:a", "model=m", "model=m salt=init:a", "model=m salt=init:b", "salt=x", "clean=c"]
     scores = made(arms, np.zeros((7, 2)), np.zeros((7, 2)))
-    assert salted(scores, "baseline") == {"init": [0, 1], ALL: [0, 5]}
-    assert salted(scores, "model=m") == {"init": [2, 3, 4]}
-    assert salted(scores, "clean=c") == {}
+    assert rows_by_stream(scores, "baseline") == {"init": [0, 1], ALL: [0, 5]}
+    assert rows_by_stream(scores, "model=m") == {"init": [2, 3, 4]}
+    assert rows_by_stream(scores, "clean=c") == {}
 
 
 def test_without_a_plain_salt_there_are_streams_alone() -> None:
@@ -307,7 +307,7 @@ def test_seeds_with_test_sets_of_their_own_are_averaged(tmp_path: Path) -> None:
 
 def test_the_frame_is_what_the_figure_reads() -> None:
     found = [Component(SPLIT, 4.0, 1.0, 9.0), Component(REST, -1.0, -2.0, 0.25)]
-    table = frame(found)
+    table = components_frame(found)
     assert table.to_dict("list") == {
         "name": [SPLIT, REST], "value": [2.0, 0.0], "low": [1.0, 0.0], "high": [3.0, 0.5],
     }  # fmt: skip
@@ -317,10 +317,10 @@ def test_the_frame_is_what_the_figure_reads() -> None:
 
 def test_what_is_told_counts_the_scores_a_seed_and_says_what_acts_together() -> None:
     arms: Sequence[str] = ["baseline", "salt=init:a", "salt=init:b", "salt=x"]
-    sentence = told(made(arms, np.zeros((4, 5)), np.zeros((4, 5))))
+    sentence = describe_components(made(arms, np.zeros((4, 5)), np.zeros((4, 5))))
     assert sentence.startswith("5 seeds; scores a seed that differ in that luck alone: initial weights 3, all of tra")
     assert "all of training 2." in sentence
     assert "act together" not in sentence
     test = np.array([[80.0, 80.0], [81.0, 83.0], [80.0, 80.0], [80.5, 80.5]])  # 2.5 / 2 more or less by hand: 0.125
-    crowded = told(made(["baseline", "salt=init:a", "salt=order:a", "salt=x"], test, test))
+    crowded = describe_components(made(["baseline", "salt=init:a", "salt=order:a", "salt=x"], test, test))
     assert "add up to 2.4 points squared more than all of training" in crowded, "(1 / 2 + 9 / 2) / 2 - 1 / 8"

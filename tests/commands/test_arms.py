@@ -8,13 +8,13 @@ import pytest
 from conftest import ROOT, options
 
 from harness.arm import FACTORS
-from harness.commands.arms import markdown
+from harness.commands.arms import options_as_markdown
 from harness.commands.cli import main
 
 
 @pytest.fixture(scope="module")
 def table() -> str:
-    return markdown()
+    return options_as_markdown()
 
 
 def test_each_option_of_a_task_is_listed_with_the_reason_where_it_does_not_fit(

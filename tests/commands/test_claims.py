@@ -22,13 +22,21 @@ from studies import keep, made_test_set, record, shown
 from harness import claims
 from harness.analysis.attribution import attribute
 from harness.analysis.scores import Scores
-from harness.analysis.verdicts import DRAWS, Difference, Verdict, Written, difference, judge, word_of
+from harness.analysis.verdicts import (
+    CLAIM_DRAWS,
+    ClaimVerdict,
+    Difference,
+    Written,
+    claim_word,
+    estimate_difference,
+    judge,
+)
 from harness.arm import levels_of
-from harness.claims import Claim, checked, hashes, read
+from harness.claims import Claim, checked, hashes, read_claim
 from harness.commands.claims import is_complete
 from harness.commands.cli import main
 from harness.errors import BadInput
-from harness.report.claims import as_json, as_markdown, line, write
+from harness.report.claims import as_json, as_markdown, line, write_claim
 from harness.run.execute import make_job, settle
 from harness.storage.store import Store
 from harness.streams import stream
@@ -101,14 +109,14 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 )  # fmt: skip
 def test_what_is_no_claim_is_told(changes, line, tmp_path):
     with pytest.raises(BadInput) as told:
-        read(written(tmp_path, **changes))
+        read_claim(written(tmp_path, **changes))
     assert str(told.value).startswith(f"claim 'wins': {line}")
     assert "\n" not in str(told.value)
 
 
 def test_all_faults_come_at_once(tmp_path):
     with pytest.raises(BadInput) as told:
-        read(written(tmp_path, points=-1, relation="about", left=None))
+        read_claim(written(tmp_path, points=-1, relation="about", left=None))
     assert len(str(told.value).splitlines()) == 3
 
 
@@ -116,18 +124,18 @@ def test_all_faults_come_at_once(tmp_path):
 def test_a_file_that_is_no_mapping_is_told(text, tmp_path):
     (tmp_path / "odd.yaml").write_text(text)
     with pytest.raises(BadInput, match="claim 'odd': "):
-        read(tmp_path / "odd.yaml")
+        read_claim(tmp_path / "odd.yaml")
 
 
 def test_the_hash_is_of_what_is_claimed_and_of_nothing_else(tmp_path):
-    plain = read(written(tmp_path))
+    plain = read_claim(written(tmp_path))
     (tmp_path / "other.yaml").write_text(
         "# a remark\npoints: 2.0\nrelation: at least\nright: best model\nleft: best data\nstudy: study\n"
         "sentence: >\n  The data\n  wins.\n"
     )
-    assert read(tmp_path / "other.yaml").digest == plain.digest
+    assert read_claim(tmp_path / "other.yaml").digest == plain.digest
     others = {"sentence": "It wins.", "study": "s", "left": "a=b", "right": "c=d", "relation": "at most", "points": 2.5}
-    changed = [read(written(tmp_path, **{name: value})).digest for name, value in others.items()]
+    changed = [read_claim(written(tmp_path, **{name: value})).digest for name, value in others.items()]
     assert len({plain.digest, *changed}) == 7
     assert set(others) == set(claims.KEYS)
 
@@ -158,7 +166,7 @@ def found(low: float, high: float, inner: float = 0.0) -> Difference:
     ],
 )
 def test_verdicts_by_hand(relation, interval, word):
-    assert word_of(claim(relation=relation), found(*interval)) == word
+    assert claim_word(claim(relation=relation), found(*interval)) == word
 
 
 def scores(test: Any, spread: Any = 0.0, valid: Any = None) -> Scores:
@@ -174,7 +182,7 @@ def scores(test: Any, spread: Any = 0.0, valid: Any = None) -> Scores:
 
 def test_two_arms_as_scipy_compares_pairs():
     one, other = [80.0, 84.0, 79.0, 82.0], [78.5, 80.0, 78.0, 77.0]
-    made = difference(scores([[70.0] * 4, one, other]), "model=a", "model=b")
+    made = estimate_difference(scores([[70.0] * 4, one, other]), "model=a", "model=b")
     paired = stats.ttest_rel(one, other)
     assert made.value == pytest.approx(2.875)
     assert (made.low, made.high) == pytest.approx(tuple(paired.confidence_interval(0.95)))
@@ -185,7 +193,7 @@ def test_two_arms_as_scipy_compares_pairs():
 def test_shared_test_examples_widen_by_their_own_quantile():
     spread = np.diag([0.0, 3.0, 1.0])
     spread[1, 2] = spread[2, 1] = 0.5  # the difference has 3 + 1 - 2 x 0.5 = 3
-    made = difference(scores([[70.0] * 3, [1.0, 2.0, 3.0], [0.0, 0.0, 0.0]], spread), "model=a", "model=b")
+    made = estimate_difference(scores([[70.0] * 3, [1.0, 2.0, 3.0], [0.0, 0.0, 0.0]], spread), "model=a", "model=b")
     seeds = stats.t.ppf(0.975, 2) ** 2 * 1.0 / 3
     examples = stats.t.ppf(0.975, 100) ** 2 * 3.0
     assert made.high - made.value == pytest.approx(math.sqrt(seeds + examples))
@@ -195,25 +203,25 @@ def test_best_arms_have_the_interval_of_the_attribution(rng):
     rows = np.array([80.0, 82.0, 83.0, 88.0, 86.0])[:, None] + rng.normal(size=(5, 5))
     valid = rows + rng.normal(size=(5, 5))
     made = scores(rows, valid=valid)
-    ladder = attribute(made, draws=DRAWS, rng=stream(0, "attribution")).ladder
+    ladder = attribute(made, draws=CLAIM_DRAWS, rng=stream(0, "attribution")).ladder
     assert ladder is not None
-    told = difference(made, "best data", "best model")
+    told = estimate_difference(made, "best data", "best model")
     assert (told.value, told.low, told.high) == pytest.approx(
         (ladder.difference.value, ladder.difference.low, ladder.difference.high)
     )
     assert told.low < told.low_90 < told.value < told.high_90 < told.high
     assert told.left == f"best data ({ladder.data.arm})"
-    gain = difference(made, "best model", "baseline")
+    gain = estimate_difference(made, "best model", "baseline")
     assert (gain.value, gain.low) == pytest.approx((ladder.model.effect.value, ladder.model.effect.low))
-    turned = difference(made, "best model", "best data")
+    turned = estimate_difference(made, "best model", "best data")
     assert (turned.value, turned.low, turned.high) == pytest.approx((-told.value, -told.high, -told.low))
 
 
 def test_the_best_is_chosen_on_validation():
     test = [[80.0, 80.1], [90.0, 90.1], [70.0, 70.1]]
     made = scores(test, valid=[[80.0, 80.0], [81.0, 81.0], [99.0, 99.0]])
-    assert difference(made, "best model", "baseline").left == "best model (model=b)"
-    assert difference(made, "best model", "baseline").value == pytest.approx(-10)
+    assert estimate_difference(made, "best model", "baseline").left == "best model (model=b)"
+    assert estimate_difference(made, "best model", "baseline").value == pytest.approx(-10)
 
 
 @pytest.mark.parametrize(
@@ -227,7 +235,7 @@ def test_the_best_is_chosen_on_validation():
 )
 def test_what_has_no_number_is_told(made, sides, reason):
     with pytest.raises(BadInput, match=reason):
-        difference(made, *sides)
+        estimate_difference(made, *sides)
 
 
 def test_written_before_the_run(tmp_path):
@@ -317,7 +325,7 @@ def test_what_is_missing_of_a_study(tmp_path):
 
 def test_hashes_pass_over_what_is_no_claim_and_a_study_does_not(here):
     folder = here / "experiments" / "claims"
-    mine, other = read(written(folder)), read(written(folder, "other", study="elsewhere"))
+    mine, other = read_claim(written(folder)), read_claim(written(folder, "other", study="elsewhere"))
     assert hashes("study") == checked("study") == {"wins": mine.digest}
     written(folder, "faulty", points=-1)
     assert hashes("study") == {"wins": mine.digest}
@@ -332,7 +340,7 @@ def test_hashes_pass_over_what_is_no_claim_and_a_study_does_not(here):
 def test_a_record_carries_the_claims_that_were_there_first(here, monkeypatch):
     from harness.run import execute
 
-    mine = read(written(here / "experiments" / "claims", study="single"))
+    mine = read_claim(written(here / "experiments" / "claims", study="single"))
     execute._claims.cache_clear()
     outcome = execute._outcome
 
@@ -409,20 +417,20 @@ def test_no_claims_at_all(here, say):
 
 def test_hostile_words_stay_words(tmp_path):
     hostile = "<script>alert(1)</script> | $x$ \\input{a} `b` \n# c"
-    verdict = Verdict(claim(sentence=hostile), "undecided", hostile, None, Written(0, 0, 0, 0))
+    verdict = ClaimVerdict(claim(sentence=hostile), "undecided", hostile, None, Written(0, 0, 0, 0))
     text = as_markdown(verdict).decode()
     assert "<script" not in text.replace("\\<script", "")
     assert text.count("\n# ") == 0
     assert len(line(verdict).splitlines()) == 1
-    assert len(write(verdict, tmp_path)) == 5
+    assert len(write_claim(verdict, tmp_path)) == 5
 
 
 @pytest.mark.parametrize("relation", claims.RELATIONS)
 def test_the_figure_is_one_column_wide_and_the_same_each_time(relation, tmp_path):
     made = Difference("best data (clean=c)", "baseline", 3.0, -1.0, 7.0, 0.0, 6.0, 5, 200)
-    verdict = Verdict(claim(relation=relation), "undecided", "", made, Written(0, 0, 10, 0))
-    first = {path.name: path.read_bytes() for path in write(verdict, tmp_path / "a")}
-    assert {path.name: path.read_bytes() for path in write(verdict, tmp_path / "b")} == first
+    verdict = ClaimVerdict(claim(relation=relation), "undecided", "", made, Written(0, 0, 10, 0))
+    first = {path.name: path.read_bytes() for path in write_claim(verdict, tmp_path / "a")}
+    assert {path.name: path.read_bytes() for path in write_claim(verdict, tmp_path / "b")} == first
     with Image.open(tmp_path / "a" / "wins.png") as image:
         assert image.width == pytest.approx(3.4 * 300, abs=1)
         assert 250 < image.height < 600
@@ -432,7 +440,7 @@ def test_claims_of_this_project_are_about_its_studies():
     files = sorted((ROOT / "experiments" / "claims").glob("*.yaml"))
     assert len(files) >= 4
     for path in files:
-        found = read(path)
+        found = read_claim(path)
         study = yaml.safe_load((ROOT / "experiments" / f"{found.study}.yaml").read_text())
         arms = {arm if isinstance(arm, str) else " ".join(arm) for arm in study["arms"]}
         groups = [[arm] if isinstance(arm, str) else arm for group in study.get("cross") or [] for arm in group]
@@ -455,7 +463,7 @@ arms: [weak=majority_vote, model=random_forest]
 @pytest.mark.slow
 def test_a_claim_runs_its_study_and_was_written_before(tmp_path, monkeypatch, capsys):
     claims_of = tmp_path / "experiments" / "claims"
-    mine = read(
+    mine = read_claim(
         written(claims_of, study="tiny", left="weak=majority_vote", right="baseline", relation="at most", points=90)
     )
     (tmp_path / "experiments" / "tiny.yaml").write_text(STUDY)

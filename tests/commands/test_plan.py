@@ -9,7 +9,7 @@ import pytest
 from studies import key, made_test_set, record, shown
 
 from harness.analysis.power import Need, mde, pilot, seeds_needed, seen
-from harness.commands.plan import Bill, Line, Wish, as_text, bill, command, needs, wish_of
+from harness.commands.plan import Line, PlanCost, Wish, bill, command, needs, plan_text, wish_of
 from harness.errors import BadInput
 from harness.storage.files import dump, write_atomic
 from harness.storage.store import Record, Store
@@ -90,12 +90,12 @@ PLAN = {"name": "made", "seeds": [0, 1, 2, 3, 4], "task": {}}
 def test_the_bill_counts_the_controls_of_new_seeds_once():
     """`a` lacks 7 seeds and `b` 3: controls for 7 new seeds; seconds 7*10 + 7*20 + 3*30 and 7*8 + 7*16 + 3*24."""
     assert [line.more for line in LINES] == [0, 7, 3, 0, 0, 0]
-    assert bill(LINES, {"a": 12, "b": 8}) == Bill(trials=17, controls=7, wall_s=300.0, cpu_s=240.0)
-    assert bill(LINES, {}) == Bill(0, 0, 0.0, 0.0)
+    assert bill(LINES, {"a": 12, "b": 8}) == PlanCost(trials=17, controls=7, wall_s=300.0, cpu_s=240.0)
+    assert bill(LINES, {}) == PlanCost(0, 0, 0.0, 0.0)
 
 
 def test_the_table_says_what_is_needed_and_the_exact_command():
-    text = as_text(PLAN, LINES, WISH, "results")
+    text = plan_text(PLAN, LINES, WISH, "results")
     rows = {row.split()[0]: row.split()[1:] for row in text.splitlines()[3:8]}
     assert rows["a"] == ["5", "2.00", "12", "8", "to", "40", "7", "70", "s"]
     assert rows["b"] == ["3", "2.50", "6", "4", "to", "20", "3", "45", "s"]
@@ -113,7 +113,7 @@ def test_the_table_says_what_is_needed_and_the_exact_command():
 
 
 def test_widths_of_the_table_are_equal():
-    table = as_text(PLAN, LINES, WISH, "results").splitlines()[2:8]
+    table = plan_text(PLAN, LINES, WISH, "results").splitlines()[2:8]
     assert len({len(row) for row in table}) == 1
 
 
@@ -127,7 +127,7 @@ def test_widths_of_the_table_are_equal():
     ],
 )
 def test_the_command_says_what_the_study_must_be_told(changes, where, command):
-    assert f"  harness -m {command}\n" in as_text({**PLAN, **changes}, LINES, WISH, where)
+    assert f"  harness -m {command}\n" in plan_text({**PLAN, **changes}, LINES, WISH, where)
 
 
 def test_a_study_that_has_all_it_needs_is_told_so(tmp_path, capsys):

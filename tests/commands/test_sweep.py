@@ -8,7 +8,7 @@ import pytest
 from conftest import composed
 from omegaconf import OmegaConf
 
-from harness.analysis.power import level_of
+from harness.analysis.power import plan_level
 from harness.commands.study import (
     Precision,
     arms_of,
@@ -245,12 +245,12 @@ def test_a_plan_keeps_its_precision_and_the_seeds_that_it_came_to():
     assert len(possible) == 16
     plan = as_plan(asked, first_seeds(possible, {"baseline": 4, "clean=confident": 2}))
     assert plan["precision"] == {"half_width": 1.0, "looks": [2, 4, 8], "level": pytest.approx(1 - 0.05 / 3)}
-    assert level_of(plan) == pytest.approx(0.98333, abs=1e-5)
+    assert plan_level(plan) == pytest.approx(0.98333, abs=1e-5)
     assert plan["seeds"] == [0, 1, 2, 3]
     assert [(row["arm"], row["seed"]) for row in plan["trials"]] == [
         ("baseline", 0), ("baseline", 1), ("baseline", 2), ("baseline", 3), ("clean=confident", 0), ("clean=confident", 1),
     ]  # fmt: skip
-    assert (as_plan(study(), possible)["precision"], level_of(as_plan(study(), possible))) == (None, 0.95)
+    assert (as_plan(study(), possible)["precision"], plan_level(as_plan(study(), possible))) == (None, 0.95)
 
 
 @pytest.mark.parametrize(

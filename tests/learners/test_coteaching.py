@@ -15,7 +15,7 @@ from torch import nn
 from harness.data import one_hot
 from harness.errors import BadInput
 from harness.learners import Run
-from harness.learners.coteaching import Pair, co_teaching, exchanged_cross_entropy, pair
+from harness.learners.coteaching import NetworkPair, co_teaching, exchanged_cross_entropy, pair
 from harness.learners.losses import soft_cross_entropy
 from harness.learners.nets import mlp
 from harness.learners.torch import Builder, fit_network
@@ -74,7 +74,7 @@ def test_the_pair_predicts_the_mean_of_two_beliefs() -> None:
     for layer, odd in zip(layers, (3.0, 1.0), strict=True):
         nn.init.zeros_(layer.weight)
         layer.bias.data = torch.tensor([math.log(odd), 0.0])
-    both = Pair(*layers)
+    both = NetworkPair(*layers)
     assert both.train()(torch.zeros(5, 1)).shape == (5, 2, 2)
     predicted = both.eval()(torch.zeros(5, 1)).softmax(1)
     torch.testing.assert_close(predicted[0], torch.tensor([(0.75 + 0.5) / 2, (0.25 + 0.5) / 2]))

@@ -16,7 +16,7 @@ from easy_sets import easy
 
 from harness.errors import TrialFailed
 from harness.learners import Run
-from harness.learners.automl import TRAINED_ON, flat, folds, undisturbed
+from harness.learners.automl import TRAINED_ON, flat_rows, folds, undisturbed
 from harness.learners.flaml import flaml
 from harness.learners.growth import grow
 from harness.learners.sklearn import expand
@@ -71,8 +71,8 @@ def test_what_cannot_be_cross_validated_fails_the_trial(run: Run, classes: list[
 
 def test_images_lie_flat_in_0_to_1_and_columns_as_they_are() -> None:
     images = np.array([[[[0, 255]], [[51, 102]]]], dtype=np.uint8)
-    np.testing.assert_allclose(flat(images), [[0, 1, 0.2, 0.4]])
-    assert flat(np.array([[1e4, -2]], dtype=np.float32)).tolist() == [[1e4, -2]]
+    np.testing.assert_allclose(flat_rows(images), [[0, 1, 0.2, 0.4]])
+    assert flat_rows(np.array([[1e4, -2]], dtype=np.float32)).tolist() == [[1e4, -2]]
 
 
 def test_pythons_own_luck_stays() -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from harness.data import Rows
 from harness.errors import BadInput
 from harness.learners import Predict, Run
-from harness.learners.pretrained import kept, linear_head
+from harness.learners.pretrained import cached_features, linear_head
 from harness.learners.pretrained_images import as_imagenet, frozen_efficientnet
 from harness.learners.pretrained_words import mean_vectors, word_vectors
 from harness.run.options import identity
@@ -86,7 +86,7 @@ def test_features_are_kept_by_rows_and_by_what_made_them(run: Run) -> None:
         return mean_pixel(x)
 
     for rows, what in ((train.x, "a"), (train.x, "a"), (train.x, "b"), (train.x[:5], "a")):
-        kept(rows, run.cache, {"weights": what}, count)
+        cached_features(rows, run.cache, {"weights": what}, count)
     assert seen == [48, 48, 5]
 
 

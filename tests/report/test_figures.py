@@ -30,7 +30,7 @@ from harness.analysis.study import gather
 from harness.report import figures
 from harness.report.figures import answer, budget, cells, classes, components, costs, rates, style, training
 from harness.report.figures.placing import overlaps, slots, spots
-from harness.report.figures.scales import from_zero, linear, logarithmic
+from harness.report.figures.scales import from_zero, linear_scale, logarithmic
 from harness.storage.store import Store
 from harness.streams import stream
 
@@ -573,7 +573,7 @@ def test_the_band_is_where_simulated_counts_fall() -> None:
 
 
 def test_scales_by_hand() -> None:
-    even = linear([0.0, 10.0], 2.0, 0.5)
+    even = linear_scale([0.0, 10.0], 2.0, 0.5)
     assert [even.place(value) for value in (0.0, 5.0, 10.0)] == pytest.approx([0.5, 1, 1.5])
     assert even.ticks == (0, 2, 4, 6, 8, 10)
     factors = logarithmic([1.0, 100.0, 0.0], 2.0, 0.0)
@@ -584,7 +584,7 @@ def test_scales_by_hand() -> None:
     bent = from_zero([10.0, 1000.0], 2.0, 0.0)
     assert bent.place(0.0) == 0
     assert bent.place(1000.0) - bent.place(500.0) == pytest.approx(bent.place(500.0) - bent.place(250.0), rel=1e-3)
-    for same in (linear([3.0], 2.0, 0.1), logarithmic([3.0], 2.0, 0.1), from_zero([], 2.0, 0.1)):
+    for same in (linear_scale([3.0], 2.0, 0.1), logarithmic([3.0], 2.0, 0.1), from_zero([], 2.0, 0.1)):
         assert 0 < same.place(same.ticks[0]) < 2
 
 

@@ -189,10 +189,10 @@ def test_hostile_names_stay_text_in_html() -> None:
 
 
 def test_intervals_are_drawn_on_one_scale_around_zero() -> None:
-    scale = leaderboard.Scale.of([effect("a", 8.0), effect("b", -2.0)])
+    scale = leaderboard.IntervalScale.of([effect("a", 8.0), effect("b", -2.0)])
     assert (scale.low, scale.high) == pytest.approx((-2 - 10 / 6, 8 + 10 / 6))
     assert scale.at(scale.low) == "0.0"
     assert scale.at(3.0) == "50.0"
     assert scale.at(1e9) == "100.0"
-    nothing = leaderboard.Scale.of([effect("baseline")])
+    nothing = leaderboard.IntervalScale.of([effect("baseline")])
     assert nothing.at(0.0) == "50.0"

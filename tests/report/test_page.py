@@ -27,7 +27,7 @@ from harness.analysis.study import Study, gather
 from harness.data import TrainSet, one_hot
 from harness.errors import BadInput
 from harness.receipts import receipt
-from harness.report.page import PageData, index, listed, page_data, render, render_index
+from harness.report.page import PageData, index, overview_line, page_data, render, render_index
 from harness.report.page.arm_details import arm_command, ranged
 from harness.report.page.study import verdict
 from harness.storage.store import Store
@@ -253,7 +253,7 @@ def test_an_svg_that_says_no_size_has_that_of_its_numbers_or_is_refused(data: Pa
 
 def test_an_index_reads_the_pages(page: Path, tmp_path: Path) -> None:
     found = index(page.parents[1], "index.html")
-    line = listed(page.read_bytes(), "made/index.html")
+    line = overview_line(page.read_bytes(), "made/index.html")
     assert (line.name, line.word, line.arms, line.trials, line.failed) == ("made", "data", 7, 21, 4)
     assert line.verdict == "Data wins: by +5.50 points."
     assert [arm.partition(" +")[0] for arm in line.best.split("; ")] == ["clean=oracle", "model=forest clean=oracle"]

@@ -61,16 +61,16 @@ def report(folder: Path) -> list[Path]:
 
 
 def smallest_pdf() -> bytes:
-    from harness.report.figures.style import blank, rendered
+    from harness.report.figures.style import as_files, blank
 
-    return rendered(blank)("nothing", "There is nothing here.", "")["pdf"]
+    return as_files(blank)("nothing", "There is nothing here.", "")["pdf"]
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The files for a paper about a hostile study, by name."""
     folder = tmp_path_factory.mktemp("paper")
-    made = paper.write(hostile(folder / "2nd_study-v1.5"), folder / "paper", report(folder / "report"))
+    made = paper.write_paper(hostile(folder / "2nd_study-v1.5"), folder / "paper", report(folder / "report"))
     return {path.name: path for path in made}
 
 
@@ -99,7 +99,7 @@ def test_all_files_are_there(written: dict[str, Path]) -> None:
     ],
 )
 def test_names_are_letters_alone(text: str, name: str) -> None:
-    assert paper.letters(text) == name
+    assert paper.letters_only(text) == name
 
 
 def test_names_that_are_alike_are_counted() -> None:
@@ -113,18 +113,18 @@ def test_names_that_are_alike_are_counted() -> None:
     [(3.777, "+3.78"), (-1.251, r"\ensuremath{-}1.25"), (0.001, "0.00"), (-0.001, "0.00"), (None, "--")],
 )
 def test_differences_have_their_sign(value: float | None, text: str) -> None:
-    assert paper.difference(value) == text
+    assert paper.difference_text(value) == text
 
 
 @pytest.mark.parametrize(
     ("p", "text"), [(0.0312, "0.031"), (0.0001, r"\ensuremath{<}0.001"), (1.0, "1.000"), (None, "--")]
 )
 def test_p_values_are_never_0(p: float | None, text: str) -> None:
-    assert paper.p_value(p) == text
+    assert paper.p_value_text(p) == text
 
 
 def test_the_attribution_in_numbers(tmp_path: Path) -> None:
-    told = paper.numbers(hostile(tmp_path / "quickstart"))
+    told = paper.study_macros(hostile(tmp_path / "quickstart"))
     expected = {
         "quickstartModelGain": "+3.78", "quickstartModelGainLow": "+0.81", "quickstartModelGainHigh": "+6.74",
         "quickstartModelArm": r"\texttt{model=resnet8}", "quickstartDataLabels": "20",
@@ -139,11 +139,11 @@ def test_the_attribution_in_numbers(tmp_path: Path) -> None:
 
 def test_every_arm_has_its_numbers(tmp_path: Path) -> None:
     study = with_attribution(gather(large(tmp_path / "study")), None)
-    told = paper.numbers(study)
+    told = paper.study_macros(study)
     for effect in study.effects[1:]:
-        name = f"studyArm{paper.letters(effect.arm)}"
+        name = f"studyArm{paper.letters_only(effect.arm)}"
         found = effect.interval
-        assert told[f"{name}Effect"] == paper.difference(found.effect if found else None)
+        assert told[f"{name}Effect"] == paper.difference_text(found.effect if found else None)
         assert told[f"{name}Seeds"] == str(found.n_seeds if found else 0)
         assert told[f"{name}Failed"] == str(effect.n_failed)
     assert told["studyArmAugmentCutoutEffect"] == "--"
@@ -190,19 +190,19 @@ def test_the_table_says_what_the_attribution_says(written: dict[str, Path]) -> N
 
 def test_a_study_without_attribution_says_so(tmp_path: Path) -> None:
     study = with_attribution(hostile(tmp_path / "study"), None)
-    told = {path.name: path.read_text() for path in paper.write(study, tmp_path, report(tmp_path / "r"))[:4]}
+    told = {path.name: path.read_text() for path in paper.write_paper(study, tmp_path, report(tmp_path / "r"))[:4]}
     assert "This study has no attribution." in told["attribution.tex"]
     assert "ModelGain" not in told["numbers.tex"]
 
 
 def test_equal_reports_give_equal_bytes(written: dict[str, Path], tmp_path: Path) -> None:
-    again = paper.write(hostile(tmp_path / "2nd_study-v1.5"), tmp_path / "paper", report(tmp_path / "report"))
+    again = paper.write_paper(hostile(tmp_path / "2nd_study-v1.5"), tmp_path / "paper", report(tmp_path / "report"))
     assert {path.name: path.read_bytes() for path in again} == {n: path.read_bytes() for n, path in written.items()}
 
 
 def test_a_report_without_a_leaderboard_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"holds no leaderboard\.tex"):
-        paper.write(hostile(tmp_path / "study"), tmp_path / "paper", [])
+        paper.write_paper(hostile(tmp_path / "study"), tmp_path / "paper", [])
     assert not (tmp_path / "paper").exists()
 
 

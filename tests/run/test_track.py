@@ -657,7 +657,7 @@ def test_leaderboard_id_is_its_content() -> None:
 
 
 def test_flat_by_hand() -> None:
-    assert track.flat({"a": {"b": {"c": 1}, "d": [2]}, "e": None, "f": {}}) == {"a/b/c": 1, "a/d": [2], "e": None}
+    assert track.flatten({"a": {"b": {"c": 1}, "d": [2]}, "e": None, "f": {}}) == {"a/b/c": 1, "a/d": [2], "e": None}
 
 
 def test_summary_by_hand() -> None:

@@ -21,7 +21,7 @@ from harness.learners import Run
 from harness.learners.batches import Mixed, blend
 from harness.learners.growth import grow
 from harness.learners.nets import kim_cnn, lenet, mlp
-from harness.learners.torch import Model, fit_network
+from harness.learners.torch import TrainedNetwork, fit_network
 from harness.strategies.augment import flip, hidden_mixup, jitter, mixup, oversample, repeat
 from harness.streams import stream
 
@@ -173,7 +173,7 @@ def test_a_mixed_batch_is_mixed_before_the_last_layer(name: str) -> None:
     """By hand: a hook blends what the last linear layer reads."""
     build, rows, x = NETWORKS[name]
     network = build(rows, 3)
-    model = Model(network, torch.device("cpu"), False)
+    model = TrainedNetwork(network, torch.device("cpu"), False)
     share = torch.linspace(0, 1, 12, dtype=torch.float64)
     partner = torch.arange(12).roll(5)
     mixed = model.logits(Mixed(x, partner, share))

@@ -12,7 +12,7 @@ from harness.data import View
 from harness.errors import BadInput
 from harness.storage.cache import Cache
 from harness.strategies.features import COMPONENTS, compute_features, features_like
-from harness.tables import raw_table
+from harness.tables import cells_table
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_tables_are_standardised_and_a_missing_value_is_the_mean(cache: Cache) -
 
 
 def test_raw_cells_become_numbers_first(cache: Cache) -> None:
-    x = raw_table({"size": np.array(["1", "3", "", "5"]), "town": np.array(["a", "b", "a", "b"])})
+    x = cells_table({"size": np.array(["1", "3", "", "5"]), "town": np.array(["a", "b", "a", "b"])})
     found = compute_features(x, cache, encoder=None)
     assert found.shape == (4, 3), "a number, and a column a town"
     assert np.allclose(found[:, 1], [1, -1, 1, -1])

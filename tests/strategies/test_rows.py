@@ -34,10 +34,10 @@ from harness.strategies.clean import (
     random_drop,
     under_sample,
 )
-from harness.strategies.clean.duplicate_rows import KEEP, kept
-from harness.strategies.clean.fingerprints import ball, bands, close_pictures, joined, perceptual, shingles
+from harness.strategies.clean.duplicate_rows import KEEP, keep_one
+from harness.strategies.clean.fingerprints import ball, bands, close_pictures, link_groups, perceptual, shingles
 from harness.streams import stream
-from harness.tables import raw_table
+from harness.tables import cells_table
 
 
 def tools(test: Rows | None = None, seed: int = 0) -> Tools:
@@ -98,9 +98,9 @@ def test_no_order_of_the_rows_changes_what_is_kept(rows: list[tuple[int, int]], 
     order = list(range(len(rows)))
     luck.shuffle(order)  # type: ignore[attr-defined]
     for keep in KEEP:
-        first = train.ids[kept(train, group, keep, 7)].tolist()
+        first = train.ids[keep_one(train, group, keep, 7)].tolist()
         turned = train.rows(np.array(order))
-        assert set(turned.ids[kept(turned, group[order], keep, 7)].tolist()) == set(first)
+        assert set(turned.ids[keep_one(turned, group[order], keep, 7)].tolist()) == set(first)
         if keep == "majority":
             assert sorted(group[np.isin(train.ids, first)].tolist()) == sorted(set(group.tolist()))
 
@@ -110,7 +110,7 @@ def test_keys_of_numbers_are_rounded_and_of_cells_plain() -> None:
     assert len(duplicate_keys(numbers, tools(), columns=None, decimals=2, keep="majority")) == 3
     assert len(duplicate_keys(numbers, tools(), columns=[0], decimals=2, keep="majority")) == 2
     cells = {"name": ["Pale  Ale", "pale ale ", "IPA"], "size": ["12", "12.0", "12"]}
-    raw = train_set(raw_table({name: np.array(column) for name, column in cells.items()}), [0] * 3, 2)
+    raw = train_set(cells_table({name: np.array(column) for name, column in cells.items()}), [0] * 3, 2)
     assert len(duplicate_keys(raw, tools(), columns=None, decimals=2, keep="majority")) == 2
     assert len(duplicate_keys(raw, tools(), columns=["size"], decimals=2, keep="majority")) == 1
     with pytest.raises(BadInput, match=r"clean\.columns=nam is not known.*did you mean 'name'"):
@@ -164,10 +164,10 @@ def test_texts_that_share_most_of_their_runs_are_one() -> None:
 
 def test_a_chain_of_links_joins_one_group() -> None:
     links = iter([(np.array([0, 1]), np.array([1, 2])), (np.array([4]), np.array([4]))])
-    group = joined(5, links)
+    group = link_groups(5, links)
     assert group[0] == group[1] == group[2]
     assert len(set(group.tolist())) == 3
-    assert joined(2, iter([])).tolist() == [0, 1]
+    assert link_groups(2, iter([])).tolist() == [0, 1]
 
 
 @pytest.mark.shared

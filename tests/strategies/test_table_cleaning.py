@@ -25,10 +25,10 @@ from harness.storage.cache import Cache
 from harness.storage.places import conf_dir
 from harness.strategies import Tools
 from harness.strategies.clean import clipped_cells, impute, in_turn, outlying_cells, spellings, units
-from harness.strategies.clean.cells import Quantity, plain, read
-from harness.strategies.clean.imputation import METHODS
+from harness.strategies.clean.cells import Quantity, normalise_spelling, read_quantity
+from harness.strategies.clean.imputation import IMPUTATIONS
 from harness.streams import stream
-from harness.tables import numeric, raw_table
+from harness.tables import cells_table, numeric
 
 UNITS = partial(units, share=0.9, factors={"%": 0.01, "kg": 1000.0}, missing=["n/a"])
 SPELLINGS = partial(spellings, edits=1, shortest=6, times=3.0)
@@ -41,7 +41,7 @@ def tools(seed: int = 0) -> Tools:
 
 
 def raw(**columns: list[str]) -> TrainSet:
-    rows = raw_table({name: np.array(cells) for name, cells in columns.items()})
+    rows = cells_table({name: np.array(cells) for name, cells in columns.items()})
     return train_set(rows, (np.arange(len(rows)) % 2).tolist(), 2)
 
 
@@ -65,17 +65,17 @@ def prepared(train: TrainSet, **columns: list[str]) -> list[tuple[str, ...]]:
     ],
 )  # fmt: skip
 def test_a_quantity_is_read(cell: str, number: float, unit: str) -> None:
-    assert read(cell) == Quantity(float(number), unit)
+    assert read_quantity(cell) == Quantity(float(number), unit)
 
 
 @pytest.mark.parametrize("cell", ["", "oz", "1-2", "1,2", "N/A", "12 oz 3", "1.2.3", "2020-01-01", ".", "a1"])
 def test_what_is_no_quantity_is_not_read(cell: str) -> None:
-    assert read(cell) is None
+    assert read_quantity(cell) is None
 
 
 @given(st.floats(-1e6, 1e6).map(lambda value: round(value, 3)), st.sampled_from(["", " oz", "kg.", " %"]))
 def test_what_was_written_is_read(value: float, unit: str) -> None:
-    found = read(f"{value:.3f}{unit}")
+    found = read_quantity(f"{value:.3f}{unit}")
     assert found is not None
     assert found.number == pytest.approx(value)
 
@@ -141,7 +141,7 @@ def test_case_accents_spaces_and_points_do_not_count() -> None:
 
 @pytest.mark.parametrize(("one", "two"), [("C++", "C#"), ("-5 C", "5 C"), ("5%", "5"), ("<5", ">5"), ("1.2", "12")])
 def test_signs_that_mean_something_count(one: str, two: str) -> None:
-    assert plain(one) != plain(two)
+    assert normalise_spelling(one) != normalise_spelling(two)
 
 
 def test_a_slip_of_one_letter_is_mended_where_the_right_word_is_frequent() -> None:
@@ -182,7 +182,7 @@ def test_a_gap_is_filled_in_by_hand(method: str, filled: float) -> None:
     assert after.x.dtype == np.float32
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", IMPUTATIONS)
 def test_what_fills_in_is_learnt_on_training_rows_alone(method: str) -> None:
     """A row is filled in alike, alone and among others; a column that is whole in training, or empty there, too."""
     rows = stream(0, "gaps").normal(size=(40, 4)).astype(np.float32)
@@ -198,7 +198,7 @@ def test_what_fills_in_is_learnt_on_training_rows_alone(method: str) -> None:
     assert batch[1, 3] == 0, "nobody has a value there"
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", IMPUTATIONS)
 def test_no_order_of_the_rows_changes_what_fills_in(method: str) -> None:
     """Columns of few values, so that neighbours are equally far and modes equally frequent."""
     rows = stream(1, "gaps").integers(0, 3, size=(60, 5)).astype(np.float32)

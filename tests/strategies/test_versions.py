@@ -21,7 +21,7 @@ from harness.storage.places import content_of
 from harness.strategies import Tools
 from harness.strategies.clean import edits, from_file
 from harness.streams import stream
-from harness.tables import raw_table
+from harness.tables import cells_table
 
 VERSION = partial(from_file, id=None, label=None, kept=["kept"], dropped=["removed"], carry="values")
 Count = Callable[[str, int], None]
@@ -36,7 +36,7 @@ def tools(counted: list[int] | None = None) -> Tools:
 def train() -> TrainSet:
     """Five labelled rows of classes a, a, b, b, c, and r5 without a label; raw cells of two columns."""
     cells = {"size": ["1 oz", "2", "1 oz", "3", "N/A", "1 oz"], "city": ["Rome", "", "Rom", "Oslo", "", "Rom"]}
-    rows = raw_table({name: np.array(column) for name, column in cells.items()})
+    rows = cells_table({name: np.array(column) for name, column in cells.items()})
     return train_set(rows, [0, 0, 1, 1, 2, -1], 3)
 
 
@@ -76,7 +76,7 @@ def test_what_was_edited_in_one_way_is_so_in_rows_to_predict(train: TrainSet, wr
     """Every 1 oz became 1 and N/A nothing; one of two empty cities became Oslo, which says nothing of the next one."""
     lines = [f"r{row},1 oz,1,size" for row in (0, 2, 5)]
     path = write("\n".join(["id,before,after,column", *lines, "r4,N/A,,size", "r1,,Oslo,city", ""]))
-    new = raw_table({"size": np.array(["1 oz", "N/A", "4 oz"]), "city": np.array(["", "Rom", "x"])})
+    new = cells_table({"size": np.array(["1 oz", "N/A", "4 oz"]), "city": np.array(["", "Rom", "x"])})
     after = edits(train, tools(), path=path, carry="values")
     assert after.prepare is not None
     assert after.prepare(new).tolist() == [("1", ""), ("", "Rom"), ("4 oz", "x")]

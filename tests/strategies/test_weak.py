@@ -21,7 +21,7 @@ from harness.learners import Run
 from harness.strategies import Tools
 from harness.strategies.weak import label_model, majority_vote, random_vote
 from harness.strategies.weak.snorkel import _fitted, _posterior
-from harness.strategies.weak.votes import settle
+from harness.strategies.weak.votes import settle_labels
 from harness.streams import stream
 
 
@@ -70,7 +70,7 @@ def test_every_rule_gives_a_top_class(seed: int, ties: str) -> None:
     rng = np.random.default_rng(seed)
     probs = rng.dirichlet(np.ones(4), size=6).round(1) + 0.01
     probs /= probs.sum(1, keepdims=True)
-    y = settle(probs, rng, labels="hard", ties=ties)
+    y = settle_labels(probs, rng, labels="hard", ties=ties)
     assert np.allclose(y.sum(1), 1)
     assert np.allclose(np.where(y > 0, probs, np.inf).min(1), probs.max(1))
 
@@ -218,5 +218,5 @@ def test_the_label_model_on_published_votes(shared: Path) -> None:
     test, gold = published(shared / "golden/wrench/youtube", "test")
     voted = train.votes[(train.votes >= 0).any(1)]
     table = _fitted(voted, [0.5, 0.5], 0, n_epochs=500, lr=0.01, l2=0.0)
-    y = settle(_posterior(test.votes, table, None), tools().rng, labels="hard", ties="soft")
+    y = settle_labels(_posterior(test.votes, table, None), tools().rng, labels="hard", ties="soft")
     assert abs(float(y[np.arange(len(gold)), gold].mean()) - 0.858) < 0.01

@@ -24,7 +24,7 @@ from harness.storage.cache import Cache
 from harness.strategies import Strategy, Tools
 from harness.strategies.weak import crowd, majority_vote, rules
 from harness.strategies.weak import user_rules as of_user
-from harness.strategies.weak.answers import voted as answered
+from harness.strategies.weak.answers import crowd_votes as answered
 from harness.streams import stream
 
 CLASSES = ("ham", "spam")
@@ -66,7 +66,7 @@ def file(tmp_path: Path) -> Callable[[str, str], str]:
 
 def test_a_table_of_rules_votes_by_its_regexes_whatever_their_case(four: TrainSet, tools: Tools, file: Any) -> None:
     path = file("rules.tsv", f"{HEAD}\nbuy\tspam\t^buy\nhome\tham\thome\nbuy\tham\thello\n")
-    names, votes = of_user.voted(four, path, CLASSES, tools.cache)
+    names, votes = of_user.rule_votes(four, path, CLASSES, tools.cache)
     assert names == ["buy", "home"]
     assert votes.tolist() == [[1, -1], [-1, 0], [1, 0], [0, -1]]
     after = rules(four, tools, path=path, rows="unlabelled", then=THEN)
@@ -98,7 +98,7 @@ def number(row):
 
 
 def test_a_python_file_votes_by_its_public_functions(four: TrainSet, tools: Tools, file: Any) -> None:
-    names, votes = of_user.voted(four, file("rules.py", PYTHON), CLASSES, tools.cache)
+    names, votes = of_user.rule_votes(four, file("rules.py", PYTHON), CLASSES, tools.cache)
     assert names == ["short", "number"]
     assert votes.tolist() == [[1, -1], [-1, 0], [-1, 0], [1, -1]]
 
@@ -111,12 +111,12 @@ def test_a_rule_sees_a_row_of_any_kind(tools: Tools, file: Any) -> None:
 
 def test_votes_are_kept_by_the_content_of_rows_and_file(four: TrainSet, tools: Tools, file: Any) -> None:
     path = file("rules.tsv", f"{HEAD}\n1\t1\thome\n")
-    first = of_user.voted(four, path, CLASSES, tools.cache)[1]
+    first = of_user.rule_votes(four, path, CLASSES, tools.cache)[1]
     assert not tools.cache.charged
-    again = of_user.voted(four, file("copy.tsv", f"{HEAD}\n1\t1\thome\n"), CLASSES, tools.cache)[1]
+    again = of_user.rule_votes(four, file("copy.tsv", f"{HEAD}\n1\t1\thome\n"), CLASSES, tools.cache)[1]
     assert np.array_equal(first, again)
     assert tools.cache.charged
-    other = of_user.voted(four, file("rules.tsv", f"{HEAD}\n1\t1\thello\n"), CLASSES, tools.cache)[1]
+    other = of_user.rule_votes(four, file("rules.tsv", f"{HEAD}\n1\t1\thello\n"), CLASSES, tools.cache)[1]
     assert not np.array_equal(first, other)
 
 
@@ -233,7 +233,7 @@ def test_published_rules_reproduce_the_published_votes(
 ) -> None:
     folder = shared / "tasks/wrench" / name
     task = source("wrench", path=folder, name=name).split(0)
-    _, votes = of_user.voted(task.train, str(folder / "rules.tsv"), task.classes, Cache(tmp_path / "rules"))
+    _, votes = of_user.rule_votes(task.train, str(folder / "rules.tsv"), task.classes, Cache(tmp_path / "rules"))
     pool = ~task.train.labelled
     assert np.array_equal(votes[pool], task.train.votes[pool])
     assert (votes[~pool] >= 0).any(), "rules vote on gold rows too, on which the published functions did not"

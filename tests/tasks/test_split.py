@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.streams import stream
-from harness.tasks.split import draw, fixed_stream, hold_out, quota
+from harness.tasks.split import draw_stratified, fixed_stream, hold_out, quota
 
 
 def test_quota_by_hand() -> None:
@@ -33,7 +33,7 @@ def test_draw_takes_distinct_rows_and_covers_every_class(strata: list[int], data
     codes = np.array(strata)
     classes = {code for code in strata if code >= 0}
     n = data.draw(st.integers(len(classes), len(codes)))
-    rows = draw(codes, n, stream(seed), cover=True)
+    rows = draw_stratified(codes, n, stream(seed), cover=True)
     assert len(rows) == n == len(set(rows.tolist()))
     assert classes <= set(codes[rows].tolist())
     assert (np.diff(rows) > 0).all()
@@ -41,7 +41,7 @@ def test_draw_takes_distinct_rows_and_covers_every_class(strata: list[int], data
 
 def test_draws_depend_on_the_generator_alone() -> None:
     strata = np.arange(100) % 4
-    first, again, other = (draw(strata, 40, stream(seed)) for seed in (0, 0, 1))
+    first, again, other = (draw_stratified(strata, 40, stream(seed)) for seed in (0, 0, 1))
     assert first.tolist() == again.tolist() != other.tolist()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.commands.cli import main
-from harness.commands.verify import PARTS, shown
+from harness.commands.verify import CHECKS, print_section
 from harness.verify import Cell
 from harness.verify.literature import cells
 
@@ -32,7 +32,7 @@ def test_a_cell_passes_within_its_tolerance_or_above_its_bound(
 
 def test_every_cell_is_shown_with_both_numbers(capsys: pytest.CaptureFixture[str]) -> None:
     found = [Cell("s", "right", 1.25, 1.25, 0.0, "A 2020"), Cell("s", "wrong", 3.5, 1.25, 0.1, "B 2021")]
-    assert shown("s", found) == found
+    assert print_section("s", found) == found
     right, wrong = capsys.readouterr().out.splitlines()[-2:]
     assert right.split() == ["right", "1.25", "1.25", "0", "pass", "A", "2020"]
     assert wrong.split() == ["wrong", "3.5", "1.25", "0.1", "FAIL", "B", "2021"]
@@ -69,4 +69,4 @@ def test_every_published_number_comes_out(shared: Path, capsys: pytest.CaptureFi
     said = capsys.readouterr().out
     assert said.count(" pass ") >= 30
     assert "FAIL" not in said
-    assert set(PARTS.values()) == {"golden", "literature"}
+    assert set(CHECKS.values()) == {"golden", "literature"}

@@ -17,7 +17,7 @@ from harness.report.figures.cells import cells_frame
 from harness.report.figures.costs import gain_frame
 from harness.report.figures.forests import draw as _draw
 from harness.report.figures.style import STYLE as _STYLE
-from harness.report.figures.style import rendered
+from harness.report.figures.style import as_files
 from harness.report.figures.training import history_frame
 
 __all__ = [
@@ -26,18 +26,18 @@ __all__ = [
     "variance_components",
 ]  # fmt: skip
 
-attribution = rendered(answer.draw)
-budget_curve = rendered(budget.draw)
-coverage = rendered(rates.draw)
-gain_against_cost = rendered(costs.draw)
-heatmap = rendered(cells.draw)
-slices = rendered(classes.draw)
-training_curves = rendered(training.draw)
-variance_components = rendered(components.draw)
+attribution = as_files(answer.draw)
+budget_curve = as_files(budget.draw)
+coverage = as_files(rates.draw)
+gain_against_cost = as_files(costs.draw)
+heatmap = as_files(cells.draw)
+slices = as_files(classes.draw)
+training_curves = as_files(training.draw)
+variance_components = as_files(components.draw)
 
 
 def forest(
     effects: Sequence[Effect], *, title: str, metric: str, note: str, reasons: Mapping[str, str]
 ) -> dict[str, bytes]:
     """The forest plot of a study as bytes by format; `reasons` says of an arm without an effect why it has none."""
-    return rendered(forests.draw)(effects, title, metric, note, reasons)
+    return as_files(forests.draw)(effects, title, metric, note, reasons)

@@ -13,7 +13,16 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from harness.analysis.attribution import Attribution
-from harness.report.figures.rows import FEET, WIDEST, Estimate, Row, draw_rows, height_of, in_points, placed
+from harness.report.figures.rows import (
+    FEET,
+    WIDEST,
+    EstimateEnds,
+    PlotRow,
+    draw_rows,
+    estimate_in_points,
+    height_of,
+    placed,
+)
 from harness.report.figures.style import INK, MARKS, TEXT, WIDTH, blank, brief, counts, inches, known, sheet, signs
 from harness.report.leaderboard import signed
 
@@ -67,7 +76,7 @@ def draw(answer: pd.DataFrame, *, title: str, verdict: str, note: str) -> Figure
         note = f"Bold ticks, hollow: without it the verdict is another one. {note}"
     page = sheet(title, verdict, note, width=WIDTH, height=height + 0.04)
     if top:
-        draw_rows(page, 0.0, top, labels=labels, unit="points", words=in_points, ticks=signs, widest=WIDEST)
+        draw_rows(page, 0.0, top, labels=labels, unit="points", words=estimate_in_points, ticks=signs, widest=WIDEST)
     if bottom:
         start = height_of(top) + FEET + 0.02 if top else 0.0
         ax = draw_rows(
@@ -77,17 +86,17 @@ def draw(answer: pd.DataFrame, *, title: str, verdict: str, note: str) -> Figure
     return page.figure
 
 
-def _numbers(estimate: Any) -> Estimate:
+def _numbers(estimate: Any) -> EstimateEnds:
     return estimate.value, estimate.low, estimate.high
 
 
-def _label_room(items: Sequence[str | Row]) -> float:
+def _label_room(items: Sequence[str | PlotRow]) -> float:
     low, high = _LABELS
-    widest = max((inches(item.label, TEXT) + item.indent for item in items if isinstance(item, Row)), default=low)
+    widest = max((inches(item.label, TEXT) + item.indent for item in items if isinstance(item, PlotRow)), default=low)
     return min(max(widest, low), high)
 
 
-def _estimate(row: Mapping[Any, Any]) -> Estimate:
+def _estimate(row: Mapping[Any, Any]) -> EstimateEnds:
     return float(row["value"]), float(row["low"]), float(row["high"])
 
 
@@ -95,27 +104,27 @@ def _rows_of(answer: pd.DataFrame, section: str) -> list[dict[Any, Any]]:
     return answer[answer["section"] == section].to_dict("records")
 
 
-def _ladder(answer: pd.DataFrame) -> list[str | Row]:
+def _ladder(answer: pd.DataFrame) -> list[str | PlotRow]:
     """The steps of the ladder, then the interaction and the difference."""
-    rows: list[str | Row] = []
+    rows: list[str | PlotRow] = []
     for row in _rows_of(answer, "ladder"):
         name, arm = str(row["name"]), str(row["arm"])
         label = {"difference": "data less model"}.get(name, f"{name}: {brief(arm)}" if arm else name)
-        rows.append(Row(label, _estimate(row), _MARKS.get(name, _MARKS["none"])))
+        rows.append(PlotRow(label, _estimate(row), _MARKS.get(name, _MARKS["none"])))
     return [_HEADINGS["ladder"], *rows] if rows else []
 
 
-def _shapley(answer: pd.DataFrame) -> list[str | Row]:
+def _shapley(answer: pd.DataFrame) -> list[str | PlotRow]:
     """Model and data, and below data what it consists of."""
     found = {str(row["name"]): row for row in _rows_of(answer, "shapley")}
-    rows: list[str | Row] = []
+    rows: list[str | PlotRow] = []
     for name in sorted(found, key=["model", "data", "weak", "clean", "augment"].index):
         part = name in ("weak", "clean", "augment")
-        rows.append(Row(f"of it {name}" if part else name, _estimate(found[name]), _MARKS[name], part, 0.1 * part))
+        rows.append(PlotRow(f"of it {name}" if part else name, _estimate(found[name]), _MARKS[name], part, 0.1 * part))
     return [_HEADINGS["shapley"], *rows] if rows else []
 
 
-def _omitted(answer: pd.DataFrame) -> list[str | Row]:
+def _omitted(answer: pd.DataFrame) -> list[str | PlotRow]:
     """A tick for each arm left out on one row, a row for each that changes the verdict, and the other omissions."""
     found = _rows_of(answer, "omitted")
     if not found:
@@ -124,29 +133,31 @@ def _omitted(answer: pd.DataFrame) -> list[str | Row]:
     changing = [row for row in alone if row["changes"]]
     whole = next((_estimate(row) for row in _rows_of(answer, "ladder") if row["name"] == "difference"), None)
     ticks, noted = ([float(row["value"]) for row in alone if bool(row["changes"]) == bold] for bold in (False, True))
-    rows = [Row("nothing", whole, _MARKS["difference"])] if whole else []
+    rows = [PlotRow("nothing", whole, _MARKS["difference"])] if whole else []
     if alone:
-        rows.append(Row(f"each of {len(alone)} arms", ticks=tuple(ticks), noted=tuple(noted)))
-    rows += [Row(str(row["arm"]), _estimate(row), _MARKS["difference"], hollow=True) for row in changing[:_MOST]]
+        rows.append(PlotRow(f"each of {len(alone)} arms", ticks=tuple(ticks), noted=tuple(noted)))
+    rows += [PlotRow(str(row["arm"]), _estimate(row), _MARKS["difference"], hollow=True) for row in changing[:_MOST]]
     left = len(changing) - _MOST
-    rows += [Row(f"and {left} more that change it")] if left > 0 else []
+    rows += [PlotRow(f"and {left} more that change it")] if left > 0 else []
     others = [row for row in found if row not in alone]
-    rows += [Row(str(row["arm"]), _estimate(row), _MARKS["difference"], hollow=bool(row["changes"])) for row in others]
+    rows += [
+        PlotRow(str(row["arm"]), _estimate(row), _MARKS["difference"], hollow=bool(row["changes"])) for row in others
+    ]
     return [_HEADINGS["omitted"], *rows]
 
 
-def _variance(answer: pd.DataFrame) -> list[str | Row]:
+def _variance(answer: pd.DataFrame) -> list[str | PlotRow]:
     """Eta² filled and omega² hollow, one below the other."""
-    rows: list[str | Row] = []
+    rows: list[str | PlotRow] = []
     for name in ("model", "data", "interaction"):
         for section, sign in (("eta2", "η²"), ("omega2", "ω²")):
             for row in _rows_of(answer, section):
                 if row["name"] == name:
                     value, low, high = (100 * number for number in _estimate(row))
-                    rows.append(Row(f"{name} {sign}", (value, low, high), _MARKS[name], section == "omega2"))
+                    rows.append(PlotRow(f"{name} {sign}", (value, low, high), _MARKS[name], section == "omega2"))
     return [_HEADINGS["variance"], *rows] if rows else []
 
 
-def _in_percent(estimate: Estimate) -> str:
+def _in_percent(estimate: EstimateEnds) -> str:
     value, low, high = (signed(number, 0).removeprefix("+") for number in estimate)
     return f"{value} [{low}, {high}] %"

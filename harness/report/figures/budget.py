@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from harness.analysis.effects import Effect
-from harness.report.figures.scales import Scale, from_zero, linear
+from harness.report.figures.scales import Scale, from_zero, linear_scale
 from harness.report.figures.style import (  # fmt: skip
     FAINT,
     INK,
@@ -93,7 +93,7 @@ def draw(
     ax = page.axes(MARGIN + _LEFT, 0.02, width - _LEFT, _HEIGHT)
     across = from_zero([*there["labels"], *(end for end in ends.values() if end is not None)], width - _LEFT, 0.12)
     levels = {name: level for name, level in (("baseline", baseline), ("target", target), ("clean", clean)) if level}
-    up = linear([*there["low"], *there["high"], *levels.values()], _HEIGHT, 0.08)
+    up = linear_scale([*there["low"], *there["high"], *levels.values()], _HEIGHT, 0.08)
     across.mark(ax.xaxis, counts)
     up.mark(ax.yaxis, counts)
     for name, level in levels.items():

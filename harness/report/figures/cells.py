@@ -41,7 +41,7 @@ _NARROW, _COMFORT, _ROOMY, _ROW, _LOW_ROW, _LABELS, _STRIP = 0.36, 0.4, 0.66, 0.
 _LEVELS = 256
 _EVEN = 0.179
 """The luminance on which black and white letters stand out alike: (L + 0.05)² = 1.05 x 0.05."""
-Shown = Literal["score", "effect"]
+CellNumber = Literal["score", "effect"]
 
 
 def cells_frame(scores: Scores, redraws: Redraws | None) -> pd.DataFrame:
@@ -78,7 +78,7 @@ def _interaction(
     return {"interaction": float(means[arms] @ signs), "low": float(low), "high": float(high)}
 
 
-def draw(cells: pd.DataFrame, *, title: str, metric: str, note: str, shown: Shown) -> Figure:
+def draw(cells: pd.DataFrame, *, title: str, metric: str, note: str, shown: CellNumber) -> Figure:
     """The heat map: data levels below one another, models side by side, the interaction small in each cell.
 
     `cells` has a row a cell: `model`, `data` ("" is the baseline's level), the `score` or `effect` that is `shown`, in
@@ -204,7 +204,7 @@ def _board(page: Sheet, left: float, top: float, width: float, height: float) ->
 
 
 def _cell(
-    ax: Axes, x: int, y: int, found: Mapping[Any, Any] | None, scale: tuple[float, float], shown: Shown, base: bool
+    ax: Axes, x: int, y: int, found: Mapping[Any, Any] | None, scale: tuple[float, float], shown: CellNumber, base: bool
 ) -> None:
     """One cell: its colour, its number and below it the interaction."""
     if found is None:

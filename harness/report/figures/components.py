@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from harness.report.figures.rows import FEET, WIDEST, Estimate, Row, draw_rows, height_of, placed
+from harness.report.figures.rows import FEET, WIDEST, EstimateEnds, PlotRow, draw_rows, height_of, placed
 from harness.report.figures.style import INK, TEXT, WIDTH, blank, counts, inches, known, named, sheet
 
 _LABELS = (0.6, 1.15)
@@ -18,7 +18,7 @@ def draw(components: pd.DataFrame, *, title: str, unit: str, note: str) -> Figur
     if there.empty:
         return blank(title, "No component of the variance is known: no trials vary one stream alone.", note)
     rows = [
-        Row(named(row["name"]).replace("_", " "), (row["value"], row["low"], row["high"]), ("o", INK))
+        PlotRow(named(row["name"]).replace("_", " "), (row["value"], row["low"], row["high"]), ("o", INK))
         for row in there.to_dict("records")
     ]
     widest = max(inches(row.label, TEXT) for row in rows)
@@ -33,6 +33,6 @@ def draw(components: pd.DataFrame, *, title: str, unit: str, note: str) -> Figur
     return page.figure
 
 
-def _words(estimate: Estimate) -> str:
+def _words(estimate: EstimateEnds) -> str:
     value, low, high = (f"{number:.2f}".replace("-", "\N{MINUS SIGN}") for number in estimate)
     return f"{value} [{low}, {high}]"

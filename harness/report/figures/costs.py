@@ -15,7 +15,7 @@ from matplotlib.patheffects import Normal, Stroke
 
 from harness.analysis.effects import Effect
 from harness.report.figures.placing import Box, Spot, slots, spots
-from harness.report.figures.scales import from_zero, linear, logarithmic
+from harness.report.figures.scales import from_zero, linear_scale, logarithmic
 from harness.report.figures.style import (
     AXES,
     FAINT,
@@ -126,7 +126,7 @@ def _panel(ax: Axes, arms: pd.DataFrame, cost: str, width: float) -> None:
     limit = 4 * float(((arms["high"] - arms["low"]) / 2)[arms["arm"] != "baseline"].median()) or np.inf
     ends = (arms["low"].clip(lower=arms["effect"] - limit), arms["high"].clip(upper=arms["effect"] + limit))
     across = (logarithmic if cost == "cpu_s" else from_zero)(arms[cost], width, 0.22)
-    up = linear([0.0, *ends[0], *ends[1]], _HEIGHT, 0.12)
+    up = linear_scale([0.0, *ends[0], *ends[1]], _HEIGHT, 0.12)
     across.mark(ax.xaxis, counts)
     up.mark(ax.yaxis, signs)
     ax.axhline(up.place(0.0), linewidth=0.8, color=INK, zorder=1.5)

@@ -43,7 +43,7 @@ _PAD, _HEADER, _HEADS, _NOTE = 0.065, 0.17, 0.24, 0.085
 
 
 @dataclass(frozen=True)
-class Row:
+class ForestRow:
     """One arm: the lines of its label and of remarks below it, and where it stands, from the top of the plot."""
 
     effect: Effect
@@ -124,9 +124,9 @@ def _number_width(effects: Sequence[Effect]) -> float:
     return max((inches(worded(effect.interval, 1), SMALL) for effect in effects if effect.interval), default=0.7)
 
 
-def _placed(groups: Mapping[str, list[Effect]], labels: float, usual: str) -> tuple[list[Group | Row], float]:
+def _placed(groups: Mapping[str, list[Effect]], labels: float, usual: str) -> tuple[list[Group | ForestRow], float]:
     """Everything that stands below one another, from the top, and the height of it all."""
-    items: list[Group | Row] = []
+    items: list[Group | ForestRow] = []
     top = 0.0
     for title, found in groups.items():
         items.append(Group(title, top))
@@ -134,7 +134,7 @@ def _placed(groups: Mapping[str, list[Effect]], labels: float, usual: str) -> tu
         for effect in found:
             label, remarks = wrapped(_short(effect), labels, TEXT), _remarks(effect, usual)
             lines = max(len(label) + len(remarks), 1 if effect.interval else 2)
-            items.append(Row(effect, label, remarks, top, lines * LINE + _PAD))
+            items.append(ForestRow(effect, label, remarks, top, lines * LINE + _PAD))
             top += lines * LINE + _PAD
     return items, top + 0.03
 
@@ -164,7 +164,7 @@ def _axes(figure: Figure, labels: float, numbers: float, height: float, foot: fl
     return ax
 
 
-def _row(ax: Axes, row: Row, limit: float, reason: str) -> None:
+def _row(ax: Axes, row: ForestRow, limit: float, reason: str) -> None:
     """One arm: shade, label, and either point, interval and numbers, or why there is none."""
     middle = row.top + row.height / 2
     if row.effect.dull:
@@ -184,7 +184,7 @@ def _row(ax: Axes, row: Row, limit: float, reason: str) -> None:
         _absent(ax, row, reason)
 
 
-def _absent(ax: Axes, row: Row, reason: str) -> None:
+def _absent(ax: Axes, row: ForestRow, reason: str) -> None:
     """Why there is no point, in two lines at most; the whole reason stands below the leaderboard."""
     start = ax.get_position().x0 * WIDTH
     lines = wrapped(drawable(reason), WIDTH - start - MARGIN, SMALL)

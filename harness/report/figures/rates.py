@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from scipy.stats import binom
 
-from harness.report.figures.scales import Scale, linear, logarithmic
+from harness.report.figures.scales import Scale, linear_scale, logarithmic
 from harness.report.figures.style import (  # fmt: skip
     INK,
     MARGIN,
@@ -74,7 +74,7 @@ def _scales(rates: pd.DataFrame, width: float) -> tuple[Scale, Scale]:
     seeds = sorted(set(rates["seeds"].astype(float)))
     across = replace(logarithmic(seeds, width, 0.12), ticks=tuple(seeds))
     low, high = _luck(rates)
-    return across, linear(100 * np.concatenate([rates["rate"], rates["nominal"], low, high]), _HEIGHT, 0.1)
+    return across, linear_scale(100 * np.concatenate([rates["rate"], rates["nominal"], low, high]), _HEIGHT, 0.1)
 
 
 def _luck(rates: pd.DataFrame) -> tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, " n"]]:

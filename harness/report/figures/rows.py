@@ -27,17 +27,17 @@ from harness.report.figures.style import (  # fmt: skip
 )
 from harness.report.leaderboard import signed
 
-Estimate = tuple[float, float, float]
+EstimateEnds = tuple[float, float, float]
 """A value and the ends of its interval."""
 HEADER, PAD, FEET, WIDEST = 0.17, 0.065, 0.38, 4.0
 
 
 @dataclass(frozen=True)
-class Row:
+class PlotRow:
     """A row of a plot: its label, its numbers with marker and colour; ticks that stand alone, the noted ones bold."""
 
     label: str
-    estimate: Estimate | None = None
+    estimate: EstimateEnds | None = None
     mark: tuple[str, str] = ("o", INK)
     hollow: bool = False
     indent: float = 0.0
@@ -50,13 +50,13 @@ class Row:
 class Placed:
     """A heading (a bare string) or a row with the lines of its label; where it begins, from the top, and its height."""
 
-    item: str | Row
+    item: str | PlotRow
     lines: list[str]
     top: float
     height: float
 
 
-def placed(items: Sequence[str | Row], labels: float) -> list[Placed]:
+def placed(items: Sequence[str | PlotRow], labels: float) -> list[Placed]:
     """Headings and rows below one another, labels in two lines at most."""
     found: list[Placed] = []
     top = 0.0
@@ -82,7 +82,7 @@ def draw_rows(
     *,
     labels: float,
     unit: str,
-    words: Callable[[Estimate], str],
+    words: Callable[[EstimateEnds], str],
     ticks: Callable[[float, object], str],
     widest: float,
 ) -> Axes:
@@ -90,14 +90,16 @@ def draw_rows(
 
     An interval is cut where it is more than `widest` times as wide as the middle one.
     """
-    numbers = max((inches(_said(item.item, words), SMALL) for item in items if isinstance(item.item, Row)), default=0.5)
+    numbers = max(
+        (inches(_said(item.item, words), SMALL) for item in items if isinstance(item.item, PlotRow)), default=0.5
+    )
     left, height = MARGIN + labels + GAP, height_of(items)
     width = page.width - left - GAP - numbers - MARGIN
     ax = page.axes(left, top, width, height)
     _undress(ax, height)
-    found = [item.item.estimate for item in items if isinstance(item.item, Row) and item.item.estimate]
+    found = [item.item.estimate for item in items if isinstance(item.item, PlotRow) and item.item.estimate]
     limit = limits(ax, found, widest)
-    _hold(ax, [tick for item in items if isinstance(item.item, Row) for tick in item.item.ticks + item.item.noted])
+    _hold(ax, [tick for item in items if isinstance(item.item, PlotRow) for tick in item.item.ticks + item.item.noted])
     for one in items:
         if isinstance(one.item, str):
             page.text(MARGIN, top + one.top + HEADER - 0.05, one.item, weight="bold", va="baseline")
@@ -109,7 +111,7 @@ def draw_rows(
     return ax
 
 
-def _row(ax: Axes, page: Sheet, top: float, at: Placed, row: Row, limit: float, said: str) -> None:
+def _row(ax: Axes, page: Sheet, top: float, at: Placed, row: PlotRow, limit: float, said: str) -> None:
     """One row: its label, its ticks or its point and interval, its numbers."""
     middle = at.top + at.height / 2
     for number, line in enumerate(at.lines):
@@ -122,13 +124,13 @@ def _row(ax: Axes, page: Sheet, top: float, at: Placed, row: Row, limit: float, 
     page.text(page.width - MARGIN, top + middle, said, ha="right", size=SMALL)
 
 
-def in_points(estimate: Estimate) -> str:
+def estimate_in_points(estimate: EstimateEnds) -> str:
     """An estimate in points and its interval."""
     value, low, high = (signed(number, 1) for number in estimate)
     return f"{value} [{low}, {high}]"
 
 
-def limits(ax: Axes, estimates: Sequence[Estimate], widest: float = WIDEST) -> float:
+def limits(ax: Axes, estimates: Sequence[EstimateEnds], widest: float = WIDEST) -> float:
     """Sets the range of effects and returns how far from its value an interval is cut and ends in an arrow.
 
     One arm with few seeds can have an interval so wide that all others would shrink to points: it may be `widest` times
@@ -147,7 +149,7 @@ def limits(ax: Axes, estimates: Sequence[Estimate], widest: float = WIDEST) -> f
 
 
 def span(
-    ax: Axes, y: float, estimate: Estimate, mark: tuple[str, str], hollow: bool, limit: float, size: float = 3.8
+    ax: Axes, y: float, estimate: EstimateEnds, mark: tuple[str, str], hollow: bool, limit: float, size: float = 3.8
 ) -> None:
     """Point and interval at a height; an arrow where the interval is cut at so much on a side."""
     (value, whole_low, whole_high), (marker, colour) = estimate, mark
@@ -177,7 +179,7 @@ def _hold(ax: Axes, ticks: Sequence[float]) -> None:
     ax.set_xlim(min([low, *(tick - room for tick in ticks)]), max([high, *(tick + room for tick in ticks)]))
 
 
-def _said(row: Row, words: Callable[[Estimate], str]) -> str:
+def _said(row: PlotRow, words: Callable[[EstimateEnds], str]) -> str:
     """The numbers of a row in words."""
     if row.said is not None:
         return row.said

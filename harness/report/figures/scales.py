@@ -41,7 +41,7 @@ class Scale:
         axis.axes.set(**{f"{axis.axis_name}lim": (0.0, self.length)})
 
 
-def linear(values: Iterable[float], length: float, room: float) -> Scale:
+def linear_scale(values: Iterable[float], length: float, room: float) -> Scale:
     """Equal steps; `room` inches stay free at both ends."""
     return _scale(values, length, room, float, _even)
 

@@ -113,7 +113,7 @@ def house() -> AbstractContextManager[None]:
     return matplotlib.style.context(["default", STYLE], after_reset=True)
 
 
-def rendered(draw: Callable[P, Figure]) -> Callable[P, dict[str, bytes]]:
+def as_files(draw: Callable[P, Figure]) -> Callable[P, dict[str, bytes]]:
     """A function that draws a figure becomes one that returns it as bytes by format: PDF, PNG and SVG."""
 
     @wraps(draw)

@@ -4,7 +4,7 @@ A file asks nothing of any other: style, script, figures and data are inside, an
 that it opens from a path, offline, and anywhere else just the same.
 """
 
-from harness.report.page.overview import Listed, index, listed, render_index
+from harness.report.page.overview import OverviewLine, index, overview_line, render_index
 from harness.report.page.study import PageData, page_data, render
 
-__all__ = ["Listed", "PageData", "index", "listed", "page_data", "render", "render_index"]
+__all__ = ["OverviewLine", "PageData", "index", "overview_line", "page_data", "render", "render_index"]

@@ -16,7 +16,7 @@ from harness.storage.store import Record, unpack
 
 FIRST = 8
 """How many rows of a receipt are named."""
-COUNTS = ("dropped", "relabelled", "reweighted", "edited", "added")
+RECEIPT_COUNTS = ("dropped", "relabelled", "reweighted", "edited", "added")
 
 
 @dataclass(frozen=True)
@@ -93,9 +93,9 @@ def arm_command(command: str, arm: str, seeds: Sequence[int]) -> str:
 def stage(name: str, done: Sequence[Record], classes: Sequence[str]) -> Stage:
     """What that stage did on each seed; without counts where it changed nothing at all."""
     kept = [(record["seed"], record["receipts"][name]) for record in done if name in record["receipts"]]
-    totals = {kind: [receipt.get(f"n_{kind}", 0) for _, receipt in kept] for kind in COUNTS}
+    totals = {kind: [receipt.get(f"n_{kind}", 0) for _, receipt in kept] for kind in RECEIPT_COUNTS}
     counts = {kind: ranged(values) for kind, values in totals.items() if any(values)}
-    busy = [(seed, receipt) for seed, receipt in kept if any(receipt.get(f"n_{kind}", 0) for kind in COUNTS)]
+    busy = [(seed, receipt) for seed, receipt in kept if any(receipt.get(f"n_{kind}", 0) for kind in RECEIPT_COUNTS)]
     if not busy:
         return Stage(name, {}, 0, {})
     seed, receipt = busy[0]
@@ -133,10 +133,10 @@ def _class(index: int, classes: Sequence[str]) -> str:
 def ranged(values: Sequence[Any]) -> str:
     """One value where all are equal, else the least and the largest."""
     low, high = min(values), max(values)
-    return number(low) if low == high else f"{number(low)}–{number(high)}"
+    return readable_number(low) if low == high else f"{readable_number(low)}–{readable_number(high)}"
 
 
-def number(value: Any) -> str:
+def readable_number(value: Any) -> str:
     """A value as a person reads it: thousands apart, no digits that say nothing."""
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -144,7 +144,7 @@ def number(value: Any) -> str:
         return str(value)
     if float(value).is_integer():
         return f"{int(value):,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
-    return f"{value:.3g}" if abs(value) < 1000 else number(round(value))
+    return f"{value:.3g}" if abs(value) < 1000 else readable_number(round(value))
 
 
 def _ranges(done: Sequence[Record], part: str) -> dict[str, str]:
@@ -158,7 +158,7 @@ def _facts(done: Sequence[Record]) -> dict[str, str]:
     """What was counted in the data of the first seed."""
     facts: Mapping[str, Any] = done[0]["facts"] if done else {}
     return {
-        name: number(value) if isinstance(value, str | int | float) else json.dumps(value, sort_keys=True)
+        name: readable_number(value) if isinstance(value, str | int | float) else json.dumps(value, sort_keys=True)
         for name, value in facts.items()
     }
 

@@ -19,12 +19,12 @@ from harness.data import Source, Task, take
 from harness.errors import BadInput
 from harness.run.options import build
 
-Shown = Mapping[str, str | bytes]
+ShownRow = Mapping[str, str | bytes]
 CELLS = 12
 """How many numbers of a table's row are shown."""
 
 
-def rows(plan: Mapping[str, Any] | None, data: Collection[str], ids: Collection[str], path: str | None) -> Shown:
+def rows(plan: Mapping[str, Any] | None, data: Collection[str], ids: Collection[str], path: str | None) -> ShownRow:
     """Texts or PNG bytes of the training rows of these ids; empty where the data is not at hand.
 
     `data` are the fingerprints of what the study's trials ran on, `path` is where its task lies, None where nobody
@@ -62,10 +62,10 @@ def _named(task: Task, ids: Collection[str]) -> dict[str, str | bytes]:
     places = [place for place, name in enumerate(task.train.ids.astype(str).tolist()) if name in ids]
     x = take(task.train.x, np.array(places, dtype=np.int64)) if places else []
     names = task.train.ids.astype(str)
-    return {str(names[place]): shown(row) for place, row in zip(places, x, strict=True)}
+    return {str(names[place]): show_row(row) for place, row in zip(places, x, strict=True)}
 
 
-def shown(row: Any) -> str | bytes:
+def show_row(row: Any) -> str | bytes:
     """A row as a person sees it: a picture as PNG, a text as it is, a table's row as its first numbers."""
     if isinstance(row, str):
         return str(row)

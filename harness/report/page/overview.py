@@ -13,7 +13,7 @@ from harness.report.page.sheet import fill_template
 
 
 @dataclass(frozen=True)
-class Listed:
+class OverviewLine:
     """A study's line in the index: where its page lies, and what that says.
 
     `word` is data, model, undecided or untold, `verdict` says it in sentences, `best` are the arms of rank 1.
@@ -37,17 +37,17 @@ def index(folder: Path, page: str) -> bytes:
     BadInput where one of them is no page of a study.
     """
     found = sorted(folder.glob(f"*/{page}"))
-    return render_index([listed(path.read_bytes(), f"{path.parent.name}/{page}") for path in found])
+    return render_index([overview_line(path.read_bytes(), f"{path.parent.name}/{page}") for path in found])
 
 
-def render_index(studies: Sequence[Listed]) -> bytes:
+def render_index(studies: Sequence[OverviewLine]) -> bytes:
     """The page over several studies, in the order given."""
     return fill_template("index.html", {"studies": studies})
 
 
-def listed(page: bytes, href: str) -> Listed:
+def overview_line(page: bytes, href: str) -> OverviewLine:
     """The line of a page that `render` made, which lies at `href`; BadInput for any other file."""
     found = re.search(r'<script type="application/json" id="summary">(.*?)</script>', page.decode(errors="replace"))
     if not found:
         raise BadInput(f"{href} is not the page of a study: make it anew with harness report")
-    return Listed(href=href, **json.loads(found[1]))
+    return OverviewLine(href=href, **json.loads(found[1]))

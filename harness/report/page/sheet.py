@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from harness.report.page.arm_details import number
+from harness.report.page.arm_details import readable_number
 from harness.report.page.embedded import fingerprint
 
 HERE = Path(__file__).parent
@@ -31,6 +31,6 @@ def fill_template(template: str, content: Mapping[str, Any]) -> bytes:
     made = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    made.filters["number"] = number
+    made.filters["number"] = readable_number
     text = made.get_template(template).render(**content, **house).rstrip()
     return f"{_BREAKS.sub('><', text)}\n".encode()

@@ -21,7 +21,7 @@ from harness.report import leaderboard
 from harness.report.leaderboard import signed
 from harness.report.page.arm_details import ArmDetails, as_yaml, describe_arm
 from harness.report.page.embedded import PNG, Picture, for_script, picture, png
-from harness.report.page.overview import Listed
+from harness.report.page.overview import OverviewLine
 from harness.report.page.sheet import fill_template
 from harness.storage.store import Record
 
@@ -113,7 +113,7 @@ def render(data: PageData) -> bytes:
         "figures": [_figure(name, content) for name, content in data.figures.items()],
         "embedded": Markup(for_script(_embedded(data, places))),
         "summary": Markup(for_script(_summary(data))),
-        "estimate": estimate, "share": share, "signed": signed,
+        "estimate": estimate_text, "share": share, "signed": signed,
     }  # fmt: skip
     return fill_template("study.html", content)
 
@@ -129,7 +129,7 @@ def verdict(attribution: Attribution | None, notes: Sequence[str]) -> Said:
     return Said("untold", "It cannot be told whether model or data gained more.", [f"Because {reason}."])
 
 
-def estimate(value: Any) -> str:
+def estimate_text(value: Any) -> str:
     """An estimate with its interval, in points."""
     return f"{signed(value.value)} [{signed(value.low)}, {signed(value.high)}]"
 
@@ -162,7 +162,7 @@ def _summary(data: PageData) -> dict[str, Any]:
     best = "; ".join(f"{one.arm} {leaderboard.worded(one.interval)}" for one in first if one.interval)
     said, counts = verdict(data.attribution, data.notes), _counts(data)
     sentence = " ".join([said.head, *said.sentences]) if said.word == "untold" else said.head
-    made = Listed(
+    made = OverviewLine(
         "", data.name, data.task, data.metric, said.word, sentence, best, counts["arms"], counts["trials"],
         counts["failed"],
     )  # fmt: skip

@@ -136,10 +136,10 @@ def _cutout(x: Images, y: Tensor, rng: np.random.Generator, *, size: float) -> t
 
 def _covered(b: int, side: int, square: int, rng: np.random.Generator) -> Bool[Tensor, "b side"]:
     """Marks, for each image, the places along one side that the square covers."""
-    return between(side, rng.integers(side, size=(b, 1)) - square // 2, square)
+    return mark_between(side, rng.integers(side, size=(b, 1)) - square // 2, square)
 
 
-def between(side: int, start: np.ndarray, length: np.ndarray | int) -> Bool[Tensor, "b side"]:
+def mark_between(side: int, start: np.ndarray, length: np.ndarray | int) -> Bool[Tensor, "b side"]:
     """Marks, for each image, the places along a side from its start (b, 1) over its length (b, 1)."""
     places = np.arange(side)
     return torch.from_numpy((places >= start) & (places < start + length))
@@ -192,7 +192,7 @@ def _erase(
     lengths = np.round(_rectangles(b, sides[0], sides[1], rng, scale, ratio)) * (rng.random(b) < p)
     starts = np.floor(rng.random((2, b)) * (np.array(sides)[:, None] - lengths + 1))
     rows, columns = (
-        between(side, start[:, None], length[:, None]).to(x.device)
+        mark_between(side, start[:, None], length[:, None]).to(x.device)
         for side, start, length in zip(sides, starts, lengths, strict=True)
     )
     filling = as_tensor(rng.random(tuple(x.shape), dtype=np.float32), x)

@@ -15,10 +15,10 @@ from harness.data import TrainSet
 from harness.errors import BadInput
 from harness.learners.batches import Mixed, blend
 from harness.strategies import Tools, compose
-from harness.strategies.augment.images import Images, between
+from harness.strategies.augment.images import Images, mark_between
 
-Batch = Float[Tensor, "b ..."]
-Labels = Float[Tensor, "b k"]
+ImageBatch = Float[Tensor, "b ..."]
+SoftLabels = Float[Tensor, "b k"]
 
 
 def mixup(train: TrainSet, tools: Tools, *, alpha: float) -> TrainSet:
@@ -57,13 +57,13 @@ def _positive(alpha: float) -> None:
         raise BadInput(f"alpha={alpha} is out of range; the Beta distribution of the shares needs alpha > 0")
 
 
-def _mixup(x: Batch, y: Labels, rng: np.random.Generator, *, alpha: float) -> tuple[Batch, Labels]:
+def _mixup(x: ImageBatch, y: SoftLabels, rng: np.random.Generator, *, alpha: float) -> tuple[ImageBatch, SoftLabels]:
     partner = torch.from_numpy(rng.permutation(len(x))).to(x.device)
     share = torch.from_numpy(rng.beta(alpha, alpha, size=len(x))).to(x.device)
     return blend(x, partner, share), blend(y, partner, share)
 
 
-def _cutmix(x: Images, y: Labels, rng: np.random.Generator, *, alpha: float) -> tuple[Images, Labels]:
+def _cutmix(x: Images, y: SoftLabels, rng: np.random.Generator, *, alpha: float) -> tuple[Images, SoftLabels]:
     partner = torch.from_numpy(rng.permutation(len(x))).to(x.device)
     length = np.sqrt(1 - rng.beta(alpha, alpha, size=(len(x), 1)))
     rows, columns = (_pasted(side, length, rng) for side in x.shape[2:])
@@ -75,10 +75,10 @@ def _cutmix(x: Images, y: Labels, rng: np.random.Generator, *, alpha: float) -> 
 def _pasted(side: int, length: np.ndarray, rng: np.random.Generator) -> Bool[Tensor, "b side"]:
     """Marks the places along a side that its rectangle covers; `length` (b, 1) is a share of the side."""
     pixels = np.round(length * side).astype(np.int64)
-    return between(side, rng.integers(side, size=(len(length), 1)) - pixels // 2, pixels)
+    return mark_between(side, rng.integers(side, size=(len(length), 1)) - pixels // 2, pixels)
 
 
-def _hidden_mixup(x: Any, y: Labels, rng: np.random.Generator, *, alpha: float) -> tuple[Mixed, Labels]:
+def _hidden_mixup(x: Any, y: SoftLabels, rng: np.random.Generator, *, alpha: float) -> tuple[Mixed, SoftLabels]:
     partner = torch.from_numpy(rng.permutation(len(y))).to(y.device)
     share = torch.from_numpy(rng.beta(alpha, alpha, size=len(y))).to(y.device)
     return Mixed(x, partner, share), blend(y, partner, share)

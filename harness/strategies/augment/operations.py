@@ -17,7 +17,7 @@ from torch import Tensor
 Images = Float[Tensor, "b c h w"]
 Strength = Float[Tensor, " b"]
 Operation = Callable[[Images, Strength], Images]
-Space = Mapping[str, tuple[float, float]]
+OperationRanges = Mapping[str, tuple[float, float]]
 """Strength at level 0 and at level 1 by operation, in the operation's unit (see `OPERATIONS`)."""
 
 HALF_A_LEVEL = 0.5 / 255
@@ -34,7 +34,7 @@ def apply(x: Images, names: np.ndarray, strength: np.ndarray) -> Images:
     return new
 
 
-def strengths(space: Space, names: np.ndarray, level: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def strengths(space: OperationRanges, names: np.ndarray, level: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Returns the strength (b,) of each image's operation at its level in [0, 1]; signed ones change sign at random."""
     low, high = np.array([space.get(name, NOTHING) for name in names.tolist()]).T
     sign = np.where(rng.random(len(level)) < 0.5, -1, 1)
@@ -158,10 +158,10 @@ SIGNED = (
 )  # fmt: skip
 NOTHING = (0.0, 0.0)
 """Strength of an operation without a strength."""
-_WITHOUT: Space = dict.fromkeys(("auto_contrast", "equalize"), NOTHING)
-_TONES: Space = {"solarize": (256 / 255, 0.0), **_WITHOUT}
+_WITHOUT: OperationRanges = dict.fromkeys(("auto_contrast", "equalize"), NOTHING)
+_TONES: OperationRanges = {"solarize": (256 / 255, 0.0), **_WITHOUT}
 
-STANDARD: Space = {
+STANDARD: OperationRanges = {
     "identity": NOTHING, **_TONES, "posterize": (8, 4), "rotate": (0, 30),
     **dict.fromkeys(("shear_x", "shear_y"), (0, 0.3)), **dict.fromkeys(("translate_x", "translate_y"), (0, 150 / 331)),
     **dict.fromkeys(("brightness", "color", "contrast", "sharpness"), (0, 0.9)),
@@ -171,15 +171,15 @@ STANDARD: Space = {
 Enhancements go from 0 to 0.9 in either direction, as in torchvision, so that more magnitude always means more change;
 the first published code ran from 0.1 to 1.9 and so changed least at half of its magnitude.
 """
-WIDE: Space = {
+WIDE: OperationRanges = {
     **STANDARD, "posterize": (8, 2), "rotate": (0, 135), **dict.fromkeys(("shear_x", "shear_y"), (0, 0.99)),
     **dict.fromkeys(("translate_x", "translate_y"), (0, 1.0)),
     **dict.fromkeys(("brightness", "color", "contrast", "sharpness"), (0, 0.99)),
 }  # fmt: skip
 """TrivialAugment's wide ranges (Müller & Hutter 2021, table 7), whose 32 pixels are the side of a CIFAR image."""
-AUGMIX: Space = {
+AUGMIX: OperationRanges = {
     **_TONES, "posterize": (4, 0), "rotate": (0, 30), **dict.fromkeys(("shear_x", "shear_y"), (0, 0.3)),
     **dict.fromkeys(("translate_x", "translate_y"), (0, 1 / 3)),
 }  # fmt: skip
 """AugMix's nine operations, without the corruptions on which its paper tests."""
-SPACES: Mapping[str, Space] = {"standard": STANDARD, "wide": WIDE}
+SPACES: Mapping[str, OperationRanges] = {"standard": STANDARD, "wide": WIDE}

@@ -13,9 +13,18 @@ from harness.checks import one_of, within
 from harness.data import TrainSet
 from harness.errors import BadInput
 from harness.strategies import Tools, compose
-from harness.strategies.augment.operations import AUGMIX, SPACES, STANDARD, Images, Space, apply, as_tensor, strengths
+from harness.strategies.augment.operations import (
+    AUGMIX,
+    SPACES,
+    STANDARD,
+    Images,
+    OperationRanges,
+    apply,
+    as_tensor,
+    strengths,
+)
 
-STEPS = 30
+MAGNITUDE_STEPS = 30
 """Highest magnitude of RandAugment and of TrivialAugment."""
 
 
@@ -25,7 +34,7 @@ def rand_augment(train: TrainSet, tools: Tools, *, num_ops: int, magnitude: floa
     These are the paper's N and M. At magnitude 0 only auto_contrast and equalize, which have no strength, act.
     """
     within("num_ops", num_ops, 1, 14)
-    within("magnitude", magnitude, 0, STEPS)
+    within("magnitude", magnitude, 0, MAGNITUDE_STEPS)
     step = partial(_drawn, num_ops=num_ops, space=STANDARD, magnitudes=np.array([magnitude]))
     return replace(train, augment=compose(train.augment, step))
 
@@ -36,7 +45,7 @@ def trivial_augment(train: TrainSet, tools: Tools, *, ranges: str) -> TrainSet:
     `ranges` is `wide`, or `standard` for those of RandAugment.
     """
     one_of("ranges", ranges, sorted(SPACES))
-    step = partial(_drawn, num_ops=1, space=SPACES[ranges], magnitudes=np.arange(STEPS + 1))
+    step = partial(_drawn, num_ops=1, space=SPACES[ranges], magnitudes=np.arange(MAGNITUDE_STEPS + 1))
     return replace(train, augment=compose(train.augment, step))
 
 
@@ -67,15 +76,17 @@ def augmix(train: TrainSet, tools: Tools, *, severity: float, width: int, depth:
 
 
 def _drawn(
-    x: Images, y: Tensor, rng: np.random.Generator, *, num_ops: int, space: Space, magnitudes: np.ndarray
+    x: Images, y: Tensor, rng: np.random.Generator, *, num_ops: int, space: OperationRanges, magnitudes: np.ndarray
 ) -> tuple[Images, Tensor]:
     for _ in range(num_ops):
-        level = magnitudes[rng.integers(len(magnitudes), size=len(x))] / STEPS
+        level = magnitudes[rng.integers(len(magnitudes), size=len(x))] / MAGNITUDE_STEPS
         x = _changed(x, space, level, np.ones(len(x), dtype=bool), rng)
     return x, y
 
 
-def _changed(x: Images, space: Space, level: np.ndarray, where: np.ndarray, rng: np.random.Generator) -> Images:
+def _changed(
+    x: Images, space: OperationRanges, level: np.ndarray, where: np.ndarray, rng: np.random.Generator
+) -> Images:
     """Applies one operation of the space, drawn for each image, at its level, where `where` is true."""
     names = np.array(list(space))[rng.integers(len(space), size=len(x))]
     strength = strengths(space, names, level, rng)

@@ -18,7 +18,7 @@ from harness.errors import TrialFailed
 from harness.strategies import Tools, compose
 from harness.streams import child_seed
 
-METHODS = ("smote", "borderline", "adasyn", "random")
+OVERSAMPLERS = ("smote", "borderline", "adasyn", "random")
 
 
 def repeat(train: TrainSet, tools: Tools) -> TrainSet:
@@ -60,7 +60,7 @@ def oversample(train: TrainSet, tools: Tools, *, method: str, k_neighbors: int) 
     its most probable one. Neighbours are found on standardised columns. New rows have a hard label, the mean weight of
     the labelled rows and no votes. TrialFailed if a class is too small, or values are missing.
     """
-    one_of("method", method, METHODS)
+    one_of("method", method, OVERSAMPLERS)
     rows = train.rows(train.labelled)
     x = np.asarray(rows.x, dtype=np.float64)
     _check_neighbours(rows, x, method, k_neighbors)

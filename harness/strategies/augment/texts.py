@@ -18,7 +18,7 @@ from harness.data import TrainSet
 from harness.strategies import Tools, compose
 
 PUNCTUATION = np.array([".", ";", "?", ":", "!", ","])
-KEYS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
+KEYBOARD = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 """Rows of letters of a keyboard, each shifted by about half a key against the one above."""
 KINDS = ("swap", "delete", "insert", "keyboard")
 
@@ -123,11 +123,11 @@ def _mistyped(text: str, rng: np.random.Generator, p: float, kinds: tuple[str, .
 
 def _beside(letter: str, rng: np.random.Generator) -> str:
     """Returns a letter beside this one on a keyboard, in the same case; the letter itself if it has no key."""
-    row = next((number for number, keys in enumerate(KEYS) if letter.lower() in keys), None)
+    row = next((number for number, keys in enumerate(KEYBOARD) if letter.lower() in keys), None)
     if row is None:
         return letter
-    place = KEYS[row].index(letter.lower())
+    place = KEYBOARD[row].index(letter.lower())
     reach = {row: (place - 1, place + 1), row - 1: (place, place + 1), row + 1: (place - 1, place)}
-    near = [KEYS[r][c] for r, columns in reach.items() if 0 <= r < 3 for c in columns if 0 <= c < len(KEYS[r])]
+    near = [KEYBOARD[r][c] for r, columns in reach.items() if 0 <= r < 3 for c in columns if 0 <= c < len(KEYBOARD[r])]
     found = near[rng.integers(len(near))]
     return found.upper() if letter.isupper() else found

@@ -75,7 +75,7 @@ def _raw(train: TrainSet, who: str) -> TrainSet:
     return train
 
 
-def read(cell: str) -> Quantity | None:
+def read_quantity(cell: str) -> Quantity | None:
     """The cell as a quantity; None where it is none."""
     found = QUANTITY.fullmatch(cell.strip())
     if found is None or not any(letter.isdigit() for letter in found["number"]):
@@ -86,13 +86,13 @@ def read(cell: str) -> Quantity | None:
 def _quantities(cells: np.ndarray, share: float, factors: Mapping[str, float], empty: set[str]) -> Mend:
     """How one column's cells are mended."""
     told = [cell for cell in np.char.strip(cells).tolist() if cell and cell.casefold() not in empty]
-    found = [quantity for quantity in map(read, told) if quantity is not None]
+    found = [quantity for quantity in map(read_quantity, told) if quantity is not None]
     if not found or len(found) < share * len(told):
         return lambda x: _mapped(x, lambda cell: "" if cell.strip().casefold() in empty else cell)
     true = {unit: factor for unit, factor in factors.items() if _counts(unit, factor, found)}
 
     def mend(cell: str) -> str:
-        quantity = read(cell)
+        quantity = read_quantity(cell)
         return "" if quantity is None else f"{quantity.number * true.get(quantity.unit, 1):.12g}"
 
     return lambda x: _mapped(x, mend)
@@ -112,7 +112,7 @@ def _mapped(cells: np.ndarray, mend: object) -> np.ndarray:
     return np.array([mend(cell) for cell in cells.tolist()], dtype=np.str_)  # type: ignore[operator]
 
 
-def plain(cell: str) -> str:
+def normalise_spelling(cell: str) -> str:
     """What of a spelling counts: no case, no accents, no spaces and no punctuation but signs that mean something.
 
     Those are the signs of numbers, shares and moneys, and what tells C from C++ and C#.
@@ -127,13 +127,13 @@ def _spelt(cells: np.ndarray, edits: int, shortest: int, times: float) -> Mend:
     best: dict[str, str] = {}
     total: dict[str, int] = {}
     for place in np.lexsort((found, -counts)):
-        key = plain(str(found[place]))
+        key = normalise_spelling(str(found[place]))
         best.setdefault(key, str(found[place]))
         total[key] = total.get(key, 0) + int(counts[place])
     near = _neighbours(total, shortest) if edits else {}
 
     def mend(cell: str) -> str:
-        key = plain(cell)
+        key = normalise_spelling(cell)
         if not key:
             return cell
         target = _right(key, total, near, times) if len(key) >= shortest else key

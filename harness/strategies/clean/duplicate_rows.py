@@ -14,7 +14,7 @@ from jaxtyping import Bool, Int64
 from harness.checks import one_of
 from harness.data import Rows, TrainSet, row_hashes
 from harness.strategies import Tools
-from harness.strategies.clean.fingerprints import close_pictures, close_texts, joined, keys, salted
+from harness.strategies.clean.fingerprints import close_pictures, close_texts, keys, link_groups, salted_numbers
 from harness.streams import child_seed
 
 KEEP = ("majority", "agreeing", "undisputed")
@@ -23,7 +23,7 @@ Groups = Callable[[Rows], Int64[np.ndarray, " n"]]
 
 
 def duplicates(train: TrainSet, tools: Tools, *, keep: str) -> TrainSet:
-    """One row of each group of exactly the same content; `keep` as in `kept`."""
+    """One row of each group of exactly the same content; `keep` as in `keep_one`."""
     return _without_twins(train, tools, row_hashes, keep)
 
 
@@ -39,7 +39,7 @@ def near_duplicate_images(train: TrainSet, tools: Tools, *, distance: int, keep:
 
     Groups are joined by chains of such pairs, so a long row of small steps is one group.
     """
-    return _without_twins(train, tools, lambda x: joined(len(x), close_pictures(x, distance)), keep)
+    return _without_twins(train, tools, lambda x: link_groups(len(x), close_pictures(x, distance)), keep)
 
 
 def near_duplicate_texts(train: TrainSet, tools: Tools, *, shingle: int, threshold: float, keep: str) -> TrainSet:
@@ -47,18 +47,18 @@ def near_duplicate_texts(train: TrainSet, tools: Tools, *, shingle: int, thresho
 
     The sets compared are the runs of `shingle` characters; case and spaces do not count.
     """
-    return _without_twins(train, tools, lambda x: joined(len(x), close_texts(x, shingle, threshold)), keep)
+    return _without_twins(train, tools, lambda x: link_groups(len(x), close_texts(x, shingle, threshold)), keep)
 
 
 def _without_twins(train: TrainSet, tools: Tools, groups: Groups, keep: str) -> TrainSet:
     one_of("clean.keep", keep, KEEP)
     rows, stays = np.flatnonzero(train.labelled), np.ones(len(train), dtype=bool)
     if len(rows):
-        stays[rows] = kept(train.rows(rows), groups(train.rows(rows).x), keep, child_seed(tools.rng))
+        stays[rows] = keep_one(train.rows(rows), groups(train.rows(rows).x), keep, child_seed(tools.rng))
     return train.rows(stays)
 
 
-def kept(train: TrainSet, group: Int64[np.ndarray, " n"], keep: str, salt: int) -> Bool[np.ndarray, " n"]:
+def keep_one(train: TrainSet, group: Int64[np.ndarray, " n"], keep: str, salt: int) -> Bool[np.ndarray, " n"]:
     """True for at most one row of each group, one of those whose class has the most weight in it.
 
     Classes of equal weight, and rows of that class, are drawn from by their ids and `salt`. Where the classes of a
@@ -68,7 +68,7 @@ def kept(train: TrainSet, group: Int64[np.ndarray, " n"], keep: str, salt: int) 
     codes = np.unique(group, return_inverse=True)[1]
     mass = np.zeros((codes.max() + 1, train.k))
     np.add.at(mass, (codes, train.classes), train.w)
-    own, draw = mass[codes, train.classes].round(6), salted(train.ids, salt)  # sums in any order are equal then
+    own, draw = mass[codes, train.classes].round(6), salted_numbers(train.ids, salt)  # sums in any order are equal then
     order = np.lexsort((draw, -own, codes))
     first = order[np.unique(codes[order], return_index=True)[1]]  # the row kept, by group
     disputed = ((mass > 0).sum(1) > 1)[codes]

@@ -21,9 +21,9 @@ from harness.strategies.features import compute_features, features_like
 
 MEMORY = 64
 """MiB of distances that are held at once."""
-LEAST = np.finfo(np.float32).tiny
+LEAST_PROBABILITY = np.finfo(np.float32).tiny
 """Stands for a probability of 0, whose logarithm would be infinite."""
-DIGITS = 6
+QUALITY_DIGITS = 6
 """Decimals to which squared distances count: rows that a rounding alone tells apart are equally near."""
 
 
@@ -32,7 +32,7 @@ def uncertainty(train: TrainSet, tools: Tools) -> Found:
 
     Lewis and Gale 1994.
     """
-    probs = np.maximum(tools.pred_probs(train).astype(np.float64), LEAST)
+    probs = np.maximum(tools.pred_probs(train).astype(np.float64), LEAST_PROBABILITY)
     return _labelled_only(train, (probs * np.log(probs)).sum(1))
 
 
@@ -143,12 +143,12 @@ def _squared_distances(
     start = 0
     parts = pairwise_distances_chunked(rows, others, metric="euclidean", working_memory=MEMORY, squared=True)
     for part in parts:
-        yield np.arange(start, start + len(part)), np.round(part, DIGITS)
+        yield np.arange(start, start + len(part)), np.round(part, QUALITY_DIGITS)
         start += len(part)
 
 
 def _log_probs(train: TrainSet, tools: Tools) -> Float64[np.ndarray, "e n k"]:
-    return np.log(np.maximum(tools.dynamics(train).astype(np.float64), LEAST))
+    return np.log(np.maximum(tools.dynamics(train).astype(np.float64), LEAST_PROBABILITY))
 
 
 def _margins(train: TrainSet, tools: Tools) -> Float64[np.ndarray, "e n"]:

@@ -19,7 +19,7 @@ BITS = 64
 """How many bits a perceptual hash has."""
 PERMUTATIONS = 128
 """How many minima a MinHash holds: the standard error of a similarity is at most 1 / sqrt(128) / 2 = 0.044."""
-CHUNK = 2048
+HASH_CHUNK = 2048
 """How many rows are looked at together."""
 Links = Iterator[tuple[np.ndarray, np.ndarray]]
 """Pairs of rows that are taken for the same, as two arrays of row numbers."""
@@ -60,8 +60,8 @@ def perceptual(x: Rows) -> Bool[np.ndarray, "n bits"]:
     from PIL import Image
 
     found = []
-    for start in range(0, len(x), CHUNK):
-        for pixels in np.asarray(take(x, np.arange(start, min(start + CHUNK, len(x))))):
+    for start in range(0, len(x), HASH_CHUNK):
+        for pixels in np.asarray(take(x, np.arange(start, min(start + HASH_CHUNK, len(x))))):
             found.append(imagehash.phash(Image.fromarray(pixels.squeeze())).hash.ravel())
     return np.array(found, dtype=bool).reshape(-1, BITS)
 
@@ -70,8 +70,8 @@ def close_pictures(x: Rows, distance: int) -> Links:
     """Links between pictures whose perceptual hashes differ in at most `distance` of 64 bits."""
     within("clean.distance", distance, 0, BITS)
     signs = np.where(perceptual(x), 1, -1).astype(np.float32)
-    for start in range(0, len(signs), CHUNK):
-        near = signs[start : start + CHUNK] @ signs.T >= BITS - 2 * distance
+    for start in range(0, len(signs), HASH_CHUNK):
+        near = signs[start : start + HASH_CHUNK] @ signs.T >= BITS - 2 * distance
         first, second = np.nonzero(near)
         yield first + start, second
 
@@ -137,7 +137,7 @@ def _alike_first(group: Sequence[int], sets: Sequence[set[str]], threshold: floa
             yield one, two
 
 
-def joined(n: int, links: Links) -> Int64[np.ndarray, " n"]:
+def link_groups(n: int, links: Links) -> Int64[np.ndarray, " n"]:
     """A group number for each of the n rows: rows that a chain of links joins have the same."""
     pairs = list(links)
     first, second = (np.concatenate([pair[side] for pair in pairs]) if pairs else np.zeros(0, int) for side in (0, 1))
@@ -145,7 +145,7 @@ def joined(n: int, links: Links) -> Int64[np.ndarray, " n"]:
     return connected_components(graph, directed=False)[1].astype(np.int64)
 
 
-def salted(ids: np.ndarray, salt: int) -> Int64[np.ndarray, " n"]:
+def salted_numbers(ids: np.ndarray, salt: int) -> Int64[np.ndarray, " n"]:
     """A number for each id that hangs on the id and the salt alone: a draw that no order of the rows can change."""
     hashed = [hashlib.blake2b(f"{salt}/{name}".encode(), digest_size=8).digest() for name in ids.tolist()]
     return np.frombuffer(b"".join(hashed), dtype=np.int64)

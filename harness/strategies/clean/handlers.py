@@ -13,29 +13,29 @@ from harness.data import TrainSet, one_hot
 from harness.errors import BadInput
 from harness.strategies import Tools
 
-Rows = Bool[np.ndarray, " n"]
+RowMask = Bool[np.ndarray, " n"]
 
 
-def drop(train: TrainSet, rows: Rows, tools: Tools, strength: float) -> TrainSet:
+def drop(train: TrainSet, rows: RowMask, tools: Tools, strength: float) -> TrainSet:
     """The other rows."""
     return train.rows(~rows)
 
 
-def relabel(train: TrainSet, rows: Rows, tools: Tools, strength: float) -> TrainSet:
+def relabel(train: TrainSet, rows: RowMask, tools: Tools, strength: float) -> TrainSet:
     """The probe's most probable class as a hard label; where equals are most probable, the lowest class."""
     y = train.y.copy()
     y[rows] = one_hot(tools.pred_probs(train)[rows].argmax(1), train.k)
     return replace(train, y=y)
 
 
-def soften(train: TrainSet, rows: Rows, tools: Tools, strength: float) -> TrainSet:
+def soften(train: TrainSet, rows: RowMask, tools: Tools, strength: float) -> TrainSet:
     """The given label mixed with the probe's probabilities, whose part is `strength`."""
     y, probs = train.y.astype(np.float64), tools.pred_probs(train)[rows].astype(np.float64)
     y[rows] = (1 - strength) * y[rows] + strength * probs / probs.sum(1, keepdims=True)
     return replace(train, y=y.astype(np.float32))
 
 
-def reweight(train: TrainSet, rows: Rows, tools: Tools, strength: float) -> TrainSet:
+def reweight(train: TrainSet, rows: RowMask, tools: Tools, strength: float) -> TrainSet:
     """The weight less `strength` of it."""
     w = train.w.copy()
     w[rows] *= 1 - strength
@@ -44,16 +44,16 @@ def reweight(train: TrainSet, rows: Rows, tools: Tools, strength: float) -> Trai
 
 Handler = Callable[[TrainSet, np.ndarray, Tools, float], TrainSet]
 HANDLERS: Mapping[str, Handler] = {"drop": drop, "relabel": relabel, "soften": soften, "reweight": reweight}
-MOST = {"soften": 1.0, "reweight": 0.99}
+MOST_STRENGTH = {"soften": 1.0, "reweight": 0.99}
 """The greatest strength of the handlers that have one: a weight of 0 would be a row without a label, not a doubt."""
 
 
 def check_strength(handle: str, strength: float | None) -> None:
     """BadInput where a handler that knows degrees is given none, or one that knows none is given one."""
     one_of("handle", handle, tuple(HANDLERS))
-    if handle in MOST:
+    if handle in MOST_STRENGTH:
         if strength is None:
             raise BadInput(f"handle={handle} needs a strength: say strength=0.5, the part that the doubt takes")
-        within("strength", strength, 0, MOST[handle])
+        within("strength", strength, 0, MOST_STRENGTH[handle])
     elif strength is not None:
         raise BadInput(f"handle={handle} knows no degree: say strength=null, or handle=soften or reweight")

@@ -23,7 +23,7 @@ Table = Float32[np.ndarray, "n d"]
 Fence = Float32[np.ndarray, " d"]
 """The lowest or the highest usual number of each column."""
 SIMPLE = {"mean": "mean", "median": "median", "mode": "most_frequent"}
-METHODS = (*SIMPLE, "knn", "iterative")
+IMPUTATIONS = (*SIMPLE, "knn", "iterative")
 GRID = 2.0**18
 """Sums of squares of multiples of 1 / GRID are exact up to 2**17, in whatever order: where neighbours are equally far,
 no rounding decides, which would hang on the rows that come with a row."""
@@ -121,7 +121,7 @@ def _ordered(x: Table) -> Float64[np.ndarray, "n d"]:
 
 def _imputer(method: str, k: int, max_iter: int, seed: int) -> Any:
     """scikit-learn's imputer of that name. Columns without a gap in training take their mean in other rows."""
-    one_of("clean.method", method, METHODS)
+    one_of("clean.method", method, IMPUTATIONS)
     within("clean.k", k, 1, np.inf)
     within("clean.max_iter", max_iter, 1, np.inf)
     from sklearn.experimental import enable_iterative_imputer  # noqa: F401 - lets the next line import it

@@ -18,7 +18,7 @@ from harness.data import TrainSet
 from harness.errors import BadInput
 from harness.strategies import Tools
 from harness.strategies.clean.handlers import HANDLERS, check_strength
-from harness.strategies.clean.random_rows import drawn
+from harness.strategies.clean.random_rows import draw_labelled_rows
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def most_suspect(train: TrainSet, tools: Tools, find: Finder | None, count: int)
     Equals are drawn from as well, since their order may go with their class.
     """
     if find is None:
-        return drawn(train, tools, count)
+        return draw_labelled_rows(train, tools, count)
     quality = find(train, tools).quality
     return np.lexsort((tools.rng.random(len(train)), quality))[:count]
 

@@ -17,7 +17,7 @@ from harness.checks import within
 from harness.data import TrainSet
 from harness.errors import BadInput
 from harness.strategies import Tools
-from harness.strategies.clean.fingerprints import salted
+from harness.strategies.clean.fingerprints import salted_numbers
 from harness.strategies.features import compute_features
 from harness.streams import child_seed
 
@@ -57,7 +57,7 @@ def _without_strangest(
     """The set without the strangest rows; equals, as far as six digits tell, are drawn from by their ids."""
     within("clean.share", share, 0, 0.99)
     stays, rows = np.ones(len(train), dtype=bool), np.flatnonzero(train.labelled)
-    draw = salted(train.ids[rows], child_seed(tools.rng))
+    draw = salted_numbers(train.ids[rows], child_seed(tools.rng))
     with threadpool_limits(limits=1):
         strange = strangeness(compute_features(train.rows(rows).x, tools.cache, encoder=encoder))
     stays[rows[np.lexsort((draw, -strange.round(6)))[: round(share * len(rows))]]] = False

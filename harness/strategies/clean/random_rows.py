@@ -16,7 +16,7 @@ def random_drop(train: TrainSet, tools: Tools, *, like: Strategy) -> TrainSet:
     left = set(like(train, tools).ids.tolist())
     count = sum(name not in left for name in train.ids[train.labelled].tolist())
     keep = np.ones(len(train), dtype=bool)
-    keep[drawn(train, tools, count)] = False
+    keep[draw_labelled_rows(train, tools, count)] = False
     return train.rows(keep)
 
 
@@ -27,12 +27,12 @@ def random_relabel(train: TrainSet, tools: Tools, *, like: Strategy) -> TrainSet
     count = sum(
         given.get(name, -1) not in (-1, c) for name, c in zip(other.ids.tolist(), other.classes.tolist(), strict=True)
     )
-    rows, y = drawn(train, tools, count), train.y.copy()
+    rows, y = draw_labelled_rows(train, tools, count), train.y.copy()
     step = tools.rng.integers(1, max(2, train.k), size=count)
     y[rows] = one_hot((train.classes[rows] + step) % train.k, train.k)
     return replace(train, y=y)
 
 
-def drawn(train: TrainSet, tools: Tools, count: int) -> Int64[np.ndarray, " count"]:
+def draw_labelled_rows(train: TrainSet, tools: Tools, count: int) -> Int64[np.ndarray, " count"]:
     """That many labelled rows, each at most once."""
     return tools.rng.choice(np.flatnonzero(train.labelled), size=count, replace=False)

@@ -19,15 +19,15 @@ from harness.checks import nearest, one_of
 from harness.data import TrainSet, one_hot
 from harness.errors import BadInput
 from harness.strategies import Tools
-from harness.tables import Mend, columns_of, is_raw, mended, raw_table
+from harness.tables import Mend, cells_table, columns_of, is_raw, mended
 from harness.tasks import checks
 from harness.tasks.columns import indices, texts
 from harness.tasks.files import existing
-from harness.tasks.files import opened as opened_by_kind
-from harness.tasks.raw_table import opened
+from harness.tasks.files import open_part as opened_by_kind
+from harness.tasks.raw_table import read_cells
 
 CARRY = ("values", "none")
-LABEL = ""
+NO_LABEL = ""
 """The name under which the label stands among the cells: no column of a file is called so."""
 
 
@@ -74,16 +74,16 @@ def edits(train: TrainSet, tools: Tools, *, path: str, carry: str) -> TrainSet:
     cells that are predicted: `values` edits those that hold what in training was edited in one way wherever it stood,
     `none` leaves them as they are.
     """
-    frame = opened(path, "clean.path")
+    frame = read_cells(path, "clean.path")
     for name in ("id", "before", "after"):
         checks.check_column(name, list(frame.columns), Path(path).name)
     place = {str(name): row for row, name in enumerate(train.ids.tolist())}
     given = np.where(train.labelled, np.array([*tools.classes])[train.classes], "")
     own = columns_of(train.x) if is_raw(train.x) else {}
-    table = {LABEL: given.astype(object)} | {name: column.astype(object) for name, column in own.items()}
+    table = {NO_LABEL: given.astype(object)} | {name: column.astype(object) for name, column in own.items()}
     stays, found = np.ones(len(train), dtype=bool), 0
     for line, edit in enumerate(frame.fillna("").to_dict("records"), start=2):
-        row, where = place.get(edit["id"]), str(edit.get("column", LABEL))
+        row, where = place.get(edit["id"]), str(edit.get("column", NO_LABEL))
         if row is not None:
             found += 1
             _check(edit, where, table, row, tools.classes, f"{path}, line {line}")
@@ -92,7 +92,7 @@ def edits(train: TrainSet, tools: Tools, *, path: str, carry: str) -> TrainSet:
     if not found:
         raise BadInput(f"{path}: none of its {len(frame)} edits names a training row, such as '{train.ids[0]}'")
     index = {name: number for number, name in enumerate(tools.classes)}
-    classes = np.array([index.get(name, -1) for name in table.pop(LABEL)], dtype=np.int64)
+    classes = np.array([index.get(name, -1) for name in table.pop(NO_LABEL)], dtype=np.int64)
     return _cleaned(train, tools, Version(classes, stays, table), carry)
 
 
@@ -106,7 +106,7 @@ def _check(
         raise BadInput(f"{line}: the training set has no column '{where}'{reason}")
     if edit["before"] != table[where][row]:
         raise BadInput(f"{line}: before is '{edit['before']}', but row '{edit['id']}' has '{table[where][row]}'")
-    if where == LABEL and edit["after"] and edit["after"] not in classes:
+    if where == NO_LABEL and edit["after"] and edit["after"] not in classes:
         near = nearest(edit["after"], classes)
         raise BadInput(f"{line}: after is '{edit['after']}', which is no class{near} (classes: {', '.join(classes)})")
 
@@ -126,7 +126,7 @@ def _cleaned(train: TrainSet, tools: Tools, version: Version, carry: str) -> Tra
 
 def _with_cells(train: TrainSet, version: Version, carry: str) -> TrainSet:
     """The raw set with the version's cells; what it did to values is left for the rows to predict."""
-    cells = raw_table({**columns_of(train.x), **version.cells})
+    cells = cells_table({**columns_of(train.x), **version.cells})
     if carry == "none":
         return replace(train, x=cells)
     mends = {
@@ -148,7 +148,7 @@ def _columns(path: str, tools: Tools, named: Sequence[str]) -> dict[str, np.ndar
     """The file's columns of text or numbers as texts (n,), None where there is nothing; the `named` ones are there."""
     place = existing(path, "clean.path")
     if place.suffix.lower() in (".csv", ".tsv"):
-        file = {str(name): cells.to_numpy(dtype=object) for name, cells in opened(path, "clean.path").items()}
+        file = {str(name): cells.to_numpy(dtype=object) for name, cells in read_cells(path, "clean.path").items()}
     else:
         data = opened_by_kind([place], str(tools.cache.folder))
         file = {name: texts(data, name) for name in data.column_names if _is_plain(data.features[name])}

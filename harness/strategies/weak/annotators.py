@@ -16,11 +16,21 @@ from scipy.special import digamma, expit, logsumexp, softmax
 from harness.checks import within
 from harness.data import TrainSet
 from harness.strategies import Tools
-from harness.strategies.weak.models import Model, Prior, Probs, Votes, by_bayes, evidence, indicators, label, patterns
+from harness.strategies.weak.models import (
+    Prior,
+    Probs,
+    VoteModel,
+    Votes,
+    by_bayes,
+    evidence,
+    indicators,
+    label_by_model,
+    patterns,
+)
 
 KNOWS, GUESSES = 0.5, 10.0
 """MACE's priors as its authors set them: for knowing (and not knowing), and for each guess."""
-STEPS = 25
+ASCENT_STEPS = 25
 """Most steps of L-BFGS in each of GLAD's maximisations."""
 
 
@@ -40,7 +50,7 @@ def mace(
     of their own. Variational Bayes in `n_iter` steps, the likeliest of `n_restarts` random starts.
     """
     fit = partial(fit_mace, rng=tools.rng, n_restarts=n_restarts, n_iter=n_iter)
-    return label(train, tools, fit, prior=prior, labels=labels, ties=ties)
+    return label_by_model(train, tools, fit, prior=prior, labels=labels, ties=ties)
 
 
 def glad(
@@ -51,10 +61,12 @@ def glad(
     Whitehill et al. 2009, "Whose vote should count more": the log odds of a right vote are the voter's ability times
     the row's ease. EM ends after `n_iter` steps, or when its objective grows by less than `tol` per row.
     """
-    return label(train, tools, partial(fit_glad, n_iter=n_iter, tol=tol), prior=prior, labels=labels, ties=ties)
+    return label_by_model(
+        train, tools, partial(fit_glad, n_iter=n_iter, tol=tol), prior=prior, labels=labels, ties=ties
+    )
 
 
-def fit_mace(votes: Votes, prior: Prior, *, rng: np.random.Generator, n_restarts: int, n_iter: int) -> Model:
+def fit_mace(votes: Votes, prior: Prior, *, rng: np.random.Generator, n_restarts: int, n_iter: int) -> VoteModel:
     """Returns the likeliest of several fits by variational Bayes."""
     within("n_restarts", n_restarts, 1, np.inf)
     within("n_iter", n_iter, 1, np.inf)
@@ -99,7 +111,7 @@ def _variational(counts: Float64[np.ndarray, "m q"], prior: float) -> Float64[np
     return np.exp(digamma(counts + prior) - digamma((counts + prior).sum(1, keepdims=True)))
 
 
-def fit_glad(votes: Votes, prior: Prior, *, n_iter: int, tol: float) -> Model:
+def fit_glad(votes: Votes, prior: Prior, *, n_iter: int, tol: float) -> VoteModel:
     """Fits by EM; a row of votes that the fit has not seen gets the prior's ease."""
     within("n_iter", n_iter, 1, np.inf)
     rows, counts = patterns(votes)
@@ -109,7 +121,7 @@ def fit_glad(votes: Votes, prior: Prior, *, n_iter: int, tol: float) -> Model:
         y = _glad_posterior(cast, ability, ease, prior)
         found = minimize(
             _glad_loss, np.concatenate([ability, ease]), args=(cast, y, counts), jac=True, method="L-BFGS-B",
-            options={"maxiter": STEPS},
+            options={"maxiter": ASCENT_STEPS},
         )  # fmt: skip
         ability, ease = np.split(found.x, [votes.shape[1]])
         if -found.fun / counts.sum() - before < tol:

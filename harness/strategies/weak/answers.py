@@ -15,9 +15,9 @@ from harness.errors import BadInput
 from harness.storage.cache import Cache
 from harness.storage.places import located
 from harness.strategies import Strategy, Tools
-from harness.strategies.weak.named import indices
+from harness.strategies.weak.named import class_indices
 
-COLUMNS = ("row", "worker", "label")
+ANSWER_COLUMNS = ("row", "worker", "label")
 
 
 def crowd(train: TrainSet, tools: Tools, *, path: str, then: Strategy) -> TrainSet:
@@ -26,12 +26,12 @@ def crowd(train: TrainSet, tools: Tools, *, path: str, then: Strategy) -> TrainS
     Answers to rows outside the training set are left out: those rows are in another part, or were dropped. The answers
     used are entered in the ledger as votes. BadInput if the file has no answer to any row.
     """
-    _, votes = voted(train, path, tools.classes, tools.cache)
+    _, votes = crowd_votes(train, path, tools.classes, tools.cache)
     tools.count("votes", int((votes != ABSTAIN).sum()))
     return replace(then(replace(train, votes=votes), tools), votes=train.votes)
 
 
-def voted(
+def crowd_votes(
     train: TrainSet, path: str, classes: Sequence[str], cache: Cache
 ) -> tuple[list[str], Int8[np.ndarray, "n m"]]:
     """Returns the workers' names, sorted, and their votes on every row; an empty label, or -1, abstains."""
@@ -43,7 +43,7 @@ def voted(
         raise BadInput(f"{path}: no answer belongs to a row of the training set; it names {some} …, the set's rows are "
                        f"'{train.ids[0]}' …")  # fmt: skip
     said = [f"{path}, line {line}" for line in used.index + 2]
-    labels = indices(used["label"].tolist(), classes, said)
+    labels = class_indices(used["label"].tolist(), classes, said)
     names, columns = np.unique(used["worker"].to_numpy(dtype=np.str_), return_inverse=True)
     votes = np.full((len(train), len(names)), ABSTAIN, dtype=np.int8)
     rows = np.array([places[name] for name in used["row"]])
@@ -59,12 +59,14 @@ def _answers(path: str) -> pd.DataFrame:
     """Returns the file's answers that are not empty, as text; the index counts the lines below the first."""
     file = located(path)
     if not file.is_file():
-        raise BadInput(f"there is no file {path}: weak.path names a table of answers with columns {', '.join(COLUMNS)}")
+        raise BadInput(
+            f"there is no file {path}: weak.path names a table of answers with columns {', '.join(ANSWER_COLUMNS)}"
+        )
     table = _read(file)
-    lacking = [name for name in COLUMNS if name not in table.columns]
+    lacking = [name for name in ANSWER_COLUMNS if name not in table.columns]
     if lacking:
-        raise BadInput(f"{path} has no column '{lacking[0]}': answers need the columns {', '.join(COLUMNS)}")
-    cells = table[list(COLUMNS)].apply(lambda column: column.str.strip())
+        raise BadInput(f"{path} has no column '{lacking[0]}': answers need the columns {', '.join(ANSWER_COLUMNS)}")
+    cells = table[list(ANSWER_COLUMNS)].apply(lambda column: column.str.strip())
     return cells[~cells["label"].isin(["", "-1"])]
 
 

@@ -12,9 +12,9 @@ from harness.checks import one_of
 from harness.data import ABSTAIN, TrainSet
 from harness.errors import BadInput
 from harness.strategies import Tools
-from harness.strategies.weak.models import Model, Prior, Probs, Votes, label, normalised
+from harness.strategies.weak.models import Prior, Probs, VoteModel, Votes, label_by_model, normalised
 
-MOST = 0.99
+MOST_ACCURACY = 0.99
 """Highest accuracy (as a correlation with the class) that agreement alone may assign to a voter."""
 
 
@@ -26,10 +26,10 @@ def triplets(
     Fu et al. 2020, "Fast and three-rious". Each class is separated from all others in turn. `average`: the `mean`
     or the `median` over the triplets that contain a voter. BadInput with fewer than three voters.
     """
-    return label(train, tools, partial(fit_triplets, average=average), prior=prior, labels=labels, ties=ties)
+    return label_by_model(train, tools, partial(fit_triplets, average=average), prior=prior, labels=labels, ties=ties)
 
 
-def fit_triplets(votes: Votes, prior: Prior, *, average: str) -> Model:
+def fit_triplets(votes: Votes, prior: Prior, *, average: str) -> VoteModel:
     """Fits one two-sided model per class; the probabilities of the k first sides are normalised."""
     one_of("average", average, ("mean", "median"))
     if votes.shape[1] < 3:
@@ -60,7 +60,7 @@ def accuracies(sided: Float64[np.ndarray, "n m"], average: str) -> Float64[np.nd
     products[np.abs(products) < 1e-3] = np.nan  # a product near 0 carries no information, and would divide by 0
     found = np.array([_of_one(products, i, average) for i in range(len(products))])
     rest = np.median(found[~np.isnan(found)]) if not np.isnan(found).all() else 0.0
-    return np.clip(np.where(np.isnan(found), rest, found), 0, MOST)
+    return np.clip(np.where(np.isnan(found), rest, found), 0, MOST_ACCURACY)
 
 
 def _of_one(products: Float64[np.ndarray, "m m"], i: int, average: str) -> float:

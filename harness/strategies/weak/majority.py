@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.data import TrainSet
 from harness.strategies import Tools
-from harness.strategies.weak.votes import give, settle, tally
+from harness.strategies.weak.votes import give, settle_labels, tally
 
 
 def majority_vote(train: TrainSet, tools: Tools, *, labels: str, ties: str) -> TrainSet:
@@ -16,4 +16,4 @@ def majority_vote(train: TrainSet, tools: Tools, *, labels: str, ties: str) -> T
     votes = tally(train)
     voted = votes.sum(1) > 0
     shares = votes[voted] / votes[voted].sum(1, keepdims=True)
-    return give(train, voted, settle(shares, tools.rng, labels=labels, ties=ties))
+    return give(train, voted, settle_labels(shares, tools.rng, labels=labels, ties=ties))

@@ -1,7 +1,7 @@
 """Shared parts of all label models: a class prior, posteriors by Bayes' rule, and labels in a training set.
 
-A model is fitted once, `fit(votes (n, m), prior (k,)) -> Model`, and may then be applied to new votes. Only `label`,
-which writes a model's answers into a training set, and `class_prior` know training sets.
+A model is fitted once, `fit(votes (n, m), prior (k,)) -> VoteModel`, and may then be applied to new votes. Only
+`label_by_model`, which writes a model's answers into a training set, and `class_prior` know training sets.
 """
 
 from __future__ import annotations
@@ -16,18 +16,20 @@ from harness.checks import one_of
 from harness.data import TrainSet
 from harness.errors import BadInput
 from harness.strategies import Tools
-from harness.strategies.weak.votes import check_rule, give, settle, tally
+from harness.strategies.weak.votes import check_rule, give, settle_labels, tally
 
 Votes = Int8[np.ndarray, "n m"]
 Probs = Float64[np.ndarray, "n k"]
 Prior = Float64[np.ndarray, " k"]
-Model = Callable[[Votes], Probs]
+VoteModel = Callable[[Votes], Probs]
 """Votes (n, m), -1 for an abstention, to class probabilities (n, k)."""
-Fit = Callable[[Votes, Prior], Model]
+VoteModelFit = Callable[[Votes, Prior], VoteModel]
 PRIORS = ("uniform", "given", "valid")
 
 
-def label(train: TrainSet, tools: Tools, fit: Fit, *, prior: str | list[float], labels: str, ties: str) -> TrainSet:
+def label_by_model(
+    train: TrainSet, tools: Tools, fit: VoteModelFit, *, prior: str | list[float], labels: str, ties: str
+) -> TrainSet:
     """Labels rows with a vote by the model fitted on them; rows without one stay unchanged.
 
     `prior`: see `class_prior`; `labels` and `ties`: see `weak.votes`. BadInput if no row has a vote.
@@ -38,7 +40,7 @@ def label(train: TrainSet, tools: Tools, fit: Fit, *, prior: str | list[float], 
         raise BadInput("no row of the training set has a vote, so a label model has nothing to learn from")
     votes = np.asarray(train.votes[voted])
     probs = fit(votes, class_prior(prior, train, tools))(votes)
-    return give(train, voted, settle(probs, tools.rng, labels=labels, ties=ties))
+    return give(train, voted, settle_labels(probs, tools.rng, labels=labels, ties=ties))
 
 
 def class_prior(prior: str | list[float], train: TrainSet, tools: Tools) -> Prior:

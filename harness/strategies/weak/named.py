@@ -10,11 +10,11 @@ from jaxtyping import Int8
 from harness.checks import listed, nearest
 from harness.errors import BadInput
 
-MOST = np.iinfo(np.int8).max
+MOST_CLASSES = np.iinfo(np.int8).max
 """Most classes that votes can name."""
 
 
-def indices(said: Sequence[str], classes: Sequence[str], places: Sequence[str]) -> Int8[np.ndarray, " n"]:
+def class_indices(said: Sequence[str], classes: Sequence[str], places: Sequence[str]) -> Int8[np.ndarray, " n"]:
     """Returns the class indices of labels that are all class names or, if none is, all numbers 0 to k - 1.
 
     BadInput if a label is neither; the message names its place, from `places`.
@@ -37,5 +37,5 @@ def no_class(label: object, classes: Sequence[str]) -> str:
 
 def check_number(classes: Sequence[str]) -> None:
     """Raises BadInput if the task has more classes than votes can name."""
-    if len(classes) > MOST:
-        raise BadInput(f"votes can name at most {MOST} classes, but this task has {len(classes)}")
+    if len(classes) > MOST_CLASSES:
+        raise BadInput(f"votes can name at most {MOST_CLASSES} classes, but this task has {len(classes)}")

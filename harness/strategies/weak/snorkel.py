@@ -16,7 +16,7 @@ from scipy.special import softmax
 from harness.data import ABSTAIN, TrainSet
 from harness.errors import BadInput, TrialFailed
 from harness.strategies import Tools
-from harness.strategies.weak.models import Model, Prior, Probs, Votes, label
+from harness.strategies.weak.models import Prior, Probs, VoteModel, Votes, label_by_model
 from harness.streams import child_seed
 
 
@@ -31,7 +31,7 @@ def label_model(
     BadInput with fewer than three functions that vote at all, or if Snorkel is not installed.
     """
     fit = partial(fit_label_model, seed=child_seed(tools.rng), n_epochs=n_epochs, lr=lr, l2=l2)
-    return label(train, tools, fit, prior="uniform", labels=labels, ties=ties)
+    return label_by_model(train, tools, fit, prior="uniform", labels=labels, ties=ties)
 
 
 def label_model_prior(
@@ -47,10 +47,10 @@ def label_model_prior(
 ) -> TrainSet:
     """Labels like `label_model`, but with a class prior (see `weak.models.class_prior`)."""
     fit = partial(fit_label_model, seed=child_seed(tools.rng), n_epochs=n_epochs, lr=lr, l2=l2)
-    return label(train, tools, fit, prior=prior, labels=labels, ties=ties)
+    return label_by_model(train, tools, fit, prior=prior, labels=labels, ties=ties)
 
 
-def fit_label_model(votes: Votes, prior: Prior, *, seed: int, n_epochs: int, lr: float, l2: float) -> Model:
+def fit_label_model(votes: Votes, prior: Prior, *, seed: int, n_epochs: int, lr: float, l2: float) -> VoteModel:
     """Fits Snorkel's model on the functions that vote at all; the others are ignored later as well."""
     heard = (votes != ABSTAIN).any(0)
     if heard.sum() < 3:

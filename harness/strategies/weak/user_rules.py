@@ -23,9 +23,9 @@ from harness.storage.cache import Cache
 from harness.storage.places import located
 from harness.strategies import Strategy, Tools
 from harness.strategies.features import is_text
-from harness.strategies.weak.named import check_number, indices, no_class
+from harness.strategies.weak.named import check_number, class_indices, no_class
 
-COLUMNS = ("lf", "label", "regex")
+RULE_COLUMNS = ("lf", "label", "regex")
 Rule = Callable[[Any], int]
 """Maps a row to a class index, or -1 to abstain."""
 
@@ -37,7 +37,7 @@ def rules(train: TrainSet, tools: Tools, *, path: str, rows: str, then: Strategy
     Each rule is entered in the ledger. BadInput if no rule votes on any row, or no row may be labelled.
     """
     one_of("rows", rows, ("unlabelled", "all"))
-    names, votes = voted(train, path, tools.classes, tools.cache)
+    names, votes = rule_votes(train, path, tools.classes, tools.cache)
     tools.count("rules", written(path))
     open_rows = ~train.labelled if rows == "unlabelled" else np.ones(len(train), dtype=bool)
     if not open_rows.any():
@@ -49,7 +49,7 @@ def rules(train: TrainSet, tools: Tools, *, path: str, rows: str, then: Strategy
     return replace(after, votes=train.votes, y=y, w=np.where(open_rows, after.w, train.w))
 
 
-def voted(
+def rule_votes(
     train: TrainSet, path: str, classes: Sequence[str], cache: Cache
 ) -> tuple[list[str], Int8[np.ndarray, "n m"]]:
     """Returns the rules' names, in the file's order, and their votes on every row.
@@ -105,7 +105,7 @@ def _from_table(file: Path, train: TrainSet, classes: Sequence[str]) -> dict[str
         )
     lines = _lines(file)
     places = [place for place, _ in lines]
-    labels = indices([line["label"] for _, line in lines], classes, places)
+    labels = class_indices([line["label"] for _, line in lines], classes, places)
     grouped: dict[str, list[tuple[re.Pattern[str], int]]] = {}
     for (place, line), label in zip(lines, labels.tolist(), strict=True):
         grouped.setdefault(line["lf"], []).append((_compiled(line["regex"], place), label))
@@ -117,9 +117,11 @@ def _lines(file: Path) -> list[tuple[str, dict[str, str]]]:
     with file.open(encoding="utf-8", newline="") as text:
         rows = [row for row in enumerate(csv.reader(text, delimiter="\t", quoting=csv.QUOTE_NONE), 1) if row[1]]
     head = rows[0][1] if rows else []
-    lacking = [name for name in COLUMNS if name not in head]
+    lacking = [name for name in RULE_COLUMNS if name not in head]
     if lacking:
-        raise BadInput(f"{file}: the first line must name the columns {', '.join(COLUMNS)}; {lacking[0]} is missing")
+        raise BadInput(
+            f"{file}: the first line must name the columns {', '.join(RULE_COLUMNS)}; {lacking[0]} is missing"
+        )
     if len(rows) < 2:
         raise BadInput(f"{file} holds no rule below its first line")
     for number, cells in rows[1:]:

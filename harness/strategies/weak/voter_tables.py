@@ -15,13 +15,13 @@ from harness.data import ABSTAIN, TrainSet
 from harness.errors import BadInput
 from harness.strategies import Tools
 from harness.strategies.weak.models import (
-    Model,
     Prior,
     Probs,
+    VoteModel,
     Votes,
     by_bayes,
     indicators,
-    label,
+    label_by_model,
     majority,
     patterns,
     shares_of_votes,
@@ -55,7 +55,7 @@ def dawid_skene(
         estimated=prior == ESTIMATED,
     )  # fmt: skip
     shares = "uniform" if prior == ESTIMATED else prior
-    return label(train, tools, fit, prior=shares, labels=labels, ties=ties)
+    return label_by_model(train, tools, fit, prior=shares, labels=labels, ties=ties)
 
 
 def naive_bayes(
@@ -79,13 +79,13 @@ def naive_bayes(
     if teacher == "given" and not taught.any():
         raise BadInput("teacher=given needs labelled rows with votes, but there are none; set teacher=majority")
 
-    def fit(votes: Votes, shares: Prior) -> Model:
+    def fit(votes: Votes, shares: Prior) -> VoteModel:
         y, shown = majority(shares_of_votes(votes, train.k)), votes
         if teacher == "given":
             y, shown = (train.y * train.w[:, np.newaxis])[taught].astype(np.float64), np.asarray(train.votes[taught])
         return fit_naive_bayes(shown, shares, y=y, abstain=abstain, smoothing=smoothing)
 
-    return label(train, tools, fit, prior=prior, labels=labels, ties=ties)
+    return label_by_model(train, tools, fit, prior=prior, labels=labels, ties=ties)
 
 
 def fit_dawid_skene(
@@ -98,7 +98,7 @@ def fit_dawid_skene(
     tolerance: float,
     iterations: int,
     estimated: bool,
-) -> Model:
+) -> VoteModel:
     """Fits the model by EM, starting from the shares of the votes; parameters as in `dawid_skene`.
 
     If EM estimates the prior, `prior` only gives the number of classes.
@@ -118,7 +118,7 @@ def fit_dawid_skene(
     return lambda new: by_bayes(indicators(new, symbols), table, shares)
 
 
-def fit_naive_bayes(votes: Votes, prior: Prior, *, y: Probs, abstain: str, smoothing: float) -> Model:
+def fit_naive_bayes(votes: Votes, prior: Prior, *, y: Probs, abstain: str, smoothing: float) -> VoteModel:
     """Fits the model whose tables are counted on `votes` under the labels `y`, which may be soft and weighted."""
     _check("many", abstain, smoothing, 1)
     symbols = _symbols(abstain, len(prior))

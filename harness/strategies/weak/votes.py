@@ -1,7 +1,7 @@
 """Turns distributions from votes into labels; the only place where ties are broken.
 
-A vote model turns the votes of a row into a distribution over the classes; `settle` turns that distribution into the
-label, by a rule from the configuration. Two parameters define the rule.
+A vote model turns the votes of a row into a distribution over the classes; `settle_labels` turns that distribution into
+the label, by a rule from the configuration. Two parameters define the rule.
 
 `labels`: `soft` keeps the whole distribution; `hard` keeps its most probable class.
 `ties`: what `hard` does if several classes share the top: `soft` gives each of them an equal share (Snorkel's
@@ -41,7 +41,7 @@ def check_rule(labels: str, ties: str) -> None:
         raise BadInput(f"ties={ties} has no effect with labels=soft, which breaks no tie; set ties=soft or labels=hard")
 
 
-def settle(
+def settle_labels(
     probs: Float[np.ndarray, "n k"], rng: np.random.Generator, *, labels: str, ties: str
 ) -> Float32[np.ndarray, "n k"]:
     """Returns the labels (n, k) from a vote model's distributions, by the rule of `labels` and `ties`."""

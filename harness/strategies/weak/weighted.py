@@ -10,7 +10,16 @@ from jaxtyping import Float64
 from harness.checks import one_of
 from harness.data import TrainSet
 from harness.strategies import Tools
-from harness.strategies.weak.models import Model, Prior, Votes, indicators, label, majority, normalised, shares_of_votes
+from harness.strategies.weak.models import (
+    Prior,
+    VoteModel,
+    Votes,
+    indicators,
+    label_by_model,
+    majority,
+    normalised,
+    shares_of_votes,
+)
 
 
 def weighted_vote(
@@ -23,10 +32,10 @@ def weighted_vote(
     that agree with the majority (`agreement`, known as Wawa).
     """
     fit = partial(fit_weighted_vote, voters=voters)
-    return label(train, tools, fit, prior=prior, labels=labels, ties=ties)
+    return label_by_model(train, tools, fit, prior=prior, labels=labels, ties=ties)
 
 
-def fit_weighted_vote(votes: Votes, prior: Prior, *, voters: str) -> Model:
+def fit_weighted_vote(votes: Votes, prior: Prior, *, voters: str) -> VoteModel:
     """Fits the model whose probabilities are shares of weighted votes; uniform for a row without a vote."""
     one_of("voters", voters, ("equal", "agreement"))
     weights = np.ones(votes.shape[1]) if voters == "equal" else agreement(votes, len(prior))
