@@ -155,7 +155,7 @@ def hashes(study: str) -> dict[str, str]:
     return found
 
 
-def checked(study: str) -> dict[str, str]:
+def check_claims(study: str) -> dict[str, str]:
     """The same before a study runs: BadInput for a faulty claim about it, which would be amended when it is too late.
 
     A file of which one cannot tell the study is taken to be about this one.

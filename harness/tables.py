@@ -39,7 +39,7 @@ def columns_of(x: np.ndarray) -> dict[str, np.ndarray]:
     return {name: x[name] for name in x.dtype.names or ()}
 
 
-def mended(train: TrainSet, mends: Mapping[str, Mend]) -> TrainSet:
+def mend_columns(train: TrainSet, mends: Mapping[str, Mend]) -> TrainSet:
     """The raw set with some columns' cells mended, which is also left for the rows to predict."""
 
     def step(x: np.ndarray) -> np.ndarray:

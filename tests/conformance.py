@@ -20,7 +20,7 @@ from small_sets import global_state, scatter_global_state
 
 from harness.data import Augment, EvalSet, Task, TrainSet
 from harness.learners import Fit, Learner, Protocol, Run
-from harness.learners.batches import Mixed
+from harness.learners.batches import BlendedBatch
 from harness.run.options import DECLARED
 from harness.run.trial import Place, Trial, run_trial
 from harness.storage.cache import Cache
@@ -206,7 +206,7 @@ def check_augments(augment: Augment, x: Any, y: torch.Tensor) -> None:
     assert torch.equal(y, kept[1]), "the augmentation changed the labels that it was given"
     assert labels.shape == y.shape, f"labels of shape {tuple(y.shape)} became {tuple(labels.shape)}"
     assert torch.allclose(labels.sum(1), torch.ones(len(y))), "a label is no distribution"
-    if isinstance(new, Mixed):
+    if isinstance(new, BlendedBatch):
         assert sorted(set(new.partner.tolist()) | set(range(len(y)))) == list(range(len(y))), "a partner is no row"
         assert ((new.share >= 0) & (new.share <= 1)).all(), "a share is none"
         new = new.batch
@@ -364,7 +364,7 @@ def copy_of(x: Any) -> Any:
 
 def same(first: Any, second: Any) -> bool:
     """Whether two batches are equal."""
-    if isinstance(first, Mixed):
+    if isinstance(first, BlendedBatch):
         parts = ((first.partner, second.partner), (first.share, second.share), (first.batch, second.batch))
         return all(same(one, other) for one, other in parts)
     return torch.equal(first, second) if torch.is_tensor(first) else list(first) == list(second)

@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 
 from harness.analysis.atlas import readings, readings_frame
-from harness.analysis.published import embedded
+from harness.analysis.published_tables import read_embedded
 from harness.commands.arms import options_as_markdown
 from harness.commands.atlas import atlas_files
-from harness.report.leaderboard import signed
+from harness.report.leaderboard import signed_number
 
 ROOT = Path(__file__).resolve().parents[1]
 ARMS = """# Every arm
@@ -64,7 +64,7 @@ def line(folder: Path) -> list[str]:
 
 def estimate(found: Any) -> str:
     """An effect and its interval in points."""
-    return f"{signed(found['value'])} [{signed(found['low'])}, {signed(found['high'])}]"
+    return f"{signed_number(found['value'])} [{signed_number(found['low'])}, {signed_number(found['high'])}]"
 
 
 def claims(folders: list[Path]) -> str:
@@ -82,6 +82,6 @@ if __name__ == "__main__":
     path = ROOT / "README.md"
     path.write_text(render(path.read_text(), ROOT / "results"))
     (ROOT / "docs" / "arms.md").write_text(ARMS + options_as_markdown() + "\n")
-    atlas = atlas_files(readings_frame(readings(embedded())))
+    atlas = atlas_files(readings_frame(readings(read_embedded())))
     for name in ("atlas.md", "atlas.png"):
         (ROOT / "docs" / name).write_bytes(atlas[name])

@@ -30,7 +30,7 @@ from conftest import ROOT, composed
 from scipy.stats import binom
 from scipy.stats import t as student
 
-from harness.analysis.effects import LEVEL, Effect, Interval, adjusted, estimate_effects
+from harness.analysis.effects import LEVEL, Effect, Interval, adjust_p_values, estimate_effects
 from harness.analysis.significance import holm
 from harness.run.execute import Job, make_job
 from harness.run.options import build
@@ -121,7 +121,7 @@ def gain_of(control: Record, arm: Record, store: Store) -> np.ndarray:
 def calls(found: list[Found]) -> list[int]:
     """How many comparisons each study of `ARMS` of them calls, by p-values adjusted for their number."""
     studies = [found[start : start + ARMS] for start in range(0, len(found), ARMS)]
-    each = [adjusted([one.effect for one in study], holm) for study in studies]
+    each = [adjust_p_values([one.effect for one in study], holm) for study in studies]
     return [sum(one.p_adjusted is not None and one.p_adjusted < 1 - LEVEL for one in study) for study in each]
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.data import TrainSet, digest, row_hashes, take
-from harness.tables import cells_table, columns_of, is_raw, mended, missing_cells, numbers, numeric
+from harness.tables import cells_table, columns_of, is_raw, mend_columns, missing_cells, numbers, numeric
 
 COLUMNS = {"size": ["1", "2.5", "", " 4 "], "word": ["red", "blue ", "red", ""]}
 
@@ -74,8 +74,8 @@ def test_missing_cells_are_those_that_a_model_would_miss() -> None:
 
 def test_mending_chains_with_the_encoding() -> None:
     """Two steps and the encoding, in their order, for the training rows and for one to predict."""
-    loud = mended(raw(COLUMNS), {"word": np.char.upper})
-    wide = mended(loud, {"word": lambda cells: np.char.add(cells, "!")})
+    loud = mend_columns(raw(COLUMNS), {"word": np.char.upper})
+    wide = mend_columns(loud, {"word": lambda cells: np.char.add(cells, "!")})
     table = numeric(wide)
     assert wide.x["word"].tolist() == ["RED!", "BLUE !", "RED!", "!"]
     assert table.prepare is not None

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from harness.analysis.published import Published
+from harness.analysis.published_tables import Published
 from harness.analysis.shares import Shares, largest_full_table, variance_shares
 from harness.errors import BadInput
 

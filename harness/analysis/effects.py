@@ -298,10 +298,10 @@ def estimate_effects(
         arms.setdefault(row["arm"], []).append(row)
     mine = {arm: [known[key] for key in rows["key"]] for arm, rows in table.groupby("arm")}
     found = [_effect(rows, mine.get(arm, []), known, paired, sets, level, draws) for arm, rows in arms.items()]
-    return adjusted(found, adjust)
+    return adjust_p_values(found, adjust)
 
 
-def adjusted(effects: Sequence[Effect], adjust: Adjust) -> list[Effect]:
+def adjust_p_values(effects: Sequence[Effect], adjust: Adjust) -> list[Effect]:
     """Returns the effects with `p_adjusted` for all arms with a p-value."""
     grown = adjust(np.array([np.nan if one.p is None else one.p for one in effects], dtype=np.float64))
     return [replace(one, p_adjusted=None if one.p is None else float(p)) for one, p in zip(effects, grown, strict=True)]

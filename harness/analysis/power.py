@@ -77,16 +77,16 @@ class Need:
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class PilotArm:
     """An arm's interval and the deltas behind it, in points, a number a seed."""
 
     interval: Interval
     deltas: Float64[np.ndarray, " r"]
 
 
-def seen(
+def pilot_arms(
     records: Sequence[Record], test_set: Callable[[str], TestSet], planned: Sequence[Mapping[str, Any]]
-) -> dict[str, Seen]:
+) -> dict[str, PilotArm]:
     """What the records say of each planned arm that has a delta; records of other trials are left out.
 
     The numbers are those of `effects.estimate_effects`, for the seeds that are planned. BadInput as there.
@@ -96,10 +96,10 @@ def seen(
     table = deltas(trials(kept)).query("why == ''")
     mine = {str(arm): rows["delta"].to_numpy(np.float64) for arm, rows in table.groupby("arm")}
     found = estimate_effects(kept, test_set, planned)
-    return {one.arm: Seen(one.interval, mine[one.arm]) for one in found if one.interval is not None}
+    return {one.arm: PilotArm(one.interval, mine[one.arm]) for one in found if one.interval is not None}
 
 
-def pilot(seen: Seen) -> Pilot:
+def pilot(seen: PilotArm) -> Pilot:
     """The variances of an arm. BadInput with one seed, which cannot tell what another would give.
 
     Where the interval stands on its floor, few seeds agree by chance: `v` is then what test examples alone give a seed.
@@ -114,7 +114,7 @@ def pilot(seen: Seen) -> Pilot:
     return Pilot(r * seeds, shared, r, n)
 
 
-def _parts(seen: Seen) -> tuple[float, float]:
+def _parts(seen: PilotArm) -> tuple[float, float]:
     """The variance of the mean delta that more seeds would shrink, and the rest; both 0 where nothing varies."""
     r, n, share = seen.interval.n_seeds, seen.interval.n_test, seen.interval.seed_share
     seeds = float(seen.deltas.var(ddof=1)) / r
@@ -225,7 +225,7 @@ def plan_level(plan: Mapping[str, Any] | None) -> float:
     return float(precision["level"]) if precision else LEVEL
 
 
-def half_width_of(seen: Seen, level: float) -> float:
+def half_width_of(seen: PilotArm, level: float) -> float:
     """Half the width, in points, of the same interval at another `level`, which is `LEVEL` or more.
 
     The parts of the variance and the floor of `effects`, each at that level: where the floor does not bind at `LEVEL`
@@ -239,7 +239,7 @@ def half_width_of(seen: Seen, level: float) -> float:
     return max(half_width_at(alpha, [(seeds, r - 1), (shared, n - 1)]), _half(seen.interval) * there / here)
 
 
-def is_decided(seen: Seen, *, level: float, half_width: float) -> bool:
+def is_decided(seen: PilotArm, *, level: float, half_width: float) -> bool:
     """Whether an arm needs no more seeds: its interval leaves 0 out, or is no wider than `half_width` on each side."""
     half = half_width_of(seen, level)
     return abs(seen.interval.effect) > half or half <= half_width

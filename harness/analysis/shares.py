@@ -246,7 +246,7 @@ def _only(cell: Levels, places: Sequence[int]) -> Levels:
     return tuple(level if place in places else "" for place, level in enumerate(cell))
 
 
-def split(scores: Scores, where: Axes, arm: int, fine: Sequence[str]) -> Float64[np.ndarray, "p a"]:
+def part_weights(scores: Scores, where: Axes, arm: int, fine: Sequence[str]) -> Float64[np.ndarray, "p a"]:
     """What each arm's score weighs in the part of model, of data, and of each factor of data in `fine`.
 
     Shapley's value of the two axes, Owen's of the factors within data.
@@ -289,7 +289,7 @@ def shapley_parts(draws: Draws, where: Axes, chosen: Sequence[int], fine: Sequen
     pick = choose(draws.valid, chosen)
     weights = np.zeros((draws.test.shape[1], 2 + len(fine), draws.test.shape[1]))
     for arm in np.unique(pick):
-        weights[arm] = split(draws.scores, where, int(arm), fine)
+        weights[arm] = part_weights(draws.scores, where, int(arm), fine)
     seen, own = np.einsum("dpa,da->pd", weights[pick], draws.test), weights[pick] @ draws.test[0]
     names = ("model", "data", *fine)
     return {name: estimate_after_choice(seen[row], own[:, row]) for row, name in enumerate(names)}

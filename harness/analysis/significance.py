@@ -108,7 +108,7 @@ def letters(means: Float64[np.ndarray, " a"], differ: Bool[np.ndarray, "a a"]) -
     return tuple(mine[place] for place in np.argsort(order))
 
 
-def tied(one: str, other: str) -> bool:
+def share_letter(one: str, other: str) -> bool:
     """Returns whether two arms with these letters share one, so that neither is significantly better."""
     return not {name for name, _ in _LETTER.findall(one)}.isdisjoint(name for name, _ in _LETTER.findall(other))
 

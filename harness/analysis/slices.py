@@ -91,7 +91,7 @@ class ArmTrials:
 
 
 @dataclass(frozen=True, eq=False)
-class Cut:
+class Partition:
     """How test examples fall into slices: the slice of each id by number, and the slices' names in order."""
 
     place: Mapping[str, int]
@@ -100,16 +100,16 @@ class Cut:
 
 def by_class(pairs: Sequence[TrialPair], classes: Sequence[str], arm: str) -> list[Slice]:
     """The delta of each class's recall; the draws hang on the name of the arm and of the class alone."""
-    return sliced(pairs, [pair.y for pair in pairs], classes, arm)
+    return slices_of(pairs, [pair.y for pair in pairs], classes, arm)
 
 
-def by_column(pairs: Sequence[TrialPair], cut: Cut, arm: str) -> list[Slice]:
-    """The delta in each slice of a column; `cut` knows every id of the pairs."""
+def by_column(pairs: Sequence[TrialPair], cut: Partition, arm: str) -> list[Slice]:
+    """The delta in each slice of a column; `cut_column` knows every id of the pairs."""
     places = [np.array([cut.place[name] for name in pair.ids.tolist()], dtype=np.int64) for pair in pairs]
-    return sliced(pairs, places, cut.names, arm)
+    return slices_of(pairs, places, cut.names, arm)
 
 
-def sliced(
+def slices_of(
     pairs: Sequence[TrialPair], places: Sequence[Integer[np.ndarray, " n"]], names: Sequence[str], arm: str
 ) -> list[Slice]:
     """A slice a name: the examples of each pair whose place is the name's number."""
@@ -142,7 +142,7 @@ def _slice(name: str, parts: Sequence[TrialPair], arm: str) -> Slice:
     return Slice(name, n, len(parts), control, delta, found)
 
 
-def cut(values: pd.Series) -> Cut:
+def cut_column(values: pd.Series) -> Partition:
     """The slices of a column's values by test id: numbers in quartiles of the test examples, other values as they are.
 
     Numbers of which no more than `PLAIN` differ are values as they are. A bin is named by the least and the most that
@@ -159,7 +159,7 @@ def cut(values: pd.Series) -> Cut:
     ordered = _ordered(names, numbers)
     order = (*ordered, *([OTHER] if OTHER in set(names) else []), *([MISSING] if empty.any() else []))
     number = {name: place for place, name in enumerate(order)}
-    return Cut({name: number[label] for name, label in zip(ids, labels, strict=True)}, order)
+    return Partition({name: number[label] for name, label in zip(ids, labels, strict=True)}, order)
 
 
 def _numbers(known: pd.Series) -> np.ndarray | None:
@@ -229,7 +229,7 @@ def steady(counted: pd.DataFrame, side: str) -> list[str]:
 # The command
 
 
-def gathered(store: Store) -> list[ArmTrials]:
+def gather_arms(store: Store) -> list[ArmTrials]:
     """The arms of a study that have a delta, in the order of its plan; records that it no longer holds are left out."""
     plan, records = store.plan(), store.records()
     if not records:

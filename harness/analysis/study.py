@@ -117,7 +117,7 @@ def _classes(records: Sequence[Record], store: Store) -> tuple[str, ...]:
 def _notes(found: Sequence[Effect], table: pd.DataFrame, compared: pd.DataFrame, adjust: str) -> list[str]:
     """The sentences below the table: what intervals cover, what is simulated, what is missing and why."""
     return [
-        *covered(found),
+        *coverage_notes(found),
         "Each interval is for its arm alone and not corrected for the number of arms; its adjusted p is, by "
         f"{_NAMES[adjust]}. It is a two-level bootstrap over seeds (in closed form) and test examples ({EXAMPLE_DRAWS} "
         "draws), paired with the control of the same seed.",
@@ -127,7 +127,7 @@ def _notes(found: Sequence[Effect], table: pd.DataFrame, compared: pd.DataFrame,
     ]
 
 
-def covered(found: Sequence[Effect]) -> list[str]:
+def coverage_notes(found: Sequence[Effect]) -> list[str]:
     """What the intervals cover; where arms differ in their n, the sentence of most arms and then the exceptions."""
     said: dict[str, list[str]] = {}
     for effect in found:

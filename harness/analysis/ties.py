@@ -59,7 +59,9 @@ def groups(scores: Scores) -> tuple[Float64[np.ndarray, "a a"], tuple[str, ...]]
     first, second = np.triu_indices(a, 1)
     gains = scores.test[first] - scores.test[second]
     own, freedom = (
-        moderated(gains.var(axis=1, ddof=1), r - 1, a) if a >= CROWD else (gains.var(axis=1, ddof=1), float(r - 1))
+        moderate_variances(gains.var(axis=1, ddof=1), r - 1, a)
+        if a >= CROWD
+        else (gains.var(axis=1, ddof=1), float(r - 1))
     )
     raw = [
         _p_value(float(gain.mean()), Variances(float(v) / r, shared, of_test, r, scores.n_test), freedom)
@@ -70,7 +72,7 @@ def groups(scores: Scores) -> tuple[Float64[np.ndarray, "a a"], tuple[str, ...]]
     return p, letters(scores.test.mean(1), p < 1 - LEVEL)
 
 
-def moderated(variances: Float64[np.ndarray, " p"], d: int, a: int) -> tuple[Float64[np.ndarray, " p"], float]:
+def moderate_variances(variances: Float64[np.ndarray, " p"], d: int, a: int) -> tuple[Float64[np.ndarray, " p"], float]:
     """Returns the variances of pairs of `a` arms, shrunk towards their common value, and their degrees of freedom.
 
     `d` are those of each pair alone. A variance of 0, from exactly equal deltas, says nothing about the others.

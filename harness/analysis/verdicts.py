@@ -41,7 +41,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Written:
+class Preregistration:
     """How many of the `of` records that a claim rests on hold its hash, and how many another one of that name."""
 
     carry: int
@@ -73,7 +73,7 @@ class ClaimVerdict:
     word: ClaimWord
     reason: str
     found: Difference | None
-    written: Written
+    written: Preregistration
 
 
 def judge(claim: Claim, store: Store) -> ClaimVerdict:
@@ -85,7 +85,7 @@ def judge(claim: Claim, store: Store) -> ClaimVerdict:
     plan = store.plan()
     if plan is None:
         reason = f"the study '{claim.study}' has not run"
-        return ClaimVerdict(claim, "undecided", reason, None, Written(0, 0, 0, 0))
+        return ClaimVerdict(claim, "undecided", reason, None, Preregistration(0, 0, 0, 0))
     rows = plan["trials"]
     rests = _rests_on(claim, rows)
     keys = {row["key"]: row for row in rows}
@@ -143,12 +143,12 @@ def _shared_seeds(rests: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> se
     return set.intersection(*({row["seed"] for row in rows if row["arm"] == arm} for arm in rests))
 
 
-def _written(claim: Claim, records: Sequence[Record]) -> Written:
+def _written(claim: Claim, records: Sequence[Record]) -> Preregistration:
     """What the provenance of these records says of the claim."""
     held = [one["provenance"].get("claims", {}) for one in records]
     carry = sum(claim.digest in claims.values() for claims in held)
     other = sum(claim.digest not in claims.values() and claim.name in claims for claims in held)
-    return Written(carry, other, len(held), len({digest for claims in held for digest in claims.values()}))
+    return Preregistration(carry, other, len(held), len({digest for claims in held for digest in claims.values()}))
 
 
 def estimate_difference(scores: Scores, left: str, right: str) -> Difference:

@@ -12,7 +12,7 @@ from harness.analysis.atlas import (
     readings,
     readings_frame,
 )
-from harness.analysis.published import Published, embedded, given, merge_tables, passed_over
+from harness.analysis.published_tables import Published, merge_tables, passed_over, read_embedded, read_given
 from harness.commands.arguments import parse
 from harness.commands.terminal import say
 from harness.errors import BadInput
@@ -34,7 +34,7 @@ def command(words: list[str]) -> int:
     files = atlas_files(rows)
     for name, content in files.items():
         write_atomic(out / name, content)
-    print(report.printed(rows))
+    print(report.atlas_lines(rows))
     print("\n".join(str(out / name) for name in files))
     return 0
 
@@ -49,8 +49,8 @@ def tables(places: Sequence[str]) -> list[Published]:
     chosen = [Path(place).expanduser() for place in places or [usual] * bool(there)]
     for path in (path for place in chosen for path in passed_over(place)):
         say(f"not read: {path} has no column 'table', so it is not a table of facts")
-    theirs = [table for place in chosen for table in given(place)]
-    return merge_tables(embedded(), theirs)
+    theirs = [table for place in chosen for table in read_given(place)]
+    return merge_tables(read_embedded(), theirs)
 
 
 def atlas_files(rows: pd.DataFrame) -> dict[str, bytes]:

@@ -30,7 +30,7 @@ TablesByPart = Mapping[str, pd.DataFrame]
 
 
 @dataclass(frozen=True, eq=False)
-class Sought:
+class StudyRows:
     """What a study's rows are: its task's parameters, the fingerprint of its data, and all of its test examples."""
 
     task: Mapping[str, Any]
@@ -39,14 +39,14 @@ class Sought:
 
 
 @dataclass(frozen=True, eq=False)
-class Joined:
+class JoinResult:
     """A column's values by test id, as they were read, and how they were found, in a sentence."""
 
     values: pd.Series
     how: str
 
 
-def column_of_file(place: str, column: str, key: str | None, sought: Sought) -> Joined:
+def column_of_file(place: str, column: str, key: str | None, sought: StudyRows) -> JoinResult:
     """The column of a CSV, TSV, parquet or JSONL file, whose rows are told by the column `key`.
 
     Without a `key` they are told by the task's own id column if the file has it, else by their numbers. BadInput where
@@ -59,11 +59,11 @@ def column_of_file(place: str, column: str, key: str | None, sought: Sought) -> 
         _known(wanted, table, place)
     if name is None:
         values, told = _by_number(table, column, place, sought)
-        return Joined(values, f"'{column}' of {place}, joined by row number{told}")
-    return Joined(_by_key(table, column, name, place, sought), f"'{column}' of {place}, joined by '{name}'")
+        return JoinResult(values, f"'{column}' of {place}, joined by row number{told}")
+    return JoinResult(_by_key(table, column, name, place, sought), f"'{column}' of {place}, joined by '{name}'")
 
 
-def from_task(column: str, changed: Mapping[str, Any], sought: Sought) -> Joined:
+def from_task(column: str, changed: Mapping[str, Any], sought: StudyRows) -> JoinResult:
     """The column of the task's own files, where `changed` (path, cache) says they lie; features or not.
 
     BadInput where the data there are not those of the study, or the task's rows stand in no file with columns.
@@ -80,14 +80,14 @@ def from_task(column: str, changed: Mapping[str, Any], sought: Sought) -> Joined
     parts = _raw(node) if kind == "raw_table" else _read(node)
     table = pd.concat([_named(part, rows, node.get("id")) for part, rows in parts.items()])
     _known(column, table, str(node["path"]))
-    return Joined(
+    return JoinResult(
         _found(table[column], sought, str(node["path"])), f"'{column}' of {node['path']}, the task's own data"
     )
 
 
 def open_table(place: str) -> pd.DataFrame:
     """A file's table; cells of CSV and TSV are text as they stand there."""
-    path = files.existing(place, "table")
+    path = files.require_path(place, "table")
     if path.suffix.lower() not in READABLE:
         raise BadInput(f"table={place}: a table is a file of {', '.join(READABLE)}")
     if path.suffix.lower() in (".csv", ".tsv"):
@@ -108,7 +108,7 @@ def _known(column: str, table: pd.DataFrame, place: str) -> None:
         raise BadInput(f"{place} has no column '{column}'{choices(column, table.columns)}")
 
 
-def _by_key(table: pd.DataFrame, column: str, key: str, place: str, sought: Sought) -> pd.Series:
+def _by_key(table: pd.DataFrame, column: str, key: str, place: str, sought: StudyRows) -> pd.Series:
     """Values by id. Where a file's ids do not match as written, `007` and `7.0` are taken for 7, as readers do."""
     written = ids_as_text(table[key])
     numbers = pd.to_numeric(written, errors="coerce")
@@ -123,7 +123,7 @@ def _by_key(table: pd.DataFrame, column: str, key: str, place: str, sought: Soug
     return _found(table[column].set_axis(pd.Index(ids)), sought, f"column '{key}' of {place}")
 
 
-def _by_number(table: pd.DataFrame, column: str, place: str, sought: Sought) -> tuple[pd.Series, str]:
+def _by_number(table: pd.DataFrame, column: str, place: str, sought: StudyRows) -> tuple[pd.Series, str]:
     """Values by id where ids number rows, and in words whether labels vouch for it."""
     matched = [_NUMBERED.fullmatch(name) for name in sought.test.ids.tolist()]
     parts = sorted({one[1] if one else "" for one in matched})
@@ -140,7 +140,7 @@ def _by_number(table: pd.DataFrame, column: str, place: str, sought: Sought) -> 
     return table[column].iloc[rows].set_axis(pd.Index(sought.test.ids)), told
 
 
-def _vouched(rows: pd.DataFrame, place: str, sought: Sought) -> str:
+def _vouched(rows: pd.DataFrame, place: str, sought: StudyRows) -> str:
     """Whether labels say that these are the test rows, in the order of the test set; BadInput where they deny it."""
     name = next((one for role in ("gold", "label") if (one := sought.task.get(role)) in rows.columns), None)
     texts = ids_as_text(rows[name]).to_numpy() if name is not None else np.array([])
@@ -161,7 +161,7 @@ def _vouched(rows: pd.DataFrame, place: str, sought: Sought) -> str:
     return f", and its '{name}' agrees with the study's classes"
 
 
-def _found(values: pd.Series, sought: Sought, where: str) -> pd.Series:
+def _found(values: pd.Series, sought: StudyRows, where: str) -> pd.Series:
     """The values of the test ids, in their order; BadInput where one has none."""
     missing = ~np.isin(sought.test.ids, np.asarray(values.index, dtype=str))
     if missing.any():

@@ -17,13 +17,13 @@ from harness.analysis.power import (
     POWER,
     Need,
     Pilot,
-    Seen,
+    PilotArm,
     effect_text,
     mde,
     pilot,
+    pilot_arms,
     plan_level,
     seeds_needed,
-    seen,
     variance_ends,
 )
 from harness.checks import choices
@@ -148,7 +148,7 @@ def needs(store: Store, plan: Mapping[str, Any], wish: Wish) -> list[Line]:
     done = [record for record in records if record["status"] == "done"]
     if not done:
         raise BadInput(f"all {len(records)} trials of '{plan['name']}' failed, the first: {records[0]['reason']}")
-    known = seen(records, store.test_set, plan["trials"])
+    known = pilot_arms(records, store.test_set, plan["trials"])
     if all(one.interval.n_seeds < 2 for one in known.values()):
         told = "one seed cannot tell what training again would change" if known else "no trial has a delta to a control"
         raise BadInput(f"'{plan['name']}': {told}; run two seeds at least, five are better")
@@ -165,7 +165,9 @@ def _by_arm(plan: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
     return arms
 
 
-def line_of(arm: str, planned: Sequence[Mapping[str, Any]], ran: pd.DataFrame, seen: Seen | None, wish: Wish) -> Line:
+def line_of(
+    arm: str, planned: Sequence[Mapping[str, Any]], ran: pd.DataFrame, seen: PilotArm | None, wish: Wish
+) -> Line:
     """The need of one arm, from its planned and its recorded trials and from its deltas."""
     done = ran[ran["status"] == "done"]
     wall, cpu = (float(done[name].mean()) if len(done) else 0.0 for name in ("cost_wall_s", "cost_cpu_s"))

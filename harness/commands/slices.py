@@ -18,16 +18,16 @@ from harness.analysis.slices import (
     _pair,
     by_class,
     by_column,
-    cut,
+    cut_column,
     flip_counts,
     flips,
-    gathered,
+    gather_arms,
     slices_frame,
     steady,
 )
 from harness.checks import choices
 from harness.commands.arguments import parse
-from harness.commands.joins import Sought, column_of_file, from_task
+from harness.commands.joins import StudyRows, column_of_file, from_task
 from harness.errors import BadInput
 from harness.storage.files import write_atomic
 from harness.storage.store import Record, Store, TestSet
@@ -48,7 +48,7 @@ def command(words: list[str]) -> int:
     if len(names) != 1:
         raise BadInput(f"say which study: {_USAGE}")
     store = Store(Path(said.get("store", "results")).expanduser() / names[0])
-    arms = _chosen(gathered(store), said.get("arm"))
+    arms = _chosen(gather_arms(store), said.get("arm"))
     sets = {one["result"]["test_set"]: store.test_set(one["result"]["test_set"]) for arm in arms for one in _both(arm)}
     how, found = _found(arms, sets, said)
     table = slices_frame(found)
@@ -95,18 +95,18 @@ def _found(
         raise BadInput("id names a column of a file: say table=FILE as well")
     else:
         joined = from_task(said["by"], moved, sought)
-    where = cut(joined.values)
+    where = cut_column(joined.values)
     how = f"points of the share of right answers by {joined.how}"
     return how, [(arm, by_column(pairs[arm.name], where, arm.name)) for arm in arms]
 
 
-def _sought(arms: Sequence[ArmTrials], sets: Mapping[str, TestSet]) -> Sought:
+def _sought(arms: Sequence[ArmTrials], sets: Mapping[str, TestSet]) -> StudyRows:
     """The rows of the study: all test examples of all seeds, each once."""
     trial = arms[0].paired[0][0]["trial"]
     ids = np.concatenate([one.ids for one in sets.values()])
     y = np.concatenate([one.y for one in sets.values()])
     first = np.unique(ids, return_index=True)[1]
-    return Sought(trial["task"], trial["data"], TestSet(ids[first], y[first], next(iter(sets.values())).classes))
+    return StudyRows(trial["task"], trial["data"], TestSet(ids[first], y[first], next(iter(sets.values())).classes))
 
 
 def slices_text(table: pd.DataFrame, *, whole: bool) -> list[str]:

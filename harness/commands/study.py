@@ -15,7 +15,7 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 
 from harness import claims
-from harness.analysis.power import is_decided, level_of_looks, looks, seen
+from harness.analysis.power import is_decided, level_of_looks, looks, pilot_arms
 from harness.arm import ARM_ROOTS, FACTORS, factor_of, label_of
 from harness.checks import choices
 from harness.commands.terminal import HYDRA_ERRORS, announce, one_line, progress, say
@@ -53,7 +53,7 @@ class Precision:
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedTrial:
     """One trial of a study: its row in the plan and the overrides that run it."""
 
     row: dict[str, Any]
@@ -71,8 +71,8 @@ def run_study(
 ) -> Sequence[JobReturn]:
     """Runs what is missing of the study that the composed `config` describes; the results are in its store.
 
-    A study that asks for a precision looks at its records when they are there, and goes on with what `wanted` adds.
-    BadInput with all faults before anything runs; TrialFailed at the end if a trial failed, when all is written.
+    A study that asks for a precision looks at its records when they are there, and goes on with what `choose_trials`
+    adds. BadInput with all faults before anything runs; TrialFailed at the end if a trial failed, when all is written.
     """
     base = plain_overrides(arguments)
     study = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
@@ -93,16 +93,16 @@ def run_study(
 
 
 def next_look(
-    study: DictConfig, possible: list[Planned], store: Store, begun: Collection[str]
-) -> tuple[list[Planned], list[Planned]]:
+    study: DictConfig, possible: list[PlannedTrial], store: Store, begun: Collection[str]
+) -> tuple[list[PlannedTrial], list[PlannedTrial]]:
     """The plan as the records now want it, kept and announced, and what of it is still to run.
 
     Trials that this command has `begun` are not begun again, however they ended.
     """
     precision = precision_of(study)
-    plan = wanted(possible, store, precision)
+    plan = choose_trials(possible, store, precision)
     store.keep_plan(as_plan(study, plan))
-    todo = [item for item in plan if unfinished(store, item.row["key"], bool(study.retry))]
+    todo = [item for item in plan if is_unfinished(store, item.row["key"], bool(study.retry))]
     todo = [item for item in todo if item.row["key"] not in begun]
     if todo or not begun:
         announce(str(study.study), len(plan), len(todo))
@@ -145,7 +145,7 @@ def arms_of(study: DictConfig) -> list[PlannedArm]:
     twice = {" ".join(arm) for arm in arms if arms.count(arm) > 1}
     if twice:
         raise BadInput(f"study '{study.study}' lists an arm twice: {sorted(twice)[0] or 'the baseline'}")
-    return [*arms, *crossed(groups, arms)]
+    return [*arms, *cross_arms(groups, arms)]
 
 
 def _listed(arms: Any) -> list[PlannedArm]:
@@ -207,7 +207,7 @@ def _group(number: int, group: Any) -> list[PlannedArm]:
     return arms
 
 
-def crossed(groups: list[list[PlannedArm]], listed: Sequence[PlannedArm]) -> list[PlannedArm]:
+def cross_arms(groups: list[list[PlannedArm]], listed: Sequence[PlannedArm]) -> list[PlannedArm]:
     """Every combination of at most one arm a group, overrides in the factors' order, but for those that are `listed`.
 
     The same overrides in another order are the same arm.
@@ -254,7 +254,7 @@ def possible_seeds(study: DictConfig) -> list[int]:
     return [*seeds, *range(max(seeds) + 1, max(seeds) + 1 + more)]
 
 
-def wanted(possible: list[Planned], store: Store, precision: Precision | None) -> list[Planned]:
+def choose_trials(possible: list[PlannedTrial], store: Store, precision: Precision | None) -> list[PlannedTrial]:
     """The trials of `possible` that the study consists of by what its records say; all of them without a precision.
 
     It looks when every trial so far has a record. An arm that is decided then keeps its seeds, an arm that is not goes
@@ -266,10 +266,10 @@ def wanted(possible: list[Planned], store: Store, precision: Precision | None) -
     counts = dict.fromkeys((item.row["arm"] for item in possible), precision.looks[0])
     for here, following in itertools.pairwise(precision.looks):
         plan = first_seeds(possible, counts)
-        if any(unfinished(store, item.row["key"], retry=False) for item in plan):
+        if any(is_unfinished(store, item.row["key"], retry=False) for item in plan):
             break
         rows = [item.row for item in plan if counts[item.row["arm"]] == here]
-        found = seen(store.records(), store.test_set, rows)
+        found = pilot_arms(store.records(), store.test_set, rows)
         level, width = precision.level, precision.half_width
         going = [arm for arm, one in found.items() if not is_decided(one, level=level, half_width=width)]
         if not going:
@@ -278,13 +278,13 @@ def wanted(possible: list[Planned], store: Store, precision: Precision | None) -
     return first_seeds(possible, counts)
 
 
-def first_seeds(possible: list[Planned], counts: Mapping[str, int]) -> list[Planned]:
+def first_seeds(possible: list[PlannedTrial], counts: Mapping[str, int]) -> list[PlannedTrial]:
     """Of each arm the trials of so many seeds, in the order of the plan."""
     place = {seed: at for at, seed in enumerate(dict.fromkeys(item.row["seed"] for item in possible))}
     return [item for item in possible if place[item.row["seed"]] < counts[item.row["arm"]]]
 
 
-def at_look(plan: list[Planned], precision: Precision) -> str:
+def at_look(plan: list[PlannedTrial], precision: Precision) -> str:
     """How many arms are at the plan's largest number of seeds, in a sentence."""
     counts = Counter(item.row["arm"] for item in plan if not item.is_control)
     most = max(counts.values())
@@ -292,7 +292,7 @@ def at_look(plan: list[Planned], precision: Precision) -> str:
     return f"look {number} of {len(precision.looks)}: {going} of {len(counts)} arms have {most} seeds"
 
 
-def plan_study(study: DictConfig, base: list[str], compose: Callable[[list[str]], DictConfig]) -> list[Planned]:
+def plan_study(study: DictConfig, base: list[str], compose: Callable[[list[str]], DictConfig]) -> list[PlannedTrial]:
     """Every trial that the study may come to, the controls first; BadInput with all faults of all arms, a line each.
 
     Each arm is composed, bound to its functions' signatures, and held against the task of the first seed, which is
@@ -308,7 +308,7 @@ def plan_study(study: DictConfig, base: list[str], compose: Callable[[list[str]]
     unfit = dict.fromkeys(line for job in jobs.values() for line in check_fit(job, task))
     if unfit:
         raise BadInput("\n".join(unfit))
-    return _distinct([planned(job, arm, base, seed) for arm, job in jobs.items() for seed in seeds])
+    return _distinct([plan_trial(job, arm, base, seed) for arm, job in jobs.items() for seed in seeds])
 
 
 def compose_arms(
@@ -327,14 +327,14 @@ def compose_arms(
     return composed, list(wrong.values())
 
 
-def planned(job: Job, arm: PlannedArm, base: list[str], seed: int) -> Planned:
+def plan_trial(job: Job, arm: PlannedArm, base: list[str], seed: int) -> PlannedTrial:
     """The trial of an arm at one seed; its key is known before it runs, since the data's fingerprint is."""
     seeded = replace(job, trial=replace(job.trial, seed=seed))
     row = {name: value for name, value in seeded.head().items() if name not in ("trial", "study")}
-    return Planned(row, arm, [*base, *arm, f"seed={seed}"])
+    return PlannedTrial(row, arm, [*base, *arm, f"seed={seed}"])
 
 
-def _distinct(plan: list[Planned]) -> list[Planned]:
+def _distinct(plan: list[PlannedTrial]) -> list[PlannedTrial]:
     """The same plan; BadInput where two arms are one trial under two names."""
     first: dict[str, str] = {}
     for item in plan:
@@ -344,7 +344,7 @@ def _distinct(plan: list[Planned]) -> list[Planned]:
     return plan
 
 
-def as_plan(study: DictConfig, plan: list[Planned]) -> dict[str, Any]:
+def as_plan(study: DictConfig, plan: list[PlannedTrial]) -> dict[str, Any]:
     """What the store keeps of a study: its shape and every trial, with no word of where it ran."""
     precision = precision_of(study)
     return {
@@ -357,7 +357,7 @@ def as_plan(study: DictConfig, plan: list[Planned]) -> dict[str, Any]:
         "baseline": {name: identity(plain(study.baseline[name]), content_of) for name in FACTORS},
         "task": identity(plain(study.task), lambda path: None),
         "protocol": identity(plain(study.protocol)),
-        "claims": claims.checked(str(study.study)),
+        "claims": claims.check_claims(str(study.study)),
         "trials": [item.row for item in plan],
     }
 
@@ -382,6 +382,6 @@ def finish(study: DictConfig, store: Store, keys: Sequence[str]) -> None:
         raise TrialFailed(f"{failed} trials failed (retry=true runs them again); the reasons stand under the table")
 
 
-def unfinished(store: Store, key: str, retry: bool) -> bool:
+def is_unfinished(store: Store, key: str, retry: bool) -> bool:
     """Whether a trial is still to run: it has no record, or a failed one that is to be tried again."""
     return store.read(key) is None and (retry or store.failure(key) is None)

@@ -75,7 +75,7 @@ def table_of(x: Rows) -> pd.DataFrame:
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
+def restore_python_generator() -> Iterator[None]:
     """Restores Python's own generator after the block: AutoML tools draw the names of their runs from it."""
     state = random.getstate()
     try:

@@ -26,7 +26,7 @@ PREDICTION_CHUNK = 4096
 
 
 @dataclass(frozen=True)
-class Mixed:
+class BlendedBatch:
     """Holds a batch whose rows are blended inside the network: `share` of each row plus the rest from row `partner`."""
 
     batch: Batch
@@ -83,12 +83,12 @@ def _tensors(rows: Rows, device: torch.device) -> Callable[[np.ndarray], Tensor]
     return lambda index: resident[torch.from_numpy(index).to(device)]
 
 
-def augmented(x: Batch, y: Tensor, augment: Augment | None, rng: np.random.Generator) -> tuple[Batch, Tensor]:
+def augment_batch(x: Batch, y: Tensor, augment: Augment | None, rng: np.random.Generator) -> tuple[Batch, Tensor]:
     """Returns the batch after its augmentation."""
     return (x, y) if augment is None else augment(x, y, rng)
 
 
-def shuffled(n: int, size: int, rng: np.random.Generator) -> Iterator[Int64[np.ndarray, " b"]]:
+def shuffle_batches(n: int, size: int, rng: np.random.Generator) -> Iterator[Int64[np.ndarray, " b"]]:
     """Yields endless batches of min(n, size) row indices, cut from one permutation of the rows after another.
 
     Every batch is full, so that two training sets of different length get steps with equal noise; a batch that spans

@@ -15,7 +15,7 @@ from jaxtyping import Float32
 from harness.data import EvalSet, Rows, TrainSet
 from harness.errors import BadInput, TrialFailed
 from harness.learners import Fit, Run
-from harness.learners.automl import folds, table_of, undisturbed
+from harness.learners.automl import folds, restore_python_generator, table_of
 from harness.learners.growth import grow
 from harness.learners.sklearn import expand
 
@@ -115,7 +115,7 @@ def _connected() -> Iterator[Any]:
         wrong.AsyncTimeoutError, wrong.AsyncFailureError, wrong.AsyncProcessUnsuccessfulError,
         wrong.AsyncPredictionsGenerationError, RequestException, RuntimeError,
     )  # fmt: skip
-    with undisturbed(), warnings.catch_warnings(), ExitStack() as stack:
+    with restore_python_generator(), warnings.catch_warnings(), ExitStack() as stack:
         for ageing in OLD_WAYS:
             warnings.filterwarnings("ignore", ageing)
         try:

@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from harness.data import EvalSet, Rows, TrainSet
 from harness.learners import Fit, Run
-from harness.learners.automl import flat_rows, folds, undisturbed
+from harness.learners.automl import flat_rows, folds, restore_python_generator
 from harness.learners.growth import grow
 from harness.learners.sklearn import expand
 from harness.streams import child_seed
@@ -80,7 +80,7 @@ def _quiet() -> Iterator[None]:
     level = logger.level
     logger.setLevel(logging.WARNING)
     try:
-        with undisturbed(), threadpool_limits(limits=1), warnings.catch_warnings():
+        with restore_python_generator(), threadpool_limits(limits=1), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             yield
     finally:

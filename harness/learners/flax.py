@@ -17,7 +17,16 @@ from jaxtyping import Float32
 from harness.data import EvalSet, Rows, TrainSet
 from harness.errors import BadInput, TrialFailed
 from harness.learners import Fit, Run
-from harness.learners.batches import Batch, Mixed, augmented, chunks, modality, moments, reader, shuffled
+from harness.learners.batches import (
+    Batch,
+    BlendedBatch,
+    augment_batch,
+    chunks,
+    modality,
+    moments,
+    reader,
+    shuffle_batches,
+)
 from harness.learners.torch import LOOKS, PREDICTED, rate
 from harness.metrics import score
 from harness.streams import child_seed
@@ -128,13 +137,13 @@ def _train(
     step_on = _step(network, optimiser)
     state, key = optimiser.init(weights), jax.random.key(child_seed(run.stream("dropout")))
     read, y, w = reader(rows.x, torch.device("cpu")), torch.from_numpy(np.array(rows.y)), rows.w / rows.w.mean()
-    order, luck = shuffled(len(rows), run.protocol.batch_size, run.stream("order")), run.stream("augment")
+    order, luck = shuffle_batches(len(rows), run.protocol.batch_size, run.stream("order")), run.stream("augment")
     every = max(math.ceil(len(rows) / run.protocol.batch_size), math.ceil(run.steps / LOOKS))
     history: list[dict[str, float]] = []
     losses: list[Any] = []
     best, kept = -math.inf, weights
     for step, index in zip(range(1, run.steps + 1), order, strict=False):
-        x, labels = augmented(read(index), y[torch.from_numpy(index)], rows.augment, luck)
+        x, labels = augment_batch(read(index), y[torch.from_numpy(index)], rows.augment, luck)
         weights, state, loss = step_on(weights, state, *_mixed(network, x), labels.numpy(), w[index], key, step)
         losses.append(loss)
         if step % every == 0 or step == run.steps:
@@ -166,9 +175,9 @@ def _step(network: FlaxNetwork, optimiser: Any) -> Callable[..., tuple[Weights, 
     return jax.jit(step)
 
 
-def _mixed(network: FlaxNetwork, x: Batch | Mixed) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _mixed(network: FlaxNetwork, x: Batch | BlendedBatch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns a batch's inputs, each row's partner and its own share; the share is 1 for a plain batch."""
-    if isinstance(x, Mixed):
+    if isinstance(x, BlendedBatch):
         return network.inputs(x.batch), x.partner.numpy(), x.share.numpy().astype(np.float32)
     return network.inputs(x), np.arange(len(x)), np.ones(len(x), dtype=np.float32)
 

@@ -7,7 +7,7 @@ import torch
 
 from harness.data import TrainSet
 from harness.learners import Run
-from harness.learners.batches import Batch, augmented, modality, reader
+from harness.learners.batches import Batch, augment_batch, modality, reader
 
 
 def grow(train: TrainSet, run: Run) -> TrainSet:
@@ -25,7 +25,7 @@ def grow(train: TrainSet, run: Run) -> TrainSet:
     y = torch.from_numpy(np.array(rows.y))
     order = np.concatenate([rng.permutation(len(rows)) for _ in range(run.protocol.augment_draws)])
     draws = [
-        augmented(read(index), y[torch.from_numpy(index)], rows.augment, rng)
+        augment_batch(read(index), y[torch.from_numpy(index)], rows.augment, rng)
         for index in _cuts(order, len(rows), run.protocol.batch_size)
     ]
     back = {"image": _pixels, "table": _columns, "text": _strings}[modality(rows.x)]

@@ -23,7 +23,7 @@ from jaxtyping import Float32
 from harness.data import EvalSet, Rows, TrainSet
 from harness.errors import BadInput, TrialFailed
 from harness.learners import Fit, Run
-from harness.learners.automl import folds, table_of, undisturbed
+from harness.learners.automl import folds, restore_python_generator, table_of
 from harness.learners.growth import grow
 from harness.learners.sklearn import expand
 from harness.streams import child_seed
@@ -105,7 +105,11 @@ def _server(memory_mb: int) -> Iterator[tuple[Any, Path]]:
     import h2o as client
 
     before = client.h2o.h2oconn
-    with tempfile.TemporaryDirectory(prefix="harness-h2o-") as name, undisturbed(), _java(Path(name), memory_mb) as url:
+    with (
+        tempfile.TemporaryDirectory(prefix="harness-h2o-") as name,
+        restore_python_generator(),
+        _java(Path(name), memory_mb) as url,
+    ):
         with redirect_stdout(io.StringIO()):  # It would report its age and a newer version.
             client.connect(url=url, verbose=False, telemetry=False)
         client.no_progress()

@@ -18,7 +18,7 @@ from harness.errors import BadInput
 from harness.learners import Fit, Run
 from harness.learners.batches import chunks, modality, reader
 from harness.learners.pretrained import cached_features, linear_head
-from harness.storage.places import content_of, located
+from harness.storage.places import content_of, locate
 
 Architecture = Literal[
     "efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2", "efficientnet-lite3", "efficientnet-lite4"
@@ -90,7 +90,7 @@ def _load(file: Path, architecture: Architecture, size: int) -> nn.Module:
 
 def _weights(path: str) -> Path:
     """Returns the file of weights at that path, or the only one in that folder."""
-    place = located(path)
+    place = locate(path)
     files = sorted(place.glob("*.pth")) if place.is_dir() else [place]
     if len(files) != 1 or not files[0].is_file():
         there = f"holds {len(files)} .pth files" if place.is_dir() else "is no file"

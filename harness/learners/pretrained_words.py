@@ -15,7 +15,7 @@ from harness.errors import BadInput
 from harness.learners import Fit, Run
 from harness.learners.pretrained import cached_features, linear_head
 from harness.learners.text import words
-from harness.storage.places import content_of, located
+from harness.storage.places import content_of, locate
 
 Vectors = tuple[dict[str, np.ndarray], int]
 """Vectors (d,) by word, and d."""
@@ -29,7 +29,7 @@ def word_vectors(train: TrainSet, valid: EvalSet, run: Run, *, path: str) -> Fit
     lower-cased and words without a vector left out; a text with no known word gets the vector 0. BadInput if the file
     or folder does not exist.
     """
-    place = located(path)
+    place = locate(path)
     if not place.exists():
         raise BadInput(f"no word vectors '{path}': there is no such file or folder")
     what, compute = {"vectors": content_of(path)}, partial(mean_vectors, place)

@@ -40,11 +40,11 @@ def timm_network(rows: Rows, k: int, *, name: str, pretrained: bool) -> Network:
         ) from error
     made_for = timm.data.resolve_model_data_config(model)
     mean, std = (_for_channels(made_for[part], channels) for part in ("mean", "std"))
-    before = Resized(made_for["input_size"][1:], made_for["interpolation"]), Standardise(mean, std)
+    before = ResizedNetwork(made_for["input_size"][1:], made_for["interpolation"]), Standardise(mean, std)
     return Network(nn.Sequential(*before, model), pretrained=pretrained)
 
 
-class Resized(nn.Module):
+class ResizedNetwork(nn.Module):
     """Resizes images with the interpolation that the network was trained with."""
 
     def __init__(self, size: tuple[int, int], interpolation: str) -> None:

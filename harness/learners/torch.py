@@ -20,7 +20,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from harness.data import EvalSet, Rows, TrainSet
 from harness.errors import TrialFailed
 from harness.learners import Fit, Protocol, Run
-from harness.learners.batches import Batch, Mixed, augmented, blend, chunks, reader, shuffled
+from harness.learners.batches import Batch, BlendedBatch, augment_batch, blend, chunks, reader, shuffle_batches
 from harness.learners.losses import Loss, soft_cross_entropy
 from harness.metrics import score
 from harness.streams import child_seed
@@ -69,7 +69,7 @@ class TrainedNetwork:
         Those of a `Mixed` batch are blended: for a network that ends in a linear layer this equals its output for the
         blended input of that layer, the hidden representation.
         """
-        if isinstance(batch, Mixed):
+        if isinstance(batch, BlendedBatch):
             return blend(self.logits(batch.batch), batch.partner, batch.share)
         encoded = self.network.encode(batch).to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
@@ -114,12 +114,12 @@ def _train(model: TrainedNetwork, rows: TrainSet, valid: EvalSet, run: Run, loss
     read, losses = reader(rows.x, model.device), torch.zeros(run.steps, device=model.device)
     y, w = (torch.from_numpy(np.array(part)).to(model.device) for part in (rows.y, rows.w / rows.w.mean()))
     every = max(math.ceil(len(rows) / size), math.ceil(run.steps / LOOKS))
-    order, luck = shuffled(len(rows), size, run.stream("order")), run.stream("augment")
+    order, luck = shuffle_batches(len(rows), size, run.stream("order")), run.stream("augment")
     history: list[dict[str, float]] = []
     best = Best(run.protocol.selection == "best" and len(valid) > 0)
     for step, index in zip(range(1, run.steps + 1), order, strict=False):
         at = torch.from_numpy(index).to(model.device)
-        inputs, targets = augmented(read(index), y[at], rows.augment, luck)
+        inputs, targets = augment_batch(read(index), y[at], rows.augment, luck)
         found = loss(model.logits(inputs), targets, w[at], (step - 1) * len(index) / len(rows))
         found.backward()  # type: ignore[no-untyped-call]
         optimiser.step()

@@ -27,7 +27,7 @@ from harness.learners.batches import chunks
 from harness.learners.pretrained import cached_features, linear_head
 from harness.learners.torch import Network
 from harness.storage.cache import Cache
-from harness.storage.places import PACKAGE, content_of, located
+from harness.storage.places import PACKAGE, content_of, locate
 
 ENCODED = 64
 """Texts encoded at a time."""
@@ -70,7 +70,7 @@ def checkpoint(path: str) -> Checkpoint:
 
 def _model_folder(path: str) -> Path:
     """Returns the folder at a path; in a package, the topmost folder that holds a model's config.json."""
-    place = located(path)
+    place = locate(path)
     if not path.startswith(PACKAGE) or (place / "config.json").is_file():
         return place
     found = sorted(place.rglob("config.json"), key=lambda file: (len(file.parts), str(file)))

@@ -49,7 +49,7 @@ def tuned(train: TrainSet, valid: EvalSet, run: Run, *, learner: Learner, over: 
     """
     if not len(valid):
         raise BadInput("there are no validation rows to tune on")
-    space, history = searched(over, learner), list[dict[str, float]]()
+    space, history = read_space(over, learner), list[dict[str, float]]()
     best, examples = Tried({}, -np.inf, None), 0
     for number, tried in enumerate(_search(space, train, valid, run, learner)):
         history.append({"trial": float(number), **_told(tried, space)})
@@ -63,7 +63,7 @@ def tuned(train: TrainSet, valid: EvalSet, run: Run, *, learner: Learner, over: 
     return replace(best.fit, examples=examples, valid_labels=len(valid), history=[*history, *best.fit.history])
 
 
-def searched(over: Mapping[str, Any], learner: Learner) -> Space:
+def read_space(over: Mapping[str, Any], learner: Learner) -> Space:
     """Returns the space by dotted name; BadInput if it is empty, malformed, or names an unknown parameter."""
     space = dict(sorted(_flat(over, "")))
     if not space:

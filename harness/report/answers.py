@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
-from harness.analysis.significance import tied
+from harness.analysis.significance import share_letter
 from harness.analysis.study import Study
 
 ANSWER_DIGITS = 4
@@ -36,7 +36,7 @@ def _first(study: Study) -> list[str]:
     best = max((one for one in study.effects if one.score is not None), key=lambda one: one.score or 0.0, default=None)
     if best is None or not best.letters:
         return [best.arm] if best else []
-    return [one.arm for one in study.effects if tied(one.letters, best.letters)]
+    return [one.arm for one in study.effects if share_letter(one.letters, best.letters)]
 
 
 def plain_data(value: Any) -> Any:

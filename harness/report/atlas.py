@@ -33,7 +33,7 @@ from harness.report.figures.style import (  # fmt: skip
     WIDE,
     Sheet,
     as_files,
-    fitted,
+    fit_lines,
     inches,
     sheet,
 )
@@ -82,7 +82,7 @@ class ReadingRow:
     height: float
 
 
-def printed(rows: pd.DataFrame) -> str:
+def atlas_lines(rows: pd.DataFrame) -> str:
     """The atlas for a terminal: a reading a line, its verdict below."""
     names = [_name(row, "  with ") for row in _dicts(rows)]
     width = max(map(len, names))
@@ -136,12 +136,12 @@ def _placed(rows: pd.DataFrame) -> Iterator[ReadingRow]:
     core: dict[str, Any] = {}
     for row in _dicts(rows):
         indent = 0.12 if row["extra"] else 0.0
-        name = fitted(_name(row, "with "), _ROOM - indent if row["extra"] else _BOLD * _ROOM, TEXT, 2)
+        name = fit_lines(_name(row, "with "), _ROOM - indent if row["extra"] else _BOLD * _ROOM, TEXT, 2)
         core = row if not row["extra"] else core
-        arms = fitted(f"{_arms(row)}: {_changed(row, core)}", _ROOM - indent, SMALL, 4)
+        arms = fit_lines(f"{_arms(row)}: {_changed(row, core)}", _ROOM - indent, SMALL, 4)
         turned = [f"turns without {' or '.join(row['turned_by'])}"] if row["turned_by"] else []
         room = WIDE - MARGIN - _WORDS
-        verdict = [line for text in (*turned, _SHORT[row["claim"]]) for line in fitted(text, room, SMALL, 2)]
+        verdict = [line for text in (*turned, _SHORT[row["claim"]]) for line in fit_lines(text, room, SMALL, 2)]
         height = max(LINE * len(name) + NOTE * len(arms), LINE + NOTE * len(verdict), _LEAST) + _PAD
         yield ReadingRow(row, name, arms, verdict, top, height)
         top += height

@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from harness.analysis.verdicts import ClaimVerdict, Difference
 from harness.claims import Claim
 from harness.report.figures.style import FAINT, INK, MARGIN, MARKS, SHADE, TEXT, WIDTH, as_files, blank, sheet, signs
-from harness.report.leaderboard import escape_markdown, signed
+from harness.report.leaderboard import escape_markdown, signed_number
 from harness.storage.files import dump, write_atomic
 
 _DIGITS = 4
@@ -31,10 +31,10 @@ def verdict_numbers(verdict: ClaimVerdict) -> str:
     claimed = f"claimed {claim.relation} {claim.points:g}"
     if found is None:
         return f"{verdict.reason} ({claim.left} less {claim.right}, {claimed} points)"
-    interval = f"95 % interval [{signed(found.low)}, {signed(found.high)}]"
+    interval = f"95 % interval [{signed_number(found.low)}, {signed_number(found.high)}]"
     if claim.relation == "equal within":
-        interval += f", 90 % interval [{signed(found.low_90)}, {signed(found.high_90)}]"
-    return f"{found.left} less {found.right} is {signed(found.value)} points, {interval}, {claimed}"
+        interval += f", 90 % interval [{signed_number(found.low_90)}, {signed_number(found.high_90)}]"
+    return f"{found.left} less {found.right} is {signed_number(found.value)} points, {interval}, {claimed}"
 
 
 def write_claim(verdict: ClaimVerdict, folder: Path) -> list[Path]:
@@ -115,7 +115,7 @@ def draw_claim(verdict: ClaimVerdict) -> Figure:
     if low < 0 < high:
         ax.axvline(0, linewidth=0.8, color=INK, zorder=1.5)
     _interval(ax, verdict, found)
-    words = f"{signed(found.value)} [{signed(found.low)}, {signed(found.high)}]"
+    words = f"{signed_number(found.value)} [{signed_number(found.low)}, {signed_number(found.high)}]"
     page.text(MARGIN, _ROOM / 2, f"claimed: {claim.relation} {claim.points:g}", size=TEXT)
     page.text(WIDTH - MARGIN, _ROOM / 2, words, ha="right", size=TEXT)
     return page.figure

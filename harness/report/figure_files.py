@@ -10,7 +10,7 @@ import pandas as pd
 from harness.analysis import variance
 from harness.analysis.effects import Effect
 from harness.analysis.scores import Scores, redraw
-from harness.analysis.study import Study, covered
+from harness.analysis.study import Study, coverage_notes
 from harness.report import figures
 from harness.streams import stream
 
@@ -64,7 +64,7 @@ def _note(study: Study) -> str:
     """What intervals cover, in the first sentence, and whether labels are simulated."""
     simulated = "fact_simulated" in study.table and study.table["fact_simulated"].eq(True).any()
     return (
-        covered(study.effects)[0].partition(". Seeds count")[0].rstrip(".")
+        coverage_notes(study.effects)[0].partition(". Seeds count")[0].rstrip(".")
         + "."
         + (" Label noise is simulated." if simulated else "")
     )

@@ -38,7 +38,7 @@ _TEX = {
 }  # fmt: skip
 
 
-def ranked(effects: Sequence[Effect]) -> list[Effect]:
+def rank_effects(effects: Sequence[Effect]) -> list[Effect]:
     """The baseline first, then arms from the largest effect to the smallest, then those that have none."""
 
     def place(effect: Effect) -> tuple[int, float]:
@@ -54,19 +54,19 @@ def is_baseline(effect: Effect) -> bool:
     return effect.arm == "baseline"
 
 
-def signed(value: float, digits: int = 2) -> str:
+def signed_number(value: float, digits: int = 2) -> str:
     """A difference with its sign and a true minus; a difference that rounds to nothing has none."""
     text = f"{value:+.{digits}f}"
     return text[1:] if float(text) == 0 else text.replace("-", MINUS)
 
 
-def worded(interval: Interval, digits: int = 2) -> str:
+def effect_in_words(interval: Interval, digits: int = 2) -> str:
     """An effect and its interval, in points."""
-    low, high = signed(interval.low, digits), signed(interval.high, digits)
-    return f"{signed(interval.effect, digits)} [{low}, {high}]"
+    low, high = signed_number(interval.low, digits), signed_number(interval.high, digits)
+    return f"{signed_number(interval.effect, digits)} [{low}, {high}]"
 
 
-def counted(interval: Interval) -> str:
+def seeds_by_examples(interval: Interval) -> str:
     """Seeds times test examples a seed."""
     return f"{interval.n_seeds} × {interval.n_scored / interval.n_seeds:.0f}"
 
@@ -94,7 +94,7 @@ def legend(effects: Sequence[Effect], sd: Mapping[str, float] | None = None) -> 
 
 def as_csv(effects: Sequence[Effect], sd: Mapping[str, float] | None = None) -> bytes:
     """A row an arm, plain numbers, empty where there is none."""
-    rows = [_numbers(rank, effect, sd or {}) for rank, effect in numbered(effects)]
+    rows = [_numbers(rank, effect, sd or {}) for rank, effect in number_ranks(effects)]
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
@@ -107,7 +107,7 @@ def as_markdown(
     sd: Mapping[str, float] | None = None,
 ) -> bytes:  # fmt: skip
     """A heading, the table in columns that line up as plain text too, and the notes as a list."""
-    rows = [_cells(rank, effect, sd or {}, code) for rank, effect in numbered(effects)]
+    rows = [_cells(rank, effect, sd or {}, code) for rank, effect in number_ranks(effects)]
     head = heads(metric, sd)
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     rule = [f"{'-' * (width - 1)}{'-' if name in _LEFT else ':'}" for name, width in zip(head, widths, strict=True)]
@@ -123,7 +123,7 @@ def as_latex(
     sd: Mapping[str, float] | None = None,
 ) -> bytes:  # fmt: skip
     """A table for the booktabs package, notes below it."""
-    rows = [_cells(rank, effect, sd or {}, typewriter) for rank, effect in numbered(effects)]
+    rows = [_cells(rank, effect, sd or {}, typewriter) for rank, effect in number_ranks(effects)]
     head = heads(metric, sd)
     body = [" & ".join([latex(row[0]), row[1], *map(latex, row[2:])]) + r" \\" for row in rows]
     columns = "".join("l" if name in _LEFT else "r" for name in head)
@@ -158,7 +158,7 @@ def as_html(
     titles = "".join(
         f'<th scope="col" data-kind="{"text" if name in _LEFT else "number"}">{escape(name)}</th>' for name in head
     )
-    rows = "\n".join(_row(rank, effect, head, sd or {}, links or {}, scale) for rank, effect in numbered(effects))
+    rows = "\n".join(_row(rank, effect, head, sd or {}, links or {}, scale) for rank, effect in number_ranks(effects))
     return f'<table class="board">\n<thead><tr>{titles}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>'
 
 
@@ -214,9 +214,9 @@ def _cells(rank: int | None, effect: Effect, sd: Mapping[str, float], mark: Call
         mark(effect.arm) + twin,
         effect.axis,
         _scored(effect, sd),
-        worded(effect.interval) if effect.interval else _gap(effect),
+        effect_in_words(effect.interval) if effect.interval else _gap(effect),
         probability(effect.p_adjusted),
-        counted(effect.interval) if effect.interval else NONE,
+        seeds_by_examples(effect.interval) if effect.interval else NONE,
         f"{effect.n_failed}/{effect.n_trials}",
         _number(effect.cpu_s, 2),
         _number(effect.cpu_ratio, 2),
@@ -257,10 +257,10 @@ def _digits(p: float | None) -> str | None:
     return None if p is None else f"{p:.4g}"
 
 
-def numbered(effects: Sequence[Effect]) -> Iterable[tuple[int | None, Effect]]:
+def number_ranks(effects: Sequence[Effect]) -> Iterable[tuple[int | None, Effect]]:
     """Each arm with its rank, equal effects with an equal one; none for the baseline and for arms without an effect."""
     place, rank, before = 0, 0, None
-    for effect in ranked(effects):
+    for effect in rank_effects(effects):
         if effect.interval is None:
             yield None, effect
             continue
@@ -330,7 +330,7 @@ def _effect_cell(effect: Effect, scale: IntervalScale) -> str:
     """The effect, its interval and their picture; what there is instead where there is none."""
     if effect.interval is None:
         return f'<span class="gap">{_gap(effect)}</span>'
-    value, _, interval = worded(effect.interval).partition(" ")
+    value, _, interval = effect_in_words(effect.interval).partition(" ")
     sure = " sure" if not effect.interval.low <= 0 <= effect.interval.high else ""
     return (
         f'<span class="value{sure}">{value}</span> <span class="interval">{interval}</span>'

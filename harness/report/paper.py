@@ -141,7 +141,7 @@ def _attributed(found: Attribution | None) -> Iterator[tuple[str, str]]:
         yield "Verdict", found.verdict.word
         yield "VerdictSentence", _text(found.verdict.sentence)
     if found.carried_by is not None:
-        yield "CarriedBy", typed(found.carried_by)
+        yield "CarriedBy", typewriter_name(found.carried_by)
     if found.ladder is not None:
         yield from _rungs(found.ladder)
     for title, parts in (("Shapley", found.shapley), ("Eta", found.eta2), ("Omega", found.omega2)):
@@ -153,7 +153,7 @@ def _rungs(found: Ladder) -> Iterator[tuple[str, str]]:
     """The best model, the best data, both: arm, gain and costs; interaction and difference."""
     for name, step in (("Model", found.model), ("Data", found.data), ("Both", found.both)):
         if step is not None:
-            yield f"{name}Arm", typed(step.arm)
+            yield f"{name}Arm", typewriter_name(step.arm)
             yield from _estimate(f"{name}Gain", step.effect)
             yield f"{name}CpuSeconds", difference_text(step.cpu_s)
             yield f"{name}Labels", number_text(step.labels, 0)
@@ -174,7 +174,7 @@ def _arms(effects: Sequence[Effect]) -> Iterator[tuple[str, str]]:
         if is_baseline(one):
             continue
         name, found = f"Arm{letters_only(one.arm)}", one.interval
-        yield f"{name}Name", typed(one.arm)
+        yield f"{name}Name", typewriter_name(one.arm)
         yield f"{name}Score", number_text(one.score)
         yield f"{name}Effect", difference_text(found.effect if found else None)
         yield f"{name}Low", difference_text(found.low if found else None)
@@ -188,7 +188,7 @@ def _arms(effects: Sequence[Effect]) -> Iterator[tuple[str, str]]:
         yield f"{name}LabelsBought", number_text(one.labels, 0)
 
 
-def typed(arm: str) -> str:
+def typewriter_name(arm: str) -> str:
     """An arm's name as LaTeX code."""
     return plain_latex(typewriter(arm))
 
@@ -226,7 +226,7 @@ def _ladder_rows(found: Attribution) -> Iterator[str]:
     rungs: Mapping[str, Step | None] = {
         "best model": found.ladder.model, "best data": found.ladder.data, "both": found.ladder.both,
     }  # fmt: skip
-    yield from (_row(name, typed(step.arm), step.effect) for name, step in rungs.items() if step is not None)
+    yield from (_row(name, typewriter_name(step.arm), step.effect) for name, step in rungs.items() if step is not None)
     if found.ladder.interaction is not None:
         yield _row("interaction", "", found.ladder.interaction)
     yield _row("data less model", "", found.ladder.difference)

@@ -39,7 +39,7 @@ def rebuild(folder: Path, path: str | None = None, adjust: str = "holm") -> list
     where there is no record.
     """
     study = gather(Store(folder), adjust)
-    files = made(study, path)
+    files = make_files(study, path)
     for name, content in files.items():
         write_atomic(folder / name, content)
     for name in {f"{name}.{kind}" for name in FIGURES for kind in ENDINGS} - set(files):
@@ -47,7 +47,7 @@ def rebuild(folder: Path, path: str | None = None, adjust: str = "holm") -> list
     return [folder / name for name in files]
 
 
-def made(study: Study, path: str | None) -> dict[str, bytes]:
+def make_files(study: Study, path: str | None) -> dict[str, bytes]:
     """The files of a study's report by name."""
     sd = leaderboard.deviations(study.table)
     told = (study.effects, study.name, study.task, study.metric, study.notes, sd)

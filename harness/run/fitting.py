@@ -11,7 +11,7 @@ from harness.arm import DATA_FACTORS
 from harness.data import Task
 from harness.errors import BadInput
 from harness.learners.adapt import LIMITS
-from harness.learners.tuned import searched
+from harness.learners.tuned import read_space
 from harness.run.options import asks_of, build, lacks_of, layers, name_of, needs_of
 from harness.tables import is_raw
 
@@ -49,7 +49,7 @@ def _layer_alone(who: str, node: Node, task: Task) -> Iterator[str]:
             what = {"tuning": "validation rows", "valid": "validation rows", "cells": "raw cells"}.get(need, need)
             yield f"{who} needs {what}, which task {task.name} does not have"
     yield from _with_wrapped(who, node)
-    yield from uninstalled(who, node)
+    yield from missing_packages(who, node)
 
 
 def _with_wrapped(who: str, node: Node) -> Iterator[str]:
@@ -60,12 +60,12 @@ def _with_wrapped(who: str, node: Node) -> Iterator[str]:
             yield f"{name_of(inner)} cannot take {LIMITS[ask]}, which {who} asks of it"
     if "over" in node:
         try:
-            searched(node["over"], build(node["learner"]))
+            read_space(node["over"], build(node["learner"]))
         except BadInput as error:
             yield f"{who} with {name_of(inner)}: {error}"
 
 
-def uninstalled(who: str, node: Node) -> Iterator[str]:
+def missing_packages(who: str, node: Node) -> Iterator[str]:
     """What an option needs that this machine does not have, with the line that installs it."""
     for module, extra in (node.get("extra") or {}).items():
         if importlib.util.find_spec(module) is None:

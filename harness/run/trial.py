@@ -14,13 +14,13 @@ from harness.arm import DATA_FACTORS, FACTORS, axis_of
 from harness.data import EvalSet, Task, TrainSet
 from harness.errors import BadInput, TrialFailed
 from harness.learners import Fit, Learner, Protocol, Run
-from harness.learners.adapt import adapted, check_complete
+from harness.learners.adapt import adapt, check_complete
 from harness.metrics import score
 from harness.receipts import receipt
 from harness.run.options import build, differing, identity, lacks_of, needs_of
 from harness.run.tools import Purchases, lend
 from harness.storage.cache import Cache
-from harness.storage.cost import Cost, metered
+from harness.storage.cost import Cost, meter
 from harness.storage.places import content_of
 from harness.storage.store import pack
 from harness.strategies import Strategy, Tools
@@ -110,14 +110,14 @@ def run_trial(trial: Trial, task: Task, place: Place) -> dict[str, Any]:
     run, bought = _run(trial, task, place), Purchases(task)
     arm = {name: build(trial.arm[name]) for name in FACTORS}  # imports what it needs: nobody is charged for that
     probe = build(trial.probe)
-    with metered() as bill:
+    with meter() as bill:
         train, receipts = task.train, {}
         for kind in DATA_FACTORS:
             before, train = train, _stage(kind, arm[kind], train, _tools(kind, trial, probe, run, bought))
             receipts[kind] = receipt(before, train)
             _check(train, before, f"{kind} ({trial.arm[kind]['_target_'].rpartition('.')[2]})")
         lacks = sorted(lacks_of(trial.arm["model"]))
-        train, told = adapted(numeric(train), lacks, run.stream("adapt"))
+        train, told = adapt(numeric(train), lacks, run.stream("adapt"))
         valid, test = (_prepared(part, train, lacks, name) for name, part in _scored(task))
         fit = arm["model"](train, valid, run)
         predicted = _classes(fit.predict(test.x))

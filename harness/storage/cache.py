@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
-from harness.storage.cost import Cost, timed
+from harness.storage.cost import Cost, time_block
 from harness.storage.files import write_atomic
 
 
@@ -52,7 +52,7 @@ class Cache:
 
 def _made(path: Path, compute: Callable[[], np.ndarray]) -> np.ndarray:
     """Computes and keeps the array; its cost is written first, so that an array is never there without it."""
-    with timed() as bill:
+    with time_block() as bill:
         value = np.asarray(compute())
     write_atomic(_bill(path), json.dumps(asdict(bill.cost)).encode())
     content = io.BytesIO()

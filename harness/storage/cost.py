@@ -32,15 +32,15 @@ class Bill:
 
 
 @contextmanager
-def metered() -> Iterator[Bill]:
+def meter() -> Iterator[Bill]:
     """Measures the block, its peak memory from here on; for the outermost block of a trial."""
     _reset_peak()
-    with timed() as bill:
+    with time_block() as bill:
         yield bill
 
 
 @contextmanager
-def timed() -> Iterator[Bill]:
+def time_block() -> Iterator[Bill]:
     """Measures the block's seconds; its peak is that of the block around it so far, since a process has one mark."""
     bill, wall, cpu = Bill(), time.perf_counter(), time.process_time()
     try:

@@ -13,7 +13,7 @@ PACKAGE = "package:"
 """What a path begins with that leads into an installed package: `package:NAME` or `package:NAME/inside/it`."""
 
 
-def located(path: str) -> Path:
+def locate(path: str) -> Path:
     """Where the path leads, whether or not something lies there; BadInput where its package is not installed.
 
     The package is looked up and never imported.
@@ -33,7 +33,7 @@ def located(path: str) -> Path:
 def is_there(path: str) -> bool:
     """Whether something lies where the path leads."""
     try:
-        return located(path).exists()
+        return locate(path).exists()
     except BadInput:
         return False
 
@@ -51,7 +51,7 @@ def content_of(path: str) -> str:
     """
     if not is_there(path):
         return path
-    place = located(path)
+    place = locate(path)
     inside = (file for file in place.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
     files = sorted(inside) if place.is_dir() else [place]
     seen = tuple((str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files)

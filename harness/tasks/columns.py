@@ -173,7 +173,9 @@ def _inputs(
         images.check_images(rows, column)
     prints = {what: images.content(rows, column, pictures.root) for what, rows in data.items()}
     return {
-        what: images.decoded(rows, column, pictures.root, pictures.size, pictures.color, prints[what], pictures.folder)
+        what: images.decode_images(
+            rows, column, pictures.root, pictures.size, pictures.color, prints[what], pictures.folder
+        )
         for what, rows in data.items()
     }, prints
 

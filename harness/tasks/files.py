@@ -33,7 +33,7 @@ def cache_folder(cache: str | None) -> Path:
     return (default if cache is None else Path(cache)).expanduser()
 
 
-def existing(path: str, what: str = "task.path") -> Path:
+def require_path(path: str, what: str = "task.path") -> Path:
     """The path with `~` expanded; it must be there."""
     found = Path(path).expanduser()
     if not found.exists():
@@ -50,7 +50,7 @@ def find(path: str, patterns: Mapping[str, Names]) -> tuple[Path, dict[str, list
     Without a pattern: where the folder has a subfolder `train`, each part is the subfolder of its name; else valid
     and test are absent, and train is the files whose names begin with `train`, or all that are left.
     """
-    found = existing(path)
+    found = require_path(path)
     root = found.parent if found.is_file() else found
     chosen = {part: as_names(patterns[part]) for part in PARTS}
     if found.is_file():

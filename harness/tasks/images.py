@@ -47,7 +47,7 @@ def pixels(image: Image.Image, size: int, color: Color) -> np.ndarray:
     return np.asarray(flat, dtype=np.uint8).reshape(size, size, CHANNELS[color])
 
 
-def encoded(data: datasets.Dataset, column: str, root: Path) -> Iterator[list[tuple[str, bytes | None]]]:
+def read_encoded(data: datasets.Dataset, column: str, root: Path) -> Iterator[list[tuple[str, bytes | None]]]:
     """Batches of (name, file content); the content is None where there is no such file or cell.
 
     A relative path in a cell is taken from `root`.
@@ -76,13 +76,13 @@ def check_images(data: datasets.Dataset, column: str) -> None:
 def content(data: datasets.Dataset, column: str, root: Path) -> str:
     """SHA-256 of the encoded images in their order: the same whichever container they come in."""
     total = hashlib.sha256()
-    for batch in encoded(data, column, root):
+    for batch in read_encoded(data, column, root):
         for _, raw in batch:
             total.update(hashlib.sha256(raw or b"").digest())
     return total.hexdigest()
 
 
-def decoded(
+def decode_images(
     data: datasets.Dataset, column: str, root: Path, size: int, color: Color, fingerprint: str, folder: Path
 ) -> Rows:
     """All images of the column as uint8 (n, size, size, channels), from `folder` where they were decoded before.
@@ -134,7 +134,7 @@ def _decode(
     out = open_memmap(target, mode="w+", dtype=np.uint8, shape=shape)
     broken: list[str] = []
     with ThreadPoolExecutor() as pool:
-        batches = encoded(data, column, root)
+        batches = read_encoded(data, column, root)
         total = -(-len(data) // BATCH)
         for number, batch in enumerate(
             track(batches, "decoding images", total, transient=True, disable=not sys.stderr.isatty())

@@ -19,7 +19,7 @@ from harness.errors import BadInput
 from harness.tables import cells_table as table_of
 from harness.tasks import checks
 from harness.tasks import columns as reading
-from harness.tasks.files import existing
+from harness.tasks.files import require_path
 from harness.tasks.folder import label_facts
 from harness.tasks.parts import Part, Plan, damage, divide, part, subsample, task
 
@@ -81,7 +81,7 @@ def _split(name: str, rows: Part, classes: tuple[str, ...], columns: reading.Col
 
 def read_cells(path: str, what: str = "task.path") -> pd.DataFrame:
     """The file's cells as str, nothing read as missing; BadInput where it is absent, no CSV, or has no rows."""
-    place = existing(path, what)
+    place = require_path(path, what)
     try:
         frame = pd.read_csv(place, dtype=str, keep_default_na=False, encoding="utf-8-sig", sep=_separator(place))
     except (OSError, ValueError) as fault:  # pandas' parser errors are ValueErrors, and so is a wrong encoding

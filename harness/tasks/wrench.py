@@ -30,7 +30,7 @@ def wrench(*, name: str, path: str, n_gold: int, n_train: int | None) -> Source:
     The gold rows are drawn by seed, stratified; they have weight 1 and no votes, the pool has weight 0. The other
     validation rows are the validation part. `n_train` limits the training rows (gold rows and pool together).
     """
-    root = files.existing(path)
+    root = files.require_path(path)
     names = _class_names(root)
     parts = {what: _part(root, what, names) for what in PARTS}
     checks.check_limit(n_gold, len(parts["valid"]), len(names), "task.n_gold")

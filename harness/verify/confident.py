@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 
 from harness.data import TrainSet, one_hot
 from harness.errors import BadInput
-from harness.strategies.clean.confident_learning import flagged
+from harness.strategies.clean.confident_learning import flag_label_errors
 from harness.verify import Cell
 
 CIFAR = "confident_learning_cifar10.npz"
@@ -73,7 +73,7 @@ def issue_cells(golden: Path) -> Iterator[Cell]:
     """How many label issues there are in the test sets of MNIST, CIFAR-10, IMDb and 20 Newsgroups."""
     for name, published in ISSUES.items():
         given, probs = _read(golden / TESTS, f"{name}_y", f"{name}_pyx")
-        found = flagged(_labelled(given, probs), probs, "prune_by_noise_rate").sum()
+        found = flag_label_errors(_labelled(given, probs), probs, "prune_by_noise_rate").sum()
         yield Cell("label issues of test sets", name, float(found), float(published), 0.0, COUNTS)
 
 
@@ -91,7 +91,7 @@ def pruned_in(golden: Path, case: str) -> Iterator[Pruned]:
     for mask, rule, bound in RULES:
         (kept,) = _read(path, f"{case}_keep_train_pruned_{mask}")
         theirs = ~np.unpackbits(kept)[: len(given)].astype(bool)
-        yield Pruned(f"{case} {mask}: {rule}", bound, given != true, theirs, flagged(train, probs, rule))
+        yield Pruned(f"{case} {mask}: {rule}", bound, given != true, theirs, flag_label_errors(train, probs, rule))
 
 
 def jaccard(first: Bool[np.ndarray, " n"], second: Bool[np.ndarray, " n"]) -> float:

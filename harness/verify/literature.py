@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.analysis.published import DEEP, NEWER, POLICY_ROWS, RECIPES, SHALLOW, augmentations, imagenet
+from harness.analysis.published_tables import DEEP, NEWER, POLICY_ROWS, RECIPES, SHALLOW, augmentations, imagenet
 from harness.analysis.shares import variance_shares
 from harness.verify import Cell
 

@@ -16,7 +16,7 @@ from harness.metrics import score
 from harness.strategies.weak.models import Prior, VoteModel
 from harness.strategies.weak.voter_tables import fit_dawid_skene
 from harness.strategies.weak.votes import TIED
-from harness.strategies.weak.weighted import fit_weighted_vote
+from harness.strategies.weak.weighted_votes import fit_weighted_vote
 from harness.verify import Cell
 
 SOURCE = "Zhang et al. 2021, WRENCH, table 3"
@@ -30,7 +30,7 @@ FIRST, DRAWN = 77.6, 81.6
 """Majority vote on youtube where ties go to the lowest class, and where one of the tied is drawn, on average."""
 
 
-class Voted(NamedTuple):
+class VotedPart(NamedTuple):
     """One part's votes (n, m) and true classes (n,)."""
 
     votes: Int8[np.ndarray, "n m"]
@@ -45,13 +45,13 @@ def cells(golden: Path) -> Iterator[Cell]:
         test = parts["test"]
         metric = "f1" if name == "sms" else "accuracy"
         for method, model in _models(parts, k).items():
-            found = 100 * score(metric, test.gold, hashed(model(test.votes)), k)
+            found = 100 * score(metric, test.gold, hash_ties(model(test.votes)), k)
             yield Cell("WRENCH label models", f"{name} {method}", found, published[method], 0.005, SOURCE)
         if name == "youtube":
             yield from _other_rules(test, k)
 
 
-def hashed(probs: Float64[np.ndarray, "n k"]) -> Int64[np.ndarray, " n"]:
+def hash_ties(probs: Float64[np.ndarray, "n k"]) -> Int64[np.ndarray, " n"]:
     """The most probable class of each row; of t tied ones, the one at place sha1(row number) mod t.
 
     Snorkel's `probs_to_preds` breaks ties so. It hangs on where a row stands, so no strategy of ours offers it.
@@ -61,7 +61,7 @@ def hashed(probs: Float64[np.ndarray, "n k"]) -> Int64[np.ndarray, " n"]:
     return np.array([top[int(sha1(str(i).encode()).hexdigest(), 16) % len(top)] for i, top in enumerate(tops)])
 
 
-def _models(parts: dict[str, Voted], k: int) -> dict[str, VoteModel]:
+def _models(parts: dict[str, VotedPart], k: int) -> dict[str, VoteModel]:
     """The label models as WRENCH fits them: Dawid-Skene on the training votes, an abstention as a symbol."""
     train, even = parts["train"].votes, np.full(k, 1 / k)
     counts = np.bincount(parts["valid"].gold, minlength=k) + 1
@@ -73,7 +73,7 @@ def _models(parts: dict[str, Voted], k: int) -> dict[str, VoteModel]:
     return {"MV": majority, "WMV": weighted, "DS": em}
 
 
-def _other_rules(test: Voted, k: int) -> Iterator[Cell]:
+def _other_rules(test: VotedPart, k: int) -> Iterator[Cell]:
     """Majority vote with ties to the lowest class, and with ties drawn: the exact mean over all draws."""
     shares = fit_weighted_vote(test.votes, np.full(k, 1 / k), voters="equal")(test.votes)
     lowest = 100 * score("accuracy", test.gold, shares.argmax(1), k)
@@ -84,7 +84,7 @@ def _other_rules(test: Voted, k: int) -> Iterator[Cell]:
     yield Cell(section, "youtube MV, ties drawn", 100 * float(chance.mean()), DRAWN, 0.05, source)
 
 
-def _read(folder: Path) -> tuple[int, dict[str, Voted]]:
+def _read(folder: Path) -> tuple[int, dict[str, VotedPart]]:
     """The number of classes and the three parts of a folder in WRENCH format."""
     lacking = [name for name in ("label", "train", "valid", "test") if not (folder / f"{name}.json").is_file()]
     if lacking:
@@ -92,10 +92,10 @@ def _read(folder: Path) -> tuple[int, dict[str, Voted]]:
     return len(_json(folder, "label")), {part: _part(folder, part) for part in ("train", "valid", "test")}
 
 
-def _part(folder: Path, part: str) -> Voted:
+def _part(folder: Path, part: str) -> VotedPart:
     rows = list(_json(folder, part).values())
     votes = np.array([row["weak_labels"] for row in rows], dtype=np.int8)
-    return Voted(votes, np.array([row["label"] for row in rows], dtype=np.int64))
+    return VotedPart(votes, np.array([row["label"] for row in rows], dtype=np.int64))
 
 
 def _json(folder: Path, name: str) -> dict:

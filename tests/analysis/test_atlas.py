@@ -11,7 +11,7 @@ from conftest import ROOT
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from harness.analysis.atlas import Reading, readings, readings_frame
-from harness.analysis.published import Published, embedded, facts, given, merge_tables
+from harness.analysis.published_tables import Published, facts, merge_tables, read_embedded, read_given
 from harness.commands.atlas import atlas_files, command, tables
 from harness.errors import BadInput
 from harness.report import atlas as report
@@ -25,12 +25,12 @@ FILES = ["atlas.csv", "atlas.md", "atlas.pdf", "atlas.png", "atlas.svg"]
 
 @pytest.fixture(scope="module")
 def ours() -> dict[tuple[str, str], Reading]:
-    return by_name(embedded())
+    return by_name(read_embedded())
 
 
 @pytest.fixture(scope="module")
 def whole(shared: Path) -> dict[tuple[str, str], Reading]:
-    return by_name(given(shared / "literature"))
+    return by_name(read_given(shared / "literature"))
 
 
 def by_name(tables: list[Published]) -> dict[tuple[str, str], Reading]:
@@ -106,7 +106,7 @@ def test_the_answer_turns_when_the_shallow_networks_are_let_in(ours: dict[tuple[
     assert core.model_swap.low == pytest.approx(82.294 - 80.846)
     assert core.data_swap.high == pytest.approx(80.846 - 76.156)
     assert more.model_swap.high == pytest.approx(80.548 - 68.250)
-    page = report.page(readings_frame(readings(embedded()))).decode()
+    page = report.page(readings_frame(readings(read_embedded()))).decode()
     assert "| and ResNet-18/34 | 0.885 | 0.095 | model by 6.9 | **yes** |" in page
     assert f"The answer turns with the arms that are let in: {TIMM}." in page
 
@@ -119,8 +119,8 @@ def test_one_network_carries_the_answer_on_cifar10(ours: dict[tuple[str, str], R
 
 
 def test_the_facts_are_the_whole_files_cells(shared: Path) -> None:
-    theirs = {table.name: table for table in given(shared)}
-    same = [table for table in embedded() if table.name in (TIMM, CIFAR10, CIFAR100)]
+    theirs = {table.name: table for table in read_given(shared)}
+    same = [table for table in read_embedded() if table.name in (TIMM, CIFAR10, CIFAR100)]
     assert len(same) == 3
     for table in same:
         cells, other = (
@@ -190,7 +190,7 @@ def test_swaps_and_shares_that_disagree_are_undecided() -> None:
     found = one(full([[0.0, 0.0, 0.0, 0.0, 0.0, 6.0], [11.0, 5.0, 5.0, 5.0, 5.0, 5.0]]))
     assert (found.model_swap.value, found.data_swap.value, found.word) == (5, 6, "undecided")
     assert found.verdict.startswith("undecided: the swaps differ by 1.0, and the shares of variance say the opposite")
-    assert "neither in 1." in report.printed(readings_frame([found]))
+    assert "neither in 1." in report.atlas_lines(readings_frame([found]))
 
 
 def test_a_tie_is_neither() -> None:
@@ -245,7 +245,7 @@ def test_it_writes_the_same_bytes_each_time_and_the_docs_are_what_it_makes(
     said = capsys.readouterr().out
     assert "Of 9 tables the claim holds in 1 (Landing AI, steel)." in said
     assert sorted(path.name for path in Path("atlas").iterdir()) == FILES
-    for name, content in atlas_files(readings_frame(readings(embedded()))).items():
+    for name, content in atlas_files(readings_frame(readings(read_embedded()))).items():
         assert (tmp_path / "atlas" / name).read_bytes() == content, name
     for name in ("atlas.md", "atlas.png"):
         assert (ROOT / "docs" / name).read_bytes() == (tmp_path / "atlas" / name).read_bytes(), f"make docs/{name} anew"
@@ -364,7 +364,7 @@ def test_two_tables_of_one_name_are_told(tmp_path: Path) -> None:
     for name in ("one.csv", "two.csv"):
         (tmp_path / name).write_text(HEAD + "t,a,x,1,m,no,s\nt,b,x,2,m,no,s\nt,a,y,3,m,no,s\n")
     with pytest.raises(BadInput, match="two tables are called 't'"):
-        merge_tables(embedded(), given(tmp_path))
+        merge_tables(read_embedded(), read_given(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -385,13 +385,13 @@ def test_a_wrong_file_of_the_literature_is_told(
     assert old in text
     (tmp_path / name).write_text(text.replace(old, new))
     with pytest.raises(BadInput, match=reason):
-        given(tmp_path)
+        read_given(tmp_path)
 
 
 def test_a_cell_that_a_file_lacks_is_no_fault_but_named(shared: Path, tmp_path: Path) -> None:
     text = (shared / "literature" / "results-imagenet.csv").read_text()
     (tmp_path / "results-imagenet.csv").write_text(text.replace("resnet50.tv_in1k,224", "resnet50.tv_in1k,223"))
-    found = by_name(given(tmp_path))[TIMM, ""]
+    found = by_name(read_given(tmp_path))[TIMM, ""]
     assert (len(found.models), len(found.data)) == (4, 5)
     assert found.left_out == ("tv_in1k for want of cells with resnet50",)
 
@@ -405,5 +405,5 @@ def test_facts_may_say_neither_extra_nor_note(tmp_path: Path) -> None:
 
 
 def test_a_known_file_is_read_alone_too(shared: Path) -> None:
-    found = given(shared / "literature" / "fastaa_cifar_error.csv")
+    found = read_given(shared / "literature" / "fastaa_cifar_error.csv")
     assert [table.name for table in found] == [CIFAR10, CIFAR100]

@@ -18,7 +18,7 @@ from statsmodels.stats.anova import anova_lm
 from harness.analysis.attribution import Attribution, attribute
 from harness.analysis.ladder import axes, draw_means
 from harness.analysis.scores import Scores
-from harness.analysis.shares import crossed_table, divisible_arms, noise_in, split, squares, variance_shares
+from harness.analysis.shares import crossed_table, divisible_arms, noise_in, part_weights, squares, variance_shares
 from harness.errors import BadInput
 from harness.streams import stream
 
@@ -276,7 +276,7 @@ def test_in_every_draw_the_parts_sum_to_the_gain_of_what_that_draw_chose() -> No
     where, drawn = axes(scores), draw_means(scores, 200, stream(0, "test"))
     for arm in divisible_arms(scores, where):
         gain = drawn.test[:, arm] - drawn.test[:, where.baseline]
-        parts = split(scores, where, arm, ("clean", "augment")) @ drawn.test.T
+        parts = part_weights(scores, where, arm, ("clean", "augment")) @ drawn.test.T
         assert np.allclose(parts[:2].sum(0), gain)
         assert np.allclose(parts[2:].sum(0), parts[1])
 

@@ -13,17 +13,17 @@ from harness.analysis.effects import Interval, estimate_effects, half_width
 from harness.analysis.power import (
     MOST_SEEDS,
     Pilot,
-    Seen,
+    PilotArm,
     half_width_of,
     is_decided,
     level_of_looks,
     looks,
     mde,
     pilot,
+    pilot_arms,
     plan_level,
     power_of,
     seeds_needed,
-    seen,
     variance_ends,
 )
 from harness.errors import BadInput
@@ -34,12 +34,12 @@ N = 450
 USUAL = {"power": 0.8, "alpha": 0.05}
 
 
-def seen_of(deltas, spread, n: int = N) -> Seen:
+def seen_of(deltas, spread, n: int = N) -> PilotArm:
     """What `effects` would say of those deltas, whose covariance over test examples is `spread`."""
     deltas = np.asarray(deltas, dtype=np.float64)
     half, share = half_width(deltas, np.asarray(spread, dtype=np.float64), n)
     mean, r = float(deltas.mean()), len(deltas)
-    return Seen(Interval(mean, mean - half, mean + half, r, n, r * n, share), deltas)
+    return PilotArm(Interval(mean, mean - half, mean + half, r, n, r * n, share), deltas)
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.01])
@@ -207,7 +207,7 @@ def test_the_level_of_a_study_stands_in_its_plan():
 def test_what_is_seen_is_what_effects_says(tmp_path):
     store = large(tmp_path / "large", n=90, seeds=3)
     records, plan = store.records(), (store.plan() or {})["trials"]
-    found = seen(records, store.test_set, plan)
+    found = pilot_arms(records, store.test_set, plan)
     whole = {one.arm: one.interval for one in estimate_effects(records, store.test_set, plan) if one.interval}
     assert {arm: one.interval for arm, one in found.items()} == whole
     assert "augment=cutout" not in found, "all of its trials failed"
@@ -223,4 +223,4 @@ def test_only_what_is_planned_is_seen(tmp_path):
         [record(store, arm, s, shown(test, 0.8, arm, str(s)), test) for arm in ("baseline", "a") for s in range(4)],
     )
     planned = [one for one in records if one["seed"] < 2]
-    assert seen(records, store.test_set, planned)["a"].interval.n_seeds == 2
+    assert pilot_arms(records, store.test_set, planned)["a"].interval.n_seeds == 2

@@ -21,7 +21,7 @@ from harness.analysis.significance import (
     half_width_at,
     holm,
     letters,
-    tied,
+    share_letter,
 )
 from harness.analysis.significance import p_value as inverted
 from harness.errors import BadInput
@@ -173,7 +173,7 @@ def comparisons(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
 def test_two_arms_share_a_letter_if_and_only_if_they_do_not_differ(case: tuple[np.ndarray, np.ndarray]) -> None:
     means, differ = case
     found = letters(means, differ)
-    assert [[tied(one, other) for other in found] for one in found] == (~differ).tolist()
+    assert [[share_letter(one, other) for other in found] for one in found] == (~differ).tolist()
     assert found[int(means.argmax())][0] == "a"
     used = sorted({letter for one in found for letter in one})
     assert used == list("abcdefghijklmnopqrstuvwxyz"[: len(used)])
@@ -184,8 +184,8 @@ def test_more_groups_than_letters() -> None:
     far = np.abs(np.subtract.outer(np.arange(30), np.arange(30))) > 1
     found = letters(np.arange(30, 0, -1.0), far)
     assert (found[0], found[1], found[25], found[26], found[29]) == ("a", "a b", "y z", "z aa", "cc")
-    assert not tied(found[0], found[26])
-    assert [[tied(one, other) for other in found] for one in found] == (~far).tolist()
+    assert not share_letter(found[0], found[26])
+    assert [[share_letter(one, other) for other in found] for one in found] == (~far).tolist()
 
 
 def test_letters_stay_few_where_every_pair_splits_all_groups() -> None:
@@ -193,7 +193,7 @@ def test_letters_stay_few_where_every_pair_splits_all_groups() -> None:
     pairs = [(2 * i + 1, 2 * i + 2) for i in range(20)]
     differ = differing(40, pairs)
     found = letters(np.arange(40, 0, -1.0), differ)
-    assert [[tied(one, other) for other in found] for one in found] == (~differ).tolist()
+    assert [[share_letter(one, other) for other in found] for one in found] == (~differ).tolist()
     assert len({name for one in found for name, _ in re.findall(r"(([a-z])\2*)", one)}) <= 80
 
 

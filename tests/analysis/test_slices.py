@@ -19,18 +19,18 @@ from harness.analysis.slices import (
     FEWEST_EXAMPLES,
     MISSING,
     OTHER,
-    Cut,
     Flips,
+    Partition,
     by_class,
     by_column,
-    cut,
+    cut_column,
     flip_counts,
     flips,
     slices_frame,
     steady,
 )
 from harness.commands.cli import main
-from harness.commands.joins import Sought, column_of_file, from_task
+from harness.commands.joins import StudyRows, column_of_file, from_task
 from harness.data import Source
 from harness.errors import BadInput
 from harness.run.options import build
@@ -97,7 +97,7 @@ def test_a_seed_without_an_example_of_a_slice_says_nothing_of_it() -> None:
         pair(y, [1] * 12, [1] * 12, [f"b{i}" for i in range(12)]),
     ]
     places = {f"a{i}": 0 for i in range(12)} | {f"b{i}": 1 for i in range(12)}
-    first, second = by_column(pairs, Cut(places, ("x", "y")), "arm")
+    first, second = by_column(pairs, Partition(places, ("x", "y")), "arm")
     assert (first.n, first.n_seeds, first.delta) == (12, 1, 100)
     assert (second.n, second.n_seeds, second.delta) == (12, 1, 0)
 
@@ -115,21 +115,21 @@ def test_p_values_are_adjusted_for_the_slices_of_an_arm() -> None:
 
 
 def test_numbers_are_cut_into_quartiles_named_by_what_they_hold() -> None:
-    found = cut(pd.Series(np.arange(1.0, 13.0), index=[f"t{i}" for i in range(12)]))
+    found = cut_column(pd.Series(np.arange(1.0, 13.0), index=[f"t{i}" for i in range(12)]))
     assert found.names == ("1 to 3", "4 to 6", "7 to 9", "10 to 12")
     assert [list(found.place.values()).count(place) for place in range(4)] == [3, 3, 3, 3]
 
 
 def test_equal_numbers_are_never_parted() -> None:
     values = pd.Series([0.0] * 60 + list(range(1, 41)), index=[f"t{i}" for i in range(100)])
-    found = cut(values)
+    found = cut_column(values)
     assert found.names == ("0 to 0", "1 to 15", "16 to 40")
     assert len({found.place[f"t{i}"] for i in range(60)}) == 1
 
 
 @given(st.lists(st.integers(-5, 30), min_size=1, max_size=60))
 def test_every_example_is_in_one_slice_and_bins_do_not_overlap(numbers: list[int]) -> None:
-    found = cut(pd.Series([str(n) for n in numbers], index=[f"t{i}" for i in range(len(numbers))]))
+    found = cut_column(pd.Series([str(n) for n in numbers], index=[f"t{i}" for i in range(len(numbers))]))
     assert set(found.place) == {f"t{i}" for i in range(len(numbers))}
     assert set(found.place.values()) == set(range(len(found.names)))
     by_place = [
@@ -149,12 +149,12 @@ def test_every_example_is_in_one_slice_and_bins_do_not_overlap(numbers: list[int
     ],
 )
 def test_other_values_are_slices_as_they_are(values: list[Any], names: tuple[str, ...]) -> None:
-    assert cut(pd.Series(values, index=list("abcde"))).names == names
+    assert cut_column(pd.Series(values, index=list("abcde"))).names == names
 
 
 def test_of_many_values_the_most_frequent_are_slices() -> None:
     values = [f"v{i % 40:02d}" for i in range(400)] + [f"v{i:02d}" for i in range(30)]
-    found = cut(pd.Series(values, index=[f"t{i}" for i in range(430)]))
+    found = cut_column(pd.Series(values, index=[f"t{i}" for i in range(430)]))
     assert found.names == (*(f"v{i:02d}" for i in range(30)), OTHER)
     assert list(found.place.values()).count(30) == 100
 
@@ -204,9 +204,9 @@ def tabled(folder: Path, **changed: Any) -> tuple[Path, Source, dict[str, Any], 
     return place, build(node), task, rows
 
 
-def sought(source: Source, task: dict[str, Any], seed: int = 0) -> Sought:
+def sought(source: Source, task: dict[str, Any], seed: int = 0) -> StudyRows:
     split = source.split(seed)
-    return Sought(task, source.fingerprint, TestSet(split.test.ids, split.test.y, split.classes))
+    return StudyRows(task, source.fingerprint, TestSet(split.test.ids, split.test.y, split.classes))
 
 
 def test_a_task_of_a_table_is_read_again_and_gives_any_of_its_columns(tmp_path: Path) -> None:
@@ -280,7 +280,7 @@ def test_a_file_is_joined_by_ids_or_by_row_numbers(tmp_path: Path, kind: str, ke
 
 def test_ids_that_are_numbers_match_however_a_file_writes_them(tmp_path: Path) -> None:
     ids = np.array(["7", "8", "12"])
-    wanted = Sought({}, "", TestSet(ids, np.array([0, 1, 0]), ("x", "y")))
+    wanted = StudyRows({}, "", TestSet(ids, np.array([0, 1, 0]), ("x", "y")))
     (tmp_path / "zeros.csv").write_text("id,v\n007,a\n008,b\n012,c\n013,d\n")
     assert column_of_file(str(tmp_path / "zeros.csv"), "v", "id", wanted).values.tolist() == ["a", "b", "c"]
     pd.DataFrame({"id": [12.0, 8.0, 7.0, np.nan], "v": [1, 2, 3, 4]}).to_parquet(tmp_path / "floats.parquet")
@@ -299,18 +299,18 @@ def test_ids_that_are_numbers_match_however_a_file_writes_them(tmp_path: Path) -
 )
 def test_what_does_not_match_is_told(tmp_path: Path, content: str, key: str | None, words: str) -> None:
     (tmp_path / "v.csv").write_text(content)
-    wanted = Sought({}, "", TestSet(np.array(["t0", "t1", "t2"]), np.array([0, 1, 0]), ("x", "y")))
+    wanted = StudyRows({}, "", TestSet(np.array(["t0", "t1", "t2"]), np.array([0, 1, 0]), ("x", "y")))
     with pytest.raises(BadInput, match=words):
         column_of_file(str(tmp_path / "v.csv"), "v", key, wanted)
 
 
 def test_row_numbers_are_held_against_the_length_and_what_cannot_be_checked_is_said(tmp_path: Path) -> None:
     (tmp_path / "v.csv").write_text("v\n1\n2\n3\n")
-    wanted = Sought({}, "", TestSet(np.array(["digit-0", "digit-2"]), np.array([0, 1]), ("x", "y")))
+    wanted = StudyRows({}, "", TestSet(np.array(["digit-0", "digit-2"]), np.array([0, 1]), ("x", "y")))
     found = column_of_file(str(tmp_path / "v.csv"), "v", None, wanted)
     assert found.values.to_dict() == {"digit-0": "1", "digit-2": "3"}
     assert "no label by which that could be checked" in found.how
-    beyond = Sought({}, "", TestSet(np.array(["digit-0", "digit-3"]), np.array([0, 1]), ("x", "y")))
+    beyond = StudyRows({}, "", TestSet(np.array(["digit-0", "digit-3"]), np.array([0, 1]), ("x", "y")))
     with pytest.raises(BadInput, match="has 3 rows, but the study's test ids go up to 'digit-3'"):
         column_of_file(str(tmp_path / "v.csv"), "v", None, beyond)
 

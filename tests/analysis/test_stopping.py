@@ -11,8 +11,8 @@ from studies import key, made_test_set, record, shown
 from test_power import seen_of
 from test_simulation import EXAMPLES, MIXED, SEEDS, Regime, right
 
-from harness.analysis.power import Seen, half_width_of, is_decided, level_of_looks, looks
-from harness.commands.study import Planned, Precision, at_look, wanted
+from harness.analysis.power import PilotArm, half_width_of, is_decided, level_of_looks, looks
+from harness.commands.study import PlannedTrial, Precision, at_look, choose_trials
 from harness.storage.files import dump, write_atomic
 from harness.storage.store import Store
 from harness.streams import stream
@@ -22,19 +22,19 @@ ARM, CONTROL = 0.85, 0.80
 """Accuracies of the simulated predictions; the true effect is their difference, or 0."""
 
 
-def stopped(at: list[Seen], *, level: float, half_width: float) -> Seen:
+def stopped(at: list[PilotArm], *, level: float, half_width: float) -> PilotArm:
     """What a study reports: the first look at which the arm is decided, else the last."""
     decided = (one for one in at if is_decided(one, level=level, half_width=half_width))
     return next(decided, at[-1])
 
 
-def held(studies: list[list[Seen]], truth: float, *, level: float, half_width: float) -> float:
+def held(studies: list[list[PilotArm]], truth: float, *, level: float, half_width: float) -> float:
     """The share of studies, in percent, whose interval at the stop holds the truth."""
     ends = [stopped(at, level=level, half_width=half_width) for at in studies]
     return 100 * float(np.mean([abs(one.interval.effect - truth) <= half_width_of(one, level) for one in ends]))
 
 
-def normal_studies(sizes: tuple[int, ...], effect: float, shared: float, times: int) -> list[list[Seen]]:
+def normal_studies(sizes: tuple[int, ...], effect: float, shared: float, times: int) -> list[list[PilotArm]]:
     """Deltas of variance 1 a seed, and `shared` of the test set that all seeds share, at each look."""
     rng = stream(0, "stopping", str(sizes), str(effect), str(shared))
     most, found = sizes[-1], []
@@ -50,7 +50,7 @@ SIZES = looks(3, 48)
 
 
 @pytest.fixture(scope="module", params=[0.0, 0.05], ids=["seeds alone", "a shared test set"])
-def null(request) -> list[list[Seen]]:
+def null(request) -> list[list[PilotArm]]:
     return normal_studies(SIZES, 0.0, request.param, times=1000)
 
 
@@ -82,7 +82,7 @@ def test_a_study_that_is_decided_soon_is_stopped_soon():
     assert max(stopped(one, level=level_of_looks(3), half_width=0.01).interval.n_seeds for one in at) == 16
 
 
-def scored_studies(regime: Regime, accuracies: tuple[float, float], times: int) -> list[list[Seen]]:
+def scored_studies(regime: Regime, accuracies: tuple[float, float], times: int) -> list[list[PilotArm]]:
     """Predictions that are right and wrong as the regime says, the covariance over test examples in closed form."""
     rng, found = stream(0, "stopping", regime.name, str(accuracies)), []
     for _ in range(times):
@@ -113,7 +113,7 @@ TEST = made_test_set(300, 3)
 PRECISION = Precision(half_width=0.5, looks=(3, 6, 12))
 
 
-def planned() -> list[Planned]:
+def planned() -> list[PlannedTrial]:
     """Every trial that the study may come to: five arms on 12 seeds."""
     heads = [(arm, seed) for arm in ACCURACY for seed in range(12)]
     rows = [
@@ -121,10 +121,12 @@ def planned() -> list[Planned]:
          "factors": ["clean"], "dull": False}
         for arm, seed in heads
     ]  # fmt: skip
-    return [Planned(row, () if arm == "baseline" else (arm,), [arm]) for row, (arm, _) in zip(rows, heads, strict=True)]
+    return [
+        PlannedTrial(row, () if arm == "baseline" else (arm,), [arm]) for row, (arm, _) in zip(rows, heads, strict=True)
+    ]
 
 
-def run(store: Store, plan: list[Planned], least: int = 0) -> int:
+def run(store: Store, plan: list[PlannedTrial], least: int = 0) -> int:
     """Writes the records of the plan's trials that have none, all but `least` of them; returns how many."""
     known = {one["key"] for one in store.records()}
     todo = [item.row for item in plan if item.row["key"] not in known]
@@ -140,7 +142,7 @@ def run(store: Store, plan: list[Planned], least: int = 0) -> int:
     return len(todo[: len(todo) - least])
 
 
-def counts(plan: list[Planned]) -> dict[str, int]:
+def counts(plan: list[PlannedTrial]) -> dict[str, int]:
     return {arm: sum(item.row["arm"] == arm for item in plan) for arm in ACCURACY}
 
 
@@ -152,7 +154,7 @@ def test_an_arm_that_is_decided_or_broken_gets_no_more_seeds_and_the_others_do(t
     store, possible = Store(tmp_path / "made"), planned()
     sizes, ran = [], []
     while True:
-        plan = wanted(possible, store, PRECISION)
+        plan = choose_trials(possible, store, PRECISION)
         sizes.append(counts(plan))
         ran.append(run(store, plan))
         if not ran[-1]:
@@ -168,29 +170,29 @@ def test_a_study_that_was_stopped_goes_on_where_it_was(tmp_path):
     """Every look is cut short once, at its last trial; the plan meanwhile never falls back behind a finished look."""
     store, possible, sizes = Store(tmp_path / "made"), planned(), []
     for least in (1, 0, 1, 0, 1, 0):
-        plan = wanted(possible, store, PRECISION)
+        plan = choose_trials(possible, store, PRECISION)
         run(store, plan, least)
         sizes.append(counts(plan)["baseline"])
     assert sizes == [3, 3, 6, 6, 12, 12]
-    assert counts(wanted(possible, store, PRECISION)) == FINAL
+    assert counts(choose_trials(possible, store, PRECISION)) == FINAL
 
 
 def test_the_seeds_of_later_looks_decide_nothing_about_earlier_ones(tmp_path):
     """All trials are there from the first: the study still consists of what the looks ask for."""
     store, possible = Store(tmp_path / "made"), planned()
     run(store, possible)
-    assert counts(wanted(possible, store, PRECISION)) == FINAL
+    assert counts(choose_trials(possible, store, PRECISION)) == FINAL
 
 
 def test_a_wide_wish_is_met_at_the_first_look(tmp_path):
     store, possible = Store(tmp_path / "made"), planned()
-    run(store, wanted(possible, store, PRECISION))
-    assert counts(wanted(possible, store, Precision(60.0, (3, 6, 12)))) == dict.fromkeys(ACCURACY, 3)
+    run(store, choose_trials(possible, store, PRECISION))
+    assert counts(choose_trials(possible, store, Precision(60.0, (3, 6, 12)))) == dict.fromkeys(ACCURACY, 3)
 
 
 def test_without_a_precision_everything_is_wanted(tmp_path):
     possible = planned()
-    assert wanted(possible, Store(tmp_path), None) is possible
+    assert choose_trials(possible, Store(tmp_path), None) is possible
 
 
 # A study as a user runs it.

@@ -18,7 +18,7 @@ from harness.errors import BadInput
 from harness.report.answers import collect_answers
 from harness.report.page.examples import needs_path, rows
 from harness.report.page.examples import show_row as as_seen
-from harness.report.write import made, rebuild, write_index
+from harness.report.write import make_files, rebuild, write_index
 from harness.run.config import plain
 from harness.run.options import build, identity
 from harness.storage.store import Record, Store
@@ -46,7 +46,7 @@ def test_a_crossed_study_is_attributed_with_tie_groups_and_cells(tmp_path: Path)
     assert study.attribution.ladder.both is not None
     assert study.attribution.ladder.both.arm == "model=mlp clean=oracle"
     assert all(effect.letters for effect in study.effects)
-    assert {"attribution.png", "cells.png", "index.html"} <= set(made(study, None))
+    assert {"attribution.png", "cells.png", "index.html"} <= set(make_files(study, None))
 
 
 def test_p_values_are_adjusted_as_asked(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_one_seed_has_no_verdict_and_says_why(tmp_path: Path) -> None:
     assert study.attribution is not None
     assert study.attribution.verdict is None
     assert any("one seed cannot tell" in note for note in study.attribution.notes)
-    assert "one seed cannot tell" in made(study, None)["index.html"].decode()
+    assert "one seed cannot tell" in make_files(study, None)["index.html"].decode()
 
 
 def test_a_baseline_that_never_finished_leaves_nothing_to_attribute(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from test_simulation import CONTROL, SEEDS, Regime
 import harness.analysis.ties as module
 from harness.analysis.effects import Effect, effect_p_value, estimate_effects, variances
 from harness.analysis.scores import Scores, collect_scores
-from harness.analysis.significance import tied
-from harness.analysis.ties import LEAST_BLIND, groups, moderated, with_letters
+from harness.analysis.significance import share_letter
+from harness.analysis.ties import LEAST_BLIND, groups, moderate_variances, with_letters
 from harness.arm import levels_of
 from harness.errors import BadInput
 from harness.streams import stream
@@ -100,7 +100,7 @@ def test_letters_stand_at_the_effects_of_whole_arms(tmp_path: Path) -> None:
     assert mine["augment=cutout"].letters == mine["clean=relabel"].letters == ""
     best: Effect = max((one for one in mine.values() if one.letters), key=lambda one: one.score or 0)
     assert best.letters[0] == "a"
-    assert not tied(best.letters, mine["weak=random_vote"].letters)
+    assert not share_letter(best.letters, mine["weak=random_vote"].letters)
     assert with_letters(found, None) == found
 
 
@@ -160,11 +160,11 @@ def test_variances_that_agree_are_pooled_and_those_that_do_not_stand_for_themsel
     """Chi-square draws around one variance become that variance; a spread of orders of magnitude stays."""
     rng = stream(0, "variances")
     alike = 4.0 * rng.chisquare(4, size=780) / 4
-    pooled, freedom = moderated(alike, 4, 40)
+    pooled, freedom = moderate_variances(alike, 4, 40)
     assert freedom > 60
     assert pooled == pytest.approx(np.full(780, 4.0), rel=0.2)
     apart = alike * np.exp(rng.normal(0, 3, size=780))
-    own, few = moderated(apart, 4, 40)
+    own, few = moderate_variances(apart, 4, 40)
     assert few < 6
     assert np.corrcoef(np.log(own), np.log(apart))[0, 1] > 0.98
 
@@ -173,7 +173,7 @@ def test_moderation_by_hand_of_a_prior_that_is_known() -> None:
     """Variances whose logarithms vary by the trigamma of 2 and of 5: a prior of 10 degrees of freedom."""
     rng = stream(0, "prior")
     truth = 10 / rng.chisquare(10, size=20000)
-    _, freedom = moderated(truth * rng.chisquare(4, size=20000) / 4, 4, 10000)
+    _, freedom = moderate_variances(truth * rng.chisquare(4, size=20000) / 4, 4, 10000)
     assert freedom == pytest.approx(14, rel=0.1)
 
 

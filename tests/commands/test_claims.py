@@ -26,13 +26,13 @@ from harness.analysis.verdicts import (
     CLAIM_DRAWS,
     ClaimVerdict,
     Difference,
-    Written,
+    Preregistration,
     claim_word,
     estimate_difference,
     judge,
 )
 from harness.arm import levels_of
-from harness.claims import Claim, checked, hashes, read_claim
+from harness.claims import Claim, check_claims, hashes, read_claim
 from harness.commands.claims import is_complete
 from harness.commands.cli import main
 from harness.errors import BadInput
@@ -245,7 +245,7 @@ def test_written_before_the_run(tmp_path):
     assert verdict.found is not None
     assert verdict.found.left == "best data (clean=c)"
     assert verdict.found.low > 2
-    assert verdict.written == Written(carry=25, other=0, of=25, about=1)
+    assert verdict.written == Preregistration(carry=25, other=0, of=25, about=1)
     assert str(verdict.written) == "written before the run: all 25 trials that it rests on carry its hash"
 
 
@@ -326,15 +326,15 @@ def test_what_is_missing_of_a_study(tmp_path):
 def test_hashes_pass_over_what_is_no_claim_and_a_study_does_not(here):
     folder = here / "experiments" / "claims"
     mine, other = read_claim(written(folder)), read_claim(written(folder, "other", study="elsewhere"))
-    assert hashes("study") == checked("study") == {"wins": mine.digest}
+    assert hashes("study") == check_claims("study") == {"wins": mine.digest}
     written(folder, "faulty", points=-1)
     assert hashes("study") == {"wins": mine.digest}
     with pytest.raises(BadInput, match="claim 'faulty': points is -1"):
-        checked("study")
-    assert checked("elsewhere") == {"other": other.digest}
+        check_claims("study")
+    assert check_claims("elsewhere") == {"other": other.digest}
     (folder / "torn.yaml").write_text("sentence: [")
     with pytest.raises(BadInput, match="claim 'torn'"):
-        checked("elsewhere")
+        check_claims("elsewhere")
 
 
 def test_a_record_carries_the_claims_that_were_there_first(here, monkeypatch):
@@ -417,7 +417,7 @@ def test_no_claims_at_all(here, say):
 
 def test_hostile_words_stay_words(tmp_path):
     hostile = "<script>alert(1)</script> | $x$ \\input{a} `b` \n# c"
-    verdict = ClaimVerdict(claim(sentence=hostile), "undecided", hostile, None, Written(0, 0, 0, 0))
+    verdict = ClaimVerdict(claim(sentence=hostile), "undecided", hostile, None, Preregistration(0, 0, 0, 0))
     text = as_markdown(verdict).decode()
     assert "<script" not in text.replace("\\<script", "")
     assert text.count("\n# ") == 0
@@ -428,7 +428,7 @@ def test_hostile_words_stay_words(tmp_path):
 @pytest.mark.parametrize("relation", claims.RELATIONS)
 def test_the_figure_is_one_column_wide_and_the_same_each_time(relation, tmp_path):
     made = Difference("best data (clean=c)", "baseline", 3.0, -1.0, 7.0, 0.0, 6.0, 5, 200)
-    verdict = ClaimVerdict(claim(relation=relation), "undecided", "", made, Written(0, 0, 10, 0))
+    verdict = ClaimVerdict(claim(relation=relation), "undecided", "", made, Preregistration(0, 0, 10, 0))
     first = {path.name: path.read_bytes() for path in write_claim(verdict, tmp_path / "a")}
     assert {path.name: path.read_bytes() for path in write_claim(verdict, tmp_path / "b")} == first
     with Image.open(tmp_path / "a" / "wins.png") as image:

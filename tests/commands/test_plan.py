@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from studies import key, made_test_set, record, shown
 
-from harness.analysis.power import Need, mde, pilot, seeds_needed, seen
+from harness.analysis.power import Need, mde, pilot, pilot_arms, seeds_needed
 from harness.commands.plan import Line, PlanCost, Wish, bill, command, needs, plan_text, wish_of
 from harness.errors import BadInput
 from harness.storage.files import dump, write_atomic
@@ -58,7 +58,7 @@ def test_each_arm_is_told_what_its_own_variances_say(tmp_path):
     assert list(lines) == list(ACCURACY)
     records, plan = store.records(), (store.plan() or {})["trials"]
     for arm in ("clean=good", "model=big model.w=2"):
-        found = pilot(seen(records, store.test_set, plan)[arm])
+        found = pilot(pilot_arms(records, store.test_set, plan)[arm])
         assert lines[arm].found == mde(found, 4, power=0.8, alpha=0.05)
         assert lines[arm].need == seeds_needed(2.0, found, power=0.8, alpha=0.05)
         assert (lines[arm].fewest or Need(0)).seeds < lines[arm].need.seeds < (lines[arm].most or Need(0)).seeds

@@ -13,15 +13,15 @@ from harness.commands.study import (
     Precision,
     arms_of,
     as_plan,
-    crossed,
+    cross_arms,
     factorial,
     first_seeds,
+    is_unfinished,
     plain_overrides,
     plan_study,
     possible_seeds,
     precision_of,
     seeds_of,
-    unfinished,
 )
 from harness.commands.terminal import time_left
 from harness.errors import BadInput
@@ -86,7 +86,7 @@ GROUPS = [[("model=a",), ("model=b", "model.w=1")], [("weak=c",)], [("augment=d"
 
 
 def test_crossed_groups_give_every_combination_of_at_most_one_choice_each():
-    arms = crossed(GROUPS, [()])
+    arms = cross_arms(GROUPS, [()])
     assert [" ".join(arm) for arm in arms] == [
         "augment=d",
         "weak=c",
@@ -104,14 +104,14 @@ def test_crossed_groups_give_every_combination_of_at_most_one_choice_each():
 
 def test_a_crossed_arm_that_is_listed_in_another_order_is_the_listed_one():
     listed = [("weak=c",), ("weak=c", "model=a"), ("model.w=1", "model=b")]
-    arms = crossed(GROUPS, [(), *listed])
+    arms = cross_arms(GROUPS, [(), *listed])
     assert len(arms) == 11 - 3
     assert not {frozenset(arm) for arm in arms} & {frozenset(arm) for arm in listed}
 
 
 def test_labels_follow_the_factors_whatever_the_order_of_the_groups():
-    assert crossed(GROUPS[::-1], [()])[-1] == ("model=b", "model.w=1", "weak=c", "augment=d")
-    assert len(crossed(GROUPS[::-1], [()])) == 11
+    assert cross_arms(GROUPS[::-1], [()])[-1] == ("model=b", "model.w=1", "weak=c", "augment=d")
+    assert len(cross_arms(GROUPS[::-1], [()])) == 11
 
 
 def test_a_study_runs_what_it_lists_and_what_it_crosses():
@@ -277,8 +277,8 @@ def test_finished_trials_are_skipped_and_failed_ones_on_request_tried_again(tmp_
     store = Store(tmp_path)
     store.fetch("done", lambda keep: keep({"key": "done", "status": "done"}))
     store.fetch("failed", lambda keep: keep({"key": "failed", "status": "failed"}))
-    assert [unfinished(store, key, False) for key in ("done", "failed", "new")] == [False, False, True]
-    assert [unfinished(store, key, True) for key in ("done", "failed", "new")] == [False, True, True]
+    assert [is_unfinished(store, key, False) for key in ("done", "failed", "new")] == [False, False, True]
+    assert [is_unfinished(store, key, True) for key in ("done", "failed", "new")] == [False, True, True]
 
 
 def test_the_estimate_follows_the_pace():

@@ -16,7 +16,7 @@ from easy_sets import easy
 
 from harness.errors import TrialFailed
 from harness.learners import Run
-from harness.learners.automl import TRAINED_ON, flat_rows, folds, undisturbed
+from harness.learners.automl import TRAINED_ON, flat_rows, folds, restore_python_generator
 from harness.learners.flaml import flaml
 from harness.learners.growth import grow
 from harness.learners.sklearn import expand
@@ -77,7 +77,7 @@ def test_images_lie_flat_in_0_to_1_and_columns_as_they_are() -> None:
 
 def test_pythons_own_luck_stays() -> None:
     state = random.getstate()
-    with undisturbed():
+    with restore_python_generator():
         random.seed(3)
     assert random.getstate() == state
 

@@ -16,7 +16,7 @@ from torch import nn
 from harness.data import EvalSet, Source, TrainSet
 from harness.errors import BadInput, TrialFailed
 from harness.learners import Run
-from harness.learners.batches import Mixed
+from harness.learners.batches import BlendedBatch
 from harness.learners.nets import mlp, standardise
 from harness.learners.torch import Network, fit_network
 
@@ -57,7 +57,7 @@ def shifted(x: Any, y: torch.Tensor, rng: np.random.Generator) -> Any:
 
 def half(x: Any, y: torch.Tensor, rng: np.random.Generator) -> Any:
     partner = torch.from_numpy(rng.permutation(len(y)))
-    return Mixed(x, partner, torch.full((len(y),), 0.25)), 0.25 * y + 0.75 * y[partner]
+    return BlendedBatch(x, partner, torch.full((len(y),), 0.25)), 0.25 * y + 0.75 * y[partner]
 
 
 @pytest.mark.parametrize(

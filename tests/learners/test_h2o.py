@@ -24,9 +24,9 @@ from harness.data import TrainSet
 from harness.errors import BadInput, TrialFailed
 from harness.learners import Fit, Run
 from harness.learners.h2o import _java, _server, h2o
-from harness.run.fitting import uninstalled
+from harness.run.fitting import missing_packages
 
-MISSING = list(uninstalled("H2O", option("h2o")))
+MISSING = list(missing_packages("H2O", option("h2o")))
 needs_h2o = pytest.mark.skipif(bool(MISSING), reason="; ".join(MISSING))
 
 
@@ -167,5 +167,5 @@ def test_without_java_it_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch
     ):
         pass
     assert "model (h2o) needs the program 'java', which is not on the PATH: install it first" in list(
-        uninstalled("model (h2o)", option("h2o"))
+        missing_packages("model (h2o)", option("h2o"))
     )

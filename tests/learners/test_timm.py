@@ -18,9 +18,9 @@ from easy_sets import easy, option
 
 from harness.errors import BadInput
 from harness.learners import Run
-from harness.learners.timm import Resized, timm_network
+from harness.learners.timm import ResizedNetwork, timm_network
 from harness.learners.torch import fit_network
-from harness.run.fitting import uninstalled
+from harness.run.fitting import missing_packages
 
 STAND_IN = {
     "__init__.py": (
@@ -68,7 +68,7 @@ def test_a_torchvision_of_another_torch_is_told_in_one_line(planted: Any) -> Non
 
 
 def test_its_absence_is_told_before_anything_runs() -> None:
-    lines = list(uninstalled("model (timm_network)", option("timm")))
+    lines = list(missing_packages("model (timm_network)", option("timm")))
     pip = "which is not installed: pip install 'gains-harness[timm]'"
     assert all(line == f"model (timm_network) needs {line.split()[3].rstrip(',')}, {pip}" for line in lines)
 
@@ -99,8 +99,8 @@ def test_images_are_resized_and_standardised_as_the_network_was_made_for(planted
 
 def test_an_image_of_the_right_size_is_left_alone() -> None:
     x = torch.rand(2, 3, 12, 16, generator=torch.Generator().manual_seed(0))
-    assert Resized((12, 16), "bicubic")(x) is x
-    assert Resized((24, 32), "nearest")(x).shape == (2, 3, 24, 32)
+    assert ResizedNetwork((12, 16), "bicubic")(x) is x
+    assert ResizedNetwork((24, 32), "nearest")(x).shape == (2, 3, 24, 32)
 
 
 def test_it_trains_in_the_loop_that_all_networks_share(planted: Any, run: Run) -> None:

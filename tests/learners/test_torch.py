@@ -21,7 +21,7 @@ from torch import nn
 from harness.data import View, one_hot
 from harness.errors import BadInput, TrialFailed
 from harness.learners import Fit, Run
-from harness.learners.batches import chunks, modality, moments, reader, shuffled
+from harness.learners.batches import chunks, modality, moments, reader, shuffle_batches
 from harness.learners.losses import soft_cross_entropy
 from harness.learners.nets import kim_cnn, lenet, linear, mlp, resnet, standardise
 from harness.learners.text import encoder, vocabulary, words
@@ -92,7 +92,7 @@ def test_the_rate_by_hand() -> None:
 
 @given(st.integers(1, 40), st.integers(1, 50))
 def test_every_row_comes_equally_often_and_every_batch_is_full(n: int, size: int) -> None:
-    batches = list(islice(shuffled(n, size, stream(0, "order")), 2 * n))
+    batches = list(islice(shuffle_batches(n, size, stream(0, "order")), 2 * n))
     assert {len(batch) for batch in batches} == {min(n, size)}
     counts = np.bincount(np.concatenate(batches), minlength=n)
     assert counts.max() - counts.min() <= 1

@@ -18,7 +18,7 @@ from harness.learners import Fit, Learner, Run
 from harness.learners.nets import mlp
 from harness.learners.parameters import parameter, with_parameters
 from harness.learners.torch import fit_network
-from harness.learners.tuned import searched, tuned
+from harness.learners.tuned import read_space, tuned
 
 MLP: Learner = partial(fit_network, network=partial(mlp, width=16, depth=1, dropout=0.2))
 LR = {"protocol.lr": {"low": 1e-4, "high": 1.0, "log": True}}
@@ -158,7 +158,7 @@ def test_no_validation_rows_is_told(run: Run) -> None:
 
 def test_a_space_may_be_nested_as_the_command_line_nests_it() -> None:
     spec = {"low": 8, "high": 16}
-    assert searched({"network": {"width": spec}}, MLP) == searched({"network.width": spec}, MLP)
+    assert read_space({"network": {"width": spec}}, MLP) == read_space({"network.width": spec}, MLP)
 
 
 def test_parameters_within_what_hydra_makes(run: Run) -> None:

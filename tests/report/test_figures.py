@@ -230,7 +230,7 @@ def test_where_there_is_nothing_the_figure_says_why(case: str, nothing: pd.DataF
 def svg(case: str) -> str:
     draw, frame, words = CASES[case]("some")
     with style.house():
-        return digest(style.saved(draw(frame, title=case, note=NOTE, **words), "svg"))
+        return digest(style.save_figure(draw(frame, title=case, note=NOTE, **words), "svg"))
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -463,11 +463,11 @@ def test_nothing_bought_is_said_and_takes_no_panel() -> None:
 
 
 def test_where_a_budget_curve_comes_near_clean_labels() -> None:
-    assert budget.reached([0.0, 50.0, 100.0], [75.0, 80.0, 90.0], 85.0) == 75
-    assert budget.reached([0.0, 50.0, 100.0], [75.0, 90.0, 80.0], 84.0) == pytest.approx(30)
-    assert budget.reached([0.0, 50.0], [75.0, 80.0], 80.0) == 50
-    assert budget.reached([0.0, 50.0], [75.0, 80.0], 80.1) is None
-    assert budget.reached([20.0, 50.0], [85.0, 90.0], 80.0) == 20
+    assert budget.labels_to_reach([0.0, 50.0, 100.0], [75.0, 80.0, 90.0], 85.0) == 75
+    assert budget.labels_to_reach([0.0, 50.0, 100.0], [75.0, 90.0, 80.0], 84.0) == pytest.approx(30)
+    assert budget.labels_to_reach([0.0, 50.0], [75.0, 80.0], 80.0) == 50
+    assert budget.labels_to_reach([0.0, 50.0], [75.0, 80.0], 80.1) is None
+    assert budget.labels_to_reach([20.0, 50.0], [85.0, 90.0], 80.0) == 20
 
 
 def test_the_budget_figure_says_at_how_many_labels() -> None:
@@ -591,20 +591,20 @@ def test_scales_by_hand() -> None:
 def test_words_that_are_cut_keep_their_ends_and_fit() -> None:
     long = LONG + "100"
     for room in (0.3, 0.8, 1.5):
-        short = style.shortened(long, room, 5.5)
+        short = style.shorten(long, room, 5.5)
         assert style.inches(short, 5.5) <= room
         assert short[0] == "c"
         assert short.endswith("0")
-        lines = style.fitted(long, room, 5.5, 2)
+        lines = style.fit_lines(long, room, 5.5, 2)
         assert len(lines) <= 2
         assert "…" in lines[-1]
         assert lines[-1].endswith("0")
         assert max(style.inches(line, 5.5) for line in lines) <= room
-    assert style.shortened("mlp", 1.0, 5.5) == "mlp"
+    assert style.shorten("mlp", 1.0, 5.5) == "mlp"
     huge = "x" * 3000 + "0"
-    assert style.shortened(huge, 1.0, 5.5)[-1] == style.fitted(huge, 1.0, 5.5, 2)[-1][-1] == "0"
-    assert style.fitted("", 1.0, 5.5, 2) == [""]
-    assert style.fitted("two words", 0.3, 5.5, 2) == ["two", "words"]
+    assert style.shorten(huge, 1.0, 5.5)[-1] == style.fit_lines(huge, 1.0, 5.5, 2)[-1][-1] == "0"
+    assert style.fit_lines("", 1.0, 5.5, 2) == [""]
+    assert style.fit_lines("two words", 0.3, 5.5, 2) == ["two", "words"]
 
 
 @pytest.mark.parametrize(

@@ -81,9 +81,9 @@ def test_a_rank_stands_with_its_tie_group() -> None:
 
 
 def test_equal_effects_share_a_rank_and_the_next_is_behind_both() -> None:
-    ranks = dict(leaderboard.numbered([effect("c", 1.0), effect("a", 3.0), effect("b", 3.0), effect("baseline")]))
+    ranks = dict(leaderboard.number_ranks([effect("c", 1.0), effect("a", 3.0), effect("b", 3.0), effect("baseline")]))
     assert sorted(rank for rank in ranks if rank) == [1, 3]
-    assert [rank for rank, _ in leaderboard.numbered([effect("a", 3.0), effect("b", 0.1 + 0.2), effect("c", 0.3)])] == [
+    assert [rank for rank, _ in leaderboard.number_ranks([effect("a", 3.0), effect("b", 0.1 + 0.2), effect("c", 0.3)])] == [
         1, 2, 2,
     ]  # fmt: skip
 

@@ -28,7 +28,7 @@ from harness.data import TrainSet, one_hot
 from harness.errors import BadInput
 from harness.receipts import receipt
 from harness.report.page import PageData, index, overview_line, page_data, render, render_index
-from harness.report.page.arm_details import arm_command, ranged
+from harness.report.page.arm_details import arm_command, range_text
 from harness.report.page.study import verdict
 from harness.storage.store import Store
 
@@ -223,7 +223,7 @@ def test_the_baseline_is_run_beside_an_arm_that_differs_by_luck() -> None:
     ],
 )
 def test_ranges(values: list[Any], text: str) -> None:
-    assert ranged(values) == text
+    assert range_text(values) == text
 
 
 def test_a_study_without_a_verdict_says_why() -> None:

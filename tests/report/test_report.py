@@ -274,4 +274,4 @@ def test_a_very_wide_interval_does_not_hide_the_others(tmp_path: Path) -> None:
     ("value", "text"), [(1.234, "+1.23"), (-0.4, "\N{MINUS SIGN}0.40"), (0.0, "0.00"), (-0.001, "0.00")]
 )
 def test_differences_carry_their_sign(value: float, text: str) -> None:
-    assert leaderboard.signed(value) == text
+    assert leaderboard.signed_number(value) == text

@@ -18,7 +18,7 @@ from torch import nn
 from harness.data import EvalSet, TrainSet
 from harness.errors import BadInput, TrialFailed
 from harness.learners import Run
-from harness.learners.batches import Mixed, blend
+from harness.learners.batches import BlendedBatch, blend
 from harness.learners.growth import grow
 from harness.learners.nets import kim_cnn, lenet, mlp
 from harness.learners.torch import TrainedNetwork, fit_network
@@ -176,7 +176,7 @@ def test_a_mixed_batch_is_mixed_before_the_last_layer(name: str) -> None:
     model = TrainedNetwork(network, torch.device("cpu"), False)
     share = torch.linspace(0, 1, 12, dtype=torch.float64)
     partner = torch.arange(12).roll(5)
-    mixed = model.logits(Mixed(x, partner, share))
+    mixed = model.logits(BlendedBatch(x, partner, share))
     last = [layer for layer in network.module.modules() if isinstance(layer, nn.Linear)][-1]
     with last.register_forward_pre_hook(lambda _, inputs: (blend(inputs[0], partner, share),)):
         by_hand = model.logits(x)

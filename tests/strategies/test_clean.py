@@ -21,7 +21,13 @@ from harness.run.fitting import misfits
 from harness.run.options import build
 from harness.strategies import Tools
 from harness.strategies.clean import oracle, random_drop, random_relabel, suspects
-from harness.strategies.clean.confident_learning import FILTERS, confident_learning, flagged, label_quality, scored
+from harness.strategies.clean.confident_learning import (
+    FILTERS,
+    confident_learning,
+    flag_label_errors,
+    label_quality,
+    scored,
+)
 from harness.strategies.clean.finders import uncertainty
 from harness.streams import stream
 
@@ -70,8 +76,8 @@ def test_the_probe_never_speaks_about_rows_without_a_label(nine: tuple[TrainSet,
     certain = probs.copy()
     certain[8] = [0, 1]
     for filter_by in FILTERS:
-        assert np.array_equal(flagged(train, certain, filter_by), flagged(train, probs, filter_by))
-        assert not flagged(train, certain, filter_by)[8]
+        assert np.array_equal(flag_label_errors(train, certain, filter_by), flag_label_errors(train, probs, filter_by))
+        assert not flag_label_errors(train, certain, filter_by)[8]
     assert label_quality(train, probs, "self_confidence")[8] == np.inf
 
 
@@ -79,13 +85,13 @@ def test_a_class_with_one_row_or_none_is_passed_over_without_a_warning() -> None
     train = train_set(np.zeros((6, 1), dtype=np.float32), [0, 0, 0, 0, 0, 1], 4)
     probs = one_hot(np.array([0, 0, 1, 0, 0, 0]), 4)
     for filter_by in FILTERS:
-        flagged(train, probs, filter_by)
-    assert not flagged(train, probs, RULE)[5]
+        flag_label_errors(train, probs, filter_by)
+    assert not flag_label_errors(train, probs, RULE)[5]
 
 
 def test_a_misspelt_rule_is_told_with_the_nearest(nine: tuple[TrainSet, np.ndarray]) -> None:
     with pytest.raises(BadInput, match="did you mean 'prune_by_class'"):
-        flagged(*nine, "prune_by_clas")
+        flag_label_errors(*nine, "prune_by_clas")
 
 
 def test_suspects_are_a_share_of_the_labelled_rows_and_each_handler_does_its_part(
@@ -250,7 +256,7 @@ def test_random_relabel_reaches_every_other_class() -> None:
 def test_confident_learning_finds_planted_errors(run: Run) -> None:
     train, gold = weak_set("table")
     wrong = train.labelled & (train.classes != gold)
-    issues = flagged(train, tools_of(train, gold, run).pred_probs(train), RULE)
+    issues = flag_label_errors(train, tools_of(train, gold, run).pred_probs(train), RULE)
     assert (issues & wrong).sum() >= 0.7 * wrong.sum()
     assert (issues & ~wrong).sum() <= 5
 

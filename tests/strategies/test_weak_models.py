@@ -30,7 +30,7 @@ from harness.strategies.weak.annotators import _glad_loss, fit_glad, fit_mace
 from harness.strategies.weak.flyingsquid import accuracies, fit_triplets, sides
 from harness.strategies.weak.models import by_bayes, class_prior, indicators, majority, shares_of_votes
 from harness.strategies.weak.voter_tables import fit_dawid_skene, fit_naive_bayes
-from harness.strategies.weak.weighted import agreement, fit_weighted_vote
+from harness.strategies.weak.weighted_votes import agreement, fit_weighted_vote
 from harness.streams import stream
 
 EM = {"smoothing": 0.0, "tolerance": 1e-9, "iterations": 2000}

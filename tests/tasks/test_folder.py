@@ -253,7 +253,7 @@ def test_images_are_decoded_once(source: Make, photos: Path, tmp_path: Path, mon
 def _digest(make: tuple[str, str]) -> str:
     photos, cache = make
     data = Dataset.from_dict({"image": sorted(map(str, Path(photos).rglob("*.png")))})
-    found = images.decoded(data, "image", Path(photos), 8, "rgb", "same", Path(cache))
+    found = images.decode_images(data, "image", Path(photos), 8, "rgb", "same", Path(cache))
     return str(np.asarray(found).sum())
 
 

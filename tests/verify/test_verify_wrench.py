@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import BadInput
-from harness.verify.wrench import PUBLISHED, cells, hashed
+from harness.verify.wrench import PUBLISHED, cells, hash_ties
 
 
 @pytest.mark.shared
@@ -36,7 +36,7 @@ def test_the_tie_rule_is_snorkels(seed: int) -> None:
 
     probs = np.random.default_rng(seed).integers(1, 4, size=(50, 4)).astype(float)
     probs /= probs.sum(1, keepdims=True)
-    assert np.array_equal(hashed(probs), probs_to_preds(probs))
+    assert np.array_equal(hash_ties(probs), probs_to_preds(probs))
 
 
 def test_absent_votes_are_told(tmp_path: Path) -> None:

@@ -21,10 +21,22 @@ from harness.report.figures.rows import (
     draw_rows,
     estimate_in_points,
     height_of,
-    placed,
+    place_rows,
 )
-from harness.report.figures.style import INK, MARKS, TEXT, WIDTH, blank, brief, counts, inches, known, sheet, signs
-from harness.report.leaderboard import signed
+from harness.report.figures.style import (
+    INK,
+    MARKS,
+    TEXT,
+    WIDTH,
+    blank,
+    brief,
+    counts,
+    finite_rows,
+    inches,
+    sheet,
+    signs,
+)
+from harness.report.leaderboard import signed_number
 
 _ALONE = "without "
 COLUMNS = ["section", "name", "value", "low", "high", "arm", "changes"]
@@ -64,13 +76,13 @@ def attribution_frame(attribution: Attribution) -> pd.DataFrame:
 
 def draw(answer: pd.DataFrame, *, title: str, verdict: str, note: str) -> Figure:
     """The figure; `answer` as `attribution_frame` makes it, `verdict` a sentence below the title ("" for none)."""
-    there = known(answer, "value", "low", "high")
+    there = finite_rows(answer, "value", "low", "high")
     if there.empty:
         return blank(title, "Nothing can be attributed: no model and no data strategy have effects to compare.", note)
     gains = [*_ladder(there), *_shapley(there), *_omitted(there)]
     shares = _variance(there)
     labels = _label_room([*gains, *shares])
-    top, bottom = placed(gains, labels), placed(shares, labels)
+    top, bottom = place_rows(gains, labels), place_rows(shares, labels)
     height = sum(height_of(part) + FEET + 0.02 for part in (top, bottom) if part)
     if there["changes"].any():
         note = f"Bold ticks, hollow: without it the verdict is another one. {note}"
@@ -159,5 +171,5 @@ def _variance(answer: pd.DataFrame) -> list[str | PlotRow]:
 
 
 def _in_percent(estimate: EstimateEnds) -> str:
-    value, low, high = (signed(number, 0).removeprefix("+") for number in estimate)
+    value, low, high = (signed_number(number, 0).removeprefix("+") for number in estimate)
     return f"{value} [{low}, {high}] %"

@@ -23,9 +23,9 @@ from harness.report.figures.style import (  # fmt: skip
     blank,
     brief,
     counts,
+    finite_rows,
     key,
     key_height,
-    known,
     name_axis,
     sheet,
     strokes,
@@ -57,7 +57,7 @@ def budget_frame(effects: Sequence[Effect], parameter: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS).sort_values(["strategy", "labels"], ignore_index=True, kind="stable")
 
 
-def reached(labels: Sequence[float], scores: Sequence[float], target: float) -> float | None:
+def labels_to_reach(labels: Sequence[float], scores: Sequence[float], target: float) -> float | None:
     """At how many labels a curve first comes to the target, on straight lines between its points; None if nowhere."""
     if scores[0] >= target:
         return labels[0]
@@ -75,7 +75,7 @@ def draw(
 
     Every curve begins at the baseline with no label bought. `clean` is the score with clean labels only.
     """
-    there = known(curve, "labels", "score", "low", "high")
+    there = finite_rows(curve, "labels", "score", "low", "high")
     if there.empty:
         return blank(title, "No arm bought labels, so there is no budget to draw accuracy against.", note)
     names = there["strategy"].drop_duplicates().tolist()
@@ -86,7 +86,7 @@ def draw(
     }
     lines = _lines_of(there, names, baseline)
     target = None if baseline is None or clean is None or clean <= baseline else baseline + SHARE * (clean - baseline)
-    ends = {name: reached(*lines[name], target) if target is not None else None for name in names}
+    ends = {name: labels_to_reach(*lines[name], target) if target is not None else None for name in names}
     labels, samples = _key(drawn, ends, baseline, target, clean, metric)
     width = WIDTH - 2 * MARGIN
     page = sheet(title, "", note, width=WIDTH, height=_HEIGHT + _BELOW + key_height(labels, width) + 0.06)

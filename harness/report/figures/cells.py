@@ -30,12 +30,12 @@ from harness.report.figures.style import (  # fmt: skip
     Sheet,
     blank,
     brief,
-    fitted,
+    finite_rows,
+    fit_lines,
     inches,
-    known,
     sheet,
 )
-from harness.report.leaderboard import signed
+from harness.report.leaderboard import signed_number
 
 _NARROW, _COMFORT, _ROOMY, _ROW, _LOW_ROW, _LABELS, _STRIP = 0.36, 0.4, 0.66, 0.27, 0.2, (0.55, 1.25), 0.09
 _LEVELS = 256
@@ -86,7 +86,7 @@ def draw(cells: pd.DataFrame, *, title: str, metric: str, note: str, shown: Cell
     baseline's stand first. A cell that is absent or nan is hatched. Where models and data were crossed, levels that
     were not are left out, and counted in words.
     """
-    there = known(cells, shown)
+    there = finite_rows(cells, shown)
     if there.empty:
         return blank(title, "There is no cell to show: no arm has a score on every seed.", note)
     every = cells.astype({"model": str, "data": str})
@@ -151,11 +151,11 @@ def _level(name: str) -> str:
 
 
 def _lines(name: str, labels: float) -> list[str]:
-    return fitted(_level(name), labels - 0.06, TEXT, 2)
+    return fit_lines(_level(name), labels - 0.06, TEXT, 2)
 
 
 def _head(name: str, cell: float) -> list[str]:
-    return fitted(_level(name), cell - 0.01, SMALL, 4)
+    return fit_lines(_level(name), cell - 0.01, SMALL, 4)
 
 
 def _legend(small: bool, holes: bool, left_out: str, width: float) -> list[str]:
@@ -168,7 +168,7 @@ def _legend(small: bool, holes: bool, left_out: str, width: float) -> list[str]:
         )
     words += ["Hatched: not run, or failed."] if holes else []
     words += [left_out] if left_out else []
-    return fitted(" ".join(words), width - 2 * MARGIN, SMALL, 9)
+    return fit_lines(" ".join(words), width - 2 * MARGIN, SMALL, 9)
 
 
 def _scale(values: Sequence[float]) -> tuple[float, float]:
@@ -219,7 +219,7 @@ def _cell(
             ax.add_patch(frame)
     ink = "black" if _luminance(colour) > _EVEN else "white"
     small = _small(found)
-    number = signed(found[shown], 1) if shown == "effect" else f"{found[shown]:.1f}"
+    number = signed_number(found[shown], 1) if shown == "effect" else f"{found[shown]:.1f}"
     place: dict[str, Any] = {"ha": "center", "va": "center_baseline", "color": ink}
     ax.text(x + 0.5, y + (0.32 if small else 0.5), number, fontsize=TEXT, **place)
     if small:
@@ -231,7 +231,7 @@ def _small(found: Mapping[Any, Any]) -> str:
     value, low, high = (float(found.get(name, np.nan)) for name in ("interaction", "low", "high"))
     if not np.isfinite(value):
         return ""
-    return signed(value, 1) + ("*" if low > 0 or high < 0 else "")
+    return signed_number(value, 1) + ("*" if low > 0 or high < 0 else "")
 
 
 def _colour(share: float) -> tuple[float, float, float]:

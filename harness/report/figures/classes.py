@@ -21,13 +21,13 @@ from harness.report.figures.style import (  # fmt: skip
     Sheet,
     blank,
     brief,
-    fitted,
+    finite_rows,
+    fit_lines,
     inches,
-    known,
     name_axis,
-    named,
+    name_line,
     sheet,
-    shortened,
+    shorten,
 )
 
 _ARMS, _SLICES, _BAND, _TALL = 12, 30, 4, 8.4
@@ -40,7 +40,7 @@ def draw(slices: pd.DataFrame, *, title: str, metric: str, note: str) -> Figure:
     Deltas in points against the baseline, `n` test examples. Slices and arms keep their order. At most 12 arms and 30
     slices are drawn, those that move most, and fewer slices where they would not fit a page; the note counts the rest.
     """
-    there = known(slices, "delta", "low", "high")
+    there = finite_rows(slices, "delta", "low", "high")
     if there.empty:
         return blank(title, "There is no slice with a delta: no arm has finished beside its control.", note)
     arms = _kept(there, "arm", _ARMS)
@@ -50,7 +50,7 @@ def draw(slices: pd.DataFrame, *, title: str, metric: str, note: str) -> Figure:
     there = there[there["arm"].isin(arms) & there["slice"].isin(names)]
     whole = WIDTH if len(arms) <= 2 else WIDE
     counted = there.groupby("slice")["n"].max()
-    labels = [shortened(f"{named(name)} ({counted[name]:.0f})", _LABELS[1], SMALL) for name in names]
+    labels = [shorten(f"{name_line(name)} ({counted[name]:.0f})", _LABELS[1], SMALL) for name in names]
     room = max(_LABELS[0], *(inches(label, SMALL) for label in labels)) + 0.06
     across = -(-len(arms) // rows)
     width = (whole - 2 * MARGIN - room - _END - (across - 1) * _GAP) / across
@@ -84,7 +84,7 @@ def _left_out(slices: pd.DataFrame, arms: Sequence[str], names: Sequence[str]) -
 
 
 def _head(arm: str, width: float) -> list[str]:
-    return fitted(brief(arm), width - 0.02, SMALL, _HEAD)
+    return fit_lines(brief(arm), width - 0.02, SMALL, _HEAD)
 
 
 def _panel(

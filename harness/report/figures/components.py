@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from harness.report.figures.rows import FEET, WIDEST, EstimateEnds, PlotRow, draw_rows, height_of, placed
-from harness.report.figures.style import INK, TEXT, WIDTH, blank, counts, inches, known, named, sheet
+from harness.report.figures.rows import FEET, WIDEST, EstimateEnds, PlotRow, draw_rows, height_of, place_rows
+from harness.report.figures.style import INK, TEXT, WIDTH, blank, counts, finite_rows, inches, name_line, sheet
 
 _LABELS = (0.6, 1.15)
 _BAR = "#b9cfe0"
@@ -14,16 +14,16 @@ _BAR = "#b9cfe0"
 
 def draw(components: pd.DataFrame, *, title: str, unit: str, note: str) -> Figure:
     """The figure: a row a component with `name`, `value`, `low` and `high` in `unit` (points, or % of the variance)."""
-    there = known(components, "value", "low", "high")
+    there = finite_rows(components, "value", "low", "high")
     if there.empty:
         return blank(title, "No component of the variance is known: no trials vary one stream alone.", note)
     rows = [
-        PlotRow(named(row["name"]).replace("_", " "), (row["value"], row["low"], row["high"]), ("o", INK))
+        PlotRow(name_line(row["name"]).replace("_", " "), (row["value"], row["low"], row["high"]), ("o", INK))
         for row in there.to_dict("records")
     ]
     widest = max(inches(row.label, TEXT) for row in rows)
     labels = min(max(widest, _LABELS[0]), _LABELS[1])
-    items = placed(rows, labels)
+    items = place_rows(rows, labels)
     page = sheet(title, "", note, width=WIDTH, height=height_of(items) + FEET + 0.04)
     ax = draw_rows(page, 0.02, items, labels=labels, unit=unit, words=_words, ticks=counts, widest=WIDEST)
     middles = [item.top + item.height / 2 for item in items]

@@ -28,13 +28,13 @@ from harness.report.figures.style import (
     blank,
     brief,
     counts,
+    finite_rows,
     inches,
     key,
     key_height,
-    known,
     name_axis,
     sheet,
-    shortened,
+    shorten,
     signs,
 )
 from harness.report.leaderboard import is_baseline
@@ -87,7 +87,7 @@ def draw(arms: pd.DataFrame, *, title: str, metric: str, note: str) -> Figure:
     A stepped line is the Pareto front by point estimates. Names stand where there is room, the front's first; in a
     crowd the other arms are small marks.
     """
-    there = known(arms, "effect", "low", "high", "cpu_s", "labels")
+    there = finite_rows(arms, "effect", "low", "high", "cpu_s", "labels")
     if there.empty or (there["arm"] == "baseline").all():
         return blank(title, "There is no arm with an effect whose cost could be shown.", note, width=WIDE)
     bought = bool((there["labels"] > 0).any())
@@ -180,7 +180,7 @@ def _names(
 
 
 def _called(arm: str) -> str:
-    return shortened(brief(arm), 1.3, SMALL)
+    return shorten(brief(arm), 1.3, SMALL)
 
 
 def _point(ax: Axes, row: Mapping[Any, Any], point: Point, small: bool) -> None:

@@ -34,9 +34,9 @@ from harness.report.figures.style import (  # fmt: skip
     drawable,
     heading,
     inches,
-    wrapped,
+    wrap_lines,
 )
-from harness.report.leaderboard import counted, is_baseline, worded
+from harness.report.leaderboard import effect_in_words, is_baseline, seeds_by_examples
 
 _LABELS = (0.7, 1.12)
 _PAD, _HEADER, _HEADS, _NOTE = 0.065, 0.17, 0.24, 0.085
@@ -68,8 +68,8 @@ def draw(effects: Sequence[Effect], title: str, metric: str, note: str, reasons:
     groups = _grouped(arms)
     labels = _label_width(groups)
     placed, height = _placed(groups, labels, usual)
-    titles = wrapped(drawable(title), 0.88 * WIDTH, TEXT + 1)
-    notes = wrapped(drawable(note), WIDTH - 2 * MARGIN, SMALL)
+    titles = wrap_lines(drawable(title), 0.88 * WIDTH, TEXT + 1)
+    notes = wrap_lines(drawable(note), WIDTH - 2 * MARGIN, SMALL)
     head = MARGIN + TITLE * len(titles) + _HEADS
     foot = AXIS + _NOTE * len(notes) + MARGIN
     figure = Figure(figsize=(WIDTH, head + height + foot))
@@ -90,7 +90,7 @@ def draw(effects: Sequence[Effect], title: str, metric: str, note: str, reasons:
 
 def _usual_count(effects: Sequence[Effect]) -> str:
     """The n of most arms; the others say theirs below their name."""
-    counts = [counted(effect.interval) for effect in effects if effect.interval]
+    counts = [seeds_by_examples(effect.interval) for effect in effects if effect.interval]
     return mode(counts) if counts else ""
 
 
@@ -121,7 +121,9 @@ def _label_width(groups: Mapping[str, list[Effect]]) -> float:
 
 def _number_width(effects: Sequence[Effect]) -> float:
     """Inches for effects and intervals in numbers."""
-    return max((inches(worded(effect.interval, 1), SMALL) for effect in effects if effect.interval), default=0.7)
+    return max(
+        (inches(effect_in_words(effect.interval, 1), SMALL) for effect in effects if effect.interval), default=0.7
+    )
 
 
 def _placed(groups: Mapping[str, list[Effect]], labels: float, usual: str) -> tuple[list[Group | ForestRow], float]:
@@ -132,7 +134,7 @@ def _placed(groups: Mapping[str, list[Effect]], labels: float, usual: str) -> tu
         items.append(Group(title, top))
         top += _HEADER
         for effect in found:
-            label, remarks = wrapped(_short(effect), labels, TEXT), _remarks(effect, usual)
+            label, remarks = wrap_lines(_short(effect), labels, TEXT), _remarks(effect, usual)
             lines = max(len(label) + len(remarks), 1 if effect.interval else 2)
             items.append(ForestRow(effect, label, remarks, top, lines * LINE + _PAD))
             top += lines * LINE + _PAD
@@ -142,7 +144,11 @@ def _placed(groups: Mapping[str, list[Effect]], labels: float, usual: str) -> tu
 def _remarks(effect: Effect, usual: str) -> list[str]:
     """What is unusual about an arm: failed trials, fewer seeds."""
     failed = [f"failed {effect.n_failed} of {effect.n_trials}"] if effect.n_failed else []
-    fewer = [f"n = {counted(effect.interval)}"] if effect.interval and counted(effect.interval) != usual else []
+    fewer = (
+        [f"n = {seeds_by_examples(effect.interval)}"]
+        if effect.interval and seeds_by_examples(effect.interval) != usual
+        else []
+    )
     return [", ".join([*failed, *fewer])] if failed or fewer else []
 
 
@@ -179,7 +185,7 @@ def _row(ax: Axes, row: ForestRow, limit: float, reason: str) -> None:
     if row.effect.interval:
         found = row.effect.interval
         span(ax, middle, (found.effect, found.low, found.high), MARKS[row.effect.axis], row.effect.dull, limit)
-        _text(ax, WIDTH - MARGIN, middle, worded(found, 1), ha="right", size=SMALL)
+        _text(ax, WIDTH - MARGIN, middle, effect_in_words(found, 1), ha="right", size=SMALL)
     else:
         _absent(ax, row, reason)
 
@@ -187,7 +193,7 @@ def _row(ax: Axes, row: ForestRow, limit: float, reason: str) -> None:
 def _absent(ax: Axes, row: ForestRow, reason: str) -> None:
     """Why there is no point, in two lines at most; the whole reason stands below the leaderboard."""
     start = ax.get_position().x0 * WIDTH
-    lines = wrapped(drawable(reason), WIDTH - start - MARGIN, SMALL)
+    lines = wrap_lines(drawable(reason), WIDTH - start - MARGIN, SMALL)
     if len(lines) > 2:
         lines = [lines[0], lines[1][:-1] + "…"]
     for number, line in enumerate(lines):

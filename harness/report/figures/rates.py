@@ -22,11 +22,11 @@ from harness.report.figures.style import (  # fmt: skip
     WIDTH,
     blank,
     counts,
+    finite_rows,
     key,
     key_height,
-    known,
     name_axis,
-    named,
+    name_line,
     sheet,
     strokes,
 )
@@ -41,20 +41,20 @@ def draw(rates: pd.DataFrame, *, title: str, note: str) -> Figure:
     `kind` (coverage, false positives) makes a panel, `setting` a line. Rates are shares. The band is where 95 % of
     counts would fall by the luck of so many simulations if the rate were the nominal one (binomial quantiles).
     """
-    there = known(rates, "seeds", "rate", "nominal", "simulations")
+    there = finite_rows(rates, "seeds", "rate", "nominal", "simulations")
     if there.empty:
         return blank(title, "Nothing was simulated.", note)
     kinds, settings = (there[name].drop_duplicates().tolist() for name in ("kind", "setting"))
     whole = WIDTH if len(kinds) == 1 else WIDE
     width = (whole - 2 * MARGIN - len(kinds) * _LEFT - (len(kinds) - 1) * _BETWEEN) / len(kinds)
     drawn = dict(zip(settings, strokes(len(settings)), strict=True))
-    labels = [*map(named, settings), "nominal; shaded: 95 % band of the simulation's own luck"]
+    labels = [*map(name_line, settings), "nominal; shaded: 95 % band of the simulation's own luck"]
     samples = [*(one.line([0], [0]) for one in drawn.values()), Line2D([], [], **_NOMINAL)]
     height = _TITLE + _HEIGHT + _BELOW + key_height(labels, whole - 2 * MARGIN) + 0.06
     page = sheet(title, "", note, width=whole, height=height)
     for number, kind in enumerate(kinds):
         left = MARGIN + number * (_LEFT + width + _BETWEEN)
-        page.text(left, _TITLE / 2, named(kind), weight="bold")
+        page.text(left, _TITLE / 2, name_line(kind), weight="bold")
         ax = page.axes(left + _LEFT, _TITLE, width, _HEIGHT)
         rows = there[there["kind"] == kind]
         across, up = _scales(rows, width)

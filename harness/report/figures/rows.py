@@ -20,12 +20,12 @@ from harness.report.figures.style import (  # fmt: skip
     TEXT,
     WARN,
     Sheet,
-    fitted,
+    fit_lines,
     inches,
     name_axis,
     signs,
 )
-from harness.report.leaderboard import signed
+from harness.report.leaderboard import signed_number
 
 EstimateEnds = tuple[float, float, float]
 """A value and the ends of its interval."""
@@ -47,7 +47,7 @@ class PlotRow:
 
 
 @dataclass(frozen=True)
-class Placed:
+class PlacedRow:
     """A heading (a bare string) or a row with the lines of its label; where it begins, from the top, and its height."""
 
     item: str | PlotRow
@@ -56,21 +56,21 @@ class Placed:
     height: float
 
 
-def placed(items: Sequence[str | PlotRow], labels: float) -> list[Placed]:
+def place_rows(items: Sequence[str | PlotRow], labels: float) -> list[PlacedRow]:
     """Headings and rows below one another, labels in two lines at most."""
-    found: list[Placed] = []
+    found: list[PlacedRow] = []
     top = 0.0
     for item in items:
         if isinstance(item, str):
-            found.append(Placed(item, [item], top, HEADER))
+            found.append(PlacedRow(item, [item], top, HEADER))
         else:
-            lines = fitted(item.label, labels - item.indent, TEXT, 2)
-            found.append(Placed(item, lines, top, len(lines) * LINE + PAD))
+            lines = fit_lines(item.label, labels - item.indent, TEXT, 2)
+            found.append(PlacedRow(item, lines, top, len(lines) * LINE + PAD))
         top += found[-1].height
     return found
 
 
-def height_of(items: Sequence[Placed]) -> float:
+def height_of(items: Sequence[PlacedRow]) -> float:
     """The height of the plot without what stands below its axis."""
     return items[-1].top + items[-1].height + 0.03 if items else 0.0
 
@@ -78,7 +78,7 @@ def height_of(items: Sequence[Placed]) -> float:
 def draw_rows(
     page: Sheet,
     top: float,
-    items: Sequence[Placed],
+    items: Sequence[PlacedRow],
     *,
     labels: float,
     unit: str,
@@ -111,7 +111,7 @@ def draw_rows(
     return ax
 
 
-def _row(ax: Axes, page: Sheet, top: float, at: Placed, row: PlotRow, limit: float, said: str) -> None:
+def _row(ax: Axes, page: Sheet, top: float, at: PlacedRow, row: PlotRow, limit: float, said: str) -> None:
     """One row: its label, its ticks or its point and interval, its numbers."""
     middle = at.top + at.height / 2
     for number, line in enumerate(at.lines):
@@ -126,7 +126,7 @@ def _row(ax: Axes, page: Sheet, top: float, at: Placed, row: PlotRow, limit: flo
 
 def estimate_in_points(estimate: EstimateEnds) -> str:
     """An estimate in points and its interval."""
-    value, low, high = (signed(number, 1) for number in estimate)
+    value, low, high = (signed_number(number, 1) for number in estimate)
     return f"{value} [{low}, {high}]"
 
 

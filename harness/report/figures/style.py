@@ -120,12 +120,12 @@ def as_files(draw: Callable[P, Figure]) -> Callable[P, dict[str, bytes]]:
     def render(*args: P.args, **kwargs: P.kwargs) -> dict[str, bytes]:
         with house():
             figure = draw(*args, **kwargs)
-            return {kind: saved(figure, kind) for kind in SAVED}
+            return {kind: save_figure(figure, kind) for kind in SAVED}
 
     return render
 
 
-def saved(figure: Figure, kind: str) -> bytes:
+def save_figure(figure: Figure, kind: str) -> bytes:
     """A figure's bytes in one format; without dates and versions, so equal figures give equal bytes."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format=kind, **SAVED[kind])
@@ -135,8 +135,8 @@ def saved(figure: Figure, kind: str) -> bytes:
 def sheet(title: str, head: str, note: str, *, width: float, height: float) -> Sheet:
     """An empty figure with so much room between its heads (a bold title, a faint sentence) and its notes."""
     room = width - 2 * MARGIN
-    titles, heads = wrapped(drawable(title), 0.86 * room, TEXT + 1), wrapped(drawable(head), room, SMALL)
-    notes = wrapped(drawable(note), room, SMALL)
+    titles, heads = wrap_lines(drawable(title), 0.86 * room, TEXT + 1), wrap_lines(drawable(head), room, SMALL)
+    notes = wrap_lines(drawable(note), room, SMALL)
     above = MARGIN + TITLE * len(titles) + NOTE * len(heads) + 0.05
     page = Sheet(Figure(figsize=(width, above + height + NOTE * len(notes) + MARGIN)), above)
     for number, line in enumerate(titles):
@@ -148,14 +148,14 @@ def sheet(title: str, head: str, note: str, *, width: float, height: float) -> S
 
 def blank(title: str, why: str, note: str, *, width: float = WIDTH) -> Figure:
     """A figure that says in words why there is nothing to draw."""
-    lines = wrapped(drawable(why), width - 2 * MARGIN, TEXT)
+    lines = wrap_lines(drawable(why), width - 2 * MARGIN, TEXT)
     page = sheet(title, "", note, width=width, height=LINE * len(lines) + 0.2)
     for number, line in enumerate(lines):
         page.text(MARGIN, 0.08 + LINE * (number + 0.5), line, color=WARN)
     return page.figure
 
 
-def known(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
+def finite_rows(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
     """The rows that have finite numbers in those columns, as floats; none at all where the frame is empty."""
     if frame.empty:
         return frame
@@ -179,7 +179,7 @@ def brief(arm: str) -> str:
             parts[-1] += f" {setting[1]}"
         else:
             parts.append(choice[1] if choice else word)
-    return named(" + ".join(parts) or arm)
+    return name_line(" + ".join(parts) or arm)
 
 
 def strokes(n: int) -> list[Stroke]:
@@ -202,7 +202,7 @@ def key_columns(labels: Sequence[str], width: float) -> tuple[int, float]:
 def key_height(labels: Sequence[str], width: float) -> float:
     """The height of the key that `key` draws."""
     columns, room = key_columns(labels, width)
-    counts = [len(fitted(label, room - 0.36, SMALL, 2)) for label in labels]
+    counts = [len(fit_lines(label, room - 0.36, SMALL, 2)) for label in labels]
     return sum(max(counts[row : row + columns]) * NOTE + 0.02 for row in range(0, len(labels), columns))
 
 
@@ -210,7 +210,7 @@ def key(page: Sheet, left: float, top: float, width: float, labels: Sequence[str
     """A key of lines in columns, each label in two lines at most; its samples are drawn as the lines are."""
     columns, room = key_columns(labels, width)
     for row in range(0, len(labels), columns):
-        texts = [fitted(label, room - 0.36, SMALL, 2) for label in labels[row : row + columns]]
+        texts = [fit_lines(label, room - 0.36, SMALL, 2) for label in labels[row : row + columns]]
         for column, (text, line) in enumerate(zip(texts, lines[row : row + columns], strict=True)):
             x, y = left + column * room, top + NOTE / 2
             ends = [place / page.width for place in (x, x + 0.12, x + 0.24)]
@@ -227,7 +227,7 @@ def key(page: Sheet, left: float, top: float, width: float, labels: Sequence[str
 
 def name_axis(axis: Any, words: str, room: float) -> None:
     """Puts words at a matplotlib axis of so many inches, cut where they are longer."""
-    axis.set_label_text(shortened(words.replace("_", " "), room, TEXT), fontsize=TEXT)
+    axis.set_label_text(shorten(words.replace("_", " "), room, TEXT), fontsize=TEXT)
     axis.labelpad = 2
 
 
@@ -244,13 +244,13 @@ def counts(value: float, _: object = None) -> str:
     return f"{value:.3g}"
 
 
-def fitted(text: str, room: float, size: float, most: int) -> list[str]:
+def fit_lines(text: str, room: float, size: float, most: int) -> list[str]:
     """At most so many lines that fit, never none; of what the last should hold the middle is left out if need be."""
     rest = _sane(text)
-    lines = wrapped(rest, room, size)
+    lines = wrap_lines(rest, room, size)
     for line in lines[: most - 1]:
         rest = rest[len(line) :].lstrip()
-    return lines if 0 < len(lines) <= most else [*lines[: most - 1], shortened(rest, room, size)]
+    return lines if 0 < len(lines) <= most else [*lines[: most - 1], shorten(rest, room, size)]
 
 
 def _sane(text: str) -> str:
@@ -259,12 +259,12 @@ def _sane(text: str) -> str:
     return plain if len(plain) <= 2 * _SANE else f"{plain[:_SANE]}…{plain[-_SANE:]}"
 
 
-def named(text: object) -> str:
+def name_line(text: object) -> str:
     """A name in one line that can be drawn; in words where it is empty."""
     return drawable(str(text)) or "(no name)"
 
 
-def shortened(text: str, room: float, size: float) -> str:
+def shorten(text: str, room: float, size: float) -> str:
     """One line that fits; an ellipsis stands for the middle of a text that is too long: names differ in their ends."""
     whole = _sane(text)
     head, tail = whole[:_SANE], whole[-_SANE:]
@@ -275,7 +275,7 @@ def shortened(text: str, room: float, size: float) -> str:
     return whole
 
 
-def wrapped(text: str, inches_wide: float, size: float) -> list[str]:
+def wrap_lines(text: str, inches_wide: float, size: float) -> list[str]:
     """Lines that fit: broken at spaces, and within a word only where the word alone is too wide."""
     lines = [""]
     for word in text.split():

@@ -24,10 +24,10 @@ from harness.report.figures.style import (  # fmt: skip
     blank,
     brief,
     counts,
+    finite_rows,
     heading,
     key,
     key_height,
-    known,
     name_axis,
     sheet,
     strokes,
@@ -79,7 +79,7 @@ def draw(history: pd.DataFrame, *, title: str, unit: str, note: str) -> Figure:
 
     A panel holds up to five arms of one kind and the baseline. Arms without a curve are named below.
     """
-    there = known(history, "step", "value")
+    there = finite_rows(history, "step", "value")
     if there.empty:
         return blank(title, "No trial left a history: every model was fitted at once, or none has finished.", note)
     curves = {arm: mean_curve(rows) for arm, rows in there.groupby("arm", sort=False)}

@@ -20,7 +20,7 @@ RECEIPT_COUNTS = ("dropped", "relabelled", "reweighted", "edited", "added")
 
 
 @dataclass(frozen=True)
-class Named:
+class ReceiptRow:
     """A training row that a receipt names, and what became of its label ("" where it was dropped or added)."""
 
     id: str
@@ -34,7 +34,7 @@ class Stage:
     name: str
     counts: Mapping[str, str]
     seed: int
-    rows: Mapping[str, Sequence[Named]]
+    rows: Mapping[str, Sequence[ReceiptRow]]
 
 
 @dataclass(frozen=True)
@@ -94,14 +94,14 @@ def stage(name: str, done: Sequence[Record], classes: Sequence[str]) -> Stage:
     """What that stage did on each seed; without counts where it changed nothing at all."""
     kept = [(record["seed"], record["receipts"][name]) for record in done if name in record["receipts"]]
     totals = {kind: [receipt.get(f"n_{kind}", 0) for _, receipt in kept] for kind in RECEIPT_COUNTS}
-    counts = {kind: ranged(values) for kind, values in totals.items() if any(values)}
+    counts = {kind: range_text(values) for kind, values in totals.items() if any(values)}
     busy = [(seed, receipt) for seed, receipt in kept if any(receipt.get(f"n_{kind}", 0) for kind in RECEIPT_COUNTS)]
     if not busy:
         return Stage(name, {}, 0, {})
     seed, receipt = busy[0]
-    found = {kind: [Named(row, "") for row in _ids(receipt.get(kind))] for kind in ("dropped", "added")}
+    found = {kind: [ReceiptRow(row, "") for row in _ids(receipt.get(kind))] for kind in ("dropped", "added")}
     found["relabelled"] = list(_relabelled(receipt, classes))[:FIRST]
-    before = ranged([receipt["n_before"] for _, receipt in kept])
+    before = range_text([receipt["n_before"] for _, receipt in kept])
     return Stage(name, {"rows before": before, **counts}, seed, {kind: rows for kind, rows in found.items() if rows})
 
 
@@ -110,7 +110,7 @@ def _ids(packed: Mapping[str, Any] | None) -> list[str]:
     return [] if packed is None else [str(name) for name in unpack(dict(packed))[:FIRST].tolist()]
 
 
-def _relabelled(receipt: Mapping[str, Any], classes: Sequence[str]) -> Iterator[Named]:
+def _relabelled(receipt: Mapping[str, Any], classes: Sequence[str]) -> Iterator[ReceiptRow]:
     """The rows whose class changed or became a distribution, with the class before and the likeliest one after."""
     changed = receipt.get("changed")
     if not changed or not receipt.get("n_relabelled"):
@@ -121,7 +121,7 @@ def _relabelled(receipt: Mapping[str, Any], classes: Sequence[str]) -> Iterator[
     for row in np.flatnonzero((likeliest != before) | (share < 1)):
         sure = f" ({100 * share[row]:.0f} %)" if share[row] < 1 else ""
         old, new = (_class(int(one[row]), classes) for one in (before, likeliest))
-        yield Named(str(ids[row]), f"{old} → {new}{sure}")
+        yield ReceiptRow(str(ids[row]), f"{old} → {new}{sure}")
 
 
 def _class(index: int, classes: Sequence[str]) -> str:
@@ -130,7 +130,7 @@ def _class(index: int, classes: Sequence[str]) -> str:
     return str(classes[index]) if index < len(classes) else f"class {index}"
 
 
-def ranged(values: Sequence[Any]) -> str:
+def range_text(values: Sequence[Any]) -> str:
     """One value where all are equal, else the least and the largest."""
     low, high = min(values), max(values)
     return readable_number(low) if low == high else f"{readable_number(low)}–{readable_number(high)}"
@@ -151,7 +151,7 @@ def _ranges(done: Sequence[Record], part: str) -> dict[str, str]:
     """Each number of that part of the records, over seeds."""
     names = dict.fromkeys(name for record in done for name in record[part])
     found = {name: [record[part][name] for record in done if record[part].get(name) is not None] for name in names}
-    return {name: ranged(values) for name, values in found.items() if values}
+    return {name: range_text(values) for name, values in found.items() if values}
 
 
 def _facts(done: Sequence[Record]) -> dict[str, str]:

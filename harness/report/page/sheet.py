@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from harness.report.page.arm_details import readable_number
-from harness.report.page.embedded import fingerprint
+from harness.report.page.embedding import fingerprint
 
 HERE = Path(__file__).parent
 _BREAKS = re.compile(r">\n+<(?!tr|li|details|section|script|style)")

@@ -18,9 +18,9 @@ from harness.analysis.effects import Effect
 from harness.analysis.study import Study
 from harness.errors import BadInput
 from harness.report import leaderboard
-from harness.report.leaderboard import signed
+from harness.report.leaderboard import signed_number
 from harness.report.page.arm_details import ArmDetails, as_yaml, describe_arm
-from harness.report.page.embedded import PNG, Picture, for_script, picture, png
+from harness.report.page.embedding import PNG, Picture, for_script, picture, png
 from harness.report.page.overview import OverviewLine
 from harness.report.page.sheet import fill_template
 from harness.storage.store import Record
@@ -71,7 +71,7 @@ class PageData:
 
 
 @dataclass(frozen=True)
-class Said:
+class VerdictText:
     """A verdict as it is set: its word (data, model, undecided, untold), its first sentence, the others."""
 
     word: str
@@ -108,30 +108,30 @@ def render(data: PageData) -> bytes:
         "data": data, "places": places, "counts": _counts(data), "verdict": verdict(data.attribution, data.notes),
         "board": Markup(leaderboard.as_html(data.effects, data.metric, sd, links)),
         "legend": leaderboard.legend(data.effects, sd),
-        "arms": [effect for _, effect in leaderboard.numbered(data.effects)],
+        "arms": [effect for _, effect in leaderboard.number_ranks(data.effects)],
         "axes": [axis for axis in ("model", "data", "both", "none") if any(one.axis == axis for one in data.effects)],
         "figures": [_figure(name, content) for name, content in data.figures.items()],
         "embedded": Markup(for_script(_embedded(data, places))),
         "summary": Markup(for_script(_summary(data))),
-        "estimate": estimate_text, "share": share, "signed": signed,
+        "estimate": estimate_text, "share": share, "signed": signed_number,
     }  # fmt: skip
     return fill_template("study.html", content)
 
 
-def verdict(attribution: Attribution | None, notes: Sequence[str]) -> Said:
+def verdict(attribution: Attribution | None, notes: Sequence[str]) -> VerdictText:
     """The verdict of a study; without one, why it cannot be told."""
     if attribution and attribution.verdict:
         head, _, rest = attribution.verdict.sentence.partition(". ")
-        return Said(attribution.verdict.word, f"{head.rstrip('.')}.", [rest] if rest else [])
+        return VerdictText(attribution.verdict.word, f"{head.rstrip('.')}.", [rest] if rest else [])
     said = [*(attribution.notes if attribution else ()), *notes]
     why = [note.partition(": ")[2] for note in said if note.startswith(("No attribution: ", "No verdict: "))]
     reason = why[0].rstrip(".") if why else "nothing was attributed"
-    return Said("untold", "It cannot be told whether model or data gained more.", [f"Because {reason}."])
+    return VerdictText("untold", "It cannot be told whether model or data gained more.", [f"Because {reason}."])
 
 
 def estimate_text(value: Any) -> str:
     """An estimate with its interval, in points."""
-    return f"{signed(value.value)} [{signed(value.low)}, {signed(value.high)}]"
+    return f"{signed_number(value.value)} [{signed_number(value.low)}, {signed_number(value.high)}]"
 
 
 def share(value: Any) -> str:
@@ -158,8 +158,8 @@ def _counts(data: PageData) -> dict[str, int]:
 
 def _summary(data: PageData) -> dict[str, Any]:
     """What the index says of the study."""
-    first = [effect for rank, effect in leaderboard.numbered(data.effects) if rank == 1]
-    best = "; ".join(f"{one.arm} {leaderboard.worded(one.interval)}" for one in first if one.interval)
+    first = [effect for rank, effect in leaderboard.number_ranks(data.effects) if rank == 1]
+    best = "; ".join(f"{one.arm} {leaderboard.effect_in_words(one.interval)}" for one in first if one.interval)
     said, counts = verdict(data.attribution, data.notes), _counts(data)
     sentence = " ".join([said.head, *said.sentences]) if said.word == "untold" else said.head
     made = OverviewLine(

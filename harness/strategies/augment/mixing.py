@@ -13,7 +13,7 @@ from torch import Tensor
 
 from harness.data import TrainSet
 from harness.errors import BadInput
-from harness.learners.batches import Mixed, blend
+from harness.learners.batches import BlendedBatch, blend
 from harness.strategies import Tools, compose
 from harness.strategies.augment.images import Images, mark_between
 
@@ -78,7 +78,7 @@ def _pasted(side: int, length: np.ndarray, rng: np.random.Generator) -> Bool[Ten
     return mark_between(side, rng.integers(side, size=(len(length), 1)) - pixels // 2, pixels)
 
 
-def _hidden_mixup(x: Any, y: SoftLabels, rng: np.random.Generator, *, alpha: float) -> tuple[Mixed, SoftLabels]:
+def _hidden_mixup(x: Any, y: SoftLabels, rng: np.random.Generator, *, alpha: float) -> tuple[BlendedBatch, SoftLabels]:
     partner = torch.from_numpy(rng.permutation(len(y))).to(y.device)
     share = torch.from_numpy(rng.beta(alpha, alpha, size=len(y))).to(y.device)
-    return Mixed(x, partner, share), blend(y, partner, share)
+    return BlendedBatch(x, partner, share), blend(y, partner, share)

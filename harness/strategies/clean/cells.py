@@ -16,7 +16,7 @@ from harness.checks import within
 from harness.data import TrainSet
 from harness.errors import BadInput
 from harness.strategies import Tools
-from harness.tables import Mend, columns_of, is_number_column, is_raw, mended
+from harness.tables import Mend, columns_of, is_number_column, is_raw, mend_columns
 
 QUANTITY = re.compile(
     r"[$€£]?\s*(?P<number>[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:e[+-]?\d+)?)\s*(?P<unit>[^\d\s,][^\d]{0,24})?",
@@ -47,7 +47,7 @@ def units(
     """
     within("clean.share", share, 0, 1)
     empty = {word.casefold() for word in missing}
-    return mended(_raw(train, "units"), {
+    return mend_columns(_raw(train, "units"), {
         name: _quantities(cells, share, factors, empty) for name, cells in columns_of(train.x).items()
     })  # fmt: skip
 
@@ -63,7 +63,7 @@ def spellings(train: TrainSet, tools: Tools, *, edits: int, shortest: int, times
     """
     within("clean.edits", edits, 0, 1)
     within("clean.times", times, 1, np.inf)
-    return mended(_raw(train, "spellings"), {
+    return mend_columns(_raw(train, "spellings"), {
         name: _spelt(cells, edits, shortest, times)
         for name, cells in columns_of(train.x).items() if not is_number_column(cells)
     })  # fmt: skip

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Float64
 from harness.checks import one_of
 from harness.data import TrainSet
 from harness.strategies import Tools
-from harness.strategies.clean.label_errors import Found
+from harness.strategies.clean.label_errors import Suspects
 
 JOINT = "confident_joint"
 FILTERS = (
@@ -27,23 +27,23 @@ FILTERS = (
 """Cleanlab's names of the pruning rules, and the paper's own use of the confident joint."""
 
 
-def confident_learning(train: TrainSet, tools: Tools, *, filter_by: str) -> Found:
+def confident_learning(train: TrainSet, tools: Tools, *, filter_by: str) -> Suspects:
     """The rows that the pruning rule flags; the quality is their self-confidence, less 1 where a row is flagged.
 
     So a share that is asked for takes flagged rows first.
     """
     probs = tools.pred_probs(train)
-    rows = flagged(train, probs, filter_by)
-    return Found(label_quality(train, probs, "self_confidence") - rows, rows)
+    rows = flag_label_errors(train, probs, filter_by)
+    return Suspects(label_quality(train, probs, "self_confidence") - rows, rows)
 
 
-def scored(train: TrainSet, tools: Tools, *, method: str) -> Found:
+def scored(train: TrainSet, tools: Tools, *, method: str) -> Suspects:
     """Cleanlab's label quality: `self_confidence`, `normalized_margin` or `confidence_weighted_entropy`."""
     one_of("method", method, ("self_confidence", "normalized_margin", "confidence_weighted_entropy"))
-    return Found(label_quality(train, tools.pred_probs(train), method))
+    return Suspects(label_quality(train, tools.pred_probs(train), method))
 
 
-def flagged(train: TrainSet, probs: Float[np.ndarray, "n k"], filter_by: str) -> Bool[np.ndarray, " n"]:
+def flag_label_errors(train: TrainSet, probs: Float[np.ndarray, "n k"], filter_by: str) -> Bool[np.ndarray, " n"]:
     """True for each labelled row that the rule takes for a label error; at least one row a class is left alone.
 
     `confident_joint` flags what lies off the diagonal of the confident joint, as the paper does; cleanlab's

@@ -16,7 +16,7 @@ from harness.checks import one_of
 from harness.data import TrainSet
 from harness.errors import BadInput
 from harness.strategies import Tools
-from harness.strategies.clean.label_errors import Found
+from harness.strategies.clean.label_errors import Suspects
 from harness.strategies.features import compute_features, features_like
 
 MEMORY = 64
@@ -27,7 +27,7 @@ QUALITY_DIGITS = 6
 """Decimals to which squared distances count: rows that a rounding alone tells apart are equally near."""
 
 
-def uncertainty(train: TrainSet, tools: Tools) -> Found:
+def uncertainty(train: TrainSet, tools: Tools) -> Suspects:
     """The probe's entropy, negative, in nats: rows of which it is unsure, whatever their label (uncertainty sampling).
 
     Lewis and Gale 1994.
@@ -36,7 +36,7 @@ def uncertainty(train: TrainSet, tools: Tools) -> Found:
     return _labelled_only(train, (probs * np.log(probs)).sum(1))
 
 
-def area_under_margin(train: TrainSet, tools: Tools) -> Found:
+def area_under_margin(train: TrainSet, tools: Tools) -> Suspects:
     """The mean over the training of the given class's logit less the largest other one.
 
     Pleiss et al. 2020, "Identifying mislabeled data using the area under the margin ranking", eq. 1. Differences of
@@ -45,7 +45,7 @@ def area_under_margin(train: TrainSet, tools: Tools) -> Found:
     return _labelled_only(train, _margins(train, tools).mean(0))
 
 
-def small_loss(train: TrainSet, tools: Tools, *, until: float) -> Found:
+def small_loss(train: TrainSet, tools: Tools, *, until: float) -> Suspects:
     """The mean cross-entropy with the given class over the first `until` of the training, negative, in nats.
 
     Networks fit right labels first, so that a wrong one keeps a large loss (Han et al. 2018, co-teaching; Arpit et al.
@@ -57,7 +57,7 @@ def small_loss(train: TrainSet, tools: Tools, *, until: float) -> Found:
     return _labelled_only(train, given[: max(1, round(until * len(given)))].mean(0))
 
 
-def forgetting(train: TrainSet, tools: Tools) -> Found:
+def forgetting(train: TrainSet, tools: Tools) -> Suspects:
     """How often a row was right and then wrong in the training, negative; -e where it never was right in e looks.
 
     Toneva et al. 2019, "An empirical study of example forgetting". Right is a probability above all others.
@@ -67,7 +67,7 @@ def forgetting(train: TrainSet, tools: Tools) -> Found:
     return _labelled_only(train, -np.where(right.any(0), events, len(right)).astype(np.float64))
 
 
-def neighbours(train: TrainSet, tools: Tools, *, k: int, encoder: str | None) -> Found:
+def neighbours(train: TrainSet, tools: Tools, *, k: int, encoder: str | None) -> Suspects:
     """The share of a row's `k` nearest labelled rows that bear its label (edited nearest neighbours, Wilson 1972).
 
     All rows as near as the k-th count. BadInput where there are not as many others.
@@ -81,7 +81,7 @@ def neighbours(train: TrainSet, tools: Tools, *, k: int, encoder: str | None) ->
     return _spread(train, rows, np.concatenate(shares))
 
 
-def shapley(train: TrainSet, tools: Tools, *, k: int, reference: str, encoder: str | None) -> Found:
+def shapley(train: TrainSet, tools: Tools, *, k: int, reference: str, encoder: str | None) -> Suspects:
     """The Shapley value of each row for a classifier by its `k` nearest neighbours, exactly.
 
     Jia et al. 2019, "Efficient task-specific data valuation for nearest neighbor algorithms", theorem 1. `reference`
@@ -159,12 +159,12 @@ def _margins(train: TrainSet, tools: Tools) -> Float64[np.ndarray, "e n"]:
     return given - log_probs.max(2)
 
 
-def _labelled_only(train: TrainSet, quality: Float64[np.ndarray, " n"]) -> Found:
-    return Found(np.where(train.labelled, quality, np.inf))
+def _labelled_only(train: TrainSet, quality: Float64[np.ndarray, " n"]) -> Suspects:
+    return Suspects(np.where(train.labelled, quality, np.inf))
 
 
-def _spread(train: TrainSet, rows: Int64[np.ndarray, " r"], quality: Float64[np.ndarray, " r"]) -> Found:
+def _spread(train: TrainSet, rows: Int64[np.ndarray, " r"], quality: Float64[np.ndarray, " r"]) -> Suspects:
     """The quality of the labelled rows, put where they lie."""
     whole = np.full(len(train), np.inf)
     whole[rows] = quality
-    return Found(whole)
+    return Suspects(whole)

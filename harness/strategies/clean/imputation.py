@@ -17,7 +17,7 @@ from harness.checks import one_of, within
 from harness.data import Prepare, TrainSet
 from harness.strategies import Tools
 from harness.streams import child_seed
-from harness.tables import Mend, columns_of, is_number_column, is_raw, mended, numeric
+from harness.tables import Mend, columns_of, is_number_column, is_raw, mend_columns, numeric
 
 Table = Float32[np.ndarray, "n d"]
 Fence = Float32[np.ndarray, " d"]
@@ -39,7 +39,7 @@ def impute(train: TrainSet, tools: Tools, *, method: str, k: int, max_iter: int,
     `levels` says what an empty cell of a column of words is: `own`, a level of its own, or the column's `mode`.
     """
     one_of("clean.levels", levels, ("own", "mode"))
-    words = mended(train, _words(train.x)) if is_raw(train.x) and levels == "mode" else train
+    words = mend_columns(train, _words(train.x)) if is_raw(train.x) and levels == "mode" else train
     table = numeric(words)
     imputer = _imputer(method, k, max_iter, child_seed(tools.rng))
     return table.transformed(_filler(table.x, imputer, GRID if method == "knn" else None))

@@ -22,7 +22,7 @@ from harness.strategies.clean.random_rows import draw_labelled_rows
 
 
 @dataclass(frozen=True)
-class Found:
+class Suspects:
     """What a finder says of every row.
 
     `quality (n,)`: low = suspect, in the finder's own unit, inf for a row without a label. `flagged (n,)`: the rows
@@ -33,7 +33,7 @@ class Found:
     flagged: Bool[np.ndarray, " n"] | None = None
 
 
-Finder = Callable[[TrainSet, Tools], Found]
+Finder = Callable[[TrainSet, Tools], Suspects]
 
 
 def suspects(

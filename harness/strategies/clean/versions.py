@@ -19,11 +19,11 @@ from harness.checks import nearest, one_of
 from harness.data import TrainSet, one_hot
 from harness.errors import BadInput
 from harness.strategies import Tools
-from harness.tables import Mend, cells_table, columns_of, is_raw, mended
+from harness.tables import Mend, cells_table, columns_of, is_raw, mend_columns
 from harness.tasks import checks
 from harness.tasks.columns import indices, texts
-from harness.tasks.files import existing
 from harness.tasks.files import open_part as opened_by_kind
+from harness.tasks.files import require_path
 from harness.tasks.raw_table import read_cells
 
 CARRY = ("values", "none")
@@ -132,7 +132,7 @@ def _with_cells(train: TrainSet, version: Version, carry: str) -> TrainSet:
     mends = {
         name: _carried(train.x[name][version.stays], column[version.stays]) for name, column in version.cells.items()
     }
-    return replace(mended(train, mends), x=cells)
+    return replace(mend_columns(train, mends), x=cells)
 
 
 def _carried(before: np.ndarray, after: np.ndarray) -> Mend:
@@ -146,7 +146,7 @@ def _carried(before: np.ndarray, after: np.ndarray) -> Mend:
 
 def _columns(path: str, tools: Tools, named: Sequence[str]) -> dict[str, np.ndarray]:
     """The file's columns of text or numbers as texts (n,), None where there is nothing; the `named` ones are there."""
-    place = existing(path, "clean.path")
+    place = require_path(path, "clean.path")
     if place.suffix.lower() in (".csv", ".tsv"):
         file = {str(name): cells.to_numpy(dtype=object) for name, cells in read_cells(path, "clean.path").items()}
     else:

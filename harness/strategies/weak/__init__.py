@@ -6,11 +6,11 @@ from harness.strategies.weak.clean_labels import gold, validation_labels
 from harness.strategies.weak.flyingsquid import triplets
 from harness.strategies.weak.majority import majority_vote
 from harness.strategies.weak.random_votes import random_vote
+from harness.strategies.weak.row_selection import cut_statistic, most_confident, random_share
 from harness.strategies.weak.snorkel import label_model, label_model_prior
-from harness.strategies.weak.trusted import cut_statistic, most_confident, random_share
 from harness.strategies.weak.user_rules import rules
 from harness.strategies.weak.voter_tables import dawid_skene, naive_bayes
-from harness.strategies.weak.weighted import weighted_vote
+from harness.strategies.weak.weighted_votes import weighted_vote
 
 __all__ = [
     "crowd", "cut_statistic", "dawid_skene", "glad", "gold", "label_model", "label_model_prior", "mace",

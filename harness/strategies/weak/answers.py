@@ -13,9 +13,9 @@ from jaxtyping import Int8
 from harness.data import ABSTAIN, TrainSet
 from harness.errors import BadInput
 from harness.storage.cache import Cache
-from harness.storage.places import located
+from harness.storage.places import locate
 from harness.strategies import Strategy, Tools
-from harness.strategies.weak.named import class_indices
+from harness.strategies.weak.label_names import class_indices
 
 ANSWER_COLUMNS = ("row", "worker", "label")
 
@@ -57,7 +57,7 @@ def crowd_votes(
 
 def _answers(path: str) -> pd.DataFrame:
     """Returns the file's answers that are not empty, as text; the index counts the lines below the first."""
-    file = located(path)
+    file = locate(path)
     if not file.is_file():
         raise BadInput(
             f"there is no file {path}: weak.path names a table of answers with columns {', '.join(ANSWER_COLUMNS)}"

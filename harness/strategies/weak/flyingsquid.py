@@ -12,7 +12,7 @@ from harness.checks import one_of
 from harness.data import ABSTAIN, TrainSet
 from harness.errors import BadInput
 from harness.strategies import Tools
-from harness.strategies.weak.models import Prior, Probs, VoteModel, Votes, label_by_model, normalised
+from harness.strategies.weak.models import Prior, Probs, VoteModel, Votes, label_by_model, normalise
 
 MOST_ACCURACY = 0.99
 """Highest accuracy (as a correlation with the class) that agreement alone may assign to a voter."""
@@ -38,7 +38,7 @@ def fit_triplets(votes: Votes, prior: Prior, *, average: str) -> VoteModel:
     start = np.log(prior) - np.log1p(-prior)
 
     def model(new: Votes) -> Probs:
-        return normalised(expit(np.stack([sides(new, c) @ own for c, own in enumerate(weights)], axis=1) + start))
+        return normalise(expit(np.stack([sides(new, c) @ own for c, own in enumerate(weights)], axis=1) + start))
 
     return model
 

@@ -79,10 +79,10 @@ def indicators(votes: Votes, symbols: range) -> Float64[np.ndarray, "s n m"]:
 def shares_of_votes(votes: Votes, k: int) -> Probs:
     """Returns the share of each class among a row's votes; uniform for rows without a vote."""
     counts = indicators(votes, range(k)).sum(2).T
-    return normalised(counts)
+    return normalise(counts)
 
 
-def normalised(scores: Float[np.ndarray, "n k"]) -> Probs:
+def normalise(scores: Float[np.ndarray, "n k"]) -> Probs:
     """Turns scores >= 0 into distributions; uniform for a row of zeros."""
     total = scores.sum(1, keepdims=True)
     return np.where(total > 0, scores / np.where(total > 0, total, 1), 1 / scores.shape[1])
@@ -90,7 +90,7 @@ def normalised(scores: Float[np.ndarray, "n k"]) -> Probs:
 
 def majority(shares: Probs) -> Probs:
     """Returns the most probable class of each row as a hard label; tied classes share it equally."""
-    return normalised((shares >= shares.max(1, keepdims=True) - 1e-9).astype(np.float64))
+    return normalise((shares >= shares.max(1, keepdims=True) - 1e-9).astype(np.float64))
 
 
 def patterns(votes: Votes) -> tuple[Int8[np.ndarray, "u m"], Int64[np.ndarray, " u"]]:

@@ -20,10 +20,10 @@ from harness.checks import one_of
 from harness.data import ABSTAIN, TrainSet, digest
 from harness.errors import BadInput
 from harness.storage.cache import Cache
-from harness.storage.places import located
+from harness.storage.places import locate
 from harness.strategies import Strategy, Tools
 from harness.strategies.features import is_text
-from harness.strategies.weak.named import check_number, class_indices, no_class
+from harness.strategies.weak.label_names import check_number, class_indices, no_class
 
 RULE_COLUMNS = ("lf", "label", "regex")
 Rule = Callable[[Any], int]
@@ -38,7 +38,7 @@ def rules(train: TrainSet, tools: Tools, *, path: str, rows: str, then: Strategy
     """
     one_of("rows", rows, ("unlabelled", "all"))
     names, votes = rule_votes(train, path, tools.classes, tools.cache)
-    tools.count("rules", written(path))
+    tools.count("rules", count_rules(path))
     open_rows = ~train.labelled if rows == "unlabelled" else np.ones(len(train), dtype=bool)
     if not open_rows.any():
         raise BadInput("every row of the training set has a label already; set weak.rows=all to let rules replace them")
@@ -63,14 +63,14 @@ def rule_votes(
     return list(found), cache.array("rules", parts, lambda: _applied(found, train, file))
 
 
-def written(path: str) -> int:
+def count_rules(path: str) -> int:
     """Counts the rules that somebody wrote: the lines of a table, or the functions of a Python file."""
     file = _existing(path)
     return len(_lines(file)) if file.suffix == ".tsv" else len(_functions(file))
 
 
 def _existing(path: str) -> Path:
-    file = located(path)
+    file = locate(path)
     if not file.is_file():
         raise BadInput(f"there is no file {path}: weak.path names a table of rules (.tsv) or a Python file (.py)")
     if file.suffix not in (".tsv", ".py"):

@@ -60,12 +60,12 @@ def literature() -> Path:
     return packaged if packaged.is_dir() else Path(__file__).parents[2] / "experiments" / "literature"
 
 
-def embedded() -> list[Published]:
+def read_embedded() -> list[Published]:
     """The tables of facts that come with the harness, file by file."""
     return [table for path in sorted(literature().glob("*.csv")) for table in facts(path)]
 
 
-def given(place: Path) -> list[Published]:
+def read_given(place: Path) -> list[Published]:
     """The tables of a file of facts or of a folder: known files of the literature as a whole, other CSVs as facts.
 
     A folder may hold them in one called `literature`. BadInput where there is none.
@@ -82,7 +82,7 @@ def given(place: Path) -> list[Published]:
 
 
 def passed_over(place: Path) -> list[Path]:
-    """Lists the CSVs of a folder that `given` does not read: other data than tables of facts may lie beside them."""
+    """Lists the CSVs of a folder that `read_given` skips: other data than tables of facts may lie beside them."""
     folder = place / "literature" if (place / "literature").is_dir() else place
     return [path for path in sorted(folder.glob("*.csv")) if not _is_read(path)]
 

@@ -17,7 +17,7 @@ from harness.strategies.weak.models import (
     indicators,
     label_by_model,
     majority,
-    normalised,
+    normalise,
     shares_of_votes,
 )
 
@@ -39,7 +39,7 @@ def fit_weighted_vote(votes: Votes, prior: Prior, *, voters: str) -> VoteModel:
     """Fits the model whose probabilities are shares of weighted votes; uniform for a row without a vote."""
     one_of("voters", voters, ("equal", "agreement"))
     weights = np.ones(votes.shape[1]) if voters == "equal" else agreement(votes, len(prior))
-    return lambda new: normalised((indicators(new, range(len(prior))) @ weights).T * prior)
+    return lambda new: normalise((indicators(new, range(len(prior))) @ weights).T * prior)
 
 
 def agreement(votes: Votes, k: int) -> Float64[np.ndarray, " m"]:

@@ -14,7 +14,7 @@ from harness.data import TrainSet, one_hot
 from harness.errors import BadInput
 from harness.strategies import Strategy, Tools, none
 from harness.strategies.weak import cut_statistic, dawid_skene, most_confident, random_share
-from harness.strategies.weak.trusted import cuts
+from harness.strategies.weak.row_selection import cuts
 from harness.streams import stream
 
 
