@@ -17,7 +17,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean '{close[0]}'?" if close else ""
 
 
-def listed(names: Iterable[str]) -> str:
+def join_names(names: Iterable[str]) -> str:
     """Joins names with commas, cut short after `MOST_NAMED`."""
     known = [str(name) for name in names]
     return ", ".join(known[:MOST_NAMED]) + (f" and {len(known) - MOST_NAMED} more" if len(known) > MOST_NAMED else "")
@@ -32,7 +32,7 @@ def choices(name: str, known: Iterable[str]) -> str:
 def one_of(name: str, value: str, allowed: Sequence[str]) -> None:
     """Raises BadInput, with the nearest right value, unless `value` is one of `allowed`."""
     if value not in allowed:
-        raise BadInput(f"{name}={value} is not known{nearest(value, allowed)} (choose from: {listed(allowed)})")
+        raise BadInput(f"{name}={value} is not known{nearest(value, allowed)} (choose from: {join_names(allowed)})")
 
 
 def within(name: str, value: float | int, low: float | int, high: float | int) -> None:

@@ -6,6 +6,7 @@ import ast
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
+from typing import Any
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 MAKERS = ("default_rng", "RandomState", "Generator", "PCG64", "MT19937", "SeedSequence", "Random", "stream")
@@ -107,6 +108,138 @@ def near_copies(sources: Mapping[str, str]) -> list[str]:
             if sum(1 for _ in ast.walk(function)) >= SMALL and seen.setdefault(shape, name) != name:
                 found.append(f"{name} is a near-copy of {seen[shape]}: make the difference a parameter")
     return found
+
+
+PARTICIPLES = frozenset(
+    [
+        "adjusted",
+        "bound",
+        "built",
+        "checked",
+        "chosen",
+        "cleaned",
+        "composed",
+        "counted",
+        "covered",
+        "crossed",
+        "cut",
+        "decoded",
+        "drawn",
+        "dropped",
+        "encoded",
+        "filled",
+        "finished",
+        "fitted",
+        "flagged",
+        "found",
+        "gathered",
+        "given",
+        "grown",
+        "held",
+        "joined",
+        "kept",
+        "known",
+        "labelled",
+        "learned",
+        "left",
+        "lent",
+        "listed",
+        "lost",
+        "made",
+        "matched",
+        "mended",
+        "met",
+        "mixed",
+        "moved",
+        "named",
+        "normalised",
+        "numbered",
+        "opened",
+        "ordered",
+        "paired",
+        "placed",
+        "planned",
+        "printed",
+        "ranked",
+        "reached",
+        "read",
+        "rendered",
+        "run",
+        "said",
+        "salted",
+        "saved",
+        "scored",
+        "searched",
+        "seen",
+        "shown",
+        "shuffled",
+        "signed",
+        "sliced",
+        "sold",
+        "sorted",
+        "sought",
+        "spent",
+        "split",
+        "taken",
+        "tied",
+        "told",
+        "turned",
+        "typed",
+        "voted",
+        "wanted",
+        "weighted",
+        "worded",
+        "wrapped",
+        "written",
+    ]
+)
+"""Past participles that say nothing of what a name stands for."""
+VERBS = frozenset({"cut", "read", "run", "split"})
+"""Of them those that are also nouns or imperatives."""
+
+
+def participles(sources: Mapping[str, str]) -> list[str]:
+    """Public functions, classes and modules whose whole name is a past participle, as `told`."""
+    found = []
+    for where, source in sources.items():
+        stem = where.rpartition("/")[2].removesuffix(".py")
+        if stem in PARTICIPLES - VERBS:
+            found.append(f"{where}: the module {stem} is named by a participle")
+        for name in public_names(ast.parse(source), Function | ast.ClassDef):
+            if name.lower() in PARTICIPLES - VERBS:
+                found.append(f"{where}: {name} is a participle: take a noun for a thing, a verb for an action")
+    return found
+
+
+def names_of_modules(sources: Mapping[str, str]) -> list[str]:
+    """Public functions and classes that are called like the module that holds them."""
+    found = []
+    for where, source in sources.items():
+        stem = where.rpartition("/")[2].removesuffix(".py")
+        if stem in public_names(ast.parse(source), Function | ast.ClassDef):
+            found.append(f"{where}: {stem} is called like its module")
+    return found
+
+
+def shared_names(sources: Mapping[str, str]) -> list[str]:
+    """Public functions, classes and aliases that several modules define: a reader cannot tell which one is meant.
+
+    Constants in capitals are left out: they are numbers of their module.
+    """
+    homes: dict[str, list[str]] = {}
+    for where, source in sources.items():
+        for name in public_names(ast.parse(source), ast.stmt):
+            if not name.isupper():
+                homes.setdefault(name, []).append(where)
+    return [f"{name} is defined in {', '.join(places)}" for name, places in homes.items() if len(places) > 1]
+
+
+def public_names(tree: ast.Module, kind: Any) -> list[str]:
+    """The public names that statements of that kind define at the top level of a module."""
+    chosen = [statement for statement in tree.body if isinstance(statement, kind)]
+    defined = [statement.name for statement in chosen if isinstance(statement, Function | ast.ClassDef)]
+    names = [*defined, *(name for statement in chosen for name, _ in bound(statement))]
+    return [name for name in dict.fromkeys(names) if not name.startswith("_")]
 
 
 def skeleton(function: Function) -> str:

@@ -30,8 +30,8 @@ from conftest import ROOT, composed
 from scipy.stats import binom
 from scipy.stats import t as student
 
-from harness.analysis.effects import LEVEL, Effect, Interval, adjust_p_values, estimate_effects
-from harness.analysis.significance import holm
+from harness.analysis.effects import Effect, Interval, adjust_p_values, estimate_effects
+from harness.analysis.significance import LEVEL, holm
 from harness.run.execute import Job, make_job
 from harness.run.options import build
 from harness.run.provenance import one_thread

@@ -6,6 +6,7 @@ Each bad option below is written as its bug would be written. The checks are tho
 from __future__ import annotations
 
 import random
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -510,6 +511,41 @@ def test_a_near_copy_is_seen() -> None:
 
 def test_no_option_is_a_near_copy_of_another() -> None:
     assert rules.near_copies({name: text for name, text in SOURCES.items() if name.startswith(OPTION_FOLDERS)}) == []
+
+
+NAMES_OF_A_PROTOCOL = {
+    "command": "the entry of a command",
+    "draw": "the entry of a figure",
+    "cells": "the entry of a check of published numbers",
+    "as_csv": "the module's table as CSV",
+    "as_markdown": "the module's table as Markdown",
+}
+"""Names that several modules define on purpose, with what they are in each."""
+IN_EVERY_KEY = {where for where in SOURCES if where.removesuffix(".py").replace("/", ".") in {
+    target.rpartition(".")[0] for path in conf_dir().rglob("*.yaml")
+    for target in re.findall(r"_target_: (harness\.\S+)", path.read_text())
+}}  # fmt: skip
+"""Modules that the YAMLs name. A target is part of every key, so the names of the module and its function stay."""
+
+
+def test_a_name_that_says_nothing_is_seen() -> None:
+    assert len(rules.participles({"a/told.py": "def kept(): ...\n\n\nclass Found: ...\n\n\ndef read(): ..."})) == 3
+    assert len(rules.names_of_modules({"a/scores.py": "def scores(): ...", "a/rows.py": "def scores(): ..."})) == 1
+    twice = {"a.py": "def draw(): ...\n\n\ndef _own(): ...", "b.py": "draw = 1\n_own = 2\nMOST = 3", "c.py": "MOST = 4"}
+    assert rules.shared_names(twice) == ["draw is defined in a.py, b.py"]
+
+
+def test_names_are_nouns_and_verbs() -> None:
+    assert rules.participles({where: text for where, text in SOURCES.items() if where not in IN_EVERY_KEY}) == []
+
+
+def test_no_function_is_called_like_its_module() -> None:
+    assert rules.names_of_modules({where: text for where, text in SOURCES.items() if where not in IN_EVERY_KEY}) == []
+
+
+def test_no_name_has_two_meanings() -> None:
+    shared = [line for line in rules.shared_names(SOURCES) if line.split()[0] not in NAMES_OF_A_PROTOCOL]
+    assert shared == []
 
 
 # Pairs

@@ -70,13 +70,12 @@ from jaxtyping import Float64, Integer, Shaped
 from scipy.sparse import csr_array
 
 from harness.analysis import significance
-from harness.analysis.significance import half_width_at, holm
+from harness.analysis.significance import LEVEL, half_width_at, holm
 from harness.errors import BadInput
 from harness.metrics import Metric, confusion, confusion_cells, metric
 from harness.storage.store import Record, TestSet, unpack
 from harness.streams import stream
 
-LEVEL = significance.LEVEL
 EXAMPLE_DRAWS = 2000
 FLOOR = 1.5
 _MEMORY = 200e6

@@ -34,8 +34,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from harness.analysis.effects import LEVEL
 from harness.analysis.scores import Scores, redraw
+from harness.analysis.significance import LEVEL
 from harness.arm import BASELINE, FACTORS
 from harness.errors import BadInput
 

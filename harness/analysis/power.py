@@ -38,8 +38,8 @@ from scipy.optimize import brentq
 from scipy.special import stdtrit
 from scipy.stats import chi, chi2, norm
 
-from harness.analysis.effects import FLOOR, LEVEL, Interval, deltas, estimate_effects, trials
-from harness.analysis.significance import half_width_at
+from harness.analysis.effects import FLOOR, Interval, deltas, estimate_effects, trials
+from harness.analysis.significance import LEVEL, half_width_at
 from harness.errors import BadInput
 from harness.storage.store import Record, TestSet
 

@@ -45,8 +45,8 @@ import pandas as pd
 from jaxtyping import Float64
 from scipy.stats import chi2, norm
 
-from harness.analysis.effects import LEVEL
 from harness.analysis.scores import Scores
+from harness.analysis.significance import LEVEL
 from harness.arm import BASELINE
 from harness.errors import BadInput
 from harness.metrics import Metric, confusion, confusion_cells, metric

@@ -8,10 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from harness.analysis.effects import LEVEL
 from harness.analysis.ladder import Draws, axes, draw_means, interval_after_choice, picks
 from harness.analysis.scores import Scores, collect_scores
-from harness.analysis.significance import half_width_at
+from harness.analysis.significance import LEVEL, half_width_at
 from harness.arm import BASELINE
 from harness.checks import choices
 from harness.claims import PICKS, Claim

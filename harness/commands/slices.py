@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.analysis.effects import LEVEL
+from harness.analysis.significance import LEVEL
 from harness.analysis.slices import (
     FEWEST_EXAMPLES,
     ArmTrials,

@@ -22,7 +22,7 @@ LIMITS = {
 """What an option in `conf/model` may list under `lacks`, in words."""
 
 
-def adapt(train: TrainSet, lacks: Sequence[str], rng: np.random.Generator) -> tuple[TrainSet, list[str]]:
+def adapt_to_limits(train: TrainSet, lacks: Sequence[str], rng: np.random.Generator) -> tuple[TrainSet, list[str]]:
     """Returns the set in a form that a learner with these limits can take, and one sentence for each change.
 
     For a learner without soft labels a row gets its most probable class; ties are drawn at random. TrialFailed where

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.analysis.effects import LEVEL, Effect, Interval
+from harness.analysis.effects import Effect, Interval
+from harness.analysis.significance import LEVEL
 
 MINUS = "\N{MINUS SIGN}"
 NONE = "\N{EN DASH}"

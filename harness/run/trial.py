@@ -14,7 +14,7 @@ from harness.arm import DATA_FACTORS, FACTORS, axis_of
 from harness.data import EvalSet, Task, TrainSet
 from harness.errors import BadInput, TrialFailed
 from harness.learners import Fit, Learner, Protocol, Run
-from harness.learners.adapt import adapt, check_complete
+from harness.learners.adapt import adapt_to_limits, check_complete
 from harness.metrics import score
 from harness.receipts import receipt
 from harness.run.options import build, differing, identity, lacks_of, needs_of
@@ -117,7 +117,7 @@ def run_trial(trial: Trial, task: Task, place: Place) -> dict[str, Any]:
             receipts[kind] = receipt(before, train)
             _check(train, before, f"{kind} ({trial.arm[kind]['_target_'].rpartition('.')[2]})")
         lacks = sorted(lacks_of(trial.arm["model"]))
-        train, told = adapt(numeric(train), lacks, run.stream("adapt"))
+        train, told = adapt_to_limits(numeric(train), lacks, run.stream("adapt"))
         valid, test = (_prepared(part, train, lacks, name) for name, part in _scored(task))
         fit = arm["model"](train, valid, run)
         predicted = _classes(fit.predict(test.x))

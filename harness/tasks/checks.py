@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from harness.checks import listed, nearest
+from harness.checks import join_names, nearest
 from harness.errors import BadInput
 
 
 def check_column(name: str, known: Sequence[str], where: str) -> None:
     """The column exists."""
     if name not in known:
-        raise BadInput(f"{where} has no column '{name}'{nearest(name, known)} (it has: {listed(known)})")
+        raise BadInput(f"{where} has no column '{name}'{nearest(name, known)} (it has: {join_names(known)})")
 
 
 def check_label_values(unknown: Sequence[str], row: int, column: str, classes: Sequence[str]) -> None:
@@ -22,7 +22,7 @@ def check_label_values(unknown: Sequence[str], row: int, column: str, classes: S
         first, more = unknown[0], f" ({len(set(unknown))} unknown values in all)" if len(set(unknown)) > 1 else ""
         raise BadInput(
             f"'{first}' in column '{column}', row {row}, is not a class{more}{nearest(first, classes)} "
-            f"(classes: {listed(classes)})"
+            f"(classes: {join_names(classes)})"
         )
 
 
@@ -75,7 +75,7 @@ def check_classes(classes: Sequence[str]) -> None:
         twice = next(name for name in classes if list(classes).count(name) > 1)
         raise BadInput(f"class '{twice}' is listed twice: classes must have different names")
     if len(classes) < 2:
-        raise BadInput(f"a task needs at least two classes, the labels name only: {listed(classes) or 'none'}")
+        raise BadInput(f"a task needs at least two classes, the labels name only: {join_names(classes) or 'none'}")
 
 
 def check_part(rows: int, part: str) -> None:
@@ -94,7 +94,7 @@ def check_training_labels(labels: np.ndarray, classes: Sequence[str]) -> None:
     if not found.all():
         missing = [name for name, there in zip(classes, found, strict=True) if not there]
         raise BadInput(
-            f"no labelled row of the train part is of class {listed(missing)}: add rows, or leave the class out of "
+            f"no labelled row of the train part is of class {join_names(missing)}: add rows, or leave the class out of "
             "task.classes and its rows out of the data"
         )
 

@@ -12,7 +12,7 @@ import datasets
 import numpy as np
 import pandas as pd
 
-from harness.checks import listed
+from harness.checks import join_names
 from harness.data import Modality, Rows, digest
 from harness.errors import BadInput
 from harness.tasks import checks, features, images
@@ -232,7 +232,7 @@ def _classes(rows: datasets.Dataset, column: str | None, classes: Sequence[str])
 def check_roles(data: DataParts, columns: Columns) -> None:
     """The train part has every named column but gold, which others may bring; each other one has a label or gold."""
     if columns.label is None:
-        raise BadInput(f"no label column is named: set task.label (there is: {listed(data['train'].column_names)})")
+        raise BadInput(f"no label column is named: set task.label (there is: {join_names(data['train'].column_names)})")
     known = dict.fromkeys(name for rows in data.values() for name in rows.column_names)
     if columns.gold is not None:
         checks.check_column(columns.gold, list(known), "the data")

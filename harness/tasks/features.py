@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from harness.errors import BadInput
+from harness.tables import MOST_LEVELS
 from harness.tasks import checks
 
-MOST_LEVELS = 1000
 MISSING = "(missing)"
 
 

@@ -12,7 +12,7 @@ import datasets
 from datasets.exceptions import DatasetGenerationError
 from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
-from harness.checks import listed, nearest
+from harness.checks import join_names, nearest
 from harness.errors import BadInput
 from harness.tasks.columns import Names, as_names
 
@@ -38,7 +38,7 @@ def require_path(path: str, what: str = "task.path") -> Path:
     found = Path(path).expanduser()
     if not found.exists():
         beside = sorted(one.name for one in found.parent.iterdir()) if found.parent.is_dir() else []
-        has = f" ({found.parent} has: {listed(beside)})" if beside else ""
+        has = f" ({found.parent} has: {join_names(beside)})" if beside else ""
         raise BadInput(f"{what}: there is no file or folder {path}{nearest(found.name, beside)}{has}")
     return found
 
@@ -73,7 +73,7 @@ def _matching(root: Path, globs: Iterable[str], part: str) -> list[Path]:
             names = sorted(entry.name for entry in root.iterdir())
             raise BadInput(
                 f"task.{part}: nothing to read matches '{pattern}' in {root}{nearest(pattern, names)} "
-                f"(it has: {listed(names) or 'nothing'})"
+                f"(it has: {join_names(names) or 'nothing'})"
             )
         files += new
     return sorted(set(files))
@@ -91,8 +91,8 @@ def _rest(root: Path, taken: set[Path]) -> list[Path]:
     if not files:
         names = sorted(entry.name for entry in root.iterdir())
         raise BadInput(
-            f"task.path: {root} has no file to train on; read are {listed(BUILDERS)} "
-            f"(it has: {listed(names) or 'nothing'})"
+            f"task.path: {root} has no file to train on; read are {join_names(BUILDERS)} "
+            f"(it has: {join_names(names) or 'nothing'})"
         )
     return named or files
 
@@ -126,7 +126,7 @@ def open_part(files: list[Path], cache: str | None) -> datasets.Dataset:
     """The files of one part as one memory-mapped data set; `cache` as in `arrow_folder`."""
     kinds = {BUILDERS[file.suffix.lower()] for file in files}
     if len(kinds) > 1:
-        raise BadInput(f"files of different kinds are mixed ({listed(sorted(kinds))}): name them with task.train")
+        raise BadInput(f"files of different kinds are mixed ({join_names(sorted(kinds))}): name them with task.train")
     tabs = {"sep": "\t"} if files[0].suffix.lower() == ".tsv" else {}
     labels = {"drop_labels": False} if kinds == {"imagefolder"} else {}
     names = [glob.escape(str(file.absolute())) for file in files]
@@ -137,4 +137,6 @@ def open_part(files: list[Path], cache: str | None) -> datasets.Dataset:
             )
     except (DatasetGenerationError, OSError, ValueError) as fault:
         reason = " ".join(str(fault.__cause__ or fault).split())[:300]
-        raise BadInput(f"{listed(file.name for file in files)} cannot be read, or hold no rows: {reason}") from fault
+        raise BadInput(
+            f"{join_names(file.name for file in files)} cannot be read, or hold no rows: {reason}"
+        ) from fault

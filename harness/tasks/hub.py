@@ -8,7 +8,7 @@ from pathlib import Path
 import datasets
 from datasets.exceptions import DatasetGenerationError
 
-from harness.checks import listed, nearest
+from harness.checks import join_names, nearest
 from harness.data import Modality, Source
 from harness.errors import BadInput
 from harness.tasks import columns as reading
@@ -56,7 +56,7 @@ def hub(
         if split not in whole:
             raise BadInput(
                 f"task.{part}: data set '{path}' has no split '{split}'{nearest(split, whole)} "
-                f"(it has: {listed(whole)})"
+                f"(it has: {join_names(whole)})"
             )
     named = reading.Columns(input, label, gold, votes, weight, group, id)
     pictures = reading.Pictures(image_size, color, Path(path).expanduser(), files.cache_folder(cache))

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int64
 
-from harness.checks import listed, one_of
+from harness.checks import join_names, one_of
 from harness.data import Source, Task, digest
 from harness.errors import BadInput
 from harness.tables import cells_table as table_of
@@ -99,7 +99,7 @@ def _rows(frame: pd.DataFrame, columns: reading.Columns, labels: LabelRule) -> t
     """The rows with their class indices, and the class names; the kept classes are those of the label's column."""
     features = [name for name in frame.columns if name not in (*columns.roles, *reading.as_names(columns.input))]
     if not features:
-        raise BadInput(f"the table has no cells beside its labels: it has {listed(frame.columns)}")
+        raise BadInput(f"the table has no cells beside its labels: it has {join_names(frame.columns)}")
     given = _words(frame[str(columns.label)], labels.part)
     names = _kept(given, labels)
     truth = None if columns.gold is None else _classes(_words(frame[columns.gold], labels.part), names, labels)

@@ -13,15 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from harness.checks import listed, nearest
+from harness.checks import join_names, nearest
 from harness.data import Source, Task
 from harness.errors import BadInput
 from harness.streams import stream
 from harness.tasks import checks, files
 from harness.tasks.parts import Part, part, task
 from harness.tasks.split import draw_stratified
-
-PARTS = ("train", "valid", "test")
 
 
 def wrench(*, name: str, path: str, n_gold: int, n_train: int | None) -> Source:
@@ -32,7 +30,7 @@ def wrench(*, name: str, path: str, n_gold: int, n_train: int | None) -> Source:
     """
     root = files.require_path(path)
     names = _class_names(root)
-    parts = {what: _part(root, what, names) for what in PARTS}
+    parts = {what: _part(root, what, names) for what in files.PARTS}
     checks.check_limit(n_gold, len(parts["valid"]), len(names), "task.n_gold")
     if n_gold == len(parts["valid"]):
         raise BadInput(f"task.n_gold is {n_gold}: that is every row of valid.json, leave some to validate on")
@@ -82,7 +80,7 @@ def _content(root: Path, name: str) -> dict[str, Any]:
     if name not in names:
         raise BadInput(
             f"task.path: {root} has no file {name}{nearest(name, names)}; the WRENCH format needs "
-            f"train.json, valid.json, test.json and label.json (it has: {listed(names) or 'nothing'})"
+            f"train.json, valid.json, test.json and label.json (it has: {join_names(names) or 'nothing'})"
         )
     try:
         return dict(json.loads((root / name).read_text(encoding="utf-8")))
@@ -94,7 +92,9 @@ def _class_names(root: Path) -> tuple[str, ...]:
     """The names by their numbers."""
     named = _content(root, "label.json")
     if set(named) != {str(i) for i in range(len(named))}:
-        raise BadInput(f"{root / 'label.json'} must map 0 to {len(named) - 1} to class names, it has: {listed(named)}")
+        raise BadInput(
+            f"{root / 'label.json'} must map 0 to {len(named) - 1} to class names, it has: {join_names(named)}"
+        )
     classes = tuple(str(named[str(i)]) for i in range(len(named)))
     checks.check_classes(classes)
     return classes
@@ -106,7 +106,7 @@ def _part(root: Path, what: str, classes: Sequence[str]) -> Part:
     checks.check_part(len(rows), what)
     for row, entry in rows.items():
         if "label" not in entry or "text" not in entry.get("data", {}) or "weak_labels" not in entry:
-            raise BadInput(f"{file}, row '{row}' needs data.text, label and weak_labels (it has: {listed(entry)})")
+            raise BadInput(f"{file}, row '{row}' needs data.text, label and weak_labels (it has: {join_names(entry)})")
     gold = np.array([entry["label"] for entry in rows.values()])
     if not np.issubdtype(gold.dtype, np.integer) or gold.min() < 0 or gold.max() >= len(classes):
         row, bad = next((row, e["label"]) for row, e in rows.items() if e["label"] not in range(len(classes)))
@@ -131,5 +131,5 @@ def _votes(rows: dict[str, Any], file: str, k: int) -> np.ndarray:
 
 def _fingerprint(root: Path) -> str:
     """SHA-256 of the four files."""
-    contents = [(root / name).read_bytes() for name in ("label.json", *(f"{part}.json" for part in PARTS))]
+    contents = [(root / name).read_bytes() for name in ("label.json", *(f"{part}.json" for part in files.PARTS))]
     return hashlib.sha256(b"".join(hashlib.sha256(raw).digest() for raw in contents)).hexdigest()

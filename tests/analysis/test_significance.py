@@ -15,8 +15,9 @@ from scipy.stats import t as student
 from statsmodels.stats.multitest import multipletests
 from test_simulation import CONTROL, SEEDS, Regime, right
 
-from harness.analysis.effects import LEVEL, effect_p_value, half_width, variances
+from harness.analysis.effects import effect_p_value, half_width, variances
 from harness.analysis.significance import (
+    LEVEL,
     benjamini_yekutieli,
     half_width_at,
     holm,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from harness.data import TrainSet
 from harness.errors import TrialFailed
-from harness.learners.adapt import adapt, check_complete
+from harness.learners.adapt import adapt_to_limits, check_complete
 from harness.streams import stream
 
 
@@ -26,29 +26,29 @@ def soft_set() -> TrainSet:
 
 def test_a_learner_without_limits_gets_the_very_same_set() -> None:
     train = soft_set()
-    found, told = adapt(train, [], stream(0, "adapt"))
+    found, told = adapt_to_limits(train, [], stream(0, "adapt"))
     assert found is train
     assert told == []
 
 
 def test_soft_labels_become_hard_and_ties_are_drawn() -> None:
     train = soft_set()
-    found, told = adapt(train, ["soft_labels"], stream(0, "adapt"))
+    found, told = adapt_to_limits(train, ["soft_labels"], stream(0, "adapt"))
     assert found.y[1].tolist() == [0, 1, 0]
     assert found.y[0].tolist() in ([1, 0, 0], [0, 1, 0])
     assert np.array_equal(found.y[2:], train.y[2:]), "hard labels and rows without one stay"
     assert told == ["2 soft labels became hard ones, which is all that the model takes"]
-    drawn = {int(adapt(train, ["soft_labels"], stream(seed, "adapt"))[0].classes[0]) for seed in range(20)}
+    drawn = {int(adapt_to_limits(train, ["soft_labels"], stream(seed, "adapt"))[0].classes[0]) for seed in range(20)}
     assert drawn == {0, 1}
 
 
 @given(st.integers(0, 1000))
 def test_equal_weights_are_no_weights_and_others_are_refused(seed: int) -> None:
     train = soft_set()
-    assert adapt(train, ["weights"], stream(seed, "adapt"))[0] is train
+    assert adapt_to_limits(train, ["weights"], stream(seed, "adapt"))[0] is train
     uneven = replace(train, w=np.array([1, 2, 1, 0], dtype=np.float32))
     with pytest.raises(TrialFailed, match="takes no weights"):
-        adapt(uneven, ["weights"], stream(seed, "adapt"))
+        adapt_to_limits(uneven, ["weights"], stream(seed, "adapt"))
 
 
 def test_missing_values_are_refused_where_they_cannot_be_taken() -> None:

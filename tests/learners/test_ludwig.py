@@ -13,7 +13,7 @@ from easy_sets import easy, option
 
 from harness.errors import BadInput, TrialFailed
 from harness.learners import Run
-from harness.learners.adapt import adapt
+from harness.learners.adapt import adapt_to_limits
 from harness.learners.ludwig import _trainer, ludwig
 from harness.run.fitting import missing_packages
 
@@ -40,12 +40,12 @@ def test_weights_are_refused_and_soft_labels_made_hard() -> None:
     lacks = option("ludwig")["lacks"]
     train, _ = easy("table")
     soft = replace(train, y=0.8 * train.y + 0.2 / 3)
-    hard, told = adapt(soft, lacks, np.random.Generator(np.random.PCG64(0)))
+    hard, told = adapt_to_limits(soft, lacks, np.random.Generator(np.random.PCG64(0)))
     assert np.array_equal(hard.y, train.y)
     assert told == ["48 soft labels became hard ones, which is all that the model takes"]
     w = np.where(np.arange(48) % 2, 1, 2).astype(np.float32)
     with pytest.raises(TrialFailed, match="takes no weights"):
-        adapt(replace(train, w=w), lacks, np.random.Generator(np.random.PCG64(0)))
+        adapt_to_limits(replace(train, w=w), lacks, np.random.Generator(np.random.PCG64(0)))
 
 
 def test_the_protocol_in_its_words(run: Run) -> None:

@@ -15,7 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from harness.analysis.effects import LEVEL, Effect
+from harness.analysis.effects import Effect
+from harness.analysis.significance import LEVEL
 from harness.report.figures.rows import limits, span
 from harness.report.figures.style import (  # fmt: skip
     AXIS,

@@ -12,16 +12,15 @@ from functools import partial
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from harness.checks import within
 from harness.data import TrainSet
 from harness.errors import BadInput
 from harness.strategies import Tools, compose
-from harness.strategies.augment.operations import as_tensor, brightness, color, contrast, linear_map, warp
+from harness.strategies.augment.operations import Images, as_tensor, brightness, color, contrast, linear_map, warp
 
-Images = Float[Tensor, "b c h w"]
 Range = Sequence[float]
 """The smallest and the largest value of a uniform draw."""
 

@@ -15,7 +15,8 @@ from harness.data import TrainSet
 from harness.errors import BadInput
 from harness.learners.batches import BlendedBatch, blend
 from harness.strategies import Tools, compose
-from harness.strategies.augment.images import Images, mark_between
+from harness.strategies.augment.images import mark_between
+from harness.strategies.augment.operations import Images
 
 ImageBatch = Float[Tensor, "b ..."]
 SoftLabels = Float[Tensor, "b k"]

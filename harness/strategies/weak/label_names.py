@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int8
 
-from harness.checks import listed, nearest
+from harness.checks import join_names, nearest
 from harness.errors import BadInput
 
 MOST_CLASSES = np.iinfo(np.int8).max
@@ -31,7 +31,7 @@ def class_indices(said: Sequence[str], classes: Sequence[str], places: Sequence[
 
 def no_class(label: object, classes: Sequence[str]) -> str:
     """Words that a label is not a class, the nearest class, and what would be right."""
-    right = f"a class is {listed(classes)}, or its number, 0 to {len(classes) - 1}"
+    right = f"a class is {join_names(classes)}, or its number, 0 to {len(classes) - 1}"
     return f"{label!r} is not a class of this task{nearest(str(label), classes)} ({right})"
 
 
