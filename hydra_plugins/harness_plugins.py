@@ -18,9 +18,9 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from harness.commands.study import run_study
-from harness.storage.places import conf_dir
+from harness.storage.places import conf_dir, own_conf
 
-__all__ = ["Options", "Studies", "StudySweeper"]
+__all__ = ["Options", "OwnOptions", "Studies", "StudySweeper"]
 
 _GROUP = "experiments"
 
@@ -72,14 +72,35 @@ class Studies(FileConfigSource):
         return super().list(config_path, results_filter) if _inside(config_path) else []
 
 
+class OwnOptions(FileConfigSource):
+    """The user's own `conf/`, of which Hydra sees the groups and not the files at the top.
+
+    A `config.yaml` of the user's would otherwise take the place of the harness's own.
+    """
+
+    @staticmethod
+    def scheme() -> str:
+        """The prefix of this source's places on the search path."""
+        return "options"
+
+    def is_config(self, config_path: str) -> bool:
+        """Whether it is an option within a group."""
+        return "/" in config_path.strip("/") and super().is_config(config_path)
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        """The options of a group, or the groups."""
+        return super().list(config_path, results_filter if config_path.strip("/") else ObjectType.GROUP)
+
+
 class Options(SearchPathPlugin):
-    """Adds the user's own `conf/` and `experiments/`, then the studies that come with the harness."""
+    """Adds the user's own `conf/` before ours, and `experiments/`, then the studies that come with the harness."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        """Appends the folders that exist; the options that come with the harness are the primary source already."""
+        """Adds the folders that exist: what is the user's own wins over what comes with the harness, everywhere."""
         here, own = Path.cwd(), conf_dir().parent
-        if (here / "conf").is_dir() and (here / "conf").resolve() != conf_dir().resolve():
-            search_path.append("harness", f"file://{here / 'conf'}")
+        options = own_conf()
+        if options:
+            search_path.prepend("harness", f"options://{options}")
         for folder in dict.fromkeys((here, own)):
             if (folder / _GROUP).is_dir():
                 search_path.append("harness", f"studies://{folder}")

@@ -54,7 +54,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def lasting(found: dict[str, dict[str, Any]], *without: str) -> dict[str, dict[str, Any]]:
     """Records without what time, memory and place vary, and without the fields named."""
-    left = {"cost", "provenance", *without}
+    left = {"cost", "provenance", "checksum", *without}
     kept = {key: {name: value for name, value in record.items() if name not in left} for key, record in found.items()}
     counted = {
         key: {name: record["cost"].get(name) for name in ("parameters", "examples")} for key, record in found.items()

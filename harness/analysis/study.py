@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+import harness
 from harness.analysis import scores as grid
 from harness.analysis import variance
 from harness.analysis.attribution import Attribution, attribute
@@ -77,7 +78,12 @@ def gather(store: Store, adjust: str = "holm") -> Study:
     scores = _scores(kept, store, planned, plan)
     found = with_letters(estimate_effects(kept, store.test_set, planned, ADJUSTS[adjust], plan_level(plan)), scores)
     answer = attribute(scores, draws=REDRAWS, rng=stream(0, "attribution")) if scores else None
-    notes = [*_notes(found, table, compared, adjust), *_mixed(kept), *_stale(len(records) - len(kept))]
+    notes = [
+        *_notes(found, table, compared, adjust),
+        *_mixed(kept),
+        *_stale(len(records) - len(kept)),
+        *_unsound(store, kept),
+    ]
     table = table.merge(compared[["key", "delta", "delta_valid", "why"]], how="left", on="key", validate="one_to_one")
     return Study(
         plan["name"] if plan else kept[0]["study"], _task(kept[0]), _metric(kept[0]), found, table, notes, scores,
@@ -195,6 +201,18 @@ def _mixed(records: Sequence[Record]) -> list[str]:
     if len(commits) > 1:
         return [f"Mixed: the trials were made by {len(commits)} commits of this program."]
     return []
+
+
+def _unsound(store: Store, records: Sequence[Record]) -> list[str]:
+    """Says which records are damaged, have no checksum, or were made by another version of this program."""
+    bare = store.unsealed()
+    versions = {str(record["provenance"].get("harness")) for record in records if record["provenance"]}
+    others = sorted(versions - {harness.__version__, "None"})
+    return [
+        *(f"Damaged and left out: {line}." for line in store.damaged()),
+        *([f"{bare} records have no checksum: an earlier version of this program made them."] if bare else []),
+        *([f"Made by version {others[0]} of this program; this is {harness.__version__}."] if others else []),
+    ]
 
 
 def _stale(n: int) -> list[str]:

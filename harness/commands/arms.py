@@ -19,7 +19,7 @@ from harness.errors import BadInput
 from harness.run.config import plain
 from harness.run.fitting import misfits
 from harness.run.options import DECLARED, FAMILIES, OTHER_FAMILY, build, family_of
-from harness.storage.places import conf_dir
+from harness.storage.places import conf_dir, is_own
 
 TITLES = {"model": "Models", "weak": "Weak supervision", "clean": "Cleaning", "augment": "Augmentation"}
 
@@ -102,7 +102,8 @@ def _print_group(group: str, found: list[Option], cfg: DictConfig, task: Task) -
         print(f"  {family}")
         for option in members:
             why = "; ".join(_short(line) for line in reasons[option.arm])
-            print(f"    {option.arm:{width}}  {f'does not fit: {why}' if why else option.says}")
+            yours = f"(yours, {option.group}/{option.name}.yaml) " if is_own(option.group, option.name) else ""
+            print(f"    {option.arm:{width}}  {yours}{f'does not fit: {why}' if why else option.says}")
 
 
 def by_family(group: str, found: Sequence[Option]) -> Iterator[tuple[str, list[Option]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import uuid
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
@@ -20,7 +21,8 @@ from harness.checks import choices
 from harness.commands.terminal import HYDRA_ERRORS, curve, one_line, say
 from harness.errors import BadInput, TrialFailed
 from harness.run.execute import Job, check_fit, delta, make_job, settle, tracker
-from harness.storage.places import conf_dir
+from harness.run.provenance import RERUN
+from harness.storage.places import conf_dir, own_conf, shadowed_options
 from harness.storage.store import Record
 
 
@@ -60,10 +62,21 @@ def _hydra(words: list[str]) -> int:
     if words and words[0].isidentifier():
         raise BadInput(f"there is no command '{words[0]}'{choices(words[0], COMMANDS)}; options are said as group=NAME")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come back as exceptions, and `main` says them in one line
+    os.environ[RERUN] = uuid.uuid4().hex
     _importable_from_here()
+    _say_own_options()
     sys.argv = [sys.argv[0], *words]
     run_one()
     return 0
+
+
+def _say_own_options() -> None:
+    """Says which of the user's own options take the place of ours, and that a config.yaml of the user's is not read."""
+    folder = own_conf()
+    for option in shadowed_options():
+        say(f"conf/{option.replace('=', '/')}.yaml: your own {option} is used instead of ours of that name")
+    if folder and (folder / "config.yaml").is_file():
+        say("conf/config.yaml is not read: options lie in conf/GROUP/NAME.yaml, studies in experiments/NAME.yaml")
 
 
 def _importable_from_here() -> None:
@@ -100,6 +113,8 @@ def _one(cfg: DictConfig, hydra_cfg: Any) -> float | None:
         _refuse_misfits(job)
         if hydra_cfg.job.get("num", 0) == 0:
             tracker(cfg).begin()
+        for line in job.store.damaged([job.trial.key, job.control().trial.key]):
+            say(f"damaged record, made anew now: {line}")
     alone = hydra_cfg.mode == RunMode.RUN
     with curve(job.label) if alone else nullcontext(job.tell) as tell:
         record, control = settle(replace(job, tell=tell))

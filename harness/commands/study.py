@@ -25,8 +25,9 @@ from harness.run.config import plain
 from harness.run.execute import Job, check_fit, make_job, study_store, tracker
 from harness.run.faults import find_faults
 from harness.run.options import build, identity
+from harness.run.provenance import rerun_of
 from harness.storage.places import content_of
-from harness.storage.store import Store
+from harness.storage.store import Store, is_of
 
 PlannedArm = tuple[str, ...]
 """The overrides that make an arm; the empty one is the baseline."""
@@ -79,11 +80,13 @@ def run_study(
     possible = plan_study(study, base, lambda said: loader.load_sweep_config(config, said))
     store, returns = study_store(study), list[JobReturn]()
     plan, todo = next_look(study, possible, store, set())
+    for line in store.damaged([item.row["key"] for item in possible]):
+        say(f"damaged record, made anew now: {line}")
     tracker(study).begin()
     begun: set[str] = set()
     while todo:
         keys = [item.row["key"] for item in todo]
-        with progress(store, keys):
+        with progress(store, keys, rerun_of(study)):
             returns += launcher.launch([item.overrides for item in todo], initial_job_idx=len(returns))
         raise_trouble(returns)
         begun.update(keys)
@@ -102,7 +105,8 @@ def next_look(
     precision = precision_of(study)
     plan = choose_trials(possible, store, precision)
     store.keep_plan(as_plan(study, plan))
-    todo = [item for item in plan if is_unfinished(store, item.row["key"], bool(study.retry))]
+    rerun = rerun_of(study)
+    todo = [item for item in plan if is_unfinished(store, item.row["key"], bool(study.retry), rerun)]
     todo = [item for item in todo if item.row["key"] not in begun]
     if todo or not begun:
         announce(str(study.study), len(plan), len(todo))
@@ -382,6 +386,7 @@ def finish(study: DictConfig, store: Store, keys: Sequence[str]) -> None:
         raise TrialFailed(f"{failed} trials failed (retry=true runs them again); the reasons stand under the table")
 
 
-def is_unfinished(store: Store, key: str, retry: bool) -> bool:
+def is_unfinished(store: Store, key: str, retry: bool, rerun: str | None = None) -> bool:
     """Whether a trial is still to run: it has no record, or a failed one that is to be tried again."""
-    return store.read(key) is None and (retry or store.failure(key) is None)
+    record = store.read(key) or (None if retry else store.failure(key))
+    return record is None or not is_of(record, rerun)

@@ -21,7 +21,7 @@ from harness.checks import choices
 from harness.commands.overrides import load_config, option_loader
 from harness.run.config import plain
 from harness.run.options import DECLARED
-from harness.storage.store import Store
+from harness.storage.store import Store, is_of
 
 HYDRA_ERRORS = (HydraException, OmegaConfBaseException)
 _POLL_S, _LINE_EVERY_S = 0.5, 15.0
@@ -96,10 +96,10 @@ def curve(label: str) -> Iterator[Callable[[Mapping[str, float]], None]]:
 
 
 @contextmanager
-def progress(store: Store, keys: list[str]) -> Iterator[None]:
+def progress(store: Store, keys: list[str], rerun: str | None = None) -> Iterator[None]:
     """Shows how many of those trials have a record by now and how long the rest will take, until the block ends."""
     stop = threading.Event()
-    thread = threading.Thread(target=_watch, args=(store, keys, stop), daemon=True)
+    thread = threading.Thread(target=_watch, args=(store, keys, rerun, stop), daemon=True)
     if keys:
         thread.start()
     try:
@@ -110,7 +110,7 @@ def progress(store: Store, keys: list[str]) -> Iterator[None]:
             thread.join()
 
 
-def _watch(store: Store, keys: list[str], stop: threading.Event) -> None:
+def _watch(store: Store, keys: list[str], rerun: str | None, stop: threading.Event) -> None:
     """Workers are other processes: the store is the one place that knows what is finished."""
     console = Console(stderr=True)
     left_column = TextColumn("{task.fields[left]}")
@@ -120,7 +120,8 @@ def _watch(store: Store, keys: list[str], stop: threading.Event) -> None:
         task = bar.add_task("trials", total=len(keys), left="")
         while True:
             last = stop.wait(_POLL_S)
-            done = sum(bool(store.read(key) or store.failure(key)) for key in keys)
+            records = (store.read(key) or store.failure(key) for key in keys)
+            done = sum(record is not None and is_of(record, rerun) for record in records)
             left = time_left(time.monotonic() - start, done, len(keys))
             bar.update(task, completed=done, left=left)
             if not console.is_terminal and (last or time.monotonic() - told > _LINE_EVERY_S):

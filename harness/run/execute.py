@@ -18,7 +18,7 @@ from harness.run.config import arm_of, baseline_of, plain
 from harness.run.faults import find_faults
 from harness.run.fitting import misfits
 from harness.run.options import build
-from harness.run.provenance import describe_provenance, device_faults, device_of, one_thread
+from harness.run.provenance import describe_provenance, device_faults, device_of, one_thread, own_options, rerun_of
 from harness.run.track import Tracker
 from harness.run.trial import Log, Place, Trial, run_trial
 from harness.storage.cache import Cache
@@ -98,7 +98,10 @@ def settle(job: Job) -> tuple[Record, Record]:
 
 
 def _fetch(job: Job, control: Record | None) -> Record:
-    return job.store.fetch(job.trial.key, lambda keep: _compute(job, control, keep), retry=bool(job.cfg.retry))
+    def work(keep: Callable[[Record], Record]) -> Record:
+        return _compute(job, control, keep)
+
+    return job.store.fetch(job.trial.key, work, retry=bool(job.cfg.retry), rerun=rerun_of(job.cfg))
 
 
 def _compute(job: Job, control: Record | None, keep: Callable[[Record], Record]) -> Record:
@@ -115,6 +118,8 @@ def _compute(job: Job, control: Record | None, keep: Callable[[Record], Record])
                 "provenance": {
                     **describe_provenance(device_of(job.cfg), int(job.cfg.threads)),
                     "claims": dict(written),
+                    **own_options(),
+                    **({"rerun": rerun_of(job.cfg)} if job.cfg.rerun else {}),
                 },
             }
         )

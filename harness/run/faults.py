@@ -16,7 +16,7 @@ from harness.arm import FACTORS
 from harness.checks import choices
 from harness.errors import BadInput
 from harness.run.config import plain
-from harness.run.options import _bare, family_of
+from harness.run.options import bare, family_of
 
 _HYDRA_KEYS = ("_target_", "_partial_", "_args_", "_convert_", "_recursive_")
 _TOWER = BeartypeConf(is_pep484_tower=True)  # a whole number is a number
@@ -36,8 +36,9 @@ def _top_faults(cfg: DictConfig) -> Iterator[str]:
         value = cfg.get(name)
         if type(value) is not int or value < least:
             yield f"{name} is {value!r}: it must be a whole number, {least} or more"
-    if type(cfg.get("retry")) is not bool:
-        yield f"retry is {cfg.get('retry')!r}: it must be true or false"
+    for name in ("retry", "rerun"):
+        if type(cfg.get(name)) is not bool:
+            yield f"{name} is {cfg.get(name)!r}: it must be true or false"
     if not re.fullmatch(r"\w[\w.-]*", str(cfg.get("study"))):
         yield f"study is {cfg.get('study')!r}: it names a folder, in letters, digits, '.', '-' and '_'"
 
@@ -47,17 +48,17 @@ def _node_faults(where: str, node: Any) -> Iterator[str]:
         yield f"{where} is '{node}', which is no option: choose one, as in {_chosen(where)}"
         return
     try:
-        bare = plain(node)
+        plainly = plain(node)
     except BadInput as error:
         yield str(error)
         return
     missing = sorted(OmegaConf.missing_keys(node))  # in full, from the root of the config
     yield from (f"{name} is required: say {name}=…" for name in missing)
-    if not isinstance(bare, dict) or "_target_" not in bare:
+    if not isinstance(plainly, dict) or "_target_" not in plainly:
         yield f"{where} is no option: choose one, as in {_chosen(where)}"
     else:
-        yield from _family_faults(where, bare)
-        yield from _bind(where, _bare(bare))
+        yield from _family_faults(where, plainly)
+        yield from _bind(where, bare(plainly))
 
 
 def _family_faults(where: str, node: Mapping[str, Any]) -> Iterator[str]:

@@ -52,6 +52,37 @@ _PLACES = ("path", "cache", "forward", "backward", "encoder")
 """Parameters that say where something lies: the content stands for them in a trial's identity."""
 
 
+MOVED: Mapping[str, str] = {
+    "harness.track.wandb": "harness.run.track.wandb",
+    "harness.track.nothing": "harness.run.track.nothing",
+}
+"""Targets that moved: the path under which records know a function, and the path at which it lies now.
+
+A trial's identity holds the first path, whichever of the two a YAML names, so a move orphans no record; the second one
+is imported, so an old YAML goes on working. A function that moves twice keeps its first entry, with the newest path.
+"""
+
+
+def hashed_target(target: str, moved: Mapping[str, str] = MOVED) -> str:
+    """Returns the path under which a trial's identity holds a target: that of its oldest records."""
+    now = moved.get(target, target)
+    return next((old for old, new in moved.items() if new == now), target)
+
+
+def current_target(target: str, moved: Mapping[str, str] = MOVED) -> str:
+    """Returns the path at which a target lies now."""
+    return moved.get(target, target)
+
+
+def moved_targets(node: Any) -> list[str]:
+    """Returns a line for each target in a config that moved, with the path to write instead."""
+    if isinstance(node, Mapping):
+        old = node.get("_target_")
+        own = [f"{old} is now {MOVED[old]}: please name the new path"] if isinstance(old, str) and old in MOVED else []
+        return [*own, *(line for value in node.values() for line in moved_targets(value))]
+    return [line for value in node for line in moved_targets(value)] if isinstance(node, list) else []
+
+
 def differing(arm: Mapping[str, Any], baseline: Mapping[str, Any]) -> tuple[str, ...]:
     """The factors in which two arms differ, by what they are and not by what they declare of themselves."""
     return tuple(name for name in FACTORS if identity(arm[name]) != identity(baseline[name]))
@@ -60,7 +91,7 @@ def differing(arm: Mapping[str, Any], baseline: Mapping[str, Any]) -> tuple[str,
 def build(node: Mapping[str, Any]) -> Any:
     """Instantiates an option: a partial function for a strategy or a learner, a `Source` for a task."""
     try:
-        return _unchecked(hydra.utils.instantiate(_bare(node), _convert_="all"))
+        return _unchecked(hydra.utils.instantiate(bare(node), _convert_="all"))
     except hydra.errors.InstantiationException as error:
         if isinstance(error.__cause__, BadInput):
             raise error.__cause__ from None
@@ -74,11 +105,12 @@ def _unchecked(made: Any) -> Any:
     return partial(made.func, *made.args, **{name: _unchecked(value) for name, value in made.keywords.items()})
 
 
-def _bare(node: Any) -> Any:
+def bare(node: Any) -> Any:
     """The node without what it and those within it declare of themselves."""
     if not isinstance(node, Mapping):
         return node
-    return {name: _bare(value) for name, value in node.items() if name not in DECLARED}
+    kept = {name: bare(value) for name, value in node.items() if name not in DECLARED}
+    return {**kept, "_target_": current_target(kept["_target_"])} if "_target_" in kept else kept
 
 
 def layers(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -103,6 +135,8 @@ def identity(node: Any, place: Callable[[str], str | None] = lambda path: path) 
     """What of a node is semantic: no declarations, and for each place what lies there instead of where."""
     if isinstance(node, Mapping):
         kept = {name: value for name, value in node.items() if name not in DECLARED}
+        if "_target_" in kept:
+            kept["_target_"] = hashed_target(str(kept["_target_"]))
         return {
             name: place(str(value)) if name in _PLACES and value is not None else identity(value, place)
             for name, value in sorted(kept.items())

@@ -14,12 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from threadpoolctl import threadpool_limits
 
 import harness
 from harness.checks import choices
+from harness.storage.places import is_own
 
+RERUN = "HARNESS_RERUN"
+"""The environment variable that names the rerun of a command."""
 _VERSIONED = ("torch", "numpy", "scikit-learn", "cleanlab", "snorkel", "transformers", "datasets", "hydra-core")
 
 
@@ -64,6 +68,23 @@ def describe_provenance(device: str, threads: int) -> dict[str, Any]:
         "python": platform.python_version(), "system": platform.system(), "device": f"{device} ({name})",
         "threads": threads, "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }  # fmt: skip
+
+
+def rerun_of(cfg: DictConfig) -> str | None:
+    """Returns the name of the rerun that this command makes, or None if it makes none.
+
+    The command that starts it names it; its workers inherit the name, so each trial is made anew once.
+    """
+    return os.environ.setdefault(RERUN, "rerun") if cfg.rerun else None
+
+
+def own_options() -> dict[str, list[str]]:
+    """Returns the chosen options that come from the user's own `conf/`, as `group=name`; nothing if there are none."""
+    if not HydraConfig.initialized():
+        return {}
+    chosen = ((str(group).partition("@")[0], name) for group, name in HydraConfig.get().runtime.choices.items())
+    own = sorted({f"{group}={name}" for group, name in chosen if is_own(group, str(name))})
+    return {"own_options": own} if own else {}
 
 
 @cache

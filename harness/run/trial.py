@@ -18,6 +18,7 @@ from harness.learners.adapt import adapt_to_limits, check_complete
 from harness.metrics import score
 from harness.receipts import receipt
 from harness.run.options import build, differing, identity, lacks_of, needs_of
+from harness.run.sources import user_sources
 from harness.run.tools import Purchases, lend
 from harness.storage.cache import Cache
 from harness.storage.cost import Cost, meter
@@ -55,11 +56,12 @@ class Trial:
     def identity(self) -> dict[str, Any]:
         """What makes this trial this trial: content and parameters, no path, no device, no tracker.
 
-        The probe counts only where a strategy declares that it needs one, and the number of tuning trials only where
-        the model tunes.
+        The probe counts only if a strategy declares that it needs one, the number of tuning trials only if the model
+        tunes, and `sources`, the hashes of the user's own code, is there only if there is such code.
         """
         probed = any({"probe", "dynamics"} & needs_of(self.arm[name]) for name in DATA_FACTORS)
         tuned = [self.arm["model"], *([self.probe] if probed else [])]
+        code = user_sources(self.task, self.arm, self.probe if probed else None, self.protocol)
         return {
             "task": identity(self.task, lambda path: None),
             **{name: identity(self.arm[name], content_of) for name in FACTORS},
@@ -68,6 +70,7 @@ class Trial:
             "data": self.data,
             "seed": self.seed,
             "salt": self.salt,
+            **({"sources": code} if code else {}),
         }
 
     @property
@@ -142,7 +145,8 @@ def _run(trial: Trial, task: Task, place: Place) -> Run:
 def _tools(kind: str, trial: Trial, probe: Learner, run: Run, bought: Purchases) -> Tools:
     """What the strategy of that kind may use; the probe's identity names what is computed with it."""
     rules = shared_rules(trial.protocol, [trial.probe])
-    who = [identity(trial.probe, content_of), rules, trial.seed, trial.salt, run.steps]
+    code = user_sources(trial.probe, trial.protocol)
+    who = [identity(trial.probe, content_of), rules, trial.seed, trial.salt, run.steps, *([code] if code else [])]
     return lend(kind, sorted(needs_of(trial.arm[kind])), probe, who, run, bought)
 
 

@@ -44,6 +44,25 @@ def conf_dir() -> Path:
     return packaged if packaged.is_dir() else Path(__file__).parents[2] / "conf"
 
 
+def own_conf() -> Path | None:
+    """Returns the user's own folder of options, `conf/` in the working directory, or None if it is ours or absent."""
+    folder = Path.cwd() / "conf"
+    return folder if folder.is_dir() and folder.resolve() != conf_dir().resolve() else None
+
+
+def is_own(group: str, name: str) -> bool:
+    """Returns whether an option comes from the user's own `conf/`, which wins over ours of the same name."""
+    folder = own_conf()
+    return folder is not None and (folder / group / f"{name}.yaml").is_file()
+
+
+def shadowed_options() -> list[str]:
+    """Returns the user's own options that take the place of ours of the same name, as `group=name`."""
+    folder = own_conf()
+    own = sorted(folder.glob("*/*.yaml")) if folder else []
+    return [f"{path.parent.name}={path.stem}" for path in own if (conf_dir() / path.parent.name / path.name).is_file()]
+
+
 def content_of(path: str) -> str:
     """What a strategy's or model's path stands for: the hash of the files there, or the name itself (a hub's).
 

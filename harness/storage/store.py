@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
+import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from harness.data import digest
 from harness.storage.files import dump, write_atomic
 
 Record = dict[str, Any]
+_CHECKSUM = re.compile(rb'^ "checksum": "[^"]*",\n', re.M)
 Work = Callable[[Callable[[Record], Record]], Record]
 
 
@@ -54,24 +58,25 @@ class Store:
     folder: Path
 
     def read(self, key: str) -> Record | None:
-        """The finished record of that key, or None."""
-        return _load(self._path(key))
+        """Returns the finished record of that key, or None if there is none that is whole (see `damaged`)."""
+        return _record_in(self._path(key))[0]
 
     def failure(self, key: str) -> Record | None:
-        """The failure record of that key, or None; a finished trial has none."""
-        return None if self.read(key) else _load(self._failed(key))
+        """Returns the failure record of that key, or None; a finished trial has none."""
+        return None if self.read(key) else _record_in(self._failed(key))[0]
 
-    def fetch(self, key: str, work: Work, retry: bool = False) -> Record:
-        """The record of `key`; where there is none, `work` makes it and hands it to the function that it is given.
+    def fetch(self, key: str, work: Work, retry: bool = False, rerun: str | None = None) -> Record:
+        """Returns the record of `key`; if there is none, `work` makes it and passes it to the function that it gets.
 
         When that function returns, the record is safe, whatever `work` does afterwards. Of several processes that
-        want one key, one works and the others wait for its file; a process that is killed gives its lock back. A
-        failed record stands until `retry`.
+        want one key, one works and the others wait for its file; a process that is killed releases its lock. A failed
+        record stays until `retry`. With `rerun`, the name of a rerun, records of any other rerun are made anew.
         """
         with self._lock(key):
             known = self.read(key) or (None if retry else self.failure(key))
-            if known is not None:
+            if known is not None and is_of(known, rerun):
                 return known
+            self._remove_damaged(key)
             return work(self._keep)
 
     def records(self) -> list[Record]:
@@ -80,6 +85,28 @@ class Store:
         keys = sorted({path.name.split(".")[0] for path in trials.glob("*.json")})
         found = [self.read(key) or self.failure(key) for key in keys]
         return [record for record in found if record is not None]
+
+    def damaged(self, keys: Collection[str] | None = None) -> list[str]:
+        """Returns one line for each record that is no longer what this program wrote: it is never used as a number.
+
+        Of the trials in `keys` only, if they are given. A damaged record counts as missing; the run that makes the
+        trial anew moves it to `trials/damaged`.
+        """
+        paths = sorted((self.folder / "trials").glob("*.json"))
+        chosen = [path for path in paths if keys is None or path.name.split(".")[0] in keys]
+        return [f"{path}: {why}" for path in chosen if (why := _record_in(path)[1])]
+
+    def unsealed(self) -> int:
+        """Counts the records without a checksum: an earlier version of this program made them."""
+        return sum(not _CHECKSUM.search(path.read_bytes()) for path in (self.folder / "trials").glob("*.json"))
+
+    def _remove_damaged(self, key: str) -> None:
+        """Moves what lies in the place of a record, but is none, out of the way."""
+        for path in (self._path(key), self._failed(key)):
+            if _record_in(path)[1]:
+                aside = self.folder / "trials" / "damaged"
+                aside.mkdir(exist_ok=True)
+                path.replace(aside / f"{path.stem}.{_free(aside, path.stem)}.json")
 
     def keep_test_set(self, test: TestSet) -> str:
         """Keeps what trials are scored on, once, under the digest of its content, which is returned."""
@@ -111,12 +138,22 @@ class Store:
 
     def _keep(self, record: Record) -> Record:
         key = record["key"]
+        for path in (self._path(key), self._failed(key)):
+            self._set_aside(path, record)
         if record["status"] == "failed":
-            write_atomic(self._failed(key), dump(record))
+            write_atomic(self._failed(key), sealed(record))
+            if record.get("provenance", {}).get("rerun"):
+                self._path(key).unlink(missing_ok=True)
         else:
-            write_atomic(self._path(key), dump(record))
+            write_atomic(self._path(key), sealed(record))
             self._failed(key).unlink(missing_ok=True)
         return record
+
+    def _set_aside(self, path: Path, record: Record) -> None:
+        """Copies a record that a rerun is about to replace to `trials/old`, under the first free number."""
+        if record.get("provenance", {}).get("rerun") and path.exists():
+            old = self.folder / "trials" / "old"
+            write_atomic(old / f"{path.stem}.{_free(old, path.stem)}.json", path.read_bytes())
 
     @contextmanager
     def _lock(self, key: str) -> Iterator[None]:
@@ -124,6 +161,51 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f"{key}.lock"):
             yield
+
+
+def is_of(record: Record, rerun: str | None) -> bool:
+    """Returns whether a record counts for a command: any does, but in a rerun only one that this rerun made."""
+    return rerun is None or (record.get("provenance") or {}).get("rerun") == rerun
+
+
+def _free(folder: Path, stem: str) -> int:
+    """Returns the first number under which a file of that stem can be put into a folder."""
+    return next(n for n in count(1) if not (folder / f"{stem}.{n}.json").exists())
+
+
+def sealed(record: Record) -> bytes:
+    """Returns a record as its file holds it, with the SHA-256 of everything else in the field `checksum`."""
+    plain = _unsealed(record)
+    return dump({**plain, "checksum": _digest(dump(plain))})
+
+
+def _digest(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def _record_in(path: Path) -> tuple[Record | None, str]:
+    """Returns the record in a file and "", or None and what is wrong with the file ("" if there is no file).
+
+    Records of earlier versions hold no checksum and are taken as they are. The digest is that of the file without its
+    line of the checksum; if that differs, the content decides, since somebody may have changed the layout alone.
+    """
+    try:
+        raw = path.read_bytes()
+        record = json.loads(raw)
+    except FileNotFoundError:
+        return None, ""
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        return None, "is not a whole JSON file: cut off, or changed by another program"
+    if not isinstance(record, dict) or record.get("key") != path.name.split(".")[0]:
+        return None, "is not the record of the trial that its name says"
+    said = record.get("checksum")
+    if said is None or said in (_digest(_CHECKSUM.sub(b"", raw, 1)), _digest(dump(_unsealed(record)))):
+        return _unsealed(record), ""
+    return None, "was changed after it was written: its checksum does not fit"
+
+
+def _unsealed(record: Record) -> Record:
+    return {name: value for name, value in record.items() if name != "checksum"}
 
 
 def _load(path: Path) -> Any:

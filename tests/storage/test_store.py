@@ -171,3 +171,64 @@ def test_a_reader_never_sees_half_a_file(tmp_path):
             seen += 1
     assert seen
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime > 0
+
+
+def kept_record(store: Store, key: str = "a" * 40) -> Path:
+    made = {"key": key, "status": "done", "result": {"test": 0.5}, "provenance": {"harness": "1"}}
+    store.fetch(key, lambda keep: keep(made))
+    return store.folder / "trials" / f"{key}.json"
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda raw: raw.replace(b"0.5", b"0.9"), "its checksum does not fit"),
+        (lambda raw: raw[: len(raw) // 2], "is not a whole JSON file"),
+        (lambda raw: raw.replace(b"a" * 40, b"b" * 40), "is not the record of the trial that its name says"),
+        (lambda raw: b"[]", "is not the record of the trial that its name says"),
+    ],
+)
+def test_a_changed_record_is_named_never_used_and_kept_aside(tmp_path, change, why):
+    store = Store(tmp_path / "study")
+    path = kept_record(store)
+    assert store.damaged() == []
+    path.write_bytes(change(path.read_bytes()))
+    assert store.read("a" * 40) is None
+    assert store.records() == []
+    assert [line.startswith(str(path)) and why in line for line in store.damaged()] == [True]
+    torn = path.read_bytes()
+    kept_record(store)
+    assert store.damaged() == []
+    assert [one["result"]["test"] for one in store.records()] == [0.5]
+    assert [one.read_bytes() for one in (path.parent / "damaged").iterdir()] == [torn]
+
+
+def test_another_layout_of_the_same_content_is_no_damage(tmp_path):
+    store = Store(tmp_path / "study")
+    path = kept_record(store)
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert store.read("a" * 40) is not None
+    path.write_text(json.dumps(json.loads(path.read_text())))
+    assert store.damaged() == []
+
+
+def test_a_record_of_an_earlier_version_has_no_checksum_and_is_read(tmp_path):
+    store = Store(tmp_path / "study")
+    path = kept_record(store)
+    content = json.loads(path.read_text())
+    del content["checksum"]
+    path.write_text(json.dumps(content))
+    assert store.read("a" * 40) == content
+    assert store.unsealed() == 1
+
+
+def test_a_rerun_that_fails_leaves_the_failure_and_the_old_record_aside(tmp_path):
+    store = Store(tmp_path / "study")
+    path = kept_record(store)
+    failed = {"key": "a" * 40, "status": "failed", "reason": "no", "provenance": {"rerun": "x"}}
+    assert store.fetch("a" * 40, lambda keep: keep(failed), rerun="x")["status"] == "failed"
+    assert store.read("a" * 40) is None
+    assert store.failure("a" * 40)["reason"] == "no"
+    assert json.loads((path.parent / "old" / path.name.replace(".json", ".1.json")).read_text())["status"] == "done"
+    again = store.fetch("a" * 40, lambda keep: pytest.fail("made twice in one rerun"), rerun="x")
+    assert again["reason"] == "no"
