@@ -1,6 +1,18 @@
-"""What an arm may change, its label and its levels: the one place that knows."""
+"""What an arm may change, its levels and its label: the one place that knows.
+
+A level is read from a trial's identity. A label and the names of levels are written here, from the overrides that a
+user gave, and are only printed: nothing reads them again.
+"""
 
 from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Quote, QuotedString
 
 FACTORS = ("model", "weak", "clean", "augment")
 """The groups that make an arm, in the order in which a trial reads them."""
@@ -10,27 +22,95 @@ ARM_ROOTS = (*FACTORS, "salt")
 BASELINE = "baseline"
 
 
+@dataclass(frozen=True)
+class Level:
+    """What an arm has of one factor. Two levels are equal where their `value` is, whatever `name` they are printed by.
+
+    `value` is canonical JSON of the factor's part of the trial's identity, or "" where it is the baseline's.
+    """
+
+    value: str = ""
+    name: str = field(default="", compare=False)
+
+    def __bool__(self) -> bool:
+        return bool(self.value)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+SAME = Level()
+"""The baseline's level."""
+
+
 def axis_of(factors: tuple[str, ...]) -> str:
     """`model`, `data`, `both`, or `none` where nothing differs."""
     model, data = "model" in factors, any(name in DATA_FACTORS for name in factors)
     return {(True, True): "both", (True, False): "model", (False, True): "data"}.get((model, data), "none")
 
 
-def label_of(said: list[str]) -> str:
-    """An arm's name: the overrides that make it, as the user wrote them."""
-    return " ".join(item.lstrip("+") for item in said if factor_of(item) in ARM_ROOTS) or "baseline"
+def factors_of(trial: Mapping[str, Any], control: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns the factors in which two trials' identities differ."""
+    return tuple(name for name in FACTORS if trial[name] != control[name])
+
+
+def levels_of(trial: Mapping[str, Any], control: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Level]:
+    """Returns the level of each factor, and of the salt, from the identities of a trial and of its control.
+
+    `names` holds what the levels are printed by; a level without a name is called by its function.
+    """
+    return {
+        part: Level(canonical(trial[part]), names.get(part) or _name(part, trial[part]))
+        if trial.get(part) != control.get(part)
+        else SAME
+        for part in ARM_ROOTS
+    }
+
+
+def canonical(node: Any) -> str:
+    """Returns the JSON that equal nodes share."""
+    return json.dumps(node, sort_keys=True, ensure_ascii=False)
+
+
+def combine(levels: Sequence[Level]) -> Level:
+    """Returns several factors' levels as one."""
+    if not any(levels):
+        return SAME
+    return Level(canonical([level.value for level in levels]), " ".join(level.name for level in levels if level))
+
+
+def _name(part: str, node: Any) -> str:
+    function = node.get("_target_", "") if isinstance(node, Mapping) else str(node)
+    return f"{part}={function.rpartition('.')[2]}"
+
+
+def arm_overrides(overrides: Iterable[str]) -> tuple[str, ...]:
+    """Returns those of a user's overrides that make the arm."""
+    return tuple(item for item in overrides if factor_of(item) in ARM_ROOTS)
+
+
+def label_of(overrides: Sequence[str]) -> str:
+    """Writes an arm's label: the overrides that make it, as the user wrote them, values with spaces in quotes."""
+    return " ".join(map(_shown, overrides)) or BASELINE
+
+
+def names_of(overrides: Sequence[str]) -> dict[str, str]:
+    """Writes the name of each level that the overrides of an arm choose."""
+    parts = dict.fromkeys(factor_of(item) for item in overrides)
+    return {part: " ".join(_shown(item) for item in overrides if factor_of(item) == part) for part in parts}
+
+
+def _shown(override: str) -> str:
+    """The override without its `+`; a value with spaces gets quotes, so that the label can be pasted."""
+    parsed = OverridesParser.create().parse_override(override)
+    plain, value = override.lstrip("+"), parsed.value()
+    key, _, text = plain.partition("=")
+    if not isinstance(value, str) or not any(map(str.isspace, value)) or text.lstrip()[:1] in ("'", '"'):
+        return plain
+    return f"{key}={QuotedString(value, Quote.single).with_quotes()}"
 
 
 def factor_of(override: str) -> str:
     """What an override is about: `clean` for `clean=oracle` or `+clean.k=5`, `baseline` for `model@baseline.model`."""
     group, _, place = override.lstrip("+~").split("=")[0].partition("@")
     return (place or group).split(".")[0]
-
-
-def levels_of(arm: str) -> dict[str, str]:
-    """The words of an arm's label by the factor that they choose; a salt chooses none."""
-    words = [] if arm == BASELINE else arm.split()
-    about = [word.split("=")[0].partition("@")[0].split(".")[0] for word in words]
-    return {
-        name: " ".join(word for word, factor in zip(words, about, strict=True) if factor == name) for name in FACTORS
-    }

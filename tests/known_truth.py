@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from studies import levels_in
 
 from harness.analysis.attribution import Attribution, Estimate, attribute
 from harness.analysis.scores import Scores
 from harness.analysis.shares import squares
-from harness.arm import levels_of
 from harness.streams import stream
 
 MODELS = ("model=m1", "model=m2", "model=m3", "model=m4")
@@ -95,7 +95,7 @@ def made(
     """Scores by hand; costs are 1 second and no labels unless given."""
     a, r = test.shape
     return Scores(
-        tuple(arms), tuple(levels_of(arm) for arm in arms), tuple(arm in dull for arm in arms), tuple(range(r)), test,
+        tuple(arms), tuple(levels_in(arm) for arm in arms), tuple(arm in dull for arm in arms), tuple(range(r)), test,
         valid, np.array(cpu_s or [1.0] * a), np.array(labels or [0.0] * a),
         np.zeros((a, a)) if spread is None else spread, 500, left_out,
     )  # fmt: skip

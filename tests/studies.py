@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from harness.analysis.records import ROW
+from harness.arm import ARM_ROOTS, FACTORS, Level, levels_of
 from harness.metrics import score
 from harness.storage.files import dump, write_atomic
 from harness.storage.store import Record, Store, TestSet, pack
@@ -26,15 +28,38 @@ def key(arm: str, seed: int) -> str:
     return hashlib.sha256(f"{arm} {seed}".encode()).hexdigest()[:40]
 
 
+def names_in(label: str) -> dict[str, str]:
+    """The words of a label by the factor that they choose: these tests' own labels are as simple as that."""
+    words = [] if label == "baseline" else label.split()
+    about = [word.split("=")[0].split(".")[0] for word in words]
+    return {
+        part: " ".join(word for word, one in zip(words, about, strict=True) if one == part)
+        for part in ARM_ROOTS if part in about
+    }  # fmt: skip
+
+
+def levels_in(label: str) -> dict[str, Level]:
+    """The levels of a label's words, where words that differ are levels that differ."""
+    names = names_in(label)
+    salt = names.get("salt", "").removeprefix("salt=")
+    chosen = {factor: names.get(factor) for factor in FACTORS} | {"salt": salt}
+    return levels_of(chosen, dict.fromkeys(FACTORS) | {"salt": ""}, names)
+
+
 def record(
     store: Store, arm: str, seed: int, predicted: np.ndarray | None, test: TestSet, *, axis: str = "data",
     factors: tuple[str, ...] = ("clean",), dull: bool = False, reason: str | None = None, **changes: Any,
 ) -> Record:  # fmt: skip
     """A record of the arm, finished where there are predictions; `changes` replace its fields."""
-    trial = {"task": {"_target_": "harness.tasks.made.up"}, "protocol": PROTOCOL, "seed": seed, "data": "d" * 8}
+    names = names_in(arm)
+    trial = {
+        "task": {"_target_": "harness.tasks.made.up"}, "protocol": PROTOCOL, "seed": seed, "data": "d" * 8,
+        **{factor: {"_target_": names.get(factor, "of.the.baseline")} for factor in FACTORS},
+        "salt": names.get("salt", "").removeprefix("salt="),
+    }  # fmt: skip
     made: Record = {
         "key": key(arm, seed), "control": key("baseline", seed), "study": store.folder.name, "arm": arm, "axis": axis,
-        "factors": list(factors), "dull": dull, "seed": seed, "trial": trial, "status": "done", "reason": None,
+        "names": names, "overrides": [] if arm == "baseline" else arm.split(), "factors": list(factors), "dull": dull, "seed": seed, "trial": trial, "status": "done", "reason": None,
         "result": None, "receipts": {}, "ledger": {}, "cost": {}, "facts": {}, "history": [], "provenance": {},
     }  # fmt: skip
     if predicted is None:
@@ -53,17 +78,26 @@ def record(
 
 
 def keep(store: Store, records: list[Record], plan: bool = True) -> list[Record]:
-    """Writes the records, and the plan that consists of them, where the store keeps them."""
+    """Writes the records, and the plan or the rows that consist of them, where the store keeps them."""
     for one in records:
-        suffix = ".failed.json" if one["status"] == "failed" else ".json"
-        write_atomic(store.folder / "trials" / f"{one['key']}{suffix}", dump(one))
+        write(store, one)
     if plan:
-        rows = [
-            {name: one[name] for name in ("key", "control", "arm", "axis", "factors", "dull", "seed")}
-            for one in records
-        ]
-        store.keep_plan({"name": store.folder.name, "trials": rows})
+        store.keep_plan({"name": store.folder.name, "trials": [row_of(one) for one in records]})
+    for one in [] if plan else records:
+        store.keep_row(row_of(one))
     return records
+
+
+def write(store: Store, one: Record) -> None:
+    """Writes a record as a trial does: without what is relative to a study."""
+    suffix = ".failed.json" if one["status"] == "failed" else ".json"
+    bare = {name: value for name, value in one.items() if name in ("key", "seed") or name not in (*ROW, "study")}
+    write_atomic(store.folder / "trials" / f"{one['key']}{suffix}", dump(bare))
+
+
+def row_of(one: Record) -> dict[str, Any]:
+    """The row of a record that `record` made."""
+    return {name: one[name] for name in ROW}
 
 
 def shown(test: TestSet, accuracy: float, *scope: str) -> np.ndarray:

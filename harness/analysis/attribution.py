@@ -244,8 +244,8 @@ def _variance(
     if not eta2:
         return {}, {}, ["No shares of variance: all cells of the crossed table have the same mean."]
     scores, inside = drawn.scores, set(chain.from_iterable(table))
-    models = [scores.model(row[0]) or "the baseline's model" for row in table]
-    variants = [scores.data(arm) or "the baseline's data" for arm in table[0]]
+    models = [scores.model(row[0]).name or "the baseline's model" for row in table]
+    variants = [scores.data(arm).name or "the baseline's data" for arm in table[0]]
     told = f"Shares of variance are of {len(models)} models ({_listed(models)}) x {len(variants)} data variants "
     told += f"({_listed(variants)}), all run together"
     outside = [arm for arm in (where.baseline, *where.model, *where.data, *where.crossed) if arm not in inside]

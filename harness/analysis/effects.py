@@ -204,13 +204,17 @@ def deltas(trials: pd.DataFrame) -> pd.DataFrame:
     the key in `control` and must agree in the task's data, the seed, the protocol and the test set. BadInput if a key
     occurs twice or a pair does not agree.
     """
-    twice = trials.loc[trials["key"].duplicated(), "key"]
+    twice = trials.loc[trials.duplicated(["key", "control"]), "key"]
     if len(twice):
         raise BadInput(
             f"{len(twice)} keys occur twice in the records, the first is {twice.iloc[0]}: keep one record per key"
         )
     compared = trials[trials["control"] != trials["key"]]
-    known = trials[["key", "arm", "status", "reason", "test", "valid", *_BLOCK]].rename(columns={"key": "control"})
+    known = (
+        trials[["key", "arm", "status", "reason", "test", "valid", *_BLOCK]]
+        .drop_duplicates("key")
+        .rename(columns={"key": "control"})
+    )
     pairs = compared.merge(known, how="left", on="control", suffixes=("", "_control"), validate="many_to_one")
     _same_blocks(pairs)
     pairs["why"] = pd.Series([_why(row) for row in pairs.to_dict("records")], index=pairs.index, dtype="str")
@@ -288,14 +292,17 @@ def estimate_effects(
     """
     table = trials(records)
     _one_study(table)
-    paired = set(deltas(table).query("why == ''")["key"])
+    compared = deltas(table).query("why == ''")
+    paired = set(zip(compared["key"], compared["control"], strict=True))
     sets = {name: test_set(name) for name in sorted(table["test_set"].dropna().unique())}
     _check_scores(records, sets)
     known = {record["key"]: record for record in records}
     arms: dict[str, list[Mapping[str, Any]]] = {}
     for row in planned:
         arms.setdefault(row["arm"], []).append(row)
-    mine = {arm: [known[key] for key in rows["key"]] for arm, rows in table.groupby("arm")}
+    mine: dict[str, list[Record]] = {}
+    for record in sorted(records, key=lambda record: (record["seed"], record["key"])):
+        mine.setdefault(record["arm"], []).append(record)
     found = [_effect(rows, mine.get(arm, []), known, paired, sets, level, draws) for arm, rows in arms.items()]
     return adjust_p_values(found, adjust)
 
@@ -469,14 +476,14 @@ def _effect(
     planned: Sequence[Mapping[str, Any]],
     records: Sequence[Record],
     known: Mapping[str, Record],
-    paired: set[str],
+    paired: set[tuple[str, str]],
     sets: Mapping[str, TestSet],
     level: float,
     draws: int,
 ) -> Effect:
     """Returns one arm's line from its plan and records; those in `paired` have a delta to their control in `known`."""
     arm, done = planned[0]["arm"], [record for record in records if record["status"] == "done"]
-    pairs = [(record, known[record["control"]]) for record in records if record["key"] in paired]
+    pairs = [(record, known[record["control"]]) for record in records if (record["key"], record["control"]) in paired]
     ledgers = [record["ledger"] for record in done]
     found = _interval(pairs, sets, level, draws, stream(0, "effects", arm)) if pairs else None
     return Effect(

@@ -36,11 +36,11 @@ from jaxtyping import Bool, Float64, Int64
 
 from harness.analysis.scores import Scores, redraw
 from harness.analysis.significance import LEVEL
-from harness.arm import BASELINE, FACTORS
+from harness.arm import BASELINE, FACTORS, SAME, Level, combine
 from harness.errors import BadInput
 
-Levels = tuple[str, ...]
-"""An arm by its levels, in the order of the factors; "" is the baseline's level."""
+Levels = tuple[Level, ...]
+"""An arm by its levels, in the order of the factors."""
 Winner = Literal["data", "model", "undecided"]
 ENDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 _DIGITS = 9
@@ -135,14 +135,14 @@ def cell_of(scores: Scores, arm: int) -> Levels:
 def axes(scores: Scores) -> Axes:
     """Sorts the arms by what they change; BadInput without a baseline.
 
-    Of arms with equal levels the shortest label counts. An arm is dull when the study says so, or when it crosses a
-    level whose own arm is dull.
+    Of arms with equal levels one without a salt counts, of several the first. An arm is dull when the study says so, or
+    when it crosses a level whose own arm is dull.
     """
     if BASELINE not in scores.arms:
         raise BadInput("the baseline has no complete row of scores: there is nothing to attribute a gain against")
     baseline = scores.arms.index(BASELINE)
     cells: dict[Levels, int] = {cell_of(scores, baseline): baseline}
-    for arm in sorted(range(len(scores.arms)), key=lambda arm: (len(scores.arms[arm]), arm)):
+    for arm in sorted(range(len(scores.arms)), key=lambda arm: bool(scores.levels[arm]["salt"])):
         cells.setdefault(cell_of(scores, arm), arm)
     dull = {cell for cell, arm in cells.items() if scores.dull[arm] and arm != baseline}
     dull |= {cell for cell in cells if dull & {_model_alone(cell), _data_alone(cell)}}
@@ -156,11 +156,11 @@ def axes(scores: Scores) -> Axes:
 
 
 def _model_alone(cell: Levels) -> Levels:
-    return (cell[0], *("" for _ in cell[1:]))
+    return (cell[0], *(SAME for _ in cell[1:]))
 
 
 def _data_alone(cell: Levels) -> Levels:
-    return ("", *cell[1:])
+    return (SAME, *cell[1:])
 
 
 def combine_levels(model: Levels, data: Levels) -> Levels:
@@ -170,7 +170,7 @@ def combine_levels(model: Levels, data: Levels) -> Levels:
 
 def label_of_levels(cell: Levels) -> str:
     """The label of an arm with those levels."""
-    return " ".join(filter(None, cell)) or BASELINE
+    return combine(cell).name or BASELINE
 
 
 def choose(valid: Float64[np.ndarray, "d a"], arms: Sequence[int]) -> Int64[np.ndarray, " d"]:

@@ -28,7 +28,7 @@ where each look's interval is an ordinary one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -39,9 +39,9 @@ from scipy.special import stdtrit
 from scipy.stats import chi, chi2, norm
 
 from harness.analysis.effects import FLOOR, Interval, deltas, estimate_effects, trials
+from harness.analysis.records import Records
 from harness.analysis.significance import LEVEL, half_width_at
 from harness.errors import BadInput
-from harness.storage.store import Record, TestSet
 
 POWER = 0.8
 ALPHA = 1 - LEVEL
@@ -84,18 +84,14 @@ class PilotArm:
     deltas: Float64[np.ndarray, " r"]
 
 
-def pilot_arms(
-    records: Sequence[Record], test_set: Callable[[str], TestSet], planned: Sequence[Mapping[str, Any]]
-) -> dict[str, PilotArm]:
-    """What the records say of each planned arm that has a delta; records of other trials are left out.
+def pilot_arms(joined: Records) -> dict[str, PilotArm]:
+    """What the records say of each planned arm that has a delta.
 
     The numbers are those of `effects.estimate_effects`, for the seeds that are planned. BadInput as there.
     """
-    now = {row["key"]: row for row in planned}
-    kept = [{**record, **now[record["key"]]} for record in records if record["key"] in now]
-    table = deltas(trials(kept)).query("why == ''")
+    table = deltas(trials(joined.records)).query("why == ''")
     mine = {str(arm): rows["delta"].to_numpy(np.float64) for arm, rows in table.groupby("arm")}
-    found = estimate_effects(kept, test_set, planned)
+    found = estimate_effects(joined.records, joined.test_set, joined.rows)
     return {one.arm: PilotArm(one.interval, mine[one.arm]) for one in found if one.interval is not None}
 
 

@@ -28,7 +28,7 @@ from jaxtyping import Float64
 from scipy.sparse import csr_array
 
 from harness.analysis.effects import example_weights, in_points, labels_bought
-from harness.arm import BASELINE, FACTORS, levels_of
+from harness.arm import BASELINE, DATA_FACTORS, Level, combine, levels_of
 from harness.errors import BadInput
 from harness.metrics import confusion_cells, metric
 from harness.storage.store import Record, TestSet, unpack
@@ -42,7 +42,7 @@ COVARIANCE_DRAWS = 500
 class Scores:
     """What a study's finished trials scored, in points: `a` arms by `r` seeds, every arm on every seed.
 
-    `levels` are, an arm, the words of its label that choose each factor ("" is the baseline's level). `valid` is nan
+    `levels` are, for each arm, those of the factors and of the salt (see `harness.arm.Level`). `valid` is nan
     where a task has no validation part. `cpu_s` (seconds) and `labels` (bought) are means a trial. `spread` is the
     covariance of the arms' mean test scores over the test examples that seeds share, in points squared; `examples` that
     over all test examples, the luck of each seed's training with them included (None where it was not measured).
@@ -50,7 +50,7 @@ class Scores:
     """
 
     arms: tuple[str, ...]
-    levels: tuple[Mapping[str, str], ...]
+    levels: tuple[Mapping[str, Level], ...]
     dull: tuple[bool, ...]
     seeds: tuple[int, ...]
     test: Float64[np.ndarray, "a r"]
@@ -62,13 +62,13 @@ class Scores:
     left_out: tuple[str, ...] = ()
     examples: Float64[np.ndarray, "a a"] | None = None
 
-    def model(self, arm: int) -> str:
-        """The words that choose the arm's model; "" is the baseline's."""
+    def model(self, arm: int) -> Level:
+        """The arm's model; `SAME` is the baseline's."""
         return self.levels[arm]["model"]
 
-    def data(self, arm: int) -> str:
-        """The words that choose the arm's data strategies; "" is the baseline's."""
-        return " ".join(filter(None, (self.levels[arm][name] for name in FACTORS if name != "model")))
+    def data(self, arm: int) -> Level:
+        """The arm's data strategies together; `SAME` are the baseline's."""
+        return combine([self.levels[arm][name] for name in DATA_FACTORS])
 
     def only(self, keep: Sequence[int]) -> Scores:
         """The same study with those arms alone."""
@@ -132,12 +132,17 @@ def collect_scores(
     sets = {one["result"]["test_set"]: test_set(one["result"]["test_set"]) for row in kept for one in row}
     spread, examples, n_test = _spread(kept, sets)
     return Scores(
-        arms=tuple(whole), levels=tuple(map(levels_of, whole)), dull=tuple(bool(row[0]["dull"]) for row in kept),
+        arms=tuple(whole), levels=_levels(kept, done[BASELINE, seeds[0]]),
+        dull=tuple(bool(row[0]["dull"]) for row in kept),
         seeds=tuple(seeds), test=_points(kept, "test"), valid=_points(kept, "valid"),
         cpu_s=np.array([np.mean([one["cost"]["cpu_s"] for one in row]) for row in kept]),
         labels=np.array([np.mean([labels_bought(one["ledger"]) for one in row]) for row in kept]),
         spread=spread, n_test=n_test, left_out=_left_out(arms, seeds, records, done), examples=examples,
     )  # fmt: skip
+
+
+def _levels(kept: Sequence[Sequence[Record]], baseline: Record) -> tuple[dict[str, Level], ...]:
+    return tuple(levels_of(row[0]["trial"], baseline["trial"], row[0].get("names") or {}) for row in kept)
 
 
 def _points(kept: Sequence[Sequence[Record]], part: str) -> Float64[np.ndarray, "a r"]:

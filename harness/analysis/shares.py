@@ -54,7 +54,7 @@ from harness.analysis.ladder import (
     outline,
 )
 from harness.analysis.scores import Scores, root
-from harness.arm import FACTORS
+from harness.arm import FACTORS, SAME
 from harness.errors import BadInput
 
 MOST_PATTERNS = 20_000
@@ -243,7 +243,7 @@ def lacking(scores: Scores, where: Axes, arm: int, parts: Sequence[tuple[int, ..
 
 def _only(cell: Levels, places: Sequence[int]) -> Levels:
     """The cell with the levels at those places, the baseline's elsewhere."""
-    return tuple(level if place in places else "" for place, level in enumerate(cell))
+    return tuple(level if place in places else SAME for place, level in enumerate(cell))
 
 
 def part_weights(scores: Scores, where: Axes, arm: int, fine: Sequence[str]) -> Float64[np.ndarray, "p a"]:

@@ -18,6 +18,7 @@ import pandas as pd
 from jaxtyping import Integer
 
 from harness.analysis.effects import EXAMPLE_DRAWS, Interval, TrialPair, deltas, interval, trials
+from harness.analysis.records import join
 from harness.analysis.significance import holm
 from harness.checks import choices
 from harness.errors import BadInput
@@ -231,23 +232,26 @@ def steady(counted: pd.DataFrame, side: str) -> list[str]:
 
 def gather_arms(store: Store) -> list[ArmTrials]:
     """The arms of a study that have a delta, in the order of its plan; records that it no longer holds are left out."""
-    plan, records = store.plan(), store.records()
-    if not records:
+    joined = join(store)
+    if not joined.records and not joined.stale:
         root = store.folder.parent
         others = [path.parent.name for path in root.glob("*/trials")]
         raise BadInput(f"no record of a study '{store.folder.name}' in {root}{choices(store.folder.name, others)}")
-    now = {row["key"]: row for row in (plan["trials"] if plan else records)}
-    known = {one["key"]: {**one, **now[one["key"]]} for one in records if one["key"] in now}
+    known = {(one["key"], one["control"]): one for one in joined.records}
+    controls = {one["key"]: one for one in joined.records}
     if not known:
         raise BadInput(f"no record of '{store.folder.name}' is of its plan: run the study first")
-    compared = deltas(trials(list(known.values()))).query("why == ''")
-    mine = {str(arm): [known[key] for key in rows["key"]] for arm, rows in compared.groupby("arm")}
-    arms = [mine[name] for name in dict.fromkeys(str(row["arm"]) for row in now.values()) if name in mine]
+    compared = deltas(trials(joined.records)).query("why == ''")
+    mine = {
+        str(arm): [known[pair] for pair in zip(rows["key"], rows["control"], strict=True)]
+        for arm, rows in compared.groupby("arm")
+    }
+    arms = [mine[name] for name in joined.arms if name in mine]
     if not arms:
         raise BadInput(f"'{store.folder.name}': no arm has a finished trial beside a finished control")
     return [
         ArmTrials(
-            row[0]["arm"], row[0]["axis"], bool(row[0]["dull"]), tuple((one, known[one["control"]]) for one in row)
+            row[0]["arm"], row[0]["axis"], bool(row[0]["dull"]), tuple((one, controls[one["control"]]) for one in row)
         )
         for row in arms
     ]

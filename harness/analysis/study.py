@@ -18,6 +18,7 @@ from harness.analysis import variance
 from harness.analysis.attribution import Attribution, attribute
 from harness.analysis.effects import EXAMPLE_DRAWS, Adjust, Effect, covers, deltas, estimate_effects, trials
 from harness.analysis.power import plan_level
+from harness.analysis.records import Records, join
 from harness.analysis.scores import Scores
 from harness.analysis.significance import benjamini_yekutieli, holm
 from harness.analysis.ties import with_letters
@@ -63,45 +64,46 @@ class Study:
 def gather(store: Store, adjust: str = "holm") -> Study:
     """The study in a store. Records of trials that its plan no longer holds are left out, and counted in the notes.
 
-    A record remembers the arm and the control of the study that first ran it; the plan says what they are now. `adjust`
-    says how p-values account for the number of arms: `ADJUSTS`.
+    `adjust` says how p-values account for the number of arms: `ADJUSTS`.
     """
     one_of("adjust", adjust, tuple(ADJUSTS))
-    records, plan = store.records(), store.plan()
-    planned: Sequence[Mapping[str, Any]] = plan["trials"] if plan else records
-    now = {row["key"]: row for row in planned}
-    kept = [{**record, **now[record["key"]]} for record in records if record["key"] in now]
+    joined = join(store)
+    kept, plan = joined.records, joined.plan
     if not kept:
         raise BadInput(f"{store.folder} holds no record of a trial: run the study first")
     table = trials(kept)
     compared = deltas(table)
-    scores = _scores(kept, store, planned, plan)
-    found = with_letters(estimate_effects(kept, store.test_set, planned, ADJUSTS[adjust], plan_level(plan)), scores)
+    scores = _scores(joined)
+    found = with_letters(estimate_effects(kept, store.test_set, joined.rows, ADJUSTS[adjust], plan_level(plan)), scores)
     answer = attribute(scores, draws=REDRAWS, rng=stream(0, "attribution")) if scores else None
     notes = [
         *_notes(found, table, compared, adjust),
         *_mixed(kept),
-        *_stale(len(records) - len(kept)),
+        *_stale(joined),
         *_unsound(store, kept),
     ]
-    table = table.merge(compared[["key", "delta", "delta_valid", "why"]], how="left", on="key", validate="one_to_one")
+    table = table.merge(
+        compared[["key", "control", "delta", "delta_valid", "why"]],
+        how="left",
+        on=["key", "control"],
+        validate="one_to_one",
+    )
     return Study(
-        plan["name"] if plan else kept[0]["study"], _task(kept[0]), _metric(kept[0]), found, table, notes, scores,
+        joined.name, _task(kept[0]), _metric(kept[0]), found, table, notes, scores,
         answer, plan, kept, _classes(kept, store), *_components(kept, scores, store),
     )  # fmt: skip
 
 
-def _scores(
-    records: Sequence[Record], store: Store, planned: Sequence[Mapping[str, Any]], plan: Mapping[str, Any] | None
-) -> Scores | None:
+def _scores(joined: Records) -> Scores | None:
     """The scores arm by seed; None where the baseline never finished.
 
     A study that adds seeds to undecided arms alone compares all of them on the seeds that it began with.
     """
-    precision = (plan or {}).get("precision")
-    first = set((plan or {})["seeds"][: precision["looks"][0]]) if precision else {row["seed"] for row in planned}
+    plan, rows = joined.plan or {}, joined.rows
+    precision = plan.get("precision")
+    first = set(plan["seeds"][: precision["looks"][0]]) if precision else {row["seed"] for row in rows}
     try:
-        return grid.collect_scores(records, store.test_set, [row for row in planned if row["seed"] in first])
+        return grid.collect_scores(joined.records, joined.test_set, [row for row in rows if row["seed"] in first])
     except BadInput:
         return None
 
@@ -215,8 +217,9 @@ def _unsound(store: Store, records: Sequence[Record]) -> list[str]:
     ]
 
 
-def _stale(n: int) -> list[str]:
-    return [f"Left out: {n} records of trials that the study's plan does not hold."] if n else []
+def _stale(joined: Records) -> list[str]:
+    what = "the study's plan does not hold" if joined.plan else "no command has named"
+    return [f"Left out: {joined.stale} records of trials that {what}."] if joined.stale else []
 
 
 def _task(record: Record) -> str:

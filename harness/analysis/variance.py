@@ -37,6 +37,7 @@ test set no other part holds it; where each seed has its own, `split` holds it a
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -47,7 +48,7 @@ from scipy.stats import chi2, norm
 
 from harness.analysis.scores import Scores
 from harness.analysis.significance import LEVEL
-from harness.arm import BASELINE
+from harness.arm import BASELINE, FACTORS, Level
 from harness.errors import BadInput
 from harness.metrics import Metric, confusion, confusion_cells, metric
 from harness.storage.store import Record, TestSet, unpack
@@ -59,7 +60,6 @@ REST = "rest"
 EXAMPLES = "test examples"
 NAMES = {"init": "initial weights", "order": "order of rows", "augment": "augmentation"}
 """What streams are called in a figure; the others go by their own names."""
-_SALT = "salt="
 _STEP = 1e-6
 
 
@@ -127,15 +127,18 @@ def rows_by_stream(scores: Scores, of: str) -> dict[str, list[int]]:
     In the order of `STREAMS`, plain salts last; a stream without a salt has no entry.
     """
     rows: dict[str, list[int]] = {}
-    for row, arm in enumerate(scores.arms):
-        words = [] if arm == BASELINE else arm.split()
-        salts = [word.removeprefix(_SALT) for word in words if word.startswith(_SALT)]
-        alike = " ".join(word for word in words if not word.startswith(_SALT)) or BASELINE
-        if alike == of and len(salts) < 2:
-            name, colon, _ = salts[0].partition(":") if salts else ("", "", "")
-            rows.setdefault(name if colon else ALL if salts else "", []).append(row)
+    arm = scores.levels[scores.arms.index(of)] if of in scores.arms else None
+    for row, levels in enumerate(scores.levels):
+        if arm and all(levels[name] == arm[name] for name in FACTORS):
+            rows.setdefault(_stream(levels["salt"]), []).append(row)
     own = rows.pop("", [])
     return {name: [*own, *rows[name]] for name in (*STREAMS, ALL) if name in rows and len(own) + len(rows[name]) > 1}
+
+
+def _stream(salt: Level) -> str:
+    """The stream that a salt renames, `ALL` for a plain salt, "" without one."""
+    name, colon, _ = str(json.loads(salt.value)).partition(":") if salt else ("", "", "")
+    return name if colon else ALL if salt else ""
 
 
 def within_seeds(scores: Float64[np.ndarray, "m r"]) -> Square:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from harness.analysis.ladder import Draws, axes, draw_means, interval_after_choice, picks
+from harness.analysis.records import join
 from harness.analysis.scores import Scores, collect_scores
 from harness.analysis.significance import LEVEL, half_width_at
 from harness.arm import BASELINE
@@ -81,19 +82,18 @@ def judge(claim: Claim, store: Store) -> ClaimVerdict:
     Where a trial that the claim rests on failed or was not run, or there is one seed, the verdict is undecided and has
     a reason instead of a number.
     """
-    plan = store.plan()
-    if plan is None:
+    joined = join(store)
+    if joined.plan is None:
         reason = f"the study '{claim.study}' has not run"
         return ClaimVerdict(claim, "undecided", reason, None, Preregistration(0, 0, 0, 0))
-    rows = plan["trials"]
+    rows, records = joined.rows, joined.records
     rests = _rests_on(claim, rows)
-    keys = {row["key"]: row for row in rows}
-    records = [{**one, **keys[one["key"]]} for one in store.records() if one["key"] in keys]
     written = _written(claim, [one for one in records if one["arm"] in rests])
     try:
         _complete(rests, rows, records)
         shared = _shared_seeds(rests, rows)
-        rows, records = ([one for one in these if one["seed"] in shared] for these in (rows, records))
+        records = [one for one in records if one["seed"] in shared]
+        rows = [one for one in rows if one["seed"] in shared]
         found = estimate_difference(collect_scores(records, store.test_set, rows), claim.left, claim.right)
     except BadInput as lack:
         return ClaimVerdict(claim, "undecided", str(lack), None, written)

@@ -10,6 +10,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from harness.analysis.records import join
 from harness.analysis.verdicts import (
     judge,
 )
@@ -86,22 +87,20 @@ def _known_study(claim: Claim, root: Path) -> str:
 
 def is_complete(store: Store, file: Path | None) -> bool:
     """Whether every planned trial has a record, failed ones too, and the plan has every arm and seed of the file."""
-    plan = store.plan()
-    if plan is None:
-        return False
-    kept = {one["key"] for one in store.records()}
-    if any(row["key"] not in kept for row in plan["trials"]):
+    joined = join(store)
+    if joined.plan is None or joined.missing:
         return False
     arms, seeds = _asked(file) if file else (set(), set())
-    return arms <= {row["arm"] for row in plan["trials"]} and seeds <= {row["seed"] for row in plan["trials"]}
+    planned = {frozenset(row.get("overrides", [row["arm"]])) for row in joined.rows}
+    return arms <= planned and seeds <= {row["seed"] for row in joined.rows}
 
 
-def _asked(file: Path) -> tuple[set[str], set[int]]:
-    """The arms that a study's file lists one by one or to be crossed, and its seeds."""
+def _asked(file: Path) -> tuple[set[frozenset[str]], set[int]]:
+    """The overrides of the arms that a study's file lists one by one or to be crossed, and its seeds."""
     said: Any = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
     listed = [arm for arms in (said.get("arms") or [], *(said.get("cross") or [])) for arm in arms]
     seeds = said.get("seeds") or []
-    return {arm if isinstance(arm, str) else " ".join(arm) for arm in listed}, set(
+    return {frozenset([arm] if isinstance(arm, str) else arm) for arm in listed}, set(
         range(seeds) if isinstance(seeds, int) else seeds
     )
 

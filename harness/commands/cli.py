@@ -20,7 +20,7 @@ from omegaconf import DictConfig
 from harness.checks import choices
 from harness.commands.terminal import HYDRA_ERRORS, curve, one_line, say
 from harness.errors import BadInput, TrialFailed
-from harness.run.execute import Job, check_fit, delta, make_job, settle, tracker
+from harness.run.execute import Job, check_fit, delta, keep_rows, make_job, settle, tracker
 from harness.run.provenance import RERUN
 from harness.storage.places import conf_dir, own_conf, shadowed_options
 from harness.storage.store import Record
@@ -115,6 +115,7 @@ def _one(cfg: DictConfig, hydra_cfg: Any) -> float | None:
             tracker(cfg).begin()
         for line in job.store.damaged([job.trial.key, job.control().trial.key]):
             say(f"damaged record, made anew now: {line}")
+        keep_rows(job)
     alone = hydra_cfg.mode == RunMode.RUN
     with curve(job.label) if alone else nullcontext(job.tell) as tell:
         record, control = settle(replace(job, tell=tell))

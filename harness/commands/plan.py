@@ -26,6 +26,7 @@ from harness.analysis.power import (
     seeds_needed,
     variance_ends,
 )
+from harness.analysis.records import Records, join
 from harness.checks import choices
 from harness.commands.arguments import parse
 from harness.errors import BadInput
@@ -92,11 +93,12 @@ def command(words: list[str]) -> int:
     if len(names) != 1:
         raise BadInput(f"say which study: {_USAGE}")
     store = _store(names[0], said.get("store", "results"))
-    plan = store.plan()
+    joined = join(store)
+    plan = joined.plan
     if plan is None:
         raise BadInput(f"the trials of '{names[0]}' were run one by one: to plan, run a study (-m experiments=NAME)")
     wish = wish_of(said, 1 - plan_level(plan))
-    print(plan_text(plan, needs(store, plan, wish), wish, said.get("store", "results")))
+    print(plan_text(plan, needs(joined, wish), wish, said.get("store", "results")))
     return 0
 
 
@@ -139,30 +141,21 @@ def _number(name: str, word: str) -> float:
     return value
 
 
-def needs(store: Store, plan: Mapping[str, Any], wish: Wish) -> list[Line]:
+def needs(joined: Records, wish: Wish) -> list[Line]:
     """A line an arm of the plan, the baseline first. BadInput where no arm has deltas on two seeds."""
-    planned = {row["key"]: row for row in plan["trials"]}
-    records = [record for record in store.records() if record["key"] in planned]
+    records, name = joined.records, joined.name
     if not records:
-        raise BadInput(f"{store.folder} holds no record of a trial: run the study first")
+        raise BadInput(f"'{name}' has no record of a trial of its plan: run the study first")
     done = [record for record in records if record["status"] == "done"]
     if not done:
-        raise BadInput(f"all {len(records)} trials of '{plan['name']}' failed, the first: {records[0]['reason']}")
-    known = pilot_arms(records, store.test_set, plan["trials"])
+        raise BadInput(f"all {len(records)} trials of '{name}' failed, the first: {records[0]['reason']}")
+    known = pilot_arms(joined)
     if all(one.interval.n_seeds < 2 for one in known.values()):
         told = "one seed cannot tell what training again would change" if known else "no trial has a delta to a control"
-        raise BadInput(f"'{plan['name']}': {told}; run two seeds at least, five are better")
+        raise BadInput(f"'{name}': {told}; run two seeds at least, five are better")
     table = trials(records)
-    table["arm"] = table["key"].map({key: row["arm"] for key, row in planned.items()})
-    return [line_of(arm, rows, table[table["arm"] == arm], known.get(arm), wish) for arm, rows in _by_arm(plan).items()]
-
-
-def _by_arm(plan: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
-    """The plan's rows by arm, the baseline first."""
-    arms: dict[str, list[Mapping[str, Any]]] = {}
-    for row in sorted(plan["trials"], key=lambda row: row["key"] != row["control"]):
-        arms.setdefault(row["arm"], []).append(row)
-    return arms
+    arms = sorted(joined.arms.items(), key=lambda item: item[1][0]["key"] != item[1][0]["control"])
+    return [line_of(arm, rows, table[table["arm"] == arm], known.get(arm), wish) for arm, rows in arms]
 
 
 def line_of(

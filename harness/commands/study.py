@@ -16,7 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from harness import claims
 from harness.analysis.power import is_decided, level_of_looks, looks, pilot_arms
-from harness.arm import ARM_ROOTS, FACTORS, factor_of, label_of
+from harness.analysis.records import join
+from harness.arm import ARM_ROOTS, BASELINE, FACTORS, factor_of
 from harness.checks import choices
 from harness.commands.terminal import HYDRA_ERRORS, announce, one_line, progress, say
 from harness.errors import BadInput, TrialFailed
@@ -270,10 +271,10 @@ def choose_trials(possible: list[PlannedTrial], store: Store, precision: Precisi
     counts = dict.fromkeys((item.row["arm"] for item in possible), precision.looks[0])
     for here, following in itertools.pairwise(precision.looks):
         plan = first_seeds(possible, counts)
-        if any(is_unfinished(store, item.row["key"], retry=False) for item in plan):
+        if join(store, [item.row for item in plan]).missing:
             break
         rows = [item.row for item in plan if counts[item.row["arm"]] == here]
-        found = pilot_arms(store.records(), store.test_set, rows)
+        found = pilot_arms(join(store, rows))
         level, width = precision.level, precision.half_width
         going = [arm for arm, one in found.items() if not is_decided(one, level=level, half_width=width)]
         if not going:
@@ -327,24 +328,28 @@ def compose_arms(
             lines = find_faults(composed[arm])
         except HYDRA_ERRORS as error:
             lines = [one_line(error, [*base, *arm])]
-        wrong |= {line: f"{label_of(list(arm))}: {line}" for line in lines if line not in wrong}
+        wrong |= {line: f"{' '.join(arm) or BASELINE}: {line}" for line in lines if line not in wrong}
     return composed, list(wrong.values())
 
 
 def plan_trial(job: Job, arm: PlannedArm, base: list[str], seed: int) -> PlannedTrial:
     """The trial of an arm at one seed; its key is known before it runs, since the data's fingerprint is."""
     seeded = replace(job, trial=replace(job.trial, seed=seed))
-    row = {name: value for name, value in seeded.head().items() if name not in ("trial", "study")}
-    return PlannedTrial(row, arm, [*base, *arm, f"seed={seed}"])
+    return PlannedTrial(seeded.row(), arm, [*base, *arm, f"seed={seed}"])
 
 
 def _distinct(plan: list[PlannedTrial]) -> list[PlannedTrial]:
-    """The same plan; BadInput where two arms are one trial under two names."""
-    first: dict[str, str] = {}
+    """The same plan; BadInput where two arms are one trial, or two trials would be printed alike."""
+    first: dict[str, PlannedTrial] = {}
     for item in plan:
-        known = first.setdefault(item.row["key"], item.row["arm"])
-        if known != item.row["arm"] or (known == "baseline" and not item.is_control):
-            raise BadInput(f"arm '{' '.join(item.arm)}' is the same trial as '{known}': leave one of them out")
+        known = first.setdefault(item.row["key"], item)
+        if known.arm != item.arm:
+            raise BadInput(
+                f"arm '{' '.join(item.arm)}' is the same trial as '{known.row['arm']}': leave one of them out"
+            )
+    alike = Counter((item.row["arm"], item.row["seed"]) for item in plan).most_common(1)
+    if alike and alike[0][1] > 1:
+        raise BadInput(f"two arms would both be printed as '{alike[0][0][0]}': put their values in quotes")
     return plan
 
 

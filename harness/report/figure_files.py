@@ -11,6 +11,7 @@ from harness.analysis import variance
 from harness.analysis.effects import Effect
 from harness.analysis.scores import Scores, redraw
 from harness.analysis.study import Study, coverage_notes
+from harness.arm import SAME
 from harness.report import figures
 from harness.streams import stream
 
@@ -87,7 +88,7 @@ def _first(answer: Any) -> str:
 def _met(scores: Scores) -> list[int]:
     """The arms whose model and whose data met another level than the baseline's somewhere: the crossed part."""
     both = [arm for arm in range(len(scores.arms)) if scores.model(arm) and scores.data(arm)]
-    models, variants = {scores.model(arm) for arm in both} | {""}, {scores.data(arm) for arm in both} | {""}
+    models, variants = {scores.model(arm) for arm in both} | {SAME}, {scores.data(arm) for arm in both} | {SAME}
     inside = [arm for arm in range(len(scores.arms)) if scores.model(arm) in models and scores.data(arm) in variants]
     return inside if both else []
 

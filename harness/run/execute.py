@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from harness import claims
-from harness.arm import label_of
+from harness.arm import BASELINE, arm_overrides, label_of, names_of
 from harness.data import Source, Task
 from harness.errors import BadInput, TrialFailed
 from harness.run.config import arm_of, baseline_of, plain
@@ -28,12 +28,15 @@ from harness.streams import salt_faults
 
 @dataclass(frozen=True)
 class Job:
-    """One trial with all that it needs: its data, its baseline, where things go, and who is told of its curve."""
+    """One trial with all that it needs: its data, its baseline, where things go, and who is told of its curve.
+
+    `overrides` are those that make its arm; the baseline has none.
+    """
 
     trial: Trial
     source: Source
     baseline: Mapping[str, Mapping[str, Any]]
-    label: str
+    overrides: tuple[str, ...]
     cfg: DictConfig
     tell: Log = lambda row: None
 
@@ -44,16 +47,30 @@ class Job:
 
     def control(self) -> Job:
         """The job of the trial's control."""
-        return replace(self, trial=self.trial.control(self.baseline), label="baseline")
+        return replace(self, trial=self.trial.control(self.baseline), overrides=())
+
+    @property
+    def label(self) -> str:
+        """What the trial's arm is called."""
+        return label_of(self.overrides)
+
+    def row(self) -> dict[str, Any]:
+        """What the study that asks for the trial says of it: its names, its control, and how it differs from that."""
+        control = self.trial.control(self.baseline).key
+        own = () if control == self.trial.key else self.overrides
+        return {
+            "key": self.trial.key, "control": control, "arm": label_of(own) if own else BASELINE,
+            "names": names_of(own), "overrides": list(own), **self.trial.against(self.baseline),
+            "seed": self.trial.seed,
+        }  # fmt: skip
 
     def head(self) -> dict[str, Any]:
-        """What a record says of itself before it has a result."""
-        control = self.trial.control(self.baseline).key
-        label = "baseline" if control == self.trial.key else self.label
-        return {
-            "key": self.trial.key, "control": control, "study": self.cfg.study, "arm": label,
-            **self.trial.against(self.baseline), "seed": self.trial.seed, "trial": self.trial.identity(),
-        }  # fmt: skip
+        """What is known of a trial before it has a result: its row, its study and its identity."""
+        return {**self.row(), "study": str(self.cfg.study), "trial": self.trial.identity()}
+
+    def beside(self, record: Record) -> Record:
+        """The record with the names that it has in this study."""
+        return {**record, "study": str(self.cfg.study), **self.row()}
 
 
 def study_store(cfg: DictConfig) -> Store:
@@ -76,7 +93,7 @@ def make_job(cfg: DictConfig, said: list[str], source: Source | None = None) -> 
         task=plain(cfg.task), arm=arm, probe=plain(cfg.get("probe") or cfg.baseline.model),
         protocol=plain(cfg.protocol), data=source.fingerprint, seed=cfg.seed, salt=str(cfg.salt),
     )  # fmt: skip
-    return Job(trial, source, baseline, label_of(said), cfg)
+    return Job(trial, source, baseline, arm_overrides(said), cfg)
 
 
 def check_fit(job: Job, task: Task) -> list[str]:
@@ -86,15 +103,21 @@ def check_fit(job: Job, task: Task) -> list[str]:
 
 
 def settle(job: Job) -> tuple[Record, Record]:
-    """The records of the job and of its control, run now if nobody has yet; tracked and kept.
+    """The records of the job and of its control, run now if nobody has yet, tracked and kept, under the names of now.
 
     Failures become failure records; only a user's wrong input and trouble with the disk are raised.
     """
     control = job.control()
-    control_record = _fetch(control, None)
+    control_record = control.beside(_fetch(control, None))
     if control.trial.key == job.trial.key:
         return control_record, control_record
-    return _fetch(job, control_record), control_record
+    return job.beside(_fetch(job, control_record)), control_record
+
+
+def keep_rows(job: Job) -> None:
+    """Keeps what a trial outside a study and its control are called, for a report on such trials."""
+    for one in (job.control(), job):
+        job.store.keep_row(one.row())
 
 
 def _fetch(job: Job, control: Record | None) -> Record:
@@ -113,7 +136,7 @@ def _compute(job: Job, control: Record | None, keep: Callable[[Record], Record])
     with tracker(job.cfg).trial(head) as log:
         record = keep(
             {
-                **head,
+                **{name: head[name] for name in ("key", "seed", "trial")},
                 **_outcome(job, log),
                 "provenance": {
                     **describe_provenance(device_of(job.cfg), int(job.cfg.threads)),

@@ -8,7 +8,6 @@ from typing import Any
 
 import hydra.utils
 
-from harness.arm import FACTORS
 from harness.checks import one_of
 from harness.errors import BadInput
 
@@ -81,11 +80,6 @@ def moved_targets(node: Any) -> list[str]:
         own = [f"{old} is now {MOVED[old]}: please name the new path"] if isinstance(old, str) and old in MOVED else []
         return [*own, *(line for value in node.values() for line in moved_targets(value))]
     return [line for value in node for line in moved_targets(value)] if isinstance(node, list) else []
-
-
-def differing(arm: Mapping[str, Any], baseline: Mapping[str, Any]) -> tuple[str, ...]:
-    """The factors in which two arms differ, by what they are and not by what they declare of themselves."""
-    return tuple(name for name in FACTORS if identity(arm[name]) != identity(baseline[name]))
 
 
 def build(node: Mapping[str, Any]) -> Any:

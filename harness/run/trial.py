@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from harness.arm import DATA_FACTORS, FACTORS, axis_of
+from harness.arm import DATA_FACTORS, FACTORS, axis_of, factors_of
 from harness.data import EvalSet, Task, TrainSet
 from harness.errors import BadInput, TrialFailed
 from harness.learners import Fit, Learner, Protocol, Run
 from harness.learners.adapt import adapt_to_limits, check_complete
 from harness.metrics import score
 from harness.receipts import receipt
-from harness.run.options import build, differing, identity, lacks_of, needs_of
+from harness.run.options import build, identity, lacks_of, needs_of
 from harness.run.sources import user_sources
 from harness.run.tools import Purchases, lend
 from harness.storage.cache import Cache
@@ -84,7 +84,7 @@ class Trial:
 
     def against(self, baseline: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """How the arm differs from the baseline: the factors, the axis, and whether it is a dull twin."""
-        factors = differing(self.arm, baseline)
+        factors = factors_of(self.identity(), self.control(baseline).identity())
         dull = bool(factors) and all(self.arm[name].get("dull", False) for name in factors)
         return {"factors": list(factors), "axis": axis_of(factors), "dull": dull}
 

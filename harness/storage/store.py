@@ -50,7 +50,9 @@ class TestSet:
 
 @dataclass(frozen=True)
 class Store:
-    """One study's folder: `trials/KEY.json`, `trials/KEY.failed.json`, `tests/DIGEST.json`, `study.json`.
+    """One study's folder: `trials/KEY.json`, `trials/KEY.failed.json`, `tests/DIGEST.json`, and what was asked of it.
+
+    That is `study.json`, the plan, or for trials that were run one by one a row each: `asked/KEY-CONTROL.json`.
 
     A file's existence means that it is complete: everything is written beside its place and renamed into it.
     """
@@ -129,6 +131,15 @@ class Store:
     def plan(self) -> dict[str, Any] | None:
         """The study's plan, or None for trials that were run one by one."""
         return _load(self.folder / "study.json")
+
+    def keep_row(self, row: dict[str, Any]) -> None:
+        """Keeps what a trial that was run by itself was called, and which control it was compared with."""
+        write_atomic(self.folder / "asked" / f"{row['key']}-{row['control']}.json", dump(row))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of trials that were run one by one, by key and control."""
+        found = (_load(path) for path in sorted((self.folder / "asked").glob("*.json")))
+        return [row for row in found if row is not None]
 
     def _path(self, key: str) -> Path:
         return self.folder / "trials" / f"{key}.json"

@@ -26,6 +26,7 @@ from harness.analysis.effects import (
     interval,
     trials,
 )
+from harness.analysis.records import join
 from harness.analysis.significance import benjamini_yekutieli
 from harness.errors import BadInput
 from harness.metrics import METRICS, accuracy
@@ -193,7 +194,7 @@ def test_an_effects_p_value_is_its_intervals(store: Store, records: list[Record]
 def test_p_values_account_for_the_arms_that_have_one(tmp_path: Path) -> None:
     """Of the baseline and of an arm that failed throughout there is none, and they do not count."""
     store = large(tmp_path / "study", n=100, seeds=3)
-    records = store.records()
+    records = join(store).records
     found = estimate_effects(records, store.test_set, records, draws=50)
     known = [one for one in found if one.p is not None]
     assert [one.arm for one in found if one.p is None] == [one.arm for one in found if one.interval is None]
@@ -309,7 +310,7 @@ def test_intervals_of_nothing_are_refused() -> None:
 
 def test_equal_records_in_any_order_give_equal_effects(tmp_path: Path) -> None:
     store = large(tmp_path / "study", n=60, seeds=3)
-    records = store.records()
+    records = join(store).records
     found = estimate_effects(records, store.test_set, records, draws=50)
     again = {one.arm: one for one in estimate_effects(records[::-1], store.test_set, records[::-1], draws=50)}
     assert {one.arm: one for one in found} == again
@@ -331,7 +332,7 @@ def test_what_an_interval_covers_is_said_with_its_n(store: Store, records: list[
 
 def test_a_table_is_flat_and_in_points(store: Store, records: list[Record]) -> None:
     keep(store, records)
-    table = trials(store.records()).set_index("key")
+    table = trials(join(store).records).set_index("key")
     row = table.loc[key("clean=confident", 0)]
     assert (row["test"], row["clean_n_dropped"], row["cost_cpu_s"], row["ledger_given"]) == (
         pytest.approx(95),

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import nct, norm
 from scipy.stats import t as student
 from statsmodels.stats.power import TTestPower
-from studies import keep, large, made_test_set, record, shown
+from studies import keep, large, made_test_set, record, row_of, shown
 
 from harness.analysis.effects import Interval, estimate_effects, half_width
 from harness.analysis.power import (
@@ -26,6 +26,7 @@ from harness.analysis.power import (
     seeds_needed,
     variance_ends,
 )
+from harness.analysis.records import join
 from harness.errors import BadInput
 from harness.storage.store import Store
 from harness.streams import stream
@@ -206,9 +207,11 @@ def test_the_level_of_a_study_stands_in_its_plan():
 
 def test_what_is_seen_is_what_effects_says(tmp_path):
     store = large(tmp_path / "large", n=90, seeds=3)
-    records, plan = store.records(), (store.plan() or {})["trials"]
-    found = pilot_arms(records, store.test_set, plan)
-    whole = {one.arm: one.interval for one in estimate_effects(records, store.test_set, plan) if one.interval}
+    joined = join(store)
+    found = pilot_arms(joined)
+    whole = {
+        one.arm: one.interval for one in estimate_effects(joined.records, store.test_set, joined.rows) if one.interval
+    }
     assert {arm: one.interval for arm, one in found.items()} == whole
     assert "augment=cutout" not in found, "all of its trials failed"
     for one in found.values():
@@ -222,5 +225,5 @@ def test_only_what_is_planned_is_seen(tmp_path):
         store,
         [record(store, arm, s, shown(test, 0.8, arm, str(s)), test) for arm in ("baseline", "a") for s in range(4)],
     )
-    planned = [one for one in records if one["seed"] < 2]
-    assert pilot_arms(records, store.test_set, planned)["a"].interval.n_seeds == 2
+    planned = [row_of(one) for one in records if one["seed"] < 2]
+    assert pilot_arms(join(store, planned))["a"].interval.n_seeds == 2

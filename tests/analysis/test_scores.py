@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.stats import t as student
-from studies import keep, large, made_test_set, record, shown
+from studies import keep, large, levels_in, made_test_set, record, shown
 
 from harness.analysis.effects import estimate_effects
+from harness.analysis.records import join
 from harness.analysis.scores import Scores, collect_scores, redraw, root
-from harness.arm import levels_of
 from harness.commands.arguments import parse
 from harness.errors import BadInput
 from harness.storage.store import Store
@@ -25,21 +25,13 @@ def by_hand(test: np.ndarray, spread: np.ndarray | None = None) -> Scores:
     a, r = test.shape
     arms = ("baseline", *(f"clean=c{i}" for i in range(1, a)))
     return Scores(
-        arms, tuple(levels_of(arm) for arm in arms), (False,) * a, tuple(range(r)), test, test - 1.0, np.ones(a),
+        arms, tuple(levels_in(arm) for arm in arms), (False,) * a, tuple(range(r)), test, test - 1.0, np.ones(a),
         np.zeros(a), np.zeros((a, a)) if spread is None else spread, 100,
     )  # fmt: skip
 
 
 def wrong(n: int) -> np.ndarray:
     return np.where(np.arange(20) < n, 1 - TEST.y, TEST.y)
-
-
-def test_levels_are_the_words_of_each_factor() -> None:
-    assert levels_of("baseline") == {"model": "", "weak": "", "clean": "", "augment": ""}
-    assert levels_of("model=resnet8 clean=oracle clean.k=5 model.network.width=3") == {
-        "model": "model=resnet8 model.network.width=3", "weak": "", "clean": "clean=oracle clean.k=5", "augment": "",
-    }  # fmt: skip
-    assert levels_of("salt=a") == levels_of("baseline")
 
 
 def test_scores_by_hand(tmp_path: Path) -> None:
@@ -53,7 +45,7 @@ def test_scores_by_hand(tmp_path: Path) -> None:
     assert found.arms == ("baseline", "model=mlp clean=oracle")
     assert np.allclose(found.test, [[80, 85], [90, 90]])
     assert np.allclose(found.valid, [[79, 84], [89, 89]])
-    assert (found.model(1), found.data(1)) == ("model=mlp", "clean=oracle")
+    assert (str(found.model(1)), str(found.data(1))) == ("model=mlp", "clean=oracle")
     assert found.labels.tolist() == [0, 20]
     assert found.cpu_s.tolist() == [1.0, 2.5]
     assert found.left_out == (
@@ -84,7 +76,7 @@ def test_the_shared_luck_of_test_examples_is_the_covariance_of_what_arms_get_rig
 
 def test_redraws_give_the_intervals_of_the_effects(tmp_path: Path) -> None:
     store = large(tmp_path / "large")
-    kept = store.records()
+    kept = join(store).records
     found = collect_scores(kept, store.test_set, kept)
     drawn = redraw(found, 20000, stream(0, "test")).test
     for effect in estimate_effects(kept, store.test_set, kept):

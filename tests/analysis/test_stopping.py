@@ -7,13 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from invoke import QUIET, files_of, harness, lasting, records
-from studies import key, made_test_set, record, shown
+from studies import key, made_test_set, record, shown, write
 from test_power import seen_of
 from test_simulation import EXAMPLES, MIXED, SEEDS, Regime, right
 
 from harness.analysis.power import PilotArm, half_width_of, is_decided, level_of_looks, looks
 from harness.commands.study import PlannedTrial, Precision, at_look, choose_trials
-from harness.storage.files import dump, write_atomic
 from harness.storage.store import Store
 from harness.streams import stream
 
@@ -135,10 +134,7 @@ def run(store: Store, plan: list[PlannedTrial], least: int = 0) -> int:
         like = "baseline" if arm == "twin" else arm
         found = None if arm == "broken" else shown(TEST, ACCURACY[arm], like, str(seed))
         one = record(store, arm, seed, found, TEST)
-        write_atomic(
-            store.folder / "trials" / f"{one['key']}{'.failed' if found is None else ''}.json",
-            dump({**one, "study": "made"}),
-        )
+        write(store, one)
     return len(todo[: len(todo) - least])
 
 

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from scipy.stats import norm, ttest_rel
 from statsmodels.stats.multitest import multipletests
-from studies import large
+from studies import large, levels_in
 from test_simulation import CONTROL, SEEDS, Regime
 
 import harness.analysis.ties as module
 from harness.analysis.effects import Effect, effect_p_value, estimate_effects, variances
+from harness.analysis.records import join
 from harness.analysis.scores import Scores, collect_scores
 from harness.analysis.significance import share_letter
 from harness.analysis.ties import LEAST_BLIND, groups, moderate_variances, with_letters
-from harness.arm import levels_of
 from harness.errors import BadInput
 from harness.streams import stream
 
@@ -31,7 +31,7 @@ def by_hand(
     a, r = test.shape
     arms = ("baseline", *(f"clean=c{i}" for i in range(1, a)))
     return Scores(
-        arms=arms, levels=tuple(levels_of(arm) for arm in arms), dull=(False,) * a, seeds=tuple(range(r)), test=test,
+        arms=arms, levels=tuple(levels_in(arm) for arm in arms), dull=(False,) * a, seeds=tuple(range(r)), test=test,
         valid=test - 1, cpu_s=np.ones(a), labels=np.zeros(a), spread=np.zeros((a, a)) if spread is None else spread,
         n_test=n, examples=examples,
     )  # fmt: skip
@@ -91,7 +91,7 @@ def test_one_arm_and_equal_arms_are_one_group() -> None:
 
 def test_letters_stand_at_the_effects_of_whole_arms(tmp_path: Path) -> None:
     store = large(tmp_path / "study", n=200)
-    records = store.records()
+    records = join(store).records
     found = estimate_effects(records, store.test_set, records, draws=50)
     assert {effect.letters for effect in found} == {""}
     known = collect_scores(records, store.test_set, records)

@@ -17,10 +17,11 @@ from conftest import ROOT, composed
 from invoke import QUIET, harness, records
 from PIL import Image
 from scipy import stats
-from studies import keep, made_test_set, record, shown
+from studies import keep, levels_in, made_test_set, record, shown
 
 from harness import claims
 from harness.analysis.attribution import attribute
+from harness.analysis.records import join
 from harness.analysis.scores import Scores
 from harness.analysis.verdicts import (
     CLAIM_DRAWS,
@@ -31,7 +32,6 @@ from harness.analysis.verdicts import (
     estimate_difference,
     judge,
 )
-from harness.arm import levels_of
 from harness.claims import Claim, check_claims, hashes, read_claim
 from harness.commands.claims import is_complete
 from harness.commands.cli import main
@@ -174,7 +174,7 @@ def scores(test: Any, spread: Any = 0.0, valid: Any = None) -> Scores:
     rows = np.asarray(test, dtype=np.float64)
     arms = ("baseline", *ARMS)[: len(rows)]
     return Scores(
-        arms=arms, levels=tuple(map(levels_of, arms)), dull=(False,) * len(arms), seeds=tuple(range(rows.shape[1])),
+        arms=arms, levels=tuple(map(levels_in, arms)), dull=(False,) * len(arms), seeds=tuple(range(rows.shape[1])),
         test=rows, valid=rows if valid is None else np.asarray(valid, dtype=np.float64),
         cpu_s=np.ones(len(arms)), labels=np.zeros(len(arms)), spread=np.zeros((len(arms),) * 2) + spread, n_test=101,
     )  # fmt: skip
@@ -299,7 +299,7 @@ def test_arms_are_compared_on_the_seeds_that_they_share(tmp_path):
     part = judge(mine, store)
     assert part.found is not None
     assert (whole.n_seeds, part.found.n_seeds, part.written.of) == (5, 3, 13)
-    done = [one for one in store.records() if one["seed"] < 3]
+    done = [one for one in join(store).records if one["seed"] < 3]
     means = {arm: sum(one["result"]["test"] for one in done if one["arm"] == arm) / 3 for arm in ("clean=c", "model=a")}
     assert part.found.value == pytest.approx(100 * (means["clean=c"] - means["model=a"]))
 

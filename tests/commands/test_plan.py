@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from studies import key, made_test_set, record, shown
+from studies import key, made_test_set, record, row_of, shown, write
 
 from harness.analysis.power import Need, mde, pilot, pilot_arms, seeds_needed
+from harness.analysis.records import join
 from harness.commands.plan import Line, PlanCost, Wish, bill, command, needs, plan_text, wish_of
 from harness.errors import BadInput
-from harness.storage.files import dump, write_atomic
-from harness.storage.store import Record, Store
+from harness.storage.store import Store
 
 ACCURACY = {"baseline": 0.8, "clean=good": 0.85, "model=same": 0.8, "model=big model.w=2": 0.83}
 TEST = made_test_set(300, 3)
@@ -31,20 +31,14 @@ def study(
             one = record(store, arm, seed, found, TEST)
             rows.append(one)
             if arm not in missing:
-                _write(store, one)
-    head = ("key", "control", "arm", "axis", "factors", "dull", "seed")
+                write(store, one)
     plan = {"name": folder.name, "seeds": list(range(seeds)), "task": {"_target_": "harness.tasks.made.up"}}
-    store.keep_plan({**plan, "trials": [{name: one[name] for name in head} for one in rows], **changes})
+    store.keep_plan({**plan, "trials": [row_of(one) for one in rows], **changes})
     return store
 
 
-def _write(store: Store, one: Record) -> None:
-    suffix = ".failed.json" if one["status"] == "failed" else ".json"
-    write_atomic(store.folder / "trials" / f"{one['key']}{suffix}", dump(one))
-
-
 def lines_of(store: Store, wish: Wish = WISH) -> dict[str, Line]:
-    return {line.arm: line for line in needs(store, store.plan() or {}, wish)}
+    return {line.arm: line for line in needs(join(store), wish)}
 
 
 def said(capsys, *words: str) -> str:
@@ -56,9 +50,8 @@ def test_each_arm_is_told_what_its_own_variances_say(tmp_path):
     store = study(tmp_path / "made")
     lines = lines_of(store)
     assert list(lines) == list(ACCURACY)
-    records, plan = store.records(), (store.plan() or {})["trials"]
     for arm in ("clean=good", "model=big model.w=2"):
-        found = pilot(pilot_arms(records, store.test_set, plan)[arm])
+        found = pilot(pilot_arms(join(store))[arm])
         assert lines[arm].found == mde(found, 4, power=0.8, alpha=0.05)
         assert lines[arm].need == seeds_needed(2.0, found, power=0.8, alpha=0.05)
         assert (lines[arm].fewest or Need(0)).seeds < lines[arm].need.seeds < (lines[arm].most or Need(0)).seeds
@@ -161,7 +154,7 @@ def test_trials_that_were_not_run_yet_are_counted(tmp_path):
 def test_records_that_the_plan_does_not_hold_are_left_out(tmp_path):
     store = study(tmp_path / "made")
     before = lines_of(store)
-    _write(store, record(store, "clean=old", 0, shown(TEST, 0.5, "old"), TEST))
+    write(store, record(store, "clean=old", 0, shown(TEST, 0.5, "old"), TEST))
     assert lines_of(store) == before
 
 
@@ -206,7 +199,7 @@ def test_an_arm_with_one_seed_among_others_is_told(tmp_path):
 
 def test_a_study_without_records_is_told(tmp_path):
     study(tmp_path / "made", missing=tuple(ACCURACY))
-    with pytest.raises(BadInput, match="holds no record of a trial: run the study first"):
+    with pytest.raises(BadInput, match="'made' has no record of a trial of its plan: run the study first"):
         command(["plan", "made", "effect=1", f"store={tmp_path}"])
 
 
@@ -224,7 +217,7 @@ def test_a_study_whose_controls_failed_is_told(tmp_path):
 
 def test_trials_that_were_run_one_by_one_are_no_study(tmp_path):
     store = Store(tmp_path / "single")
-    _write(store, record(store, "baseline", 0, shown(TEST, 0.8, "b"), TEST))
+    write(store, record(store, "baseline", 0, shown(TEST, 0.8, "b"), TEST))
     with pytest.raises(BadInput, match="the trials of 'single' were run one by one"):
         command(["plan", "single", "effect=1", f"store={tmp_path}"])
 

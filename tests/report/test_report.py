@@ -15,10 +15,12 @@ import pandas as pd
 import pytest
 from studies import keep, large, made_test_set, record, shown
 
+from harness.analysis.records import join
 from harness.analysis.study import gather
 from harness.errors import BadInput
 from harness.report import figures, leaderboard
 from harness.report.write import read_table, rebuild
+from harness.storage.files import dump, write_atomic
 from harness.storage.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -154,7 +156,7 @@ def test_the_plan_says_what_is_compared_with_what(small: Store) -> None:
     """Records remember the baseline under which they first ran; a study that changes its baseline pairs them anew."""
     rebuild(small.folder)
     before = read_table(small.folder).set_index("arm").effect
-    records = [item for item in small.records() if item["arm"] in ("baseline", "clean=oracle")]
+    records = [item for item in join(small).records if item["arm"] in ("baseline", "clean=oracle")]
     names = {"baseline": "clean=none", "clean=oracle": "baseline"}
     control = {item["seed"]: item["key"] for item in records if item["arm"] == "clean=oracle"}
     rows = [
@@ -179,9 +181,25 @@ def test_trials_that_are_still_to_run_are_said(small: Store) -> None:
 
 def test_records_alone_are_enough(small: Store) -> None:
     """Trials that were run one by one have no plan."""
+    records = join(small).records
+    (small.folder / "study.json").unlink()
+    keep(small, records, plan=False)
+    rebuild(small.folder)
+    assert read_table(small.folder)["arm"].tolist()[1] == "clean=oracle"
+
+
+def test_records_of_earlier_versions_name_themselves(small: Store) -> None:
+    """They held their arm and control; those are asked where no plan and no row speaks of them."""
+    for one in join(small).records:
+        write_atomic(next((small.folder / "trials").glob(f"{one['key']}*")), dump(one))
     (small.folder / "study.json").unlink()
     rebuild(small.folder)
     assert read_table(small.folder)["arm"].tolist()[1] == "clean=oracle"
+
+
+def test_records_that_nothing_names_are_counted(small: Store) -> None:
+    (small.folder / "study.json").unlink()
+    assert (join(small).records, join(small).stale > 0) == ([], True)
 
 
 HOSTILE = r"clean=a|b_*c* $x^2$ {\em} 100%&#~<b>`c`" + "\n漢字 ütf−8 \\input{x}"

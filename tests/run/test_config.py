@@ -10,12 +10,12 @@ from conformance import NEEDS
 from conftest import composed, options
 from omegaconf import OmegaConf, open_dict
 
-from harness.arm import FACTORS, axis_of
+from harness.arm import FACTORS, axis_of, factors_of
 from harness.learners import Protocol
 from harness.metrics import METRICS
 from harness.run.config import arm_of, baseline_of
 from harness.run.faults import find_faults
-from harness.run.options import FAMILIES, differing, identity
+from harness.run.options import FAMILIES, identity
 from harness.storage.places import conf_dir, content_of
 
 ALL = [(group, name) for group in ("task", *FACTORS, "track") for name in options(group)]
@@ -76,7 +76,7 @@ def test_a_factor_that_is_not_chosen_is_the_baselines_with_its_parameters():
     cfg = composed("augment@baseline.augment=shift", "baseline.augment.padding=0.25", "clean=confident")
     arm = arm_of(cfg)
     assert arm["augment"]["padding"] == 0.25
-    assert differing(arm, baseline_of(cfg)) == ("clean",)
+    assert factors_of(arm, baseline_of(cfg)) == ("clean",)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from harness.analysis.scores import Redraws, Scores
+from harness.arm import SAME, Level
 from harness.report.figures.style import (  # fmt: skip
     LINE,
     MARGIN,
@@ -51,16 +52,16 @@ def cells_frame(scores: Scores, redraws: Redraws | None) -> pd.DataFrame:
     score(0, 0), where 0 is the baseline's level; nan where one of these was not run. Its interval (95 %) comes from the
     redraws, and is nan without them. Of arms that share a cell the first one counts.
     """
-    place: dict[tuple[str, str], int] = {}
+    place: dict[tuple[Level, Level], int] = {}
     for arm in range(len(scores.arms)):
         place.setdefault((scores.model(arm), scores.data(arm)), arm)
     means = scores.test.mean(1)
     rows = []
     for (model, data), arm in place.items():
-        corner = [place.get(cell) for cell in ((model, data), (model, ""), ("", data), ("", ""))]
-        effect = means[arm] - means[place["", ""]] if ("", "") in place else np.nan
+        corner = [place.get(cell) for cell in ((model, data), (model, SAME), (SAME, data), (SAME, SAME))]
+        effect = means[arm] - means[place[SAME, SAME]] if (SAME, SAME) in place else np.nan
         rows.append({
-            "model": model, "data": data, "score": means[arm], "effect": effect,
+            "model": model.name, "data": data.name, "score": means[arm], "effect": effect,
             **_interaction(corner if model and data else [None], means, redraws),
         })  # fmt: skip
     return pd.DataFrame(rows, columns=["model", "data", "score", "effect", "interaction", "low", "high"])

@@ -61,7 +61,7 @@ class ArmDetails:
 
 
 def describe_arm(
-    arm: str, records: Sequence[Record], baseline: Record | None, classes: Sequence[str], command: str
+    records: Sequence[Record], baseline: Record | None, classes: Sequence[str], command: str
 ) -> ArmDetails:
     """What the arm of those records opens to; `baseline` is a record of the control, `command` runs the study."""
     mine = sorted(records, key=lambda record: record["seed"])
@@ -73,16 +73,22 @@ def describe_arm(
         stages=[one for one in told if one.counts], idle=[one.name for one in told if not one.counts],
         ledger=_ranges(done, "ledger"), costs=_ranges(done, "cost"), facts=_facts(done),
         failures=[(record["seed"], str(record["reason"])) for record in mine if record["status"] == "failed"],
-        command=arm_command(command, arm, [record["seed"] for record in mine]) if command and mine else "",
+        command=_arm_command(command, mine) if command else "",
     )  # fmt: skip
 
 
-def arm_command(command: str, arm: str, seeds: Sequence[int]) -> str:
-    """The command that runs the arm's trials and their controls again, in a store of its own; POSIX quoting.
+def _arm_command(command: str, records: Sequence[Record]) -> str:
+    """The command that runs an arm again; "" where nothing ran, or the plan does not hold the arm's overrides."""
+    if not records or "overrides" not in records[0]:
+        return ""
+    return arm_command(command, records[0]["overrides"], [record["seed"] for record in records])
 
-    The label of an arm is made of its overrides with spaces between them.
+
+def arm_command(command: str, words: Sequence[str], seeds: Sequence[int]) -> str:
+    """The command that runs the trials of those overrides and their controls again, in a store of its own.
+
+    With POSIX quoting; no overrides are the baseline.
     """
-    words = [] if arm == "baseline" else arm.split(" ")
     listed = ",".join('"' + word.replace("\\", "\\\\").replace('"', r"\"") + '"' for word in words)
     # A study has arms; the baseline is run beside one whose luck alone differs.
     said = [f"arms=[[{listed}]]" if words else 'arms=["salt=again"]', "cross=[]", "design=one_factor", "precision=null"]

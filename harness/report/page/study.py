@@ -89,8 +89,7 @@ def page_data(
         by_arm.setdefault(record["arm"], []).append(record)
     baseline = next(iter(by_arm.get("baseline", [])), None)
     arms = {
-        effect.arm: describe_arm(effect.arm, by_arm.get(effect.arm, []), baseline, classes, command)
-        for effect in study.effects
+        effect.arm: describe_arm(by_arm.get(effect.arm, []), baseline, classes, command) for effect in study.effects
     }
     columns = [name for name in ("arm", "seed", "key", "status", "why", *_MEASURED) if name in study.table]
     return PageData(

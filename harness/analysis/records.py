@@ -1,0 +1,81 @@
+"""A study's plan and its records, joined in one place: what was planned, what ran, and what each trial is called.
+
+A record knows its trial's identity and result. What is relative to a study stands in the row of its plan: the arm's
+label, the control, the factors. Trials that were run one by one have such a row for each control that they were
+compared with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.arm import canonical
+from harness.storage.store import Record, Store, TestSet
+
+Row = Mapping[str, Any]
+ROW = ("key", "control", "arm", "names", "overrides", "factors", "axis", "dull", "seed")
+"""What a row of a plan holds. Records of earlier versions hold it too, and are asked where no row speaks of them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Records:
+    """A study's rows and records. `records` hold the words of their row too, and are in the order of their keys.
+
+    `plan` is None for trials that were run one by one. `stale` counts the records that no row speaks of.
+    """
+
+    name: str
+    plan: Mapping[str, Any] | None
+    rows: Sequence[Row]
+    records: list[Record]
+    stale: int
+    test_set: Callable[[str], TestSet]
+
+    @property
+    def missing(self) -> list[Row]:
+        """The rows without a record."""
+        keys = {record["key"] for record in self.records}
+        return [row for row in self.rows if row["key"] not in keys]
+
+    @property
+    def arms(self) -> dict[str, list[Row]]:
+        """The rows by arm, in the order of the plan."""
+        arms: dict[str, list[Row]] = {}
+        for row in self.rows:
+            arms.setdefault(str(row["arm"]), []).append(row)
+        return arms
+
+
+def join(store: Store, rows: Sequence[Row] | None = None) -> Records:
+    """Returns the records of a store beside the rows of its plan, or of `rows` where a plan is still being made."""
+    plan, every = store.plan(), {record["key"]: record for record in store.records()}
+    name = str(plan["name"]) if plan else store.folder.name
+    rows = rows if rows is not None else plan["trials"] if plan else _asked(store, list(every.values()))
+    kept = [{**every[row["key"]], **row, "study": name} for row in rows if row["key"] in every]
+    kept.sort(key=lambda record: (record["key"], record["control"]))
+    return Records(name, plan, rows, _named(kept), len(every.keys() - {row["key"] for row in rows}), store.test_set)
+
+
+def _asked(store: Store, records: Sequence[Record]) -> list[Row]:
+    """The rows of trials that were run one by one; a record that no row speaks of may hold its own."""
+    rows = store.rows()
+    keys = {row["key"] for row in rows}
+    own = [record for record in records if record["key"] not in keys and "arm" in record]
+    return [*rows, *({name: record[name] for name in ROW if name in record} for record in own)]
+
+
+def _named(records: list[Record]) -> list[Record]:
+    """The same records; where a row of an earlier version names no levels, the arm of one level alone names it."""
+    known: dict[tuple[str, str], str] = {}
+    for record in records:
+        if len(record["factors"]) == 1 and not record["trial"].get("salt"):
+            factor = record["factors"][0]
+            known.setdefault((factor, canonical(record["trial"].get(factor))), record["arm"])
+    return [record if "names" in record else {**record, "names": _names(record, known)} for record in records]
+
+
+def _names(record: Record, known: Mapping[tuple[str, str], str]) -> dict[str, str]:
+    places = {factor: (factor, canonical(record["trial"].get(factor))) for factor in record["factors"]}
+    return {factor: known[place] for factor, place in places.items() if place in known}
