@@ -11,8 +11,8 @@ import pytest
 from conftest import train_set
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_sets import tools_with
 
+from harness.conformance.small_sets import tools_with
 from harness.data import TrainSet, one_hot
 from harness.errors import BadInput, TrialFailed
 from harness.receipts import receipt, replay

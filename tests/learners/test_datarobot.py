@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conformance import check_global_generators_kept, check_probabilities
 from easy_sets import easy
 from invoke import QUIET, harness, records
 
+from harness.conformance.learners import check_probabilities
+from harness.conformance.strategies import check_global_generators_kept
 from harness.errors import BadInput, TrialFailed
 from harness.learners import Run
 

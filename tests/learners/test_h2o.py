@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conformance import check_global_generators_kept, check_probabilities
 from conftest import ROOT
 from easy_sets import easy, option
 
+from harness.conformance.learners import check_probabilities
+from harness.conformance.strategies import check_global_generators_kept
 from harness.data import TrainSet
 from harness.errors import BadInput, TrialFailed
 from harness.learners import Fit, Run

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conformance import check_probabilities
 from easy_sets import easy, option
 
+from harness.conformance.learners import check_probabilities
 from harness.errors import BadInput, TrialFailed
 from harness.learners import Run
 from harness.learners.adapt import adapt_to_limits

@@ -9,17 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conformance import (
-    check_binds,
-    check_budget,
-    check_declares,
-    check_fit,
-    check_luck,
-    check_no_private_budget,
-    check_weights,
-)
 from easy_sets import MODEL_OPTIONS, easy, learner, option, write_bert, write_vectors
 
+from harness.conformance.declarations import check_binds, check_declares, check_no_private_budget
+from harness.conformance.learners import check_budget, check_equal_fits, check_luck, check_weights_count
 from harness.data import take
 from harness.errors import BadInput, TrialFailed
 from harness.learners import Fit, Learner, Predict, Protocol, Run
@@ -126,7 +119,7 @@ def test_learns_an_easy_set_reproducibly_and_leaves_everything_else_as_it_was(
     train, valid = easy(modality)
     seen: list[Any] = []
     folders = (tmp_path / str(number) for number in range(2))
-    first = check_fit(fit, train, valid, lambda: replace(on(run, next(folders)), log=seen.append))
+    first = check_equal_fits(fit, train, valid, lambda: replace(on(run, next(folders)), log=seen.append))
     assert (first.predict(valid.x).argmax(1) == valid.y).mean() > 0.8, "the easy set was not learned"
     assert seen == 2 * first.history
     assert first.valid_labels == (len(valid) if name in SELECTS else 0)
@@ -136,7 +129,7 @@ def test_learns_an_easy_set_reproducibly_and_leaves_everything_else_as_it_was(
 
 def test_a_row_of_weight_0_changes_nothing(case: tuple[str, str, Learner], run: Run, tmp_path: Path) -> None:
     _, modality, fit = case
-    check_weights(fit, *easy(modality), replace(on(run, tmp_path), steps=4))
+    check_weights_count(fit, *easy(modality), replace(on(run, tmp_path), steps=4))
 
 
 def test_takes_the_steps_of_the_run(case: tuple[str, str, Learner], run: Run, tmp_path: Path) -> None:

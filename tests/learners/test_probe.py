@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import train_set
-from small_sets import logistic, weak_set
 
+from harness.conformance.small_sets import logistic, weak_set
 from harness.data import EvalSet, TrainSet, View
 from harness.errors import BadInput, TrialFailed
 from harness.learners import Fit, Learner, Run

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conformance import check_fit
 from easy_sets import easy, option
 
+from harness.conformance.learners import check_equal_fits
 from harness.errors import BadInput
 from harness.learners import Run
 from harness.learners.timm import ResizedNetwork, timm_network
@@ -106,7 +106,7 @@ def test_an_image_of_the_right_size_is_left_alone() -> None:
 def test_it_trains_in_the_loop_that_all_networks_share(planted: Any, run: Run) -> None:
     planted(STAND_IN)
     train, valid = easy("image")
-    fit = check_fit(
+    fit = check_equal_fits(
         partial(fit_network, network=partial(timm_network, name="small", pretrained=False)), train, valid, lambda: run
     )
     assert (fit.predict(valid.x).argmax(1) == valid.y).mean() > 0.8

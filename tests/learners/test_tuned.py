@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
-from conformance import check_global_generators_kept
 from easy_sets import easy, learner, option
 
+from harness.conformance.strategies import check_global_generators_kept
 from harness.data import EvalSet, TrainSet
 from harness.errors import BadInput, TrialFailed
 from harness.learners import Fit, Learner, Run

@@ -6,11 +6,11 @@ import json
 from typing import get_args, get_type_hints
 
 import pytest
-from conformance import NEEDS
 from conftest import composed, options
 from omegaconf import OmegaConf, open_dict
 
 from harness.arm import FACTORS, axis_of, factors_of
+from harness.conformance.declarations import NEEDS
 from harness.learners import Protocol
 from harness.metrics import METRICS
 from harness.run.config import arm_of, baseline_of

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import composed, train_set
-from small_sets import K, features, logistic, stepwise, weak_set
 
+from harness.conformance.small_sets import K, features, logistic, stepwise, weak_set
 from harness.data import EvalSet, Task, TrainSet
 from harness.errors import BadInput
 from harness.learners import Run

@@ -10,8 +10,8 @@ import torch
 from conftest import train_set
 from hypothesis import given
 from hypothesis import strategies as st
-from small_sets import tools_with
 
+from harness.conformance.small_sets import tools_with
 from harness.data import Augment, TrainSet
 from harness.errors import BadInput
 from harness.strategies.augment import cutout, flip, mixup, shift, swap, word_dropout

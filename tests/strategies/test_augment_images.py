@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 from conftest import train_set
-from small_sets import tools_with
 
+from harness.conformance.small_sets import tools_with
 from harness.data import Augment
 from harness.errors import BadInput
 from harness.strategies.augment import (

@@ -12,9 +12,9 @@ import torch
 from conftest import train_set
 from hypothesis import given
 from hypothesis import strategies as st
-from small_sets import tools_with
 from torch import nn
 
+from harness.conformance.small_sets import tools_with
 from harness.data import EvalSet, TrainSet
 from harness.errors import BadInput, TrialFailed
 from harness.learners import Run

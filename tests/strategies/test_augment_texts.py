@@ -11,9 +11,9 @@ import torch
 from conftest import train_set
 from hypothesis import given
 from hypothesis import strategies as st
-from small_sets import tools_with
 from word_sources import LIKELY, SYNONYMS, write_lexicon, write_masked_lm, write_seq2seq, write_wordnet
 
+from harness.conformance.small_sets import tools_with
 from harness.data import Augment
 from harness.errors import BadInput
 from harness.run.options import identity

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from conftest import composed, train_set
 from invoke import QUIET, SMALL, harness, records
-from small_sets import global_state, tools_of, tools_with, weak_set
 
+from harness.conformance.generators import global_state
+from harness.conformance.small_sets import tools_of, tools_with, weak_set
 from harness.data import TrainSet, one_hot
 from harness.errors import BadInput
 from harness.learners import Run

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_sets import KINDS, global_state, scatter_global_state, weak_set
 
+from harness.conformance.generators import global_state, scatter_global_state
+from harness.conformance.small_sets import KINDS, weak_set
 from harness.data import View
 from harness.errors import BadInput
 from harness.storage.cache import Cache

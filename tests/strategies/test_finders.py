@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from conformance import check_pure, check_reproducible, check_sound, check_ties
 from conftest import train_set
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_sets import tied_tools, tools_of, tools_with, weak_set
 
+from harness.conformance.small_sets import tied_tools, tools_of, tools_with, weak_set
+from harness.conformance.strategies import check_pure, check_reproducible, check_sound, check_ties
 from harness.data import EvalSet, TrainSet, take
 from harness.errors import BadInput
 from harness.learners import Run

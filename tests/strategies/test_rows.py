@@ -12,8 +12,8 @@ import pytest
 from conftest import train_set
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_sets import tools_with
 
+from harness.conformance.small_sets import tools_with
 from harness.data import Rows, Task, TrainSet, one_hot
 from harness.errors import BadInput
 from harness.run.options import build

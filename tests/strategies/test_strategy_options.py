@@ -11,12 +11,13 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from conformance import (
+from word_sources import write_lexicon, write_masked_lm, write_seq2seq, write_wordnet
+
+from harness.conformance.augmentations import check_augments, check_augments_by_its_stream, same
+from harness.conformance.declarations import check_binds, check_declares
+from harness.conformance.small_sets import KINDS, MODALITY, tied_tools, tools_of, weak_set
+from harness.conformance.strategies import (
     check_added,
-    check_augments,
-    check_augments_by_its_stream,
-    check_binds,
-    check_declares,
     check_draws,
     check_global_generators_kept,
     check_pure,
@@ -24,11 +25,7 @@ from conformance import (
     check_sound,
     check_ties,
     check_transformed,
-    same,
 )
-from small_sets import KINDS, MODALITY, tied_tools, tools_of, weak_set
-from word_sources import write_lexicon, write_masked_lm, write_seq2seq, write_wordnet
-
 from harness.data import TrainSet
 from harness.learners import Run
 from harness.receipts import receipt

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from conformance import check_blind
 from conftest import train_set
 from hypothesis import given
 from hypothesis import strategies as st
-from small_sets import tools_with
 from test_trial import make
 
+from harness.conformance.blindness import check_blind
+from harness.conformance.small_sets import tools_with
 from harness.data import TrainSet
 from harness.errors import BadInput
 from harness.run.options import build

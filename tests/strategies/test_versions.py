@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import train_set
-from small_sets import tools_with
 
+from harness.conformance.small_sets import tools_with
 from harness.data import TrainSet
 from harness.errors import BadInput
 from harness.storage.places import content_of

@@ -13,8 +13,9 @@ from conftest import train_set
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import softmax
-from small_sets import global_state, tools_of, tools_with, weak_set
 
+from harness.conformance.generators import global_state
+from harness.conformance.small_sets import tools_of, tools_with, weak_set
 from harness.data import TrainSet
 from harness.errors import BadInput, TrialFailed
 from harness.learners import Run

@@ -11,9 +11,9 @@ import pytest
 from conftest import train_set
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_sets import held_out, tools_with, weak_set
 from test_weak import crowd, five, published, tools  # noqa: F401 - `five` is a fixture
 
+from harness.conformance.small_sets import held_out, tools_with, weak_set
 from harness.data import TrainSet
 from harness.errors import BadInput
 from harness.strategies.weak import (

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import train_set
-from small_sets import tools_with, weak_set
 
+from harness.conformance.small_sets import tools_with, weak_set
 from harness.data import TrainSet, one_hot
 from harness.errors import BadInput
 from harness.strategies import Strategy, Tools, none

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import composed, train_set
-from small_sets import tools_with
 from test_weak import published
 
+from harness.conformance.small_sets import tools_with
 from harness.data import Source, TrainSet
 from harness.errors import BadInput
 from harness.run.config import plain

@@ -1,8 +1,10 @@
-"""Small training sets of every modality, a learner that fits them in milliseconds, and tools made of both."""
+"""Makes small sets of every modality, a learner that fits them in milliseconds, and tools made of both.
+
+Nothing is read from a file or downloaded.
+"""
 
 from __future__ import annotations
 
-import secrets
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
@@ -10,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.linear_model import LogisticRegression
 
+from harness.conformance.promises import BrokenPromise
 from harness.data import EvalSet, TrainSet, one_hot
 from harness.learners import Fit, Run
 from harness.learners.probe import dynamics, out_of_sample
@@ -24,8 +26,14 @@ from harness.streams import stream
 from harness.tables import cells_table
 
 K = 3
+
+
 WORDS = ("alpha", "beta", "gamma")
+
+
 KINDS = ("grey", "colour", "text", "table")
+
+
 MODALITY = {"grey": "image", "colour": "image", "text": "text", "table": "table", "raw": "table"}
 
 
@@ -96,7 +104,8 @@ def logistic(train: TrainSet, valid: EvalSet, run: Run, max_iter: int = 200) -> 
 
 
 def refused(*_: Any) -> Any:
-    raise AssertionError("a tool was used that the test does not lend")
+    """Raises BrokenPromise: stands in place of each tool that is not lent."""
+    raise BrokenPromise("a tool was used that the test does not lend")
 
 
 def tools_with(
@@ -107,24 +116,25 @@ def tools_with(
 ) -> Tools:
     """Tools of which only those that are `lent` may be used; counting is always allowed and forgotten."""
     names = ("pred_probs", "dynamics", "ask", "valid", "in_test")
-    assert set(lent) <= {*names, "count"}, f"no tools are called {set(lent) - set(names)}"
-    closed = dict.fromkeys(names, refused) | {"count": lambda what, number: None}
+    if not set(lent) <= {*names, "count"}:
+        raise ValueError(f"no tools are called {set(lent) - set(names)}")
+    closed: dict[str, Any] = dict.fromkeys(names, refused) | {"count": lambda what, number: None}
     kept = cache or Cache(Path(tempfile.mkdtemp(prefix="harness-test-")))
     return Tools(rng=rng, classes=classes, cache=kept, device="cpu", **{**closed, **lent})
 
 
-def tools_of(train: TrainSet, gold: Sequence[int], run: Run, *, seed: int = 0) -> Tools:
+def tools_of(train: TrainSet, gold: Sequence[int] | np.ndarray, run: Run, *, seed: int = 0) -> Tools:
     """Tools with the small learner as the probe and an oracle over `gold`."""
     known = dict(zip(train.ids.tolist(), gold, strict=True))
-    gold = np.asarray(gold)
+    true = np.asarray(gold)
     return tools_with(
         stream(seed, "strategy"),
         run.cache,
         pred_probs=lambda rows: out_of_sample(rows, learner=logistic, run=run, identity="logistic"),
         dynamics=lambda rows: dynamics(rows, learner=stepwise, run=run, identity="stepwise"),
         ask=lambda ids: np.array([known[name] for name in ids.tolist()], dtype=np.int64),
-        valid=lambda: held_out(train, gold),
-        in_test=lambda rows, signature: shared_signatures(rows, held_out(train, gold), signature),
+        valid=lambda: held_out(train, true),
+        in_test=lambda rows, signature: shared_signatures(rows, held_out(train, true), signature),
     )
 
 
@@ -137,7 +147,7 @@ def held_out(train: TrainSet, gold: np.ndarray) -> EvalSet:
 def shared_signatures(train: TrainSet, test: EvalSet, signature: Signature) -> np.ndarray:
     """Which rows share a signature with the first six of the held-out ones."""
     here, there = signature(train.x), signature(test.x[:6])
-    return np.isin(np.asarray(here).reshape(len(train), -1), there).any(1)
+    return np.asarray(np.isin(np.asarray(here).reshape(len(train), -1), there).any(1))
 
 
 def stepwise(train: TrainSet, valid: EvalSet, run: Run) -> Fit:
@@ -151,7 +161,7 @@ def stepwise(train: TrainSet, valid: EvalSet, run: Run) -> Fit:
     return fit
 
 
-def tied_tools(train: TrainSet, gold: Sequence[int], *, seed: int = 0) -> Tools:
+def tied_tools(train: TrainSet, gold: Sequence[int] | np.ndarray, *, seed: int = 0) -> Tools:
     """Tools whose probabilities go with the ids and say the same of every row of a class, wrong labels alike."""
     known = dict(zip(train.ids.tolist(), gold, strict=True))
     sure = 0.7 * np.eye(train.k, dtype=np.float32) + 0.3 / train.k
@@ -167,18 +177,3 @@ def tied_tools(train: TrainSet, gold: Sequence[int], *, seed: int = 0) -> Tools:
         valid=lambda: held_out(train, np.asarray(gold)),
         in_test=lambda rows, signature: shared_signatures(rows, held_out(train, np.asarray(gold)), signature),
     )
-
-
-def scatter_global_state() -> None:
-    """Puts the global generators somewhere new, drawn by the system."""
-    np.random.seed(secrets.randbits(32))  # noqa: NPY002 - the very generator that is tested
-    torch.manual_seed(secrets.randbits(48))
-
-
-def global_state() -> dict[str, Any]:
-    """Where the global generators stand, to the last number drawn: numpy's words change only every 624 draws.
-
-    Python's is not among them: beartype, which checks annotations while tests run, draws from it.
-    """
-    kind, words, *place = np.random.get_state()  # noqa: NPY002 - looked at, not drawn from
-    return {"numpy": [kind, np.asarray(words).tolist(), *place], "torch": torch.get_rng_state().tolist()}

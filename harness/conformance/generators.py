@@ -1,0 +1,45 @@
+"""Watches the global generators of Python, numpy and torch: options must neither draw from them nor move them.
+
+The only module besides `streams.py` that touches a generator which is not an argument.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+
+@contextmanager
+def global_luck(seed: int) -> Iterator[None]:
+    """Puts the global generators of Python, numpy and torch somewhere else for a block."""
+    kept = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002 - kept, never drawn from
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - where an option must not look
+    torch.manual_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(kept[0])
+        np.random.set_state(kept[1])  # noqa: NPY002 - see above
+        torch.set_rng_state(kept[2])
+
+
+def scatter_global_state() -> None:
+    """Puts the global generators somewhere new, drawn by the system."""
+    np.random.seed(secrets.randbits(32))  # noqa: NPY002 - the very generator that is tested
+    torch.manual_seed(secrets.randbits(48))
+
+
+def global_state() -> dict[str, Any]:
+    """Where the global generators stand, to the last number drawn: numpy's words change only every 624 draws.
+
+    Python's is not among them: beartype, which checks annotations while tests run, draws from it.
+    """
+    kind, words, *place = np.random.get_state()  # noqa: NPY002 - looked at, not drawn from
+    return {"numpy": [kind, np.asarray(words).tolist(), *place], "torch": torch.get_rng_state().tolist()}
