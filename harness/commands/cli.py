@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+import traceback
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
@@ -18,7 +20,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from harness.checks import choices
-from harness.commands.terminal import HYDRA_ERRORS, curve, one_line, say
+from harness.commands.overrides import chosen_studies
+from harness.commands.terminal import DEBUG, HYDRA_ERRORS, curve, failure_lines, is_debugging, one_line, say
 from harness.errors import BadInput, TrialFailed
 from harness.run.execute import Job, check_fit, delta, keep_rows, make_job, settle, tracker
 from harness.run.provenance import RERUN
@@ -32,21 +35,25 @@ class _PastHydra(BaseException):
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one command; every error that a user can cause ends in one line a fault on standard error."""
-    words = sys.argv[1:] if argv is None else argv
+    words = sys.argv[1:] if argv is None else list(argv)
+    os.environ[DEBUG] = "1" if {"--debug", "hydra.verbose=true", "hydra.verbose=True"} & set(words) else "0"
+    words = [word for word in words if word != "--debug"]
     command = COMMANDS.get(words[0], _hydra) if words else _hydra
     try:
         return command(words)
     except _PastHydra as carrier:
-        return _told(carrier.args[0], words)
+        return _report_error(carrier.args[0], words)
     except (BadInput, TrialFailed, OSError, *HYDRA_ERRORS) as error:
-        return _told(error, words)
+        return _report_error(error, words)
     except KeyboardInterrupt:
         say("harness: stopped; finished trials are kept, and the same command goes on from there")
         return 130
 
 
-def _told(error: BaseException, words: list[str]) -> int:
-    """Says an error in one line a fault, and gives the exit code that stands for it."""
+def _report_error(error: BaseException, words: list[str]) -> int:
+    """Says an error in one line per fault, with --debug its whole traceback first, and returns the exit code."""
+    if is_debugging():
+        say("".join(traceback.format_exception(error)).rstrip())
     if isinstance(error, OSError) and not isinstance(error, HYDRA_ERRORS):  # a missing config is both
         where = error.filename or "a file"
         say(f"harness: cannot read or write {where}: {error.strerror or error}; finished trials are kept")
@@ -65,9 +72,26 @@ def _hydra(words: list[str]) -> int:
     os.environ[RERUN] = uuid.uuid4().hex
     _importable_from_here()
     _say_own_options()
+    studies = chosen_studies(words)
+    if len(studies) > 1:
+        return _run_in_turn(words, studies)
     sys.argv = [sys.argv[0], *words]
     run_one()
     return 0
+
+
+def _run_in_turn(words: list[str], studies: list[str]) -> int:
+    """Runs several studies one after another, each as a command of its own; returns the worst exit code."""
+    rest = [word for word in words if not word.startswith("experiments=")]
+    codes = []
+    for number, study in enumerate(studies, 1):
+        say(f"study {number} of {len(studies)}: {study}")
+        codes.append(
+            subprocess.run([sys.executable, "-m", "harness", *rest, f"experiments={study}"], check=False).returncode
+        )
+        if codes[-1] in (130, -2):
+            raise KeyboardInterrupt
+    return max(codes)
 
 
 def _say_own_options() -> None:
@@ -122,7 +146,7 @@ def _one(cfg: DictConfig, hydra_cfg: Any) -> float | None:
     if not in_study:
         print(result_line(record, control), flush=True)
     if record["status"] == "failed":
-        raise TrialFailed(f"{record['arm']}, seed {record['seed']}: {record['reason']}")
+        raise TrialFailed("\n".join(failure_lines(record["arm"], record)))
     return delta(record, control)
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob
 from hydra.types import RunMode
 from omegaconf import DictConfig, open_dict
 
@@ -22,6 +24,20 @@ def option_loader() -> ConfigLoaderImpl:
     `hydra.compose` is of no use here: within a study Hydra is initialised already and refuses to be so again.
     """
     return ConfigLoaderImpl(create_config_search_path(str(conf_dir())))
+
+
+def chosen_studies(words: Sequence[str]) -> list[str]:
+    """Returns the names of the studies that a command line chooses: several for a list or a pattern of names."""
+    said = [word for word in words if word.startswith("experiments=")]
+    if not said:
+        return []
+    override = OverridesParser.create().parse_override(said[-1])
+    if not override.is_sweep_override():
+        return [str(override.value())]
+    value = override.value()
+    if isinstance(value, Glob):
+        return list(value.filter(option_loader().get_group_options("experiments")))
+    return list(override.sweep_string_iterator())
 
 
 def load_config(overrides: Sequence[str], loader: ConfigLoaderImpl) -> DictConfig:

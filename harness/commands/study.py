@@ -19,7 +19,7 @@ from harness.analysis.power import is_decided, level_of_looks, looks, pilot_arms
 from harness.analysis.records import join
 from harness.arm import ARM_ROOTS, BASELINE, FACTORS, factor_of
 from harness.checks import choices
-from harness.commands.terminal import HYDRA_ERRORS, announce, one_line, progress, say
+from harness.commands.terminal import HYDRA_ERRORS, announce, failure_lines, one_line, progress, say
 from harness.errors import BadInput, TrialFailed
 from harness.report.write import read_table, rebuild, write_index
 from harness.run.config import plain
@@ -386,7 +386,12 @@ def finish(study: DictConfig, store: Store, keys: Sequence[str]) -> None:
     print("\n".join(str(path) for path in paths))
     table, figures = read_table(store.folder), [path for path in paths if path.suffix == ".png"]
     tracker(study).leaderboard(str(study.study), table, figures, store.folder)
-    failed = sum(store.failure(key) is not None for key in keys)
+    failures = [record for key in keys if (record := store.failure(key)) is not None]
+    failed = len(failures)
+    labels = {row["key"]: row["arm"] for row in (store.plan() or {"trials": []})["trials"]}
+    for record in {record["reason"]: record for record in reversed(failures)}.values():
+        for line in failure_lines(labels[record["key"]], record)[:-1]:
+            say(line)
     if failed:
         raise TrialFailed(f"{failed} trials failed (retry=true runs them again); the reasons stand under the table")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import threading
@@ -21,8 +22,11 @@ from harness.checks import choices
 from harness.commands.overrides import load_config, option_loader
 from harness.run.config import plain
 from harness.run.options import DECLARED
-from harness.storage.store import Store, is_of
+from harness.run.tracebacks import last_frames
+from harness.storage.store import Record, Store, is_of
 
+DEBUG = "HARNESS_DEBUG"
+"""The environment variable by which a command tells its workers that it asks for whole tracebacks."""
 HYDRA_ERRORS = (HydraException, OmegaConfBaseException)
 _POLL_S, _LINE_EVERY_S = 0.5, 15.0
 
@@ -30,6 +34,20 @@ _POLL_S, _LINE_EVERY_S = 0.5, 15.0
 def say(line: str) -> None:
     """One line for a person, on standard error, so that standard output stays the result."""
     print(line, file=sys.stderr, flush=True)
+
+
+def is_debugging() -> bool:
+    """Returns whether the command asks for whole tracebacks (`--debug`, or Hydra's `hydra.verbose=true`)."""
+    return os.environ.get(DEBUG) == "1"
+
+
+def failure_lines(label: str, record: Record) -> list[str]:
+    """Returns why a trial failed: the reason, the last frames of the code that raised, and how to run it again."""
+    text = record.get("traceback") or ""
+    frames = text.rstrip().splitlines() if is_debugging() else last_frames(text)[:-1]
+    more = ", --debug shows the whole traceback, and so does log.txt beside the trials" if text else ""
+    lines = [f"{label}, seed {record['trial']['seed']}: {record['reason']}", *frames]
+    return [*lines, f"retry=true runs failed trials again{more}"]
 
 
 def announce(name: str, planned: int, todo: int) -> None:

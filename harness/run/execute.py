@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -19,11 +20,15 @@ from harness.run.faults import find_faults
 from harness.run.fitting import misfits
 from harness.run.options import build
 from harness.run.provenance import describe_provenance, device_faults, device_of, one_thread, own_options, rerun_of
+from harness.run.tracebacks import traceback_of
 from harness.run.track import Tracker
 from harness.run.trial import Log, Place, Trial, run_trial
 from harness.storage.cache import Cache
 from harness.storage.store import Record, Store, TestSet
 from harness.streams import salt_faults
+
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""Troubles of the disk that every other trial would have as well: they stop the study instead of failing a trial."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +152,15 @@ def _compute(job: Job, control: Record | None, keep: Callable[[Record], Record])
             }
         )
         log.finish(record, delta(record, control))
+    job.store.log(_event(record))
     return record
+
+
+def _event(record: Record) -> str:
+    """Returns a trial's line in the log: how it ended, after how long, and why if it failed."""
+    seed, took = record["trial"]["seed"], record["cost"].get("wall_s")
+    ended = f"done in {took} s" if record["status"] == "done" else f"failed: {record['reason']}"
+    return "\n".join(filter(None, [f"{record['key'][:12]} seed {seed}: {ended}", record.get("traceback", "")]))
 
 
 def tracker(cfg: DictConfig) -> Tracker:
@@ -174,18 +187,19 @@ def _outcome(job: Job, log: Log) -> dict[str, Any]:
         with one_thread(int(job.cfg.threads)):
             task = job.source.split(job.trial.seed)
             measured = run_trial(job.trial, task, place)
-        scored_on = TestSet(task.test.ids, task.test.y, task.classes)
-        measured["result"]["test_set"] = job.store.keep_test_set(scored_on)
-        return {"status": "done", "reason": None, **measured}
     except (TrialFailed, BadInput) as error:
-        return _failed(str(error))
-    except OSError:
-        raise
-    except Exception as error:  # noqa: BLE001 - a trial may break in any library's own way, and the study goes on
-        return _failed(f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}")
+        return _failure(str(error))
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _UNWRITABLE:
+            raise
+        what = str(error).splitlines()[0] if str(error) else "no message"
+        return {**_failure(f"{type(error).__name__}: {what}"), "traceback": traceback_of(error)}
+    scored_on = TestSet(task.test.ids, task.test.y, task.classes)
+    measured["result"]["test_set"] = job.store.keep_test_set(scored_on)
+    return {"status": "done", "reason": None, **measured}
 
 
-def _failed(reason: str) -> dict[str, Any]:
+def _failure(reason: str) -> dict[str, Any]:
     nothing: dict[str, Any] = {"result": None, "receipts": {}, "ledger": {}, "cost": {}, "facts": {}, "history": []}
     return {"status": "failed", "reason": reason, **nothing}
 

@@ -5,20 +5,25 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, get_args, get_origin, get_type_hints
 
-import hydra.utils
 from beartype import BeartypeConf
 from beartype.door import is_bearable
 from omegaconf import DictConfig, OmegaConf
 
 from harness.arm import FACTORS
-from harness.checks import choices
+from harness.checks import choices, nearest
 from harness.errors import BadInput
 from harness.run.config import plain
-from harness.run.options import bare, family_of
+from harness.run.declarations import declaration_faults
+from harness.run.options import DECLARED, bare, family_of
+from harness.run.targets import NoTarget, find_target
+from harness.storage.places import conf_dir
 
 _HYDRA_KEYS = ("_target_", "_partial_", "_args_", "_convert_", "_recursive_")
+_GROUPS = ("task", "protocol", "baseline", *FACTORS, "probe", "track", "experiments")
+"""The groups of options at the top of a config."""
 _TOWER = BeartypeConf(is_pep484_tower=True)  # a whole number is a number
 
 
@@ -39,8 +44,28 @@ def _top_faults(cfg: DictConfig) -> Iterator[str]:
     for name in ("retry", "rerun"):
         if type(cfg.get(name)) is not bool:
             yield f"{name} is {cfg.get(name)!r}: it must be true or false"
+    yield from _unknown_keys(cfg)
     if not re.fullmatch(r"\w[\w.-]*", str(cfg.get("study"))):
         yield f"study is {cfg.get('study')!r}: it names a folder, in letters, digits, '.', '-' and '_'"
+
+
+def _unknown_keys(cfg: DictConfig) -> Iterator[str]:
+    """Yields a line for each key that nothing reads, such as one that `+` added with a slip of the pen."""
+    known = (*_settings(), *_GROUPS)
+    for name in (str(name) for name in cfg if name not in (*known, "hydra")):
+        if name in ("experiment", "study_file"):
+            yield f"unknown key '{name}': a study is run as -m experiments={cfg[name]}"
+        else:
+            yield f"unknown key '{name}'{choices(name, known)}"
+    for name in (str(name) for name in cfg.baseline if name not in FACTORS):
+        yield f"unknown key 'baseline.{name}'{choices(name, FACTORS)}"
+
+
+@cache
+def _settings() -> tuple[str, ...]:
+    """Returns the keys of the main config file, defaults aside."""
+    keys = OmegaConf.load(conf_dir() / "config.yaml")
+    return tuple(str(name) for name in keys if name not in ("defaults", "hydra"))
 
 
 def _node_faults(where: str, node: Any) -> Iterator[str]:
@@ -58,6 +83,7 @@ def _node_faults(where: str, node: Any) -> Iterator[str]:
         yield f"{where} is no option: choose one, as in {_chosen(where)}"
     else:
         yield from _family_faults(where, plainly)
+        yield from declaration_faults(where, plainly)
         yield from _bind(where, bare(plainly))
 
 
@@ -91,19 +117,27 @@ def _bind(where: str, node: Mapping[Any, Any]) -> Iterator[str]:
 def _signature_faults(where: str, node: Mapping[Any, Any]) -> Iterator[str]:
     target = node["_target_"]
     try:
-        function = hydra.utils.get_object(target)
+        function = find_target(str(target))
         parameters = inspect.signature(function).parameters
-    except (ImportError, AttributeError, ValueError, TypeError, hydra.errors.HydraException) as error:
-        yield f"{where}: cannot find {target} ({str(error).splitlines()[-1].strip()})"
+    except NoTarget as error:
+        yield f"{where}: cannot find {target}: {error}"
+        return
+    except (ValueError, TypeError):
+        yield f"{where}: {target} is not a function: name one that takes the data and the parameters"
         return
     named = [p.name for p in parameters.values() if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
     given = {name: value for name, value in node.items() if name not in _HYDRA_KEYS}
     offered = [p.name for p in parameters.values() if p.kind == p.KEYWORD_ONLY] or named
     # Nor does a target that takes **anything: what it does not name it may ignore.
-    yield from (f"{where} has no parameter '{name}'{choices(name, offered)}" for name in given if name not in named)
+    yield from (f"{where} has no parameter '{name}'{_right(name, offered)}" for name in given if name not in named)
     needed = [p.name for p in parameters.values() if p.kind == p.KEYWORD_ONLY and p.default is p.empty]
     yield from (f"{where} lacks the parameter '{name}' of {target}" for name in needed if name not in given)
     yield from _type_faults(where, function, given)
+
+
+def _right(name: str, offered: Sequence[str]) -> str:
+    """Returns which parameter or declaration was probably meant, and the parameters that there are."""
+    return nearest(name, [*offered, *DECLARED]) + choices(name, offered).removeprefix(nearest(name, sorted(offered)))
 
 
 def _type_faults(where: str, function: Any, given: Mapping[Any, Any]) -> Iterator[str]:

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,12 @@ class Store:
     def keep_plan(self, plan: dict[str, Any]) -> None:
         """Keeps what the study consists of: every arm, seed, key and control."""
         write_atomic(self.folder / "study.json", dump(plan))
+
+    def log(self, event: str) -> None:
+        """Appends an event, with its time, to `log.txt`; a line is written at once, so processes do not mix theirs."""
+        when = datetime.now(UTC).isoformat(timespec="seconds")
+        with (self.folder / "log.txt").open("a", encoding="utf-8") as file:
+            file.write(f"{when} {event.rstrip()}\n")
 
     def plan(self) -> dict[str, Any] | None:
         """The study's plan, or None for trials that were run one by one."""

@@ -128,7 +128,7 @@ def test_all_faults_of_a_study_come_before_its_first_trial(say, here):
     assert said.lines == [
         "harness: model=mlpp: model has no option 'mlpp'; did you mean 'mlp'? (choose from: " + said.lines[0].split("(choose from: ")[1],
         "harness: clean=oracle clean.kk=3: clean has no parameter 'kk'; did you mean 'k'? (choose from: " + said.lines[1].split("(choose from: ")[1],
-        "harness: clean=random_drop clean.k=1: clean has no parameter 'k' (choose from: like)",
+        "harness: clean=random_drop +clean.k=1: clean has no parameter 'k' (choose from: like)",
     ]  # fmt: skip
     assert not (here / "results").exists()
 
@@ -266,7 +266,7 @@ def test_a_diverged_loss_is_a_failed_trial_that_is_run_again_on_request(say, her
     words = ("model=lenet", *SMALL, *QUIET, "protocol.lr=1e30", "protocol.optimiser=sgd", "protocol.precision=fp32")
     said = say(*words)
     assert said.code == 1
-    assert len(said.lines) == 1
+    assert len(said.lines) == 2
     assert "diverged" in said.lines[0]
     trials = here / "results" / "single" / "trials"
     kept = files_of(trials)
@@ -343,7 +343,8 @@ def test_a_users_own_study_and_option_are_found_from_any_folder(say, here):
     said = say("clean=mine", *SMALL, *QUIET)
     assert said.code == 1
     assert said.lines == [
-        "harness: clean=mine, seed 0: clean (drop) left no row of 1 of 10 classes, the first is class 4"
+        "harness: clean=mine, seed 0: clean (drop) left no row of 1 of 10 classes, the first is class 4",
+        "harness: retry=true runs failed trials again",
     ]
     assert "did you mean 'mine'?" in say("clean=mien", *SMALL, *QUIET).lines[0]
     assert "did you mean 'own'?" in say("-m", "experiments=onw", *QUIET).lines[0]

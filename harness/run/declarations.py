@@ -1,0 +1,59 @@
+"""Checks what an option's YAML declares of itself against the words that there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, get_args
+
+from harness.arm import DATA_FACTORS, FACTORS
+from harness.checks import choices
+from harness.data import Modality
+from harness.learners.adapt import LIMITS
+
+NEEDS = ("votes", "gold", "probe", "dynamics", "valid", "test", "tuning", "cells")
+"""What an option may need: what the harness lends it, or what the task must have."""
+GIVES = ("rows", "complete", "features")
+WORDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"fits": get_args(Modality), "needs": NEEDS, "lacks": tuple(LIMITS), "asks": tuple(LIMITS), "gives": GIVES}
+)
+"""The words that each list of declarations may hold."""
+
+
+def declaration_faults(where: str, node: Mapping[str, Any]) -> Iterator[str]:
+    """Yields a line for each declaration in a node that is not a list of known words, and for `_partial_`.
+
+    `asks` may also map the values of the parameter `handle` to such lists.
+    """
+    for name, known in WORDS.items():
+        value = node.get(name)
+        if value is None:
+            continue
+        lists = value.values() if name == "asks" and isinstance(value, Mapping) else [value]
+        for words in lists:
+            yield from _word_faults(f"{where}.{name}", words, known)
+    yield from _partial_faults(where, node)
+
+
+def _word_faults(where: str, words: Any, known: tuple[str, ...]) -> Iterator[str]:
+    """Yields what is wrong with one list of words."""
+    if not isinstance(words, list):
+        yield f"{where} is {words!r}: it must be a list, as in [{known[0]}]"
+        return
+    yield from (
+        f"{where} has the unknown word {word!r}{choices(str(word), known)}" for word in words if word not in known
+    )
+
+
+def _partial_faults(where: str, node: Mapping[str, Any]) -> Iterator[str]:
+    """Yields a line if `_partial_` is missing for a function that is called later, or set for one that is not."""
+    factor = where.rpartition(".")[2]
+    called_later = factor in FACTORS or factor == "probe"
+    what = "strategy" if factor in DATA_FACTORS else "model"
+    if called_later and node.get("_partial_") is not True:
+        yield (
+            f"{where} ({node['_target_']}) lacks '_partial_: true': a {what}'s function is called with the data later, "
+            "and its YAML sets the parameters only"
+        )
+    if factor in ("task", "protocol") and node.get("_partial_"):
+        yield f"{where} ({node['_target_']}) has '_partial_: true', but a {factor} is made at once: remove that line"
