@@ -22,6 +22,27 @@ ARM_ROOTS = (*FACTORS, "salt")
 BASELINE = "baseline"
 
 
+REFERENCES = ("negative_control", "simple_baseline", "upper_bound")
+"""Kinds of references, which an arm is held against and which are never chosen as best.
+
+A negative control changes as much at random, a simple baseline is the obvious method, an upper bound is given what no
+method has: every true label.
+"""
+
+
+def reference_of(kinds: Sequence[str | None]) -> str:
+    """Returns the kind of an arm from those of the options that it changes: "" unless all of them are references.
+
+    Of several kinds the first in `REFERENCES` counts: with a random part, an arm is a negative control.
+    """
+    return "" if not kinds or not all(kinds) else min((str(kind) for kind in kinds), key=REFERENCES.index)
+
+
+def kind_in_words(reference: str) -> str:
+    """Returns a kind of reference as it is printed."""
+    return reference.replace("_", " ")
+
+
 @dataclass(frozen=True)
 class Level:
     """What an arm has of one factor. Two levels are equal where their `value` is, whatever `name` they are printed by.

@@ -17,7 +17,7 @@ within the region; that no difference was found supports nothing.
 
 **The interval.** Between two arms it is that of `effects` for a difference paired by seed: seeds and the test
 examples that seeds share, each with its own t quantile. A best arm is chosen on validation, once in the data and once
-more in every redraw of the means, by the rules and with the interval of `ladder`: dull twins are not chosen,
+more in every redraw of the means, by the rules and with the interval of `ladder`: references are not chosen,
 the baseline may be, and best both is the best model with the best data, where the two were run together.
 
 **Written before the run.** Each trial's record holds the hashes of the claims that stood in the folders when the trial

@@ -89,13 +89,13 @@ def names(truth: Truth) -> tuple[str, ...]:
 
 def made(
     arms: Sequence[str], test: np.ndarray, valid: np.ndarray, *, spread: np.ndarray | None = None,
-    dull: Sequence[str] = (), cpu_s: Sequence[float] = (), labels: Sequence[float] = (),
+    reference: Sequence[str] = (), cpu_s: Sequence[float] = (), labels: Sequence[float] = (),
     left_out: tuple[str, ...] = (),
 ) -> Scores:  # fmt: skip
     """Scores by hand; costs are 1 second and no labels unless given."""
     a, r = test.shape
     return Scores(
-        tuple(arms), tuple(levels_in(arm) for arm in arms), tuple(arm in dull for arm in arms), tuple(range(r)), test,
+        tuple(arms), tuple(levels_in(arm) for arm in arms), tuple("negative_control" * (arm in reference) for arm in arms), tuple(range(r)), test,
         valid, np.array(cpu_s or [1.0] * a), np.array(labels or [0.0] * a),
         np.zeros((a, a)) if spread is None else spread, 500, left_out,
     )  # fmt: skip

@@ -48,7 +48,7 @@ def levels_in(label: str) -> dict[str, Level]:
 
 def record(
     store: Store, arm: str, seed: int, predicted: np.ndarray | None, test: TestSet, *, axis: str = "data",
-    factors: tuple[str, ...] = ("clean",), dull: bool = False, reason: str | None = None, **changes: Any,
+    factors: tuple[str, ...] = ("clean",), reference: str = "", reason: str | None = None, **changes: Any,
 ) -> Record:  # fmt: skip
     """A record of the arm, finished where there are predictions; `changes` replace its fields."""
     names = names_in(arm)
@@ -59,7 +59,7 @@ def record(
     }  # fmt: skip
     made: Record = {
         "key": key(arm, seed), "control": key("baseline", seed), "study": store.folder.name, "arm": arm, "axis": axis,
-        "names": names, "overrides": [] if arm == "baseline" else arm.split(), "factors": list(factors), "dull": dull, "seed": seed, "trial": trial, "status": "done", "reason": None,
+        "names": names, "overrides": [] if arm == "baseline" else arm.split(), "factors": list(factors), "reference": reference, "seed": seed, "trial": trial, "status": "done", "reason": None,
         "result": None, "receipts": {}, "ledger": {}, "cost": {}, "facts": {}, "history": [], "provenance": {},
     }  # fmt: skip
     if predicted is None:
@@ -109,41 +109,43 @@ def shown(test: TestSet, accuracy: float, *scope: str) -> np.ndarray:
 
 
 ARMS: tuple[tuple[str, str, tuple[str, ...], bool, float], ...] = (
-    ("model=logistic_regression", "model", ("model",), True, 0.78),
-    ("model=random_forest", "model", ("model",), False, 0.84),
-    ("model=hist_gradient_boosting", "model", ("model",), False, 0.83),
-    ("model=mlp", "model", ("model",), False, 0.81),
-    ("model=resnet8 model.width=64", "model", ("model",), False, 0.86),
-    ("weak=random_vote", "data", ("weak",), True, 0.70),
-    ("weak=majority_vote", "data", ("weak",), False, 0.87),
-    ("weak=label_model", "data", ("weak",), False, 0.88),
-    ("clean=random_drop", "data", ("clean",), True, 0.80),
-    ("clean=confident", "data", ("clean",), False, 0.85),
-    ("clean=relabel", "data", ("clean",), False, 0.86),
-    ("clean=oracle", "data", ("clean",), False, 0.89),
-    ("augment=flip", "data", ("augment",), False, 0.76),
-    ("augment=shift", "data", ("augment",), False, 0.84),
-    ("augment=cutout", "data", ("augment",), False, 0.825),
-    ("augment=mixup augment.alpha=0.4", "data", ("augment",), False, 0.83),
-    ("weak=label_model clean=confident", "data", ("weak", "clean"), False, 0.89),
+    ("model=logistic_regression", "model", ("model",), "negative_control", 0.78),
+    ("model=random_forest", "model", ("model",), "", 0.84),
+    ("model=hist_gradient_boosting", "model", ("model",), "", 0.83),
+    ("model=mlp", "model", ("model",), "", 0.81),
+    ("model=resnet8 model.width=64", "model", ("model",), "", 0.86),
+    ("weak=random_vote", "data", ("weak",), "negative_control", 0.70),
+    ("weak=majority_vote", "data", ("weak",), "", 0.87),
+    ("weak=label_model", "data", ("weak",), "", 0.88),
+    ("clean=random_drop", "data", ("clean",), "negative_control", 0.80),
+    ("clean=confident", "data", ("clean",), "", 0.85),
+    ("clean=relabel", "data", ("clean",), "", 0.86),
+    ("clean=oracle", "data", ("clean",), "", 0.89),
+    ("augment=flip", "data", ("augment",), "", 0.76),
+    ("augment=shift", "data", ("augment",), "", 0.84),
+    ("augment=cutout", "data", ("augment",), "", 0.825),
+    ("augment=mixup augment.alpha=0.4", "data", ("augment",), "", 0.83),
+    ("weak=label_model clean=confident", "data", ("weak", "clean"), "", 0.89),
     ("model=resnet8 weak=label_model augment=a_strategy_with_quite_a_long_name", "both",
-     ("model", "weak", "augment"), False, 0.92),
-    ("salt=a", "none", (), False, 0.82),
+     ("model", "weak", "augment"), "", 0.92),
+    ("salt=a", "none", (), "", 0.82),
 )  # fmt: skip
 
 
 def large(folder: Path, n: int = 450, seeds: int = 5) -> Store:
-    """A study of many arms: long names, dull twins, one arm that failed throughout, one that failed in part."""
+    """A study of many arms: long names, references, one arm that failed throughout, one that failed in part."""
     store, test = Store(folder), made_test_set(n, 10)
     records = [
         record(store, "baseline", s, shown(test, 0.82, "baseline", str(s)), test, axis="none", factors=())
         for s in range(seeds)
     ]
-    for arm, axis, factors, dull, accuracy in ARMS:
+    for arm, axis, factors, reference, accuracy in ARMS:
         for s in range(seeds):
             failed = arm == "augment=cutout" or (arm == "clean=relabel" and s < seeds - 2)
             found = None if failed else shown(test, accuracy, arm, str(s))
             reason = "RuntimeError: mat1 and mat2 shapes cannot be multiplied (16x784 and 1024x128), and yet more words"
-            records.append(record(store, arm, s, found, test, axis=axis, factors=factors, dull=dull, reason=reason))
+            records.append(
+                record(store, arm, s, found, test, axis=axis, factors=factors, reference=reference, reason=reason)
+            )
     keep(store, records)
     return store

@@ -131,7 +131,7 @@ def _no_choice(scores: Scores, where: Axes) -> str:
     sides = {"model": where.model, "data": where.data}
     for name, arms in sides.items():
         if not arms:
-            return f"No verdict: no complete arm changes the {name} alone (dull twins aside)."
+            return f"No verdict: no complete arm changes the {name} alone (references aside)."
     if not np.isfinite(scores.valid[[where.baseline, *where.model, *where.data, *where.crossed]]).all():
         return (
             "No verdict: arms are chosen on validation, and not all of them have validation scores; "
@@ -145,8 +145,9 @@ def _no_choice(scores: Scores, where: Axes) -> str:
 
 def _set_aside(scores: Scores, where: Axes) -> Iterator[str]:
     """Arms that are complete and yet no candidates."""
-    if where.dull:
-        yield f"Dull twins are references and were never chosen: {_listed(scores.arms[arm] for arm in where.dull)}."
+    if where.references:
+        references = _listed(scores.arms[arm] for arm in where.references)
+        yield f"References are never chosen as best: {references}."
     if where.repeats:
         yield f"Repeats of other arms were left aside: {_listed(scores.arms[arm] for arm in where.repeats)}."
 
@@ -156,7 +157,7 @@ def _listed(names: Iterator[str] | Sequence[str]) -> str:
 
 
 def _about_choice(drawn: Draws, where: Axes, chosen: Picks) -> Iterator[str]:
-    """How sure the choice is, ties, and dull twins that would have been chosen."""
+    """How sure the choice is, ties, and references that would have been chosen."""
     arms, valid = drawn.scores.arms, drawn.valid
     for name, pick, axis in (("model", chosen.model, where.model), ("data", chosen.data, where.data)):
         best, among = int(pick[0]), [where.baseline, *axis]
@@ -166,9 +167,9 @@ def _about_choice(drawn: Draws, where: Axes, chosen: Picks) -> Iterator[str]:
         tied = [arms[arm] for arm in among if arm != best and valid[0, arm] == valid[0, best]]
         if tied:
             yield f"{arms[best]} tied on validation with {_listed(tied)}: the baseline first, then the study's order."
-        twins = [arm for arm in where.dull if _kind(drawn.scores, arm) == name and valid[0, arm] > valid[0, best]]
+        twins = [arm for arm in where.references if _kind(drawn.scores, arm) == name and valid[0, arm] > valid[0, best]]
         if twins:
-            yield f"Dull and yet better on validation than {arms[best]}: {_listed(arms[arm] for arm in twins)}."
+            yield f"References, yet better on validation than {arms[best]}: {_listed(arms[arm] for arm in twins)}."
 
 
 def _kind(scores: Scores, arm: int) -> str:

@@ -159,7 +159,7 @@ class Effect:
     arm: str
     axis: str
     factors: tuple[str, ...]
-    dull: bool
+    reference: str
     n_trials: int
     n_failed: int
     n_missing: int
@@ -346,7 +346,8 @@ def _flat(record: Record) -> dict[str, Any]:
     """Returns a record as one row of plain values."""
     result, trial = record["result"] or {}, record["trial"]
     row = {
-        name: record[name] for name in ("key", "control", "study", "arm", "axis", "dull", "seed", "status", "reason")
+        name: record[name]
+        for name in ("key", "control", "study", "arm", "axis", "reference", "seed", "status", "reason")
     }
     row["factors"] = " ".join(record["factors"])
     row |= {name: json.dumps(trial[name], sort_keys=True) for name in ("task", "protocol")} | {"data": trial["data"]}
@@ -487,7 +488,7 @@ def _effect(
     ledgers = [record["ledger"] for record in done]
     found = _interval(pairs, sets, level, draws, stream(0, "effects", arm)) if pairs else None
     return Effect(
-        arm=arm, axis=planned[0]["axis"], factors=tuple(planned[0]["factors"]), dull=planned[0]["dull"],
+        arm=arm, axis=planned[0]["axis"], factors=tuple(planned[0]["factors"]), reference=planned[0]["reference"],
         n_trials=len(planned), n_failed=len(records) - len(done), n_missing=len(planned) - len(records),
         score=_mean([100 * record["result"]["test"] for record in done]),
         interval=found, p=found.p if found else None,

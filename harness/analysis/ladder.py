@@ -97,8 +97,9 @@ class Draws:
 class Axes:
     """Which arms stand where, by their place in the scores.
 
-    `model` and `data` may be chosen as best of their axis. `crossed` may be chosen with both axes changed. `cells`
-    are all arms by their levels, `dull` the references, `repeats` arms with the levels of another one (salts).
+    `model` and `data` may be chosen as best of their axis. `crossed` may be chosen with both axes changed. `cells` are
+    all arms by their levels, `references` those that are never chosen, `repeats` arms with the levels of another one
+    (salts).
     """
 
     baseline: int
@@ -106,7 +107,7 @@ class Axes:
     data: tuple[int, ...]
     crossed: tuple[int, ...]
     cells: Mapping[Levels, int]
-    dull: tuple[int, ...]
+    references: tuple[int, ...]
     repeats: tuple[int, ...]
 
 
@@ -135,8 +136,8 @@ def cell_of(scores: Scores, arm: int) -> Levels:
 def axes(scores: Scores) -> Axes:
     """Sorts the arms by what they change; BadInput without a baseline.
 
-    Of arms with equal levels one without a salt counts, of several the first. An arm is dull when the study says so, or
-    when it crosses a level whose own arm is dull.
+    Of arms with equal levels one without a salt counts, of several the first. An arm is a reference when the study says
+    so, or when it crosses a level whose own arm is one.
     """
     if BASELINE not in scores.arms:
         raise BadInput("the baseline has no complete row of scores: there is nothing to attribute a gain against")
@@ -144,15 +145,15 @@ def axes(scores: Scores) -> Axes:
     cells: dict[Levels, int] = {cell_of(scores, baseline): baseline}
     for arm in sorted(range(len(scores.arms)), key=lambda arm: bool(scores.levels[arm]["salt"])):
         cells.setdefault(cell_of(scores, arm), arm)
-    dull = {cell for cell, arm in cells.items() if scores.dull[arm] and arm != baseline}
-    dull |= {cell for cell in cells if dull & {_model_alone(cell), _data_alone(cell)}}
-    kept = sorted(arm for cell, arm in cells.items() if cell not in dull and arm != baseline)
+    references = {cell for cell, arm in cells.items() if scores.reference[arm] and arm != baseline}
+    references |= {cell for cell in cells if references & {_model_alone(cell), _data_alone(cell)}}
+    kept = sorted(arm for cell, arm in cells.items() if cell not in references and arm != baseline)
     changes = {arm: (bool(scores.model(arm)), bool(scores.data(arm))) for arm in kept}
     model, data, crossed = (
         tuple(arm for arm in kept if changes[arm] == kind) for kind in ((True, False), (False, True), (True, True))
     )
     repeats = tuple(arm for arm in range(len(scores.arms)) if cells[cell_of(scores, arm)] != arm)
-    return Axes(baseline, model, data, crossed, cells, tuple(sorted(cells[cell] for cell in dull)), repeats)
+    return Axes(baseline, model, data, crossed, cells, tuple(sorted(cells[cell] for cell in references)), repeats)
 
 
 def _model_alone(cell: Levels) -> Levels:

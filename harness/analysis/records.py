@@ -15,7 +15,7 @@ from harness.arm import canonical
 from harness.storage.store import Record, Store, TestSet
 
 Row = Mapping[str, Any]
-ROW = ("key", "control", "arm", "names", "overrides", "factors", "axis", "dull", "seed")
+ROW = ("key", "control", "arm", "names", "overrides", "factors", "axis", "reference", "seed")
 """What a row of a plan holds. Records of earlier versions hold it too, and are asked where no row speaks of them."""
 
 
@@ -53,9 +53,15 @@ def join(store: Store, rows: Sequence[Row] | None = None) -> Records:
     plan, every = store.plan(), {record["key"]: record for record in store.records()}
     name = str(plan["name"]) if plan else store.folder.name
     rows = rows if rows is not None else plan["trials"] if plan else _asked(store, list(every.values()))
+    rows = [_with_reference(row) for row in rows]
     kept = [{**every[row["key"]], **row, "study": name} for row in rows if row["key"] in every]
     kept.sort(key=lambda record: (record["key"], record["control"]))
     return Records(name, plan, rows, _named(kept), len(every.keys() - {row["key"] for row in rows}), store.test_set)
+
+
+def _with_reference(row: Row) -> Row:
+    """Returns the row with its kind of reference; rows of earlier versions say only that an arm is one (`dull`)."""
+    return row if "reference" in row else {**row, "reference": "negative_control" if row.get("dull") else ""}
 
 
 def _asked(store: Store, records: Sequence[Record]) -> list[Row]:
@@ -63,7 +69,7 @@ def _asked(store: Store, records: Sequence[Record]) -> list[Row]:
     rows = store.rows()
     keys = {row["key"] for row in rows}
     own = [record for record in records if record["key"] not in keys and "arm" in record]
-    return [*rows, *({name: record[name] for name in ROW if name in record} for record in own)]
+    return [*rows, *({name: record[name] for name in (*ROW, "dull") if name in record} for record in own)]
 
 
 def _named(records: list[Record]) -> list[Record]:

@@ -51,7 +51,7 @@ class Scores:
 
     arms: tuple[str, ...]
     levels: tuple[Mapping[str, Level], ...]
-    dull: tuple[bool, ...]
+    reference: tuple[str, ...]
     seeds: tuple[int, ...]
     test: Float64[np.ndarray, "a r"]
     valid: Float64[np.ndarray, "a r"]
@@ -78,7 +78,8 @@ class Scores:
             return tuple(values[row] for row in rows)
 
         return replace(
-            self, arms=chosen(self.arms), levels=chosen(self.levels), dull=chosen(self.dull), test=self.test[rows],
+            self, arms=chosen(self.arms), levels=chosen(self.levels), reference=chosen(self.reference),
+            test=self.test[rows],
             valid=self.valid[rows], cpu_s=self.cpu_s[rows], labels=self.labels[rows],
             spread=self.spread[np.ix_(rows, rows)],
             examples=None if self.examples is None else self.examples[np.ix_(rows, rows)],
@@ -133,7 +134,7 @@ def collect_scores(
     spread, examples, n_test = _spread(kept, sets)
     return Scores(
         arms=tuple(whole), levels=_levels(kept, done[BASELINE, seeds[0]]),
-        dull=tuple(bool(row[0]["dull"]) for row in kept),
+        reference=tuple(str(row[0]["reference"]) for row in kept),
         seeds=tuple(seeds), test=_points(kept, "test"), valid=_points(kept, "valid"),
         cpu_s=np.array([np.mean([one["cost"]["cpu_s"] for one in row]) for row in kept]),
         labels=np.array([np.mean([labels_bought(one["ledger"]) for one in row]) for row in kept]),

@@ -216,7 +216,7 @@ def _shared(
 def divisible_arms(scores: Scores, where: Axes) -> tuple[int, ...]:
     """The arms that can be shared out between model and data: the baseline, one-axis arms, and pairs with both parts.
 
-    Parts of a pair may be dull: they are its steps, not its rivals.
+    Parts of a pair may be references: they are its steps, not its rivals.
     """
     whole = [arm for arm in where.crossed if not lacking(scores, where, arm, axes_of(cell_of(scores, arm)))]
     return (where.baseline, *where.model, *where.data, *whole)

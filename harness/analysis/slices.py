@@ -34,7 +34,7 @@ MISSING, OTHER = "(missing)", "(other)"
 SLICE_COLUMNS = (
     "arm",
     "axis",
-    "dull",
+    "reference",
     "slice",
     "n",
     "n_seeds",
@@ -87,7 +87,7 @@ class ArmTrials:
 
     name: str
     axis: str
-    dull: bool
+    reference: str
     paired: tuple[tuple[Record, Record], ...]
 
 
@@ -251,7 +251,10 @@ def gather_arms(store: Store) -> list[ArmTrials]:
         raise BadInput(f"'{store.folder.name}': no arm has a finished trial beside a finished control")
     return [
         ArmTrials(
-            row[0]["arm"], row[0]["axis"], bool(row[0]["dull"]), tuple((one, controls[one["control"]]) for one in row)
+            row[0]["arm"],
+            row[0]["axis"],
+            str(row[0]["reference"]),
+            tuple((one, controls[one["control"]]) for one in row),
         )
         for row in arms
     ]
@@ -269,6 +272,6 @@ def slices_frame(found: Sequence[tuple[ArmTrials, Sequence[Slice]]]) -> pd.DataF
     for arm, parts in found:
         for one in parts:
             inside = (one.interval.low, one.interval.high, one.interval.p) if one.interval else (None,) * 3
-            head = (arm.name, arm.axis, arm.dull, one.name, one.n, one.n_seeds, one.control, one.delta)
+            head = (arm.name, arm.axis, arm.reference, one.name, one.n, one.n_seeds, one.control, one.delta)
             rows.append((*head, *inside, one.p_adjusted, one.why))
     return pd.DataFrame(rows, columns=list(SLICE_COLUMNS))

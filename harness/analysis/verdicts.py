@@ -118,7 +118,7 @@ def _rests_on(claim: Claim, rows: Sequence[Mapping[str, Any]]) -> list[str]:
         if side not in PICKS and side not in arms:
             known = choices(side, [*PICKS, *arms])
             raise BadInput(f"claim '{claim.name}': the study '{claim.study}' has no arm '{side}'{known}")
-        among = {arm for arm, row in arms.items() if row["axis"] in kinds.get(side, ()) and not row["dull"]}
+        among = {arm for arm, row in arms.items() if row["axis"] in kinds.get(side, ()) and not row["reference"]}
         chosen |= among if side in PICKS else {side}
     return [arm for arm in arms if arm in chosen]
 
@@ -196,6 +196,6 @@ def _chosen(draws: Draws, side: str) -> np.ndarray:
     where = axes(draws.scores)
     for name, arms in (("model", where.model), ("data", where.data)):
         if not arms and side in (f"best {name}", "best both"):
-            raise BadInput(f"no arm changes the {name} alone, dull twins aside: there is no best one")
+            raise BadInput(f"no arm changes the {name} alone, references aside: there is no best one")
     chosen = picks(draws, where, where.model, where.data)
     return {"best model": chosen.model, "best data": chosen.data, "best both": chosen.both}[side]

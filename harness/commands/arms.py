@@ -11,7 +11,7 @@ from typing import Any
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from harness.arm import FACTORS
+from harness.arm import FACTORS, kind_in_words
 from harness.checks import choices
 from harness.commands.overrides import load_checked_config, option_loader
 from harness.data import Task
@@ -163,10 +163,10 @@ def _markdown_group(group: str, found: list[Option]) -> Iterator[str]:
 def _cells(option: Option) -> tuple[str, ...]:
     node = option.written
     needs = ", ".join([*(node.get("needs") or []), *(node.get("extra") or {}), *(node.get("programs") or [])])
-    dull = " *(dull twin)*" if node.get("dull") else ""
+    kind = f" *({kind_in_words(node['reference'])})*" if node.get("reference") else ""
     fits = _said(node.get("fits") or [])
     return (
-        f"`{option.arm}`{dull}", option.says, fits if isinstance(fits, str) else ", ".join(fits), needs,
+        f"`{option.arm}`{kind}", option.says, fits if isinstance(fits, str) else ", ".join(fits), needs,
         str(node.get("paper") or ""), str(node.get("library") or ""), str(node.get("cost") or ""),
         ", ".join(f"`{name}={value}`" for name, value in _parameters(node)),
     )  # fmt: skip

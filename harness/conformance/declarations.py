@@ -9,6 +9,7 @@ from typing import Any
 
 from hydra.utils import get_object
 
+from harness.arm import REFERENCES
 from harness.conformance.promises import require
 from harness.learners import Protocol
 from harness.run.options import DECLARED
@@ -28,7 +29,9 @@ def check_declares(text: str, node: Mapping[str, Any]) -> None:
     require(node.get("fits"), "fits must name at least one modality")
     require(set(node["fits"]) <= {"image", "text", "table"}, f"fits {node['fits']} names no modality")
     require(set(node.get("needs", [])) <= set(NEEDS), f"needs {node.get('needs')} names nothing known")
-    require(node.get("dull", True) is True, "dull must be true, or absent")
+    require(
+        node.get("reference") in (None, *REFERENCES), f"reference must be one of {', '.join(REFERENCES)}, or absent"
+    )
 
 
 def check_binds(node: Mapping[str, Any]) -> None:

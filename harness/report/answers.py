@@ -32,11 +32,12 @@ def collect_answers(study: Study) -> dict[str, Any]:
 
 
 def _first(study: Study) -> list[str]:
-    """The arms that no other arm was told apart from as better: those that share a letter with the best."""
-    best = max((one for one in study.effects if one.score is not None), key=lambda one: one.score or 0.0, default=None)
+    """Returns the arms that do not differ significantly from the best one; references are not among them."""
+    ranked = [one for one in study.effects if not one.reference]
+    best = max((one for one in ranked if one.score is not None), key=lambda one: one.score or 0.0, default=None)
     if best is None or not best.letters:
         return [best.arm] if best else []
-    return [one.arm for one in study.effects if share_letter(one.letters, best.letters)]
+    return [one.arm for one in ranked if share_letter(one.letters, best.letters)]
 
 
 def plain_data(value: Any) -> Any:

@@ -73,7 +73,7 @@ def _note(study: Study) -> str:
 
 def _forest(study: Study, title: str, note: str) -> FigureFiles:
     without = study.table[study.table["why"].fillna("") != ""].drop_duplicates("arm")
-    shaded = " Shaded and hollow: dull twins." if any(effect.dull for effect in study.effects) else ""
+    shaded = " Shaded and hollow: references." if any(effect.reference for effect in study.effects) else ""
     return figures.forest(
         study.effects, title=title, metric=study.metric, note=note + shaded,
         reasons=dict(zip(without["arm"], without["why"], strict=True)),

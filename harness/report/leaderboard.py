@@ -20,6 +20,7 @@ import pandas as pd
 
 from harness.analysis.effects import Effect, Interval
 from harness.analysis.significance import LEVEL
+from harness.arm import kind_in_words
 
 MINUS = "\N{MINUS SIGN}"
 NONE = "\N{EN DASH}"
@@ -27,7 +28,8 @@ _LEGEND = (
     "Points are 100 x the metric; an effect is the mean over seeds of a score minus its control's. cpu: processor "
     "seconds a trial, and how many times its control's. Labels bought, a trial: from the oracle, from validation, in "
     "edits by people. "
-    "A dull twin is the reference that a clever arm of its family must beat."
+    "References are not ranked: a negative control (random changes) and a simple baseline are what an arm must beat, "
+    "an upper bound (true labels) is what it cannot."
 )
 _P = "adj. p: p-value of the effect being 0, adjusted for the number of arms in the study."
 _SD = "± sd: standard deviation of an arm's score over seeds."
@@ -40,12 +42,13 @@ _TEX = {
 
 
 def rank_effects(effects: Sequence[Effect]) -> list[Effect]:
-    """The baseline first, then arms from the largest effect to the smallest, then those that have none."""
+    """Sorts the baseline first, then arms by falling effect, those without an effect, and the references."""
 
     def place(effect: Effect) -> tuple[int, float]:
-        if effect.interval is None:
-            return (0 if is_baseline(effect) else 2, 0.0)
-        return 1, -effect.interval.effect
+        if is_baseline(effect):
+            return 0, 0.0
+        gain = effect.interval.effect if effect.interval else -np.inf
+        return (3 if effect.reference else 1 if effect.interval else 2), -gain
 
     return sorted(effects, key=place)
 
@@ -153,7 +156,7 @@ def as_html(
     """A table element; everything in it that comes from data is escaped.
 
     A cell's `data-v` is what it is sorted by, "" where it has nothing; a row carries its `data-axis`, its
-    `data-failed` trials and, for a dull twin, `data-dull`. `links` says by arm where its name leads.
+    `data-failed` trials and, for a reference, `data-reference`. `links` says by arm where its name leads.
     """
     head, scale = heads(metric, sd), IntervalScale.of(effects)
     titles = "".join(
@@ -209,10 +212,10 @@ def heads(metric: str, sd: Mapping[str, float] | None = None) -> list[str]:
 
 def _cells(rank: int | None, effect: Effect, sd: Mapping[str, float], mark: Callable[[str], str]) -> list[str]:
     """A row as text; `mark` sets the arm's name in the format's own way, the rest is still to be escaped."""
-    twin = " (dull twin)" if effect.dull else ""
+    kind = f" ({kind_in_words(effect.reference)})" if effect.reference else ""
     return [
         f"{NONE if rank is None else rank} {effect.letters}".strip(),
-        mark(effect.arm) + twin,
+        mark(effect.arm) + kind,
         effect.axis,
         _scored(effect, sd),
         effect_in_words(effect.interval) if effect.interval else _gap(effect),
@@ -241,7 +244,7 @@ def _numbers(rank: int | None, effect: Effect, sd: Mapping[str, float]) -> Mappi
     found = effect.interval
     values = {
         "rank": rank, "letters": effect.letters, "arm": effect.arm, "axis": effect.axis,
-        "factors": " ".join(effect.factors), "dull": effect.dull, "score": effect.score,
+        "factors": " ".join(effect.factors), "reference": effect.reference, "score": effect.score,
         "score_sd": sd.get(effect.arm), "effect": found and found.effect, "low": found and found.low,
         "high": found and found.high, "half_width": effect.half_width, "p": _digits(effect.p),
         "p_adjusted": _digits(effect.p_adjusted), "seed_share": found and found.seed_share,
@@ -259,10 +262,10 @@ def _digits(p: float | None) -> str | None:
 
 
 def number_ranks(effects: Sequence[Effect]) -> Iterable[tuple[int | None, Effect]]:
-    """Each arm with its rank, equal effects with an equal one; none for the baseline and for arms without an effect."""
+    """Yields each arm with its rank, equal effects with an equal one; None for baseline, references, and no effect."""
     place, rank, before = 0, 0, None
     for effect in rank_effects(effects):
-        if effect.interval is None:
+        if effect.interval is None or effect.reference:
             yield None, effect
             continue
         place, value = place + 1, round(effect.interval.effect, 9)
@@ -314,7 +317,7 @@ def _row(
     name = re.sub(r"([=_])(?=\w)", r"\1<wbr>", escape(_one_line(effect.arm)))  # where a long name may be broken
     link = links.get(effect.arm)
     arm = f'<a class="arm" href="{escape(link)}">{name}</a>' if link else f'<span class="arm">{name}</span>'
-    arm += ' <span class="dull">dull twin</span>' if effect.dull else ""
+    arm += f' <span class="reference">{kind_in_words(effect.reference)}</span>' if effect.reference else ""
     shown = [escape(cell) for cell in _cells(rank, effect, sd, str)]
     shown[1], shown[2] = arm, f'<span class="axis {_known(effect.axis)}">{shown[2]}</span>'
     shown[4] = _effect_cell(effect, scale)
@@ -323,8 +326,8 @@ def _row(
         f"</{'th' if name == 'arm' else 'td'}>"
         for name, value, cell in zip(head, _sorted_by(rank, effect), shown, strict=True)
     )
-    dull = ' data-dull=""' if effect.dull else ""
-    return f'<tr data-axis="{escape(effect.axis)}" data-failed="{effect.n_failed}"{dull}>{cells}</tr>'
+    kind = f' data-reference="{escape(effect.reference)}"' if effect.reference else ""
+    return f'<tr data-axis="{escape(effect.axis)}" data-failed="{effect.n_failed}"{kind}>{cells}</tr>'
 
 
 def _effect_cell(effect: Effect, scale: IntervalScale) -> str:

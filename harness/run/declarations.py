@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, get_args
 
-from harness.arm import DATA_FACTORS, FACTORS
+from harness.arm import DATA_FACTORS, FACTORS, REFERENCES
 from harness.checks import choices
 from harness.data import Modality
 from harness.learners.adapt import LIMITS
@@ -32,6 +32,9 @@ def declaration_faults(where: str, node: Mapping[str, Any]) -> Iterator[str]:
         lists = value.values() if name == "asks" and isinstance(value, Mapping) else [value]
         for words in lists:
             yield from _word_faults(f"{where}.{name}", words, known)
+    kind = node.get("reference")
+    if kind is not None and kind not in REFERENCES:
+        yield f"{where}.reference is {kind!r}{choices(str(kind), REFERENCES)}"
     yield from _partial_faults(where, node)
 
 

@@ -44,6 +44,7 @@ class Job:
     overrides: tuple[str, ...]
     cfg: DictConfig
     tell: Log = lambda row: None
+    rows: int = 0
 
     @property
     def store(self) -> Store:
@@ -65,7 +66,7 @@ class Job:
         own = () if control == self.trial.key else self.overrides
         return {
             "key": self.trial.key, "control": control, "arm": label_of(own) if own else BASELINE,
-            "names": names_of(own), "overrides": list(own), **self.trial.against(self.baseline),
+            "names": names_of(own), "overrides": list(own), **self.trial.against(self.baseline, self.rows),
             "seed": self.trial.seed,
         }  # fmt: skip
 

@@ -12,21 +12,20 @@ from harness.checks import one_of
 from harness.errors import BadInput
 
 DECLARED = (
-    "fits", "needs", "dull", "lacks", "asks", "gives", "extra", "programs", "space", "paper", "library", "cost",
+    "fits", "needs", "reference", "lacks", "asks", "gives", "extra", "programs", "space", "paper", "library", "cost",
     "wraps", "of", "family",
 )  # fmt: skip
 """What an option's YAML says of itself; never passed to its function and no part of a trial's identity.
 
 `fits`: modalities. `needs`: what the harness must lend it (votes, gold, probe, dynamics, valid, test, tuning), or the
-task must have: `cells`, those of a raw table.
-`dull`: a dull twin. `lacks`: what a model cannot take (see learners/adapt.py). `asks`: which of those things a
+task must have: `cells`, those of a raw table. `reference`: what kind of reference the option is, if it is one
+(`harness.arm.REFERENCES`). `lacks`: what a model cannot take (see learners/adapt.py). `asks`: which of those things a
 strategy asks of the model, or a mapping to them from what its parameter `handle` may be. `gives`: `rows` where a
 strategy adds some, `complete` where it fills missing values in, `features` where it changes what stands in a table's
-rows (and leaves the same transform for those that are predicted).
-`extra`: by module, the extra of this project that installs it; `programs`: what must be on the PATH.
-`space`: what may be tuned, by dotted name. `paper`, `library`, `cost`: for the table of arms. `wraps`: the model that
-an effort is spent on, the baseline's unless `of` names another; what that one declares holds for the effort too.
-`family`: the options among which it is listed, one of `FAMILIES`.
+rows (and leaves the same transform for those that are predicted). `extra`: by module, the extra of this project that
+installs it; `programs`: what must be on the PATH. `space`: what may be tuned, by dotted name. `paper`, `library`,
+`cost`: for the table of arms. `wraps`: the model that an effort is spent on, the baseline's unless `of` names another;
+what that one declares holds for the effort too. `family`: the options among which it is listed, one of `FAMILIES`.
 """
 FAMILIES: Mapping[str, tuple[str, ...]] = {
     "model": ("linear models", "trees", "networks", "pretrained", "automl", "efforts"),

@@ -319,7 +319,7 @@ def _logged_in(path: Path, host: str) -> bool:
 def trial_run(head: Mapping[str, Any]) -> dict[str, Any]:
     """What a trial's run is opened with, from the head of its record: identity, place in the study, configuration."""
     trial = head["trial"]
-    tags = [_task_name(trial["task"]), *head["factors"], *(["dull"] if head["dull"] else [])]
+    tags = [_task_name(trial["task"]), *head["factors"], *(["reference"] if head["reference"] else [])]
     return {
         "id": head["key"],
         "group": head["study"],
@@ -332,7 +332,7 @@ def trial_run(head: Mapping[str, Any]) -> dict[str, Any]:
 
 def _place(head: Mapping[str, Any]) -> dict[str, Any]:
     """What runs are grouped and compared by, under names of one word at the top of the config."""
-    words = {name: head[name] for name in ("study", "arm", "axis", "factors", "dull", "seed")}
+    words = {name: head[name] for name in ("study", "arm", "axis", "factors", "reference", "seed")}
     return {**words, "task": _task_name(head["trial"]["task"])}
 
 

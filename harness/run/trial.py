@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.arm import DATA_FACTORS, FACTORS, axis_of, factors_of
+from harness.arm import DATA_FACTORS, FACTORS, axis_of, factors_of, reference_of
 from harness.data import EvalSet, Task, TrainSet
 from harness.errors import BadInput, TrialFailed
 from harness.learners import Fit, Learner, Protocol, Run
@@ -82,11 +82,21 @@ class Trial:
         """The same block under the baseline arm."""
         return replace(self, arm=baseline, salt="")
 
-    def against(self, baseline: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-        """How the arm differs from the baseline: the factors, the axis, and whether it is a dull twin."""
+    def against(self, baseline: Mapping[str, Mapping[str, Any]], rows: int = 0) -> dict[str, Any]:
+        """How the arm differs from the baseline: the factors, the axis, and what kind of reference it is, if any.
+
+        `rows` is the number of training rows, if it is known: an arm that buys all of their labels is an upper bound.
+        """
         factors = factors_of(self.identity(), self.control(baseline).identity())
-        dull = bool(factors) and all(self.arm[name].get("dull", False) for name in factors)
-        return {"factors": list(factors), "axis": axis_of(factors), "dull": dull}
+        kind = reference_of([_kind(self.arm[name], rows) for name in factors])
+        return {"factors": list(factors), "axis": axis_of(factors), "reference": kind}
+
+
+def _kind(option: Mapping[str, Any], rows: int) -> str | None:
+    """Returns the kind of reference that an option is; one that buys all of `rows` labels is an upper bound."""
+    k = option.get("k")
+    buys_all = "gold" in needs_of(option) and isinstance(k, int) and 0 < rows <= k
+    return "upper_bound" if buys_all else option.get("reference")
 
 
 def shared_rules(protocol: Mapping[str, Any], models: Sequence[Mapping[str, Any]]) -> Any:

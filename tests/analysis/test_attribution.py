@@ -33,13 +33,13 @@ def answer(scores: Scores, draws: int = 400) -> Attribution:
 
 
 def noisy(means: Mapping[str, float], *, seeds: int = 5, luck: float = 0.3, valid: Mapping[str, float] | None = None,
-          dull: Sequence[str] = ()) -> Scores:  # fmt: skip
+          reference: Sequence[str] = ()) -> Scores:  # fmt: skip
     """Scores with those exact means and luck that sums to 0 over seeds; validation means are the same unless given."""
     luck_of = stream(0, "test", "noisy").normal(size=(2, len(means), seeds)) * luck
     luck_of -= luck_of.mean(-1, keepdims=True)
     rows = np.array(list(means.values()))[:, None]
     chosen_by = np.array([(valid or means).get(arm, mean) for arm, mean in means.items()])[:, None]
-    return made(list(means), rows + luck_of[0], chosen_by + luck_of[1], dull=dull)
+    return made(list(means), rows + luck_of[0], chosen_by + luck_of[1], reference=reference)
 
 
 def told(found: Attribution, words: str) -> bool:
@@ -130,9 +130,9 @@ def test_an_axis_whose_arms_all_lose_keeps_the_baseline() -> None:
     assert found.ladder.interaction.value == 0
 
 
-def test_a_dull_twin_is_never_chosen_and_what_beats_the_pick_is_told() -> None:
+def test_a_reference_is_never_chosen_and_what_beats_the_pick_is_told() -> None:
     means = {"baseline": 80.0, "model=a": 82.0, "clean=random": 95.0, "clean=c": 83.0, "model=a clean=random": 99.0}
-    found = answer(noisy(means, dull=["clean=random"]))
+    found = answer(noisy(means, reference=["clean=random"]))
     assert found.ladder is not None
     assert found.ladder.data.arm == "clean=c"
     assert told(found, "references and were never chosen: clean=random, model=a clean=random.")

@@ -40,7 +40,7 @@ def test_scores_by_hand(tmp_path: Path) -> None:
     clever = [record(store, "model=mlp clean=oracle", s, wrong(2), TEST) for s in (0, 1)]
     half = [record(store, "clean=odd", 0, wrong(5), TEST), record(store, "clean=odd", 1, None, TEST)]
     all_of_them = keep(store, [*base, *clever, *half])
-    never = {"arm": "clean=never", "seed": 0, "dull": False}
+    never = {"arm": "clean=never", "seed": 0, "reference": ""}
     found = collect_scores(all_of_them, store.test_set, [*all_of_them, never])
     assert found.arms == ("baseline", "model=mlp clean=oracle")
     assert np.allclose(found.test, [[80, 85], [90, 90]])

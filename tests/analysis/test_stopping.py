@@ -117,7 +117,7 @@ def planned() -> list[PlannedTrial]:
     heads = [(arm, seed) for arm in ACCURACY for seed in range(12)]
     rows = [
         {"arm": arm, "seed": seed, "key": key(arm, seed), "control": key("baseline", seed), "axis": "data",
-         "factors": ["clean"], "dull": False}
+         "factors": ["clean"], "reference": ""}
         for arm, seed in heads
     ]  # fmt: skip
     return [

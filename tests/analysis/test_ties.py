@@ -31,7 +31,7 @@ def by_hand(
     a, r = test.shape
     arms = ("baseline", *(f"clean=c{i}" for i in range(1, a)))
     return Scores(
-        arms=arms, levels=tuple(levels_in(arm) for arm in arms), dull=(False,) * a, seeds=tuple(range(r)), test=test,
+        arms=arms, levels=tuple(levels_in(arm) for arm in arms), reference=("",) * a, seeds=tuple(range(r)), test=test,
         valid=test - 1, cpu_s=np.ones(a), labels=np.zeros(a), spread=np.zeros((a, a)) if spread is None else spread,
         n_test=n, examples=examples,
     )  # fmt: skip

@@ -174,7 +174,7 @@ def scores(test: Any, spread: Any = 0.0, valid: Any = None) -> Scores:
     rows = np.asarray(test, dtype=np.float64)
     arms = ("baseline", *ARMS)[: len(rows)]
     return Scores(
-        arms=arms, levels=tuple(map(levels_in, arms)), dull=(False,) * len(arms), seeds=tuple(range(rows.shape[1])),
+        arms=arms, levels=tuple(map(levels_in, arms)), reference=("",) * len(arms), seeds=tuple(range(rows.shape[1])),
         test=rows, valid=rows if valid is None else np.asarray(valid, dtype=np.float64),
         cpu_s=np.ones(len(arms)), labels=np.zeros(len(arms)), spread=np.zeros((len(arms),) * 2) + spread, n_test=101,
     )  # fmt: skip

@@ -115,7 +115,7 @@ def slice_case(size: str) -> tuple[Callable[..., Figure], pd.DataFrame, dict[str
     rng = stream(0, "slices")
     groups = [name.replace("=", " ") for name in names(size)] if size != "one" else ["class 0"]
     rows = [
-        {"slice": group, "arm": arm, "axis": axis_of(arm), "dull": "random" in arm, "delta": (m := rng.normal(2, 4)),
+        {"slice": group, "arm": arm, "axis": axis_of(arm), "reference": "random" in arm, "delta": (m := rng.normal(2, 4)),
          "low": m - 3, "high": m + 3, "n": 45}
         for arm in names(size) for group in groups
     ]  # fmt: skip
@@ -482,7 +482,7 @@ def test_the_budget_figure_says_at_how_many_labels() -> None:
 
     told = words(70.0, 90.0)  # 95 % of the way from 70 to 90 is 89, which lies 0.9 of the way from 100 to 200 labels
     assert "oracle: 95 % of the way at 190 labels" in told
-    assert "oracle_random (dull twin): 95 % of the way not reached" in told
+    assert "oracle_random (negative control): 95 % of the way not reached" in told
     assert "95 % of the way from baseline to clean: 89.0" in told
     assert "not known, no arm has clean labels alone" in words(70.0, None)
     assert "not known, clean labels gain nothing" in words(70.0, 70.0)

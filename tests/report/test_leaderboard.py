@@ -23,7 +23,7 @@ def interval(value: float, half: float = 1.0, n_seeds: int = 5) -> Interval:
 
 def effect(arm: str, value: float | None = None, **changed: Any) -> Effect:
     made: dict[str, Any] = {
-        "arm": arm, "axis": "data", "factors": ("clean",), "dull": False, "n_trials": 5, "n_failed": 0, "n_missing": 0,
+        "arm": arm, "axis": "data", "factors": ("clean",), "reference": "", "n_trials": 5, "n_failed": 0, "n_missing": 0,
         "score": 80.0, "interval": None if value is None else interval(value), "cpu_s": 2.0, "cpu_ratio": 1.5,
         "labels": 0.0, "gold": 0.0,
     }  # fmt: skip
@@ -33,7 +33,7 @@ def effect(arm: str, value: float | None = None, **changed: Any) -> Effect:
 BOARD = [
     effect("baseline", axis="none", factors=(), cpu_ratio=None, letters="bc"),
     effect("clean=low", -2.0, p=0.2, p_adjusted=0.4, letters="c"),
-    effect("clean=twin", 1.5, p=0.03, p_adjusted=0.09, letters="ab", dull=True, labels=50.0),
+    effect("clean=twin", 1.5, p=0.03, p_adjusted=0.09, letters="ab", reference="negative_control", labels=50.0),
     effect("model=best", 4.25, axis="model", p=0.0001, p_adjusted=0.0004, letters="a"),
     effect("clean=lost", n_failed=5, score=None, cpu_s=None, cpu_ratio=None, labels=None, gold=None),
 ]
@@ -76,7 +76,7 @@ def test_a_rank_stands_with_its_tie_group() -> None:
     rows = markdown_rows(BOARD)
     assert [row[0] for row in rows[2:]] == ["– bc", "1 a", "2 ab", "3 c", "–"]
     assert [row[1] for row in rows[2:]] == [
-        "`baseline`", "`model=best`", "`clean=twin` (dull twin)", "`clean=low`", "`clean=lost`",
+        "`baseline`", "`model=best`", "`clean=twin` (negative control)", "`clean=low`", "`clean=lost`",
     ]  # fmt: skip
 
 
@@ -120,7 +120,7 @@ def test_the_csv_has_plain_numbers() -> None:
     best, twin, lost = rows[1], rows[2], rows[4]
     assert (best["rank"], best["letters"], best["p"], best["p_adjusted"]) == ("1", "a", "0.0001", "0.0004")
     assert (best["score_sd"], twin["score_sd"]) == ("0.5", "")
-    assert (twin["p"], twin["dull"], twin["labels_bought"]) == ("0.03", "True", "50.0")
+    assert (twin["p"], twin["reference"], twin["labels_bought"]) == ("0.03", "True", "50.0")
     assert (lost["rank"], lost["effect"], lost["p"], lost["letters"], lost["n_failed"]) == ("", "", "", "", "5")
     tiny = leaderboard.as_csv([effect("a", 1.0, p=1.23456e-9, p_adjusted=1e-8)]).decode()
     assert ",1.235e-09,1e-08," in tiny
@@ -156,7 +156,7 @@ def test_html_has_the_same_cells() -> None:
     found = Cells(leaderboard.as_html(BOARD, "accuracy", SD)).rows
     assert found[0] == markdown_rows(BOARD, sd=SD)[0]
     plain = [
-        [cell.replace("`", "").replace("(dull twin)", "dull twin") for cell in row]
+        [cell.replace("`", "").replace("(negative control)", "negative control") for cell in row]
         for row in markdown_rows(BOARD, sd=SD)[2:]
     ]
     assert found[1:] == plain
@@ -166,7 +166,7 @@ def test_html_says_what_rows_are_sorted_and_filtered_by() -> None:
     text = leaderboard.as_html(BOARD, "accuracy", links={"clean=low": '#"x'})
     rows = text.split("<tr")[2:]
     assert ['data-axis="model"' in row for row in rows] == [False, True, False, False, False]
-    assert ["data-dull" in row for row in rows] == [False, False, True, False, False]
+    assert ["data-reference" in row for row in rows] == [False, False, True, False, False]
     assert [row.split('data-failed="')[1][0] for row in rows] == ["0", "0", "0", "0", "5"]
     effects = [row.split('data-label="effect [95 % interval]" data-v="')[1].split('"')[0] for row in rows]
     assert effects == ["0", "4.25", "1.5", "-2", ""]

@@ -76,21 +76,23 @@ def cleaned() -> dict[str, Any]:
 
 
 def made(folder: Path) -> PageData:
-    """A study of six arms and three seeds: a dull twin, one arm that fails throughout, one in part, a hostile one."""
+    """A study of six arms and three seeds: a reference, one arm that fails throughout, one in part, a hostile one."""
     store = Store(folder)
     arms = {
-        "model=forest": (0.85, "model", False), "clean=oracle": (0.95, "data", False), "clean=drop": (0.7, "data", True),
-        "model=forest clean=oracle": (0.97, "both", False), "clean=odd": (0.8, "data", False),
+        "model=forest": (0.85, "model", ""), "clean=oracle": (0.95, "data", ""), "clean=drop": (0.7, "data", "negative_control"),
+        "model=forest clean=oracle": (0.97, "both", ""), "clean=odd": (0.8, "data", ""),
     }  # fmt: skip
     records = [
         record(store, "baseline", s, shown(TEST, 0.75, "baseline", str(s)), TEST, axis="none", factors=())
         for s in range(3)
     ]
-    for arm, (accuracy, axis, dull) in arms.items():
+    for arm, (accuracy, axis, reference) in arms.items():
         for s in range(3):
             found = None if (arm, s) == ("clean=odd", 2) else shown(TEST, accuracy, arm, str(s))
             more = {"receipts": {"clean": cleaned()}} if arm == "clean=oracle" else {}
-            records.append(record(store, arm, s, found, TEST, axis=axis, dull=dull, reason="diverged", **more))
+            records.append(
+                record(store, arm, s, found, TEST, axis=axis, reference=reference, reason="diverged", **more)
+            )
     records += [record(store, HOSTILE, s, None, TEST, reason=LOSS) for s in range(3)]
     for one in records:
         own = {"clean": {"_target_": "harness.clean", "k": 5}} if "clean" in one["arm"] else {"clean": None}
@@ -342,9 +344,9 @@ def test_filters_and_search(tab: Tab, page: Path) -> None:
     tab.choose("#axis", "model")
     assert tab.texts("button.arm") == ["model=forest"]
     tab.choose("#axis", "all")
-    tab.choose("#dull", "alone")
+    tab.choose("#reference", "alone")
     assert tab.texts("button.arm") == ["clean=drop"]
-    tab.choose("#dull", "hidden")
+    tab.choose("#reference", "hidden")
     assert set(everything) - set(tab.texts("button.arm")) == {"clean=drop"}
     tab.choose("#failed", "some failed")
     assert set(tab.texts("button.arm")) == {"clean=odd", HOSTILE.replace("\u2028", " ")}
@@ -517,7 +519,7 @@ def wide(arms: int, seeds: int) -> PageData:
     )  # fmt: skip
     effects = [
         Effect(
-            arm=name, axis="data", factors=("clean",), dull=False, n_trials=seeds, n_failed=0, n_missing=0, score=80.0,
+            arm=name, axis="data", factors=("clean",), reference="", n_trials=seeds, n_failed=0, n_missing=0, score=80.0,
             interval=Interval(i / 10, i / 10 - 1, i / 10 + 1, seeds, 450, 450 * seeds, 0.5, 0.01) if i else None,
             cpu_s=1.0, cpu_ratio=1.0, labels=0.0, gold=0.0, p=0.01, p_adjusted=0.1, letters="ab",
         )

@@ -36,13 +36,15 @@ def wrong(n: int) -> np.ndarray:
 
 
 def small_study(folder: Path) -> Store:
-    """One clever arm that gains 10 points, its dull twin that gains nothing, one that fails on a seed."""
+    """One clever arm that gains 10 points, its reference that gains nothing, one that fails on a seed."""
     store = Store(folder)
     base = [record(store, "baseline", s, wrong(4 - s), TEST, axis="none", factors=()) for s in (0, 1)]
     clever = [record(store, "clean=oracle", s, wrong(2 - s), TEST) for s in (0, 1)]
-    dull = [record(store, "clean=random_drop", s, wrong(4 - s), TEST, dull=True) for s in (0, 1)]
+    reference = [
+        record(store, "clean=random_drop", s, wrong(4 - s), TEST, reference="negative_control") for s in (0, 1)
+    ]
     half = [record(store, "clean=odd", 0, wrong(5), TEST), record(store, "clean=odd", 1, None, TEST, reason="diverged")]
-    keep(store, [*base, *half, *dull, *clever])
+    keep(store, [*base, *half, *reference, *clever])
     return store
 
 
@@ -82,7 +84,7 @@ def test_the_markdown_says_all_that_must_be_said(built: Path) -> None:
     assert "| `clean=oracle`" in text
     assert "+10.00 [" in text
     assert "\N{MINUS SIGN}5.00 [" in text
-    assert "`clean=random_drop` (dull twin)" in text
+    assert "`clean=random_drop` (negative control)" in text
     assert "| control |" in " ".join(text.split())
     assert "2 × 20" in text
     assert "| 1/2 |" in " ".join(text.split())
@@ -161,7 +163,7 @@ def test_the_plan_says_what_is_compared_with_what(small: Store) -> None:
     control = {item["seed"]: item["key"] for item in records if item["arm"] == "clean=oracle"}
     rows = [
         {"key": item["key"], "control": control[item["seed"]], "arm": names[item["arm"]], "seed": item["seed"],
-         "axis": "none" if names[item["arm"]] == "baseline" else "data", "factors": [], "dull": False}
+         "axis": "none" if names[item["arm"]] == "baseline" else "data", "factors": [], "reference": ""}
         for item in records
     ]  # fmt: skip
     small.keep_plan({"name": "turned", "trials": rows})
@@ -227,7 +229,7 @@ def test_latex_is_a_whole_booktabs_table(built: Path) -> None:
     tex = (built / "leaderboard.tex").read_text()
     places = [tex.index(word) for word in (r"\begin{table}", r"\toprule", r"\midrule", r"\bottomrule", r"\end{table}")]
     assert places == sorted(places)
-    assert r"\texttt{clean=random\_drop} (dull twin)" in tex
+    assert r"\texttt{clean=random\_drop} (negative control)" in tex
     assert "$-$5.00" in tex
     rows = [line for line in tex.splitlines() if line.endswith(r"\\")]
     assert {line.count(" & ") for line in rows} == {11}

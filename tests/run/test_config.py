@@ -38,7 +38,7 @@ def test_every_option_says_what_it_is_and_what_it_fits(group, name):
     assert node.fits
     assert node._partial_ is True
     assert set(node.get("needs", [])) <= set(NEEDS)
-    assert node.get("dull", True) is True
+    assert node.get("reference", True) is True
     assert node.get("family") in FAMILIES[group], "name the family among which the option is listed"
 
 
@@ -94,7 +94,14 @@ def test_the_axis_is_derived(factors, axis):
 
 
 def test_declarations_are_no_part_of_an_identity():
-    node = {"_target_": "a.b", "fits": ["image"], "dull": True, "needs": [], "k": 3, "like": {"fits": [], "z": 1}}
+    node = {
+        "_target_": "a.b",
+        "fits": ["image"],
+        "reference": "negative_control",
+        "needs": [],
+        "k": 3,
+        "like": {"fits": [], "z": 1},
+    }
     assert identity(node) == {"_target_": "a.b", "k": 3, "like": {"z": 1}}
 
 

@@ -47,7 +47,7 @@ def test_what_the_model_cannot_take_and_what_is_not_installed(
     assert line in "\n".join(misfits(arm("model=mlp", *overrides, **declared), table))
 
 
-def test_a_dull_augmentation_asks_nothing_of_the_model(table: Task) -> None:
+def test_a_reference_among_augmentations_asks_nothing_of_the_model(table: Task) -> None:
     assert not misfits(arm("model=mlp", model={"lacks": ["augmentation", "weights"]}), table)
 
 

@@ -28,7 +28,7 @@ from harness.run import track
 ROOT = Path(__file__).resolve().parents[2]
 WARNINGS = ["-W", "error", "-W", "ignore::ResourceWarning"]  # W&B leaves a temporary folder to the garbage collector
 WANDB = [sys.executable, "-m", "wandb"]
-COLUMNS = ["arm", "axis", "effect", "n", "dull", "reason"]
+COLUMNS = ["arm", "axis", "effect", "n", "reference", "reason"]
 ROWS = [
     ["baseline", "none", None, 5, False, None],
     ["clean=confident", "data", 1.25, 5, False, None],
@@ -56,7 +56,7 @@ def wait(word):
 
 for record, delta in job["records"]:
     start = time.monotonic()
-    head = {name: record[name] for name in "key control study arm axis factors dull seed trial".split()}
+    head = {name: record[name] for name in "key control study arm axis factors reference seed trial".split()}
     with tracker.trial(head) as log:
         for row in record["history"]:
             log(row)
@@ -79,7 +79,7 @@ def record(key: str, status: str = "done", **changes: Any) -> dict[str, Any]:
     receipt = {"n_before": 900, "n_after": 800, "n_dropped": 100, "dropped": {"ids": ["a"], "why": "suspect"}}
     return {
         "key": key * 40, "control": "0" * 40, "study": "study", "arm": "clean=confident", "axis": "data",
-        "factors": ["clean"], "dull": False, "seed": 3, "status": status,
+        "factors": ["clean"], "reference": "", "seed": 3, "status": status,
         "trial": {
             "task": {"_target_": "harness.tasks.digits.digits", "n_train": None}, "model": {"width": [64, 32]},
             "clean": {"fraction": 0.1}, "seed": 3, "salt": "", "data": "f" * 64,
@@ -95,11 +95,11 @@ def record(key: str, status: str = "done", **changes: Any) -> dict[str, Any]:
 
 
 DONE, FAILED = record("a"), record("b", "failed", history=[])
-CONTROL = record("c", arm="baseline", axis="none", factors=[], dull=True)
+CONTROL = record("c", arm="baseline", axis="none", factors=[], reference="negative_control")
 EXPECTED_CONFIG = {
     "task/_target_": "harness.tasks.digits.digits", "task/n_train": None, "model/width": [64, 32],
     "clean/fraction": 0.1, "seed": 3, "salt": "", "data": "f" * 64,
-    "study": "study", "arm": "clean=confident", "axis": "data", "factors": ["clean"], "dull": False, "task": "digits",
+    "study": "study", "arm": "clean=confident", "axis": "data", "factors": ["clean"], "reference": "", "task": "digits",
 }  # fmt: skip
 EXPECTED_SUMMARY = {
     "status": "done", "delta": 1.25, "metric": "accuracy", "test": 0.913, "valid": 0.905, "test_set": "d" * 64,
@@ -257,7 +257,7 @@ def test_offline_failure_and_control(offline: dict[str, Path]) -> None:
     assert "test" not in failed["summary"]
     assert "delta" not in failed["summary"]
     assert control["summary"]["delta"] == 0
-    assert control["tags"] == ["digits", "dull"]
+    assert control["tags"] == ["digits", "reference"]
     assert entries(offline["c" * 40], "run")[0]["job_type"] == "baseline"
 
 

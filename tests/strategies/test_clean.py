@@ -1,4 +1,4 @@
-"""Suspects and what becomes of them by hand, labels bought, and each dull twin beside its clever one."""
+"""Suspects and what becomes of them by hand, labels bought, and each reference beside its clever one."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ from harness.report.figures.style import (  # fmt: skip
     strokes,
 )
 
-COLUMNS = ["strategy", "dull", "labels", "score", "low", "high"]
+COLUMNS = ["strategy", "reference", "labels", "score", "low", "high"]
 SHARE = 0.95
 """The part of the way from baseline to clean labels that a strategy should come."""
 _HEIGHT, _LEFT, _BELOW, _APART, _FINE = 1.9, 0.4, 0.34, 0.035, 200
@@ -53,7 +53,9 @@ def budget_frame(effects: Sequence[Effect], parameter: str) -> pd.DataFrame:
         if effect.interval and effect.labels and effect.score is not None:
             name = re.sub(rf"(?:^|\s){re.escape(parameter)}=\S+", "", effect.arm).strip()
             half = effect.half_width or 0.0
-            rows.append((name, effect.dull, effect.labels, effect.score, effect.score - half, effect.score + half))
+            rows.append(
+                (name, bool(effect.reference), effect.labels, effect.score, effect.score - half, effect.score + half)
+            )
     return pd.DataFrame(rows, columns=COLUMNS).sort_values(["strategy", "labels"], ignore_index=True, kind="stable")
 
 
@@ -79,9 +81,9 @@ def draw(
     if there.empty:
         return blank(title, "No arm bought labels, so there is no budget to draw accuracy against.", note)
     names = there["strategy"].drop_duplicates().tolist()
-    dull = there.groupby("strategy")["dull"].any()
+    hollow = there.groupby("strategy")["reference"].any()
     drawn = {
-        name: Stroke(one.colour, one.dash, one.marker, bool(dull[name]))
+        name: Stroke(one.colour, one.dash, one.marker, bool(hollow[name]))
         for name, one in zip(names, strokes(len(names)), strict=True)
     }
     lines = _lines_of(there, names, baseline)
@@ -132,7 +134,7 @@ def _key(
         name: "" if target is None else f": {way} at {end:.0f} labels" if end is not None else f": {way} not reached"
         for name, end in ends.items()
     }
-    labels = [f"{brief(name)}{' (dull twin)' if one.hollow else ''}{said[name]}" for name, one in drawn.items()]
+    labels = [f"{brief(name)}{' (reference)' if one.hollow else ''}{said[name]}" for name, one in drawn.items()]
     samples = [one.line([0], [0]) for one in drawn.values()]
     more = [
         ("clean", clean, "clean labels: {:.1f}"), ("target", target, way + " from baseline to clean: {:.1f}"),

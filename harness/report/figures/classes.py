@@ -35,7 +35,8 @@ _ROW, _HEAD, _BELOW, _LABELS, _GAP, _END = 0.125, 2, 0.34, (0.5, 1.1), 0.2, 0.1
 
 
 def draw(slices: pd.DataFrame, *, title: str, metric: str, note: str) -> Figure:
-    """The figure: `slices` has a row an arm and slice with `slice`, `arm`, `axis`, `dull`, `delta`, `low`, `high`, `n`.
+    """The figure: `slices` has a row an arm and slice with `slice`, `arm`, `axis`, `reference`, `delta`, `low`, `high`,
+    `n`.
 
     Deltas in points against the baseline, `n` test examples. Slices and arms keep their order. At most 12 arms and 30
     slices are drawn, those that move most, and fewer slices where they would not fit a page; the note counts the rest.
@@ -98,7 +99,7 @@ def _panel(
     limit = limits(ax, list(zip(slices["delta"], slices["low"], slices["high"], strict=True)))
     for row in slices[slices["arm"] == arm].to_dict("records"):
         y = 0.02 + _ROW * (names.index(row["slice"]) + 0.5)
-        span(ax, y, (row["delta"], row["low"], row["high"]), MARKS[row["axis"]], bool(row["dull"]), limit, 3.0)
+        span(ax, y, (row["delta"], row["low"], row["high"]), MARKS[row["axis"]], bool(row["reference"]), limit, 3.0)
     for number, line in enumerate(reversed(_head(arm, width))):
         page.text(left, top - 0.03 - NOTE * (number + 0.5), line, size=SMALL, weight="normal")
     if metric:

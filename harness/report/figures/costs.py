@@ -39,7 +39,7 @@ from harness.report.figures.style import (
 )
 from harness.report.leaderboard import is_baseline
 
-COLUMNS = ["arm", "axis", "dull", "effect", "low", "high", "cpu_s", "labels"]
+COLUMNS = ["arm", "axis", "reference", "effect", "low", "high", "cpu_s", "labels"]
 _HEIGHT, _LEFT, _BETWEEN, _BELOW = 2.5, 0.42, 0.1, 0.34
 _CROWD, _LETTER, _MARK, _LANE, _LANES = 12, 0.085, 0.032, 0.055, 5
 _UNITS: Mapping[str, str] = {"cpu_s": "processor seconds a trial", "labels": "labels bought a trial"}
@@ -65,7 +65,7 @@ def gain_frame(effects: Sequence[Effect]) -> pd.DataFrame:
         found = effect.interval
         numbers = (found.effect, found.low, found.high) if found else (0.0, 0.0, 0.0)
         if (found or is_baseline(effect)) and effect.cpu_s is not None:
-            rows.append((effect.arm, effect.axis, effect.dull, *numbers, effect.cpu_s, effect.labels or 0.0))
+            rows.append((effect.arm, effect.axis, bool(effect.reference), *numbers, effect.cpu_s, effect.labels or 0.0))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -113,8 +113,8 @@ def _key(arms: pd.DataFrame) -> tuple[list[str], list[Line2D]]:
         Line2D([], [], color=MARKS[name][1], marker=MARKS[name][0], markersize=3.8, linewidth=1) for name in names
     ]
     labels = [AXES[name] for name in names]
-    if arms["dull"].any():
-        labels.append("hollow: dull twin")
+    if arms["reference"].any():
+        labels.append("hollow: reference")
         samples.append(Line2D([], [], color=FAINT, marker="o", markerfacecolor="white", markersize=3.8, linewidth=1))
     base = Line2D([], [], color=INK, marker="x", markersize=4, linewidth=0)
     step = Line2D([], [], **_FRONT)
@@ -192,7 +192,7 @@ def _point(ax: Axes, row: Mapping[Any, Any], point: Point, small: bool) -> None:
     ax.plot([point.x] * 2, [point.low, point.high], color=colour, linewidth=0.4 if small else 0.9, zorder=2)
     for end, cut, arrow in ((point.low, point.cut_low, "v"), (point.high, point.cut_high, "^")):
         ax.plot([point.x] * cut, [end] * cut, arrow, color=colour, markersize=2.5, zorder=2)
-    ax.plot([point.x], [point.y], marker, color=colour, markerfacecolor="white" if row["dull"] else colour,
+    ax.plot([point.x], [point.y], marker, color=colour, markerfacecolor="white" if row["reference"] else colour,
             markersize=2.4 if small else 3.8, markeredgewidth=0.9, zorder=3)  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """Effects in, a forest plot out.
 
-The figure is one column wide. Arms stand in groups by axis, dull twins first in their group, shaded and hollow; the
+The figure is one column wide. Arms stand in groups by axis, references first in their group, shaded and hollow; the
 axis has a marker of its own, so nothing hangs on colour.
 """
 
@@ -96,12 +96,12 @@ def _usual_count(effects: Sequence[Effect]) -> str:
 
 
 def _grouped(effects: Sequence[Effect]) -> dict[str, list[Effect]]:
-    """Arms by what they change, in a fixed order of headings; dull twins first in each."""
+    """Arms by what they change, in a fixed order of headings; references first in each."""
     order = ["model", "data: weak", "data: clean", "data: augment"]
     groups: dict[str, list[Effect]] = {name: [] for name in order}
     for effect in sorted(effects, key=lambda effect: ("model", "data", "both", "none").index(effect.axis)):
         groups.setdefault(heading(effect.axis, effect.factors), []).append(effect)
-    return {name: sorted(found, key=lambda effect: not effect.dull) for name, found in groups.items() if found}
+    return {name: sorted(found, key=lambda effect: not effect.reference) for name, found in groups.items() if found}
 
 
 def _short(effect: Effect) -> str:
@@ -174,7 +174,7 @@ def _axes(figure: Figure, labels: float, numbers: float, height: float, foot: fl
 def _row(ax: Axes, row: ForestRow, limit: float, reason: str) -> None:
     """One arm: shade, label, and either point, interval and numbers, or why there is none."""
     middle = row.top + row.height / 2
-    if row.effect.dull:
+    if row.effect.reference:
         left, right = _left(ax, MARGIN / 2), _left(ax, WIDTH - MARGIN / 2)
         shade = Rectangle((left, row.top), right - left, row.height, color=SHADE, linewidth=0, clip_on=False, zorder=0)
         shade.set_transform(ax.get_yaxis_transform())
@@ -185,7 +185,9 @@ def _row(ax: Axes, row: ForestRow, limit: float, reason: str) -> None:
         _text(ax, MARGIN, y, line, color=WARN if remark else INK, size=SMALL if remark else TEXT)
     if row.effect.interval:
         found = row.effect.interval
-        span(ax, middle, (found.effect, found.low, found.high), MARKS[row.effect.axis], row.effect.dull, limit)
+        span(
+            ax, middle, (found.effect, found.low, found.high), MARKS[row.effect.axis], bool(row.effect.reference), limit
+        )
         _text(ax, WIDTH - MARGIN, middle, effect_in_words(found, 1), ha="right", size=SMALL)
     else:
         _absent(ax, row, reason)
@@ -199,7 +201,7 @@ def _absent(ax: Axes, row: ForestRow, reason: str) -> None:
         lines = [lines[0], lines[1][:-1] + "…"]
     for number, line in enumerate(lines):
         y = row.top + row.height / 2 + (number - (len(lines) - 1) / 2) * 0.9 * LINE
-        behind = SHADE if row.effect.dull else "white"
+        behind = SHADE if row.effect.reference else "white"
         text = _text(ax, start, y, line, color=WARN, size=SMALL, zorder=4, backgroundcolor=behind)
         text.get_bbox_patch().set(linewidth=0, boxstyle="square,pad=0.05")  # the zero line must not run through words
 

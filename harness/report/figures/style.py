@@ -53,7 +53,7 @@ _SHAPES = ("s", "o", "D", "^", "v", "p", "<", ">", "h", "P", "X")
 
 @dataclass(frozen=True)
 class Stroke:
-    """How a line is drawn: its colour, dash and marker; hollow for dull twins."""
+    """How a line is drawn: its colour, dash and marker; hollow for references."""
 
     colour: str
     dash: Any

@@ -34,7 +34,7 @@ from harness.report.figures.style import (  # fmt: skip
 )
 from harness.storage.store import Record
 
-COLUMNS = ["arm", "group", "dull", "seed", "step", "value"]
+COLUMNS = ["arm", "group", "reference", "seed", "step", "value"]
 _LEFT, _BETWEEN, _TITLE, _HEIGHT, _BELOW = 0.4, 0.12, 0.17, 1.25, 0.33
 _MOST, _POINTS, _EARLY = 5, 200, 0.1
 _BASE = Stroke(FAINT, (0, (6, 2)), "x")
@@ -50,7 +50,7 @@ def history_frame(records: Sequence[Record], column: str) -> pd.DataFrame:
     for record in records:
         if record["status"] == "done":
             group = heading(record["axis"], record["factors"])
-            who = (record["arm"], group, record["dull"], record["seed"])
+            who = (record["arm"], group, record["reference"], record["seed"])
             found = [(row["step"], factor * row[column]) for row in record["history"] if row.get(column) is not None]
             rows += [(*who, *point) for point in found or [(np.nan, np.nan)]]
     return pd.DataFrame(rows, columns=COLUMNS).sort_values(["arm", "seed", "step"], ignore_index=True, kind="stable")
@@ -104,7 +104,7 @@ def draw(history: pd.DataFrame, *, title: str, unit: str, note: str) -> Figure:
 
 
 def _panels(history: pd.DataFrame) -> Iterator[tuple[str, list[tuple[str, bool]]]]:
-    """The heading of each panel and its arms, each with whether it is dull; the baseline alone where it is alone."""
+    """Yields the heading of each panel and its arms, each with whether it is a reference; the baseline may be alone."""
     arms = history.drop_duplicates("arm")
     others = arms[arms["arm"] != "baseline"]
     if others.empty:
@@ -112,7 +112,7 @@ def _panels(history: pd.DataFrame) -> Iterator[tuple[str, list[tuple[str, bool]]
     groups = {str(group): rows for group, rows in others.groupby("group", sort=False)}
     for group in sorted(groups, key=_rank):
         rows = groups[group]
-        found = list(zip(rows["arm"], rows["dull"].astype(bool), strict=True))
+        found = list(zip(rows["arm"], rows["reference"].astype(bool), strict=True))
         for start in range(0, len(found), _MOST):
             yield group + (", continued" if start else ""), found[start : start + _MOST]
 
@@ -126,13 +126,13 @@ def _rank(group: str) -> tuple[int, int]:
 
 def _key(arms: Sequence[tuple[str, bool]], base: bool) -> tuple[list[str], list[Line2D]]:
     """The arms of a panel and how their lines are drawn, the baseline last."""
-    labels = [brief(arm) + (" (dull)" if dull else "") for arm, dull in arms] + ["baseline"] * base
+    labels = [brief(arm) + (" (reference)" if hollow else "") for arm, hollow in arms] + ["baseline"] * base
     return labels, [one.line([0], [0]) for one in [*_drawn(arms), *[_BASE] * base]]
 
 
 def _drawn(arms: Sequence[tuple[str, bool]]) -> list[Stroke]:
     found = zip(strokes(len(arms)), arms, strict=True)
-    return [Stroke(one.colour, one.dash, one.marker, dull) for one, (_, dull) in found]
+    return [Stroke(one.colour, one.dash, one.marker, hollow) for one, (_, hollow) in found]
 
 
 def _limits(curves: dict[Any, pd.DataFrame]) -> tuple[float, float, float, float]:

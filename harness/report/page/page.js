@@ -52,12 +52,12 @@
   if (!board) return;
   const rows = [...board.tBodies[0].rows];
   const words = new Map(rows.map((row) => [row, `${row.cells[1].textContent} ${row.dataset.axis}`.toLowerCase()]));
-  const [find, axis, dull, failed] = ["find", "axis", "dull", "failed"].map((id) => one(`#${id}`));
+  const [find, axis, reference, failed] = ["find", "axis", "reference", "failed"].map((id) => one(`#${id}`));
 
   const fits = (row, wanted) =>
     wanted.every((word) => words.get(row).includes(word)) &&
     (!axis.value || row.dataset.axis === axis.value) &&
-    (!dull.value || ("dull" in row.dataset) === (dull.value === "alone")) &&
+    (!reference.value || ("reference" in row.dataset) === (reference.value === "alone")) &&
     (!failed.value || (row.dataset.failed !== "0") === (failed.value === "some"));
 
   const filter = () => {
@@ -71,7 +71,7 @@
     one("#none").hidden = kept.length > 0;
   };
   find.addEventListener("input", filter);
-  [axis, dull, failed].forEach((control) => control.addEventListener("change", filter));
+  [axis, reference, failed].forEach((control) => control.addEventListener("change", filter));
   one(".controls").hidden = false;
   filter();
 

@@ -1,4 +1,4 @@
-"""Tables augmented by noise or by rows of their own, and the dull twin that repeats every row as it is."""
+"""Tables augmented by noise or by rows of their own, and the negative control that repeats every row unchanged."""
 
 from __future__ import annotations
 

@@ -48,8 +48,8 @@ def suspects(
     """The set with its suspect rows dropped, relabelled, softened or re-weighted (see handlers.py).
 
     `share` of the labelled rows, those of the lowest quality, are suspects; None takes those that the finder itself
-    flags, and is refused (BadInput) where it only ranks. Without a finder the share is drawn at random: the dull twin
-    of every arm that has the same share. `strength` is the handler's, None for those that know no degree.
+    flags, and is refused (BadInput) where it only ranks. Without a finder the share is drawn at random: the negative
+    control of every arm that has the same share. `strength` is the handler's, None for those that know no degree.
     """
     check_strength(handle, strength)
     rows = np.zeros(len(train), dtype=bool)
