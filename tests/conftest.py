@@ -13,10 +13,10 @@ import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
+from harness.conformance.small_sets import small_run
 from harness.data import Source, TrainSet, one_hot
 from harness.learners import Protocol, Run
 from harness.run.options import build
-from harness.storage.cache import Cache
 from harness.storage.places import conf_dir
 from harness.streams import stream
 
@@ -38,18 +38,14 @@ def rng() -> np.random.Generator:
 
 
 @pytest.fixture
-def protocol() -> Protocol:
-    """A budget small enough for a test; every field explicit."""
-    return Protocol(
-        version=1, metric="accuracy", epochs=2, steps=None, batch_size=16, optimiser="adamw", lr=1e-2,
-        lr_pretrained=1e-4, weight_decay=1e-4, warmup=0.1, selection="last", precision="fp32", augment_draws=2, folds=3,
-        tuning_trials=2,
-    )  # fmt: skip
+def protocol(run: Run) -> Protocol:
+    """A budget small enough for a test."""
+    return run.protocol
 
 
 @pytest.fixture
-def run(protocol: Protocol, tmp_path: Path) -> Run:
-    return Run(seed=0, salt="", steps=20, protocol=protocol, classes=("a", "b", "c"), cache=Cache(tmp_path / "cache"))
+def run(tmp_path: Path) -> Run:
+    return small_run(tmp_path / "cache", 0)
 
 
 @pytest.fixture

@@ -148,7 +148,7 @@ def of(train: TrainSet, gold: np.ndarray, run: Run) -> Callable[[int], Tools]:
 @pytest.mark.parametrize("strategy", [from_numpy, from_python, from_torch, from_import])
 def test_draws_from_elsewhere_are_seen(strategy: Any, run: Run) -> None:
     train, gold = weak_set("table")
-    with fails("two calls with equal streams differ: something draws from elsewhere"):
+    with fails("two calls with the same seed differ: draw from the generator that is passed in"):
         check_reproducible(strategy, train, of(train, gold, run))
 
 
@@ -171,7 +171,7 @@ def test_a_hidden_seed_is_seen(strategy: Any, run: Run) -> None:
 @pytest.mark.parametrize("strategy", [writes_below, unlocks])
 def test_a_changed_input_is_seen(strategy: Any, run: Run) -> None:
     train, gold = weak_set("table")
-    with fails("the strategy changed its input"):
+    with fails("the input changed: copy an array before"):
         check_pure(strategy, train, of(train, gold, run))
 
 
@@ -183,15 +183,15 @@ def test_writing_to_the_input_is_refused_on_the_spot(run: Run) -> None:
 
 def test_an_augmentation_hung_on_the_input_is_seen(run: Run) -> None:
     train, gold = weak_set("table")
-    with fails("the strategy changed its input's augmentation"):
+    with fails("the input's augment changed"):
         check_pure(hangs_an_augmentation_on_its_input, train, of(train, gold, run))
 
 
 @pytest.mark.parametrize(
     ("strategy", "message"),
     [
-        (renames, "90 ids are none of the input's, the first is row 0"),
-        (counts_anew, "the content of a row changed, or left its id"),
+        (renames, "90 ids are not in the input, for example 'row 0'"),
+        (counts_anew, "x changed, or its rows moved to other ids"),
         (reorders, "the rows changed their order"),
         (repeats, "an id occurs twice"),
     ],
@@ -204,7 +204,7 @@ def test_lost_ids_and_order_are_seen(strategy: Any, message: str, run: Run) -> N
 
 def test_a_tie_broken_by_the_order_of_rows_is_seen() -> None:
     train, gold = weak_set("table")
-    with fails("ties are broken by the order of rows"):
+    with fails("rows that are equally likely are chosen by position"):
         check_ties(first_of_equals, train, lambda luck: tied_tools(train, gold, seed=luck))
 
 
@@ -250,7 +250,7 @@ def test_an_augmentation_in_place_is_seen(augment: Augment, message: str) -> Non
 
 @pytest.mark.parametrize(
     ("augment", "message"),
-    [(by_torch, "global generator of torch was moved"), (by_a_seed, "another stream gave the same batch")],
+    [(by_torch, "global generator of torch was moved"), (by_a_seed, "another seed gave the same batch")],
 )
 def test_an_augmentation_with_luck_of_its_own_is_seen(augment: Augment, message: str) -> None:
     with fails(message):
@@ -300,8 +300,8 @@ def forgets_weights(train: TrainSet, valid: EvalSet, run: Run) -> Fit:
     [
         (lambda shape: LEGACY.normal(size=shape), "the global generator of numpy was moved"),
         (lambda shape: torch.randn(shape).numpy(), "the global generator of torch was moved"),
-        (lambda shape: OWN.normal(size=shape), "two equal runs differ"),
-        (lambda shape: np.array([random.random() for _ in range(*shape)]), "two equal runs differ"),
+        (lambda shape: OWN.normal(size=shape), "two runs with the same seed differ"),
+        (lambda shape: np.array([random.random() for _ in range(*shape)]), "two runs with the same seed differ"),
     ],
 )
 def test_a_learner_with_luck_of_its_own_is_seen(draw: Any, message: str, run: Run) -> None:

@@ -179,6 +179,7 @@ COMMANDS: Mapping[str, Callable[[list[str]], int]] = {
     "report": _elsewhere("harness.commands.report"),
     "arms": _elsewhere("harness.commands.arms"),
     "atlas": _elsewhere("harness.commands.atlas"),
+    "check": _elsewhere("harness.commands.check"),
     "claims": _elsewhere("harness.commands.claims"),
     "plan": _elsewhere("harness.commands.plan"),
     "slices": _elsewhere("harness.commands.slices"),

@@ -22,7 +22,7 @@ def check_augments(augment: Augment, x: Any, y: torch.Tensor) -> None:
     require(same(x, kept[0]), "the augmentation changed the batch that it was given")
     require(torch.equal(y, kept[1]), "the augmentation changed the labels that it was given")
     require(labels.shape == y.shape, f"labels of shape {tuple(y.shape)} became {tuple(labels.shape)}")
-    require(torch.allclose(labels.sum(1), torch.ones(len(y))), "a label is no distribution")
+    require(torch.allclose(labels.sum(1), torch.ones(len(y))), "a row of y does not sum to 1")
     if isinstance(new, BlendedBatch):
         require(sorted(set(new.partner.tolist()) | set(range(len(y)))) == list(range(len(y))), "a partner is no row")
         require(((new.share >= 0) & (new.share <= 1)).all(), "a share is none")
@@ -39,9 +39,9 @@ def check_augments_by_its_stream(augment: Augment, x: Any, y: torch.Tensor) -> N
         with global_luck(luck):
             check_global_generators_kept(partial(_keep_draw, found, augment, x, y, seed))
     first, again, other = found
-    require(same(first[0], again[0]), "two calls with equal streams differ: something draws from elsewhere")
-    require(torch.equal(first[1], again[1]), "two calls with equal streams give other labels")
-    require(not same(first[0], other[0]), "another stream gave the same batch: the draws hang on something else")
+    require(same(first[0], again[0]), "two calls with the same seed differ: draw from the generator that is passed in")
+    require(torch.equal(first[1], again[1]), "two calls with the same seed give different labels")
+    require(not same(first[0], other[0]), "another seed gave the same batch: draw from rng")
 
 
 def _keep_draw(kept: list[Any], augment: Augment, x: Any, y: torch.Tensor, seed: int) -> None:

@@ -28,7 +28,7 @@ def check_blind(trial: Trial, task: Task, folder: Path) -> None:
     parts = {"test": task.test} if lent & {"valid", "tuning"} else {"valid": task.valid, "test": task.test}
     labels = {name: replace(part, y=(part.y + 1) % k) for name, part in parts.items()}
     gold = task.gold if "gold" in lent else (task.gold + 1) % k
-    rows = {name: part if name in lent else replace(part, x=invert(part.x)) for name, part in labels.items()}
+    rows = {name: part if name in lent else replace(part, x=invert_rows(part.x)) for name, part in labels.items()}
     records = [
         run_trial(trial, found, Place(Cache(folder / str(number)), "cpu"))
         for number, found in enumerate((task, _with_parts(task, gold, labels), _with_parts(task, gold, rows)))
@@ -51,10 +51,10 @@ def declared_needs(trial: Trial) -> set[str]:
     return {need for node in trial.arm.values() for need in (node.get("needs") or [])}
 
 
-def invert(x: np.ndarray) -> np.ndarray:
+def invert_rows(x: np.ndarray) -> np.ndarray:
     """Other rows of the same kind: a negative, and every text or cell backwards."""
     if x.dtype.names:
-        return cells_table({name: invert(cells) for name, cells in columns_of(x).items()})
+        return cells_table({name: invert_rows(cells) for name, cells in columns_of(x).items()})
     if x.dtype.kind == "U":
         return np.array([text[::-1] for text in x.tolist()])
     return 255 - x if x.dtype == np.uint8 else -x

@@ -26,7 +26,7 @@ def check_equal_fits(learner: Learner, train: TrainSet, valid: EvalSet, runs: Ca
             check_global_generators_kept(lambda: fits.append(learner(train, valid, runs())))
     first, second = fits
     require(train.digest() == content, "the learner changed its input")
-    require(equal_fits(first, second, valid.x), "two equal runs differ: something draws from elsewhere")
+    require(equal_fits(first, second, valid.x), "two runs with the same seed differ: draw from run.stream(NAME)")
     check_probabilities(first.predict(valid.x), len(valid), train.k)
     return first
 

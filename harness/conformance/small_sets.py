@@ -18,7 +18,7 @@ from sklearn.linear_model import LogisticRegression
 
 from harness.conformance.promises import BrokenPromise
 from harness.data import EvalSet, TrainSet, one_hot
-from harness.learners import Fit, Run
+from harness.learners import Fit, Protocol, Run
 from harness.learners.probe import dynamics, out_of_sample
 from harness.storage.cache import Cache
 from harness.strategies import Signature, Tools
@@ -177,3 +177,13 @@ def tied_tools(train: TrainSet, gold: Sequence[int] | np.ndarray, *, seed: int =
         valid=lambda: held_out(train, np.asarray(gold)),
         in_test=lambda rows, signature: shared_signatures(rows, held_out(train, np.asarray(gold)), signature),
     )
+
+
+def small_run(folder: Path, seed: int) -> Run:
+    """Returns a run of 20 steps whose cache lies in `folder`; every field of its protocol is explicit."""
+    protocol = Protocol(
+        version=1, metric="accuracy", epochs=2, steps=None, batch_size=16, optimiser="adamw", lr=1e-2,
+        lr_pretrained=1e-4, weight_decay=1e-4, warmup=0.1, selection="last", precision="fp32", augment_draws=2, folds=3,
+        tuning_trials=2,
+    )  # fmt: skip
+    return Run(seed=seed, salt="", steps=20, protocol=protocol, classes=("a", "b", "c"), cache=Cache(folder))

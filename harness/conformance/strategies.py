@@ -19,19 +19,22 @@ ToolsOf = Callable[[int], Tools]
 
 def check_sound(train: TrainSet, after: TrainSet) -> None:
     """The result holds rows of the input, each once and in the same order, with content as it was and sound labels."""
+    require(isinstance(after, TrainSet), f"the result is a {type(after).__name__}: it must be a TrainSet")
+    require(after.k == train.k, f"y has {after.k} columns: it must have {train.k}, one for each class")
     place = {name: row for row, name in enumerate(train.ids.tolist())}
     alien = [name for name in after.ids.tolist() if name not in place]
     if alien:
-        raise BrokenPromise(f"{len(alien)} ids are none of the input's, the first is {alien[0]}")
+        raise BrokenPromise(f"{len(alien)} ids are not in the input, for example '{alien[0]}': keep train.ids")
     rows = [place[name] for name in after.ids.tolist()]
     require(len(after), "no row is left")
     require(len(set(rows)) == len(rows), "an id occurs twice")
     require(rows == sorted(rows), "the rows changed their order")
-    require(np.array_equal(after.x, train.x[rows]), "the content of a row changed, or left its id")
-    require(np.array_equal(after.votes, train.votes[rows]), "votes changed")
-    require(after.y.dtype == after.w.dtype == np.float32, "labels and weights must be float32")
+    require(np.array_equal(after.x, train.x[rows]), "x changed, or its rows moved to other ids")
+    require(np.array_equal(after.votes, train.votes[rows]), "votes changed, or moved to other ids")
+    for name, part in (("y", after.y), ("w", after.w)):
+        require(part.dtype == np.float32, f"{name} is {part.dtype}: it must be float32")
     require((after.y >= 0).all(), "a label has a negative probability")
-    require(np.allclose(after.y.sum(1), 1, atol=1e-6), "a label is no distribution")
+    require(np.allclose(after.y.sum(1), 1, atol=1e-6), "a row of y does not sum to 1")
     require(not any(part.flags.writeable for part in columns(after)), "the result can be written to")
 
 
@@ -76,8 +79,8 @@ def check_pure(strategy: Strategy, train: TrainSet, tools: ToolsOf) -> None:
     """The input is what it was, for whoever else holds it."""
     content, kept = train.digest(), train.augment
     strategy(train, tools(0))
-    require(train.digest() == content, "the strategy changed its input")
-    require(train.augment is kept, "the strategy changed its input's augmentation")
+    require(train.digest() == content, "the input changed: copy an array before you write into it")
+    require(train.augment is kept, "the input's augment changed: return replace(train, augment=...) instead")
 
 
 def check_reproducible(strategy: Strategy, train: TrainSet, tools: ToolsOf) -> None:
@@ -86,7 +89,7 @@ def check_reproducible(strategy: Strategy, train: TrainSet, tools: ToolsOf) -> N
     for luck in (0, 1):
         with global_luck(luck):
             found.append(strategy(train, tools(0)).digest())
-    require(found[0] == found[1], "two calls with equal streams differ: something draws from elsewhere")
+    require(found[0] == found[1], "two calls with the same seed differ: draw from the generator that is passed in")
 
 
 def check_global_generators_kept(call: Callable[[], Any]) -> None:
@@ -117,7 +120,10 @@ def check_ties(strategy: Strategy, train: TrainSet, tools: ToolsOf) -> None:
     first = strategy(train, tools(0))
     turned = strategy(train.rows(np.arange(len(train))[::-1]), tools(0))
     drawn = any(strategy(train, tools(luck)).digest() != first.digest() for luck in range(1, 6))
-    require(drawn or alike(first, turned), "ties are broken by the order of rows")
+    require(
+        drawn or alike(first, turned),
+        "rows that are equally likely are chosen by position: break ties with tools.rng",
+    )
 
 
 def alike(first: TrainSet, second: TrainSet) -> bool:

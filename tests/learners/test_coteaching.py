@@ -9,9 +9,9 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from easy_sets import easy
 from torch import nn
 
+from harness.conformance.easy_sets import easy
 from harness.data import one_hot
 from harness.errors import BadInput
 from harness.learners import Run

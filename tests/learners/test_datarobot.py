@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from easy_sets import easy
 from invoke import QUIET, harness, records
 
+from harness.conformance.easy_sets import easy
 from harness.conformance.learners import check_probabilities
 from harness.conformance.strategies import check_global_generators_kept
 from harness.errors import BadInput, TrialFailed

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from easy_sets import easy, learner, option
+from easy_sets import learner, option
 from test_torch import jumping
 
+from harness.conformance.easy_sets import easy
 from harness.data import EvalSet, TrainSet
 from harness.errors import BadInput, TrialFailed
 from harness.learners import Fit, Learner, Run

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import composed, train_set
-from easy_sets import easy
 
+from harness.conformance.easy_sets import easy
 from harness.errors import TrialFailed
 from harness.learners import Run
 from harness.learners.automl import TRAINED_ON, flat_rows, folds, restore_python_generator

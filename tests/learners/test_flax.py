@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from easy_sets import easy
 from torch import nn
 
+from harness.conformance.easy_sets import easy
 from harness.data import EvalSet, Source, TrainSet
 from harness.errors import BadInput, TrialFailed
 from harness.learners import Run

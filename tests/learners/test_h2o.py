@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import ROOT
-from easy_sets import easy, option
+from easy_sets import option
 
+from harness.conformance.easy_sets import easy
 from harness.conformance.learners import check_probabilities
 from harness.conformance.strategies import check_global_generators_kept
 from harness.data import TrainSet

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from easy_sets import easy
 
+from harness.conformance.easy_sets import easy
 from harness.errors import TrialFailed
 from harness.learners import Run
 from harness.learners.sklearn import expand

@@ -9,10 +9,10 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from easy_sets import easy
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.conformance.easy_sets import easy
 from harness.errors import BadInput
 from harness.learners import Run
 from harness.learners.losses import (

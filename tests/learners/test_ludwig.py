@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from easy_sets import easy, option
+from easy_sets import option
 
+from harness.conformance.easy_sets import easy
 from harness.conformance.learners import check_probabilities
 from harness.errors import BadInput, TrialFailed
 from harness.learners import Run

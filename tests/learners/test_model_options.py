@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from easy_sets import MODEL_OPTIONS, easy, learner, option, write_bert, write_vectors
+from easy_sets import MODEL_OPTIONS, learner, option, write_bert, write_vectors
 
 from harness.conformance.declarations import check_binds, check_declares, check_no_private_budget
+from harness.conformance.easy_sets import easy
 from harness.conformance.learners import check_budget, check_equal_fits, check_luck, check_weights_count
 from harness.data import take
 from harness.errors import BadInput, TrialFailed

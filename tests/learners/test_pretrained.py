@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from easy_sets import easy, write_vectors
+from easy_sets import write_vectors
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.conformance.easy_sets import easy
 from harness.data import Rows
 from harness.errors import BadInput
 from harness.learners import Predict, Run

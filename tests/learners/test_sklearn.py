@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 from conftest import train_set
-from easy_sets import easy, learner, option
+from easy_sets import learner, option
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
+from harness.conformance.easy_sets import easy
 from harness.data import TrainSet
 from harness.errors import TrialFailed
 from harness.learners import Run

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from easy_sets import easy, option
+from easy_sets import option
 
+from harness.conformance.easy_sets import easy
 from harness.conformance.learners import check_equal_fits
 from harness.errors import BadInput
 from harness.learners import Run

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import torch
 from conftest import train_set
-from easy_sets import easy
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from harness.conformance.easy_sets import easy
 from harness.data import View, one_hot
 from harness.errors import BadInput, TrialFailed
 from harness.learners import Fit, Run

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import torch
 from conftest import train_set
-from easy_sets import easy, write_bert
+from easy_sets import write_bert
 from transformers import AutoModel, AutoTokenizer
 
+from harness.conformance.easy_sets import easy
 from harness.data import EvalSet
 from harness.errors import BadInput
 from harness.learners import Run

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
-from easy_sets import easy, learner, option
+from easy_sets import learner, option
 
+from harness.conformance.easy_sets import easy
 from harness.conformance.strategies import check_global_generators_kept
 from harness.data import EvalSet, TrainSet
 from harness.errors import BadInput, TrialFailed

@@ -26,6 +26,7 @@ from harness.conformance.strategies import (
     check_ties,
     check_transformed,
 )
+from harness.conformance.strategy_suite import batch_of
 from harness.data import TrainSet
 from harness.learners import Run
 from harness.receipts import receipt
@@ -257,16 +258,6 @@ def test_weak_supervision_leaves_rows_without_a_vote_as_they_are(option: str, st
     selects = "first" in node_of(option)
     assert selects or after.labelled[~silent].all()
     assert (after.classes == gold)[after.labelled & ~train.labelled].mean() > 0.6
-
-
-def batch_of(kind: str) -> tuple[Any, torch.Tensor]:
-    """A batch as a learner hands it over: float tensors in [0, 1], a list of str for text."""
-    train, _ = weak_set(kind)
-    y = torch.from_numpy(train.y[:40].copy())
-    if kind == "text":
-        return train.x[:40].tolist(), y
-    x = torch.from_numpy(train.x[:40].astype(np.float32))
-    return (x.permute(0, 3, 1, 2) / 255 if kind in ("grey", "colour") else x), y
 
 
 @pytest.mark.parametrize(("option", "kind"), AUGMENTS)
