@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ARMS = """# Every arm
 
 Each row is one YAML file in `conf/`; this page is made from them by `make readme`. `harness arms task=NAME` lists what
-fits a task of yours, and says why the rest does not. *Dull twins* are the references that a clever arm must beat.
+fits a task of yours, and says why the rest does not. *References* (negative controls, simple baselines, upper bounds) are what other arms are held against.
 **needs** names what the harness must lend (votes; gold, of which every asked label is counted; validation labels,
 counted too; the probe's predictions or the course of its training), libraries of an extra, and programs.
 

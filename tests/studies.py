@@ -108,7 +108,7 @@ def shown(test: TestSet, accuracy: float, *scope: str) -> np.ndarray:
     return np.where(hit, test.y, (test.y + rng.integers(1, k, size=len(test.y))) % k)
 
 
-ARMS: tuple[tuple[str, str, tuple[str, ...], bool, float], ...] = (
+ARMS: tuple[tuple[str, str, tuple[str, ...], str, float], ...] = (
     ("model=logistic_regression", "model", ("model",), "negative_control", 0.78),
     ("model=random_forest", "model", ("model",), "", 0.84),
     ("model=hist_gradient_boosting", "model", ("model",), "", 0.83),

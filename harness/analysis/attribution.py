@@ -167,9 +167,11 @@ def _about_choice(drawn: Draws, where: Axes, chosen: Picks) -> Iterator[str]:
         tied = [arms[arm] for arm in among if arm != best and valid[0, arm] == valid[0, best]]
         if tied:
             yield f"{arms[best]} tied on validation with {_listed(tied)}: the baseline first, then the study's order."
-        twins = [arm for arm in where.references if _kind(drawn.scores, arm) == name and valid[0, arm] > valid[0, best]]
-        if twins:
-            yield f"References, yet better on validation than {arms[best]}: {_listed(arms[arm] for arm in twins)}."
+        better = [
+            arm for arm in where.references if _kind(drawn.scores, arm) == name and valid[0, arm] > valid[0, best]
+        ]
+        if better:
+            yield f"References, yet better on validation than {arms[best]}: {_listed(arms[arm] for arm in better)}."
 
 
 def _kind(scores: Scores, arm: int) -> str:

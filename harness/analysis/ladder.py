@@ -1,7 +1,7 @@
 """Redraws of the arms' means in, the best model, the best data, both and their difference out; pure functions.
 
 **The choice.** An axis' best arm is the one that scores highest on validation among its arms and the baseline: who may
-choose may also keep what he has, so an axis whose arms all lose gains 0, by its rung `baseline`. Dull twins are there
+choose may also keep what he has, so an axis whose arms all lose gains 0, by its rung `baseline`. References are there
 to be beaten and are never chosen. The gain is the chosen arm's test score less the baseline's. Ties on validation go to
 the baseline, then to the arm that the study names first; test scores choose nothing.
 

@@ -61,7 +61,7 @@ def join(store: Store, rows: Sequence[Row] | None = None) -> Records:
 
 def _with_reference(row: Row) -> Row:
     """Returns the row with its kind of reference; rows of earlier versions say only that an arm is one (`dull`)."""
-    return row if "reference" in row else {**row, "reference": "negative_control" if row.get("dull") else ""}
+    return row if "reference" in row else {**row, "reference": "reference" if row.get("dull") else ""}
 
 
 def _asked(store: Store, records: Sequence[Record]) -> list[Row]:

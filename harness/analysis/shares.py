@@ -112,7 +112,7 @@ def _differ(table: Tables) -> bool:
 def crossed_table(scores: Scores, where: Axes) -> list[list[int]]:
     """The largest table in which all its models (rows) were run with all its data variants (columns), as arms.
 
-    Dull arms stand outside. Of equally large tables the squarest counts, then the one that the study names first. No
+    References are left out. Of equally large tables the squarest counts, then the one that the study names first. No
     rows where two models and two variants never met.
     """
     admitted = [where.baseline, *where.model, *where.data, *where.crossed]

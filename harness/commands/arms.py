@@ -163,7 +163,7 @@ def _markdown_group(group: str, found: list[Option]) -> Iterator[str]:
 def _cells(option: Option) -> tuple[str, ...]:
     node = option.written
     needs = ", ".join([*(node.get("needs") or []), *(node.get("extra") or {}), *(node.get("programs") or [])])
-    kind = f" *({kind_in_words(node['reference'])})*" if node.get("reference") else ""
+    kind = f" *({kind_in_words(node['reference_kind'])})*" if node.get("reference_kind") else ""
     fits = _said(node.get("fits") or [])
     return (
         f"`{option.arm}`{kind}", option.says, fits if isinstance(fits, str) else ", ".join(fits), needs,

@@ -313,7 +313,7 @@ def plan_study(study: DictConfig, base: list[str], compose: Callable[[list[str]]
     unfit = dict.fromkeys(line for job in jobs.values() for line in check_fit(job, task))
     if unfit:
         raise BadInput("\n".join(unfit))
-    jobs = {arm: replace(job, rows=len(task.train)) for arm, job in jobs.items()}
+    jobs = {arm: replace(job, rows=int(task.train.labelled.sum())) for arm, job in jobs.items()}
     return _distinct([plan_trial(job, arm, base, seed) for arm, job in jobs.items() for seed in seeds])
 
 

@@ -30,7 +30,8 @@ def check_declares(text: str, node: Mapping[str, Any]) -> None:
     require(set(node["fits"]) <= {"image", "text", "table"}, f"fits {node['fits']} names no modality")
     require(set(node.get("needs", [])) <= set(NEEDS), f"needs {node.get('needs')} names nothing known")
     require(
-        node.get("reference") in (None, *REFERENCES), f"reference must be one of {', '.join(REFERENCES)}, or absent"
+        node.get("reference_kind") in (None, *REFERENCES),
+        f"reference must be one of {', '.join(REFERENCES)}, or absent",
     )
 
 

@@ -32,9 +32,9 @@ def declaration_faults(where: str, node: Mapping[str, Any]) -> Iterator[str]:
         lists = value.values() if name == "asks" and isinstance(value, Mapping) else [value]
         for words in lists:
             yield from _word_faults(f"{where}.{name}", words, known)
-    kind = node.get("reference")
+    kind = node.get("reference_kind")
     if kind is not None and kind not in REFERENCES:
-        yield f"{where}.reference is {kind!r}{choices(str(kind), REFERENCES)}"
+        yield f"{where}.reference_kind is {kind!r}{choices(str(kind), REFERENCES)}"
     yield from _partial_faults(where, node)
 
 

@@ -120,4 +120,6 @@ def _with_model(arm: Mapping[str, Node], task: Task) -> Iterator[str]:
 
 def _augments(where: str, node: Node) -> bool:
     """Whether an option leaves a batch function; what adds rows of its own does not, nor does a reference."""
-    return where == "augment" and bool(node) and not node.get("reference") and "rows" not in (node.get("gives") or [])
+    return (
+        where == "augment" and bool(node) and not node.get("reference_kind") and "rows" not in (node.get("gives") or [])
+    )

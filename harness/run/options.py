@@ -12,13 +12,13 @@ from harness.checks import one_of
 from harness.errors import BadInput
 
 DECLARED = (
-    "fits", "needs", "reference", "lacks", "asks", "gives", "extra", "programs", "space", "paper", "library", "cost",
-    "wraps", "of", "family",
+    "fits", "needs", "reference_kind", "lacks", "asks", "gives", "extra", "programs", "space", "paper", "library",
+    "cost", "wraps", "of", "family",
 )  # fmt: skip
 """What an option's YAML says of itself; never passed to its function and no part of a trial's identity.
 
 `fits`: modalities. `needs`: what the harness must lend it (votes, gold, probe, dynamics, valid, test, tuning), or the
-task must have: `cells`, those of a raw table. `reference`: what kind of reference the option is, if it is one
+task must have: `cells`, those of a raw table. `reference_kind`: what kind of reference the option is, if it is one
 (`harness.arm.REFERENCES`). `lacks`: what a model cannot take (see learners/adapt.py). `asks`: which of those things a
 strategy asks of the model, or a mapping to them from what its parameter `handle` may be. `gives`: `rows` where a
 strategy adds some, `complete` where it fills missing values in, `features` where it changes what stands in a table's

@@ -96,7 +96,7 @@ def _kind(option: Mapping[str, Any], rows: int) -> str | None:
     """Returns the kind of reference that an option is; one that buys all of `rows` labels is an upper bound."""
     k = option.get("k")
     buys_all = "gold" in needs_of(option) and isinstance(k, int) and 0 < rows <= k
-    return "upper_bound" if buys_all else option.get("reference")
+    return "upper_bound" if buys_all else option.get("reference_kind")
 
 
 def shared_rules(protocol: Mapping[str, Any], models: Sequence[Mapping[str, Any]]) -> Any:

@@ -324,7 +324,7 @@ def test_what_an_interval_covers_is_said_with_its_n(store: Store, records: list[
     assert "Seeds that draw their training rows from one pool overlap" in several
     assert "Nadeau and Bengio 2003" in several
     one = covers(effect_of("clean=confident", [records[0], records[2]], store).interval)
-    assert "test examples only (20 of them, one seed)" in one
+    assert "the sampling of the 20 test examples only (one seed)" in one
     assert "independent" not in one
     apart = interval(drawn_pairs(2, 30, 3, shared=False), accuracy, 3, draws=20, rng=stream(0, "x"))
     assert "45 test examples (about 30 per seed)" in covers(apart)

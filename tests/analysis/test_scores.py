@@ -25,7 +25,7 @@ def by_hand(test: np.ndarray, spread: np.ndarray | None = None) -> Scores:
     a, r = test.shape
     arms = ("baseline", *(f"clean=c{i}" for i in range(1, a)))
     return Scores(
-        arms, tuple(levels_in(arm) for arm in arms), (False,) * a, tuple(range(r)), test, test - 1.0, np.ones(a),
+        arms, tuple(levels_in(arm) for arm in arms), ("",) * a, tuple(range(r)), test, test - 1.0, np.ones(a),
         np.zeros(a), np.zeros((a, a)) if spread is None else spread, 100,
     )  # fmt: skip
 

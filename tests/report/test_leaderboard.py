@@ -74,9 +74,9 @@ def markdown_rows(effects: list[Effect], **words: Any) -> list[list[str]]:
 
 def test_a_rank_stands_with_its_tie_group() -> None:
     rows = markdown_rows(BOARD)
-    assert [row[0] for row in rows[2:]] == ["– bc", "1 a", "2 ab", "3 c", "–"]
+    assert [row[0] for row in rows[2:]] == ["– bc", "1 a", "2 c", "–", "– ab"]
     assert [row[1] for row in rows[2:]] == [
-        "`baseline`", "`model=best`", "`clean=twin` (negative control)", "`clean=low`", "`clean=lost`",
+        "`baseline`", "`model=best`", "`clean=low`", "`clean=lost`", "`clean=twin` (negative control)",
     ]  # fmt: skip
 
 
@@ -91,7 +91,7 @@ def test_equal_effects_share_a_rank_and_the_next_is_behind_both() -> None:
 def test_the_score_carries_its_deviation_where_there_is_one() -> None:
     rows = markdown_rows(BOARD, sd=SD)
     assert rows[0][3] == "accuracy ± sd"
-    assert [row[3] for row in rows[2:]] == ["80.00 ± 1.25", "80.00 ± 0.50", "80.00", "80.00", "–"]
+    assert [row[3] for row in rows[2:]] == ["80.00 ± 1.25", "80.00 ± 0.50", "80.00", "–", "80.00"]
     assert markdown_rows(BOARD)[0][3] == "accuracy"
 
 
@@ -110,17 +110,17 @@ def test_p_values(p: float | None, text: str) -> None:
 def test_differences_are_signed_and_p_is_the_adjusted_one() -> None:
     rows = markdown_rows(BOARD)
     assert [row[4:6] for row in rows[2:]] == [
-        ["control", "–"], ["+4.25 [+3.25, +5.25]", "<0.001"], ["+1.50 [+0.50, +2.50]", "0.090"],
-        ["−2.00 [−3.00, −1.00]", "0.400"], ["no delta", "–"],
+        ["control", "–"], ["+4.25 [+3.25, +5.25]", "<0.001"], ["−2.00 [−3.00, −1.00]", "0.400"], ["no delta", "–"],
+        ["+1.50 [+0.50, +2.50]", "0.090"],
     ]  # fmt: skip
 
 
 def test_the_csv_has_plain_numbers() -> None:
     rows = list(csv.DictReader(io.StringIO(leaderboard.as_csv(BOARD, SD).decode())))
-    best, twin, lost = rows[1], rows[2], rows[4]
+    best, twin, lost = rows[1], rows[4], rows[3]
     assert (best["rank"], best["letters"], best["p"], best["p_adjusted"]) == ("1", "a", "0.0001", "0.0004")
     assert (best["score_sd"], twin["score_sd"]) == ("0.5", "")
-    assert (twin["p"], twin["reference"], twin["labels_bought"]) == ("0.03", "True", "50.0")
+    assert (twin["p"], twin["reference"], twin["labels_bought"]) == ("0.03", "negative_control", "50.0")
     assert (lost["rank"], lost["effect"], lost["p"], lost["letters"], lost["n_failed"]) == ("", "", "", "", "5")
     tiny = leaderboard.as_csv([effect("a", 1.0, p=1.23456e-9, p_adjusted=1e-8)]).decode()
     assert ",1.235e-09,1e-08," in tiny
@@ -149,7 +149,7 @@ def test_latex_has_the_same_cells() -> None:
         "+4.25 [+3.25, +5.25]",
         r"\textless{}0.001",
     ]
-    assert rows[4][4] == "$-$2.00 [$-$3.00, $-$1.00]"
+    assert rows[3][4] == "$-$2.00 [$-$3.00, $-$1.00]"
 
 
 def test_html_has_the_same_cells() -> None:
@@ -166,10 +166,10 @@ def test_html_says_what_rows_are_sorted_and_filtered_by() -> None:
     text = leaderboard.as_html(BOARD, "accuracy", links={"clean=low": '#"x'})
     rows = text.split("<tr")[2:]
     assert ['data-axis="model"' in row for row in rows] == [False, True, False, False, False]
-    assert ["data-reference" in row for row in rows] == [False, False, True, False, False]
-    assert [row.split('data-failed="')[1][0] for row in rows] == ["0", "0", "0", "0", "5"]
+    assert ["data-reference" in row for row in rows] == [False, False, False, False, True]
+    assert [row.split('data-failed="')[1][0] for row in rows] == ["0", "0", "0", "5", "0"]
     effects = [row.split('data-label="effect [95 % interval]" data-v="')[1].split('"')[0] for row in rows]
-    assert effects == ["0", "4.25", "1.5", "-2", ""]
+    assert effects == ["0", "4.25", "-2", "", "1.5"]
     assert '<a class="arm" href="#&quot;x">clean=<wbr>low</a>' in text
 
 

@@ -29,7 +29,7 @@ FOUND = Attribution(
     ),
     shapley={"model": Estimate(-0.001, -2.0, 2.0)}, eta2={"data": Estimate(0.75, 0.5, 0.9)}, omega2={},
     verdict=Verdict("data", Estimate(8.267, 4.88, 12.26), "The data win by 8.3 points [4.9, 12.3] & 100 % of them."),
-    sensitivity=(), carried_by="weak=label_model", notes=("Dull twins: a_b.",),
+    sensitivity=(), carried_by="weak=label_model", notes=("References: a_b.",),
 )  # fmt: skip
 
 
@@ -185,7 +185,7 @@ def test_the_table_says_what_the_attribution_says(written: dict[str, Path]) -> N
     assert r"best model & \texttt{model=resnet8} & +3.78 & [+0.81, +6.74] \\" in text
     assert r"data less model &  & +8.27 & [+4.88, +12.26] \\" in text
     assert r"$\eta^2$, data &  & 0.75 & [0.50, 0.90] \\" in text
-    assert r"Dull twins: a\_b." in text
+    assert r"References: a\_b." in text
 
 
 def test_a_study_without_attribution_says_so(tmp_path: Path) -> None:

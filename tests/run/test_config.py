@@ -9,7 +9,7 @@ import pytest
 from conftest import composed, options
 from omegaconf import OmegaConf, open_dict
 
-from harness.arm import FACTORS, axis_of, factors_of
+from harness.arm import FACTORS, REFERENCES, axis_of, factors_of
 from harness.conformance.declarations import NEEDS
 from harness.learners import Protocol
 from harness.metrics import METRICS
@@ -38,7 +38,7 @@ def test_every_option_says_what_it_is_and_what_it_fits(group, name):
     assert node.fits
     assert node._partial_ is True
     assert set(node.get("needs", [])) <= set(NEEDS)
-    assert node.get("reference", True) is True
+    assert node.get("reference_kind") in (None, *REFERENCES)
     assert node.get("family") in FAMILIES[group], "name the family among which the option is listed"
 
 
@@ -97,7 +97,7 @@ def test_declarations_are_no_part_of_an_identity():
     node = {
         "_target_": "a.b",
         "fits": ["image"],
-        "reference": "negative_control",
+        "reference_kind": "negative_control",
         "needs": [],
         "k": 3,
         "like": {"fits": [], "z": 1},
