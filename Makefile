@@ -5,7 +5,7 @@ STAMP := $(VENV)/.installed
 # Two test processes of one thread each: threads that wait for each other's cores cost more than the tests.
 export OMP_NUM_THREADS = 1
 
-.PHONY: demo test fast lint types readme statistics clean
+.PHONY: demo test fast lint types readme site statistics clean
 
 demo: $(STAMP)
 	$(VENV)/bin/harness -m experiments=quickstart store=demo
@@ -32,6 +32,10 @@ $(STAMP): pyproject.toml constraints.txt
 # Writes the README's numbers from the committed records; a test compares them.
 readme: $(STAMP)
 	$(VENV)/bin/python tests/readme.py
+
+# Builds every page, figure and table from the committed records, as site/ and site.tar.gz for a release.
+site: $(STAMP)
+	$(VENV)/bin/python tests/pages_site.py
 
 # Runs the simulations that docs/statistics.md tells of; tests compare them. Ten minutes.
 statistics: $(STAMP)
