@@ -1,1 +1,1 @@
-"""Where data come from: one module a source, each with one function that a task's YAML names."""
+"""Sources of data: one module per source, each with one function that a task's YAML names."""

@@ -1,4 +1,4 @@
-"""What was read in, nothing out: each check is silent or says in one line what is wrong and what would be right."""
+"""Checks on what was read: each passes silently or raises BadInput with one line on what is wrong and what is right."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from harness.errors import BadInput
 
 
 def check_column(name: str, known: Sequence[str], where: str) -> None:
-    """The column exists."""
+    """Requires that the column exists."""
     if name not in known:
         raise BadInput(f"{where} has no column '{name}'{nearest(name, known)} (it has: {join_names(known)})")
 
 
 def check_label_values(unknown: Sequence[str], row: int, column: str, classes: Sequence[str]) -> None:
-    """Every label is one of the classes; `unknown` are the values that are not, the first of them in `row`."""
+    """Requires that every label is a class; `unknown` holds the values that are not, the first of them in `row`."""
     if unknown:
         first, more = unknown[0], f" ({len(set(unknown))} unknown values in all)" if len(set(unknown)) > 1 else ""
         raise BadInput(
@@ -27,7 +27,7 @@ def check_label_values(unknown: Sequence[str], row: int, column: str, classes: S
 
 
 def check_finite(x: np.ndarray, features: Sequence[str]) -> None:
-    """A table (n, d) holds finite numbers, or nan where one is missing."""
+    """Requires that a table (n, d) holds finite numbers, or nan for a missing one."""
     bad = np.isinf(x)
     if bad.any():
         row, column = np.argwhere(bad)[0]
@@ -38,7 +38,7 @@ def check_finite(x: np.ndarray, features: Sequence[str]) -> None:
 
 
 def check_votes(votes: np.ndarray, k: int, column: str) -> None:
-    """Votes are -1 (abstain) or the index of a class; they fit into int8."""
+    """Requires that votes are -1 (abstain) or the index of a class, within int8."""
     if k > np.iinfo(np.int8).max:
         raise BadInput(f"votes can name at most {np.iinfo(np.int8).max} classes, the task has {k}: leave the votes out")
     bad = (votes < -1) | (votes >= k)
@@ -50,7 +50,7 @@ def check_votes(votes: np.ndarray, k: int, column: str) -> None:
 
 
 def check_unique(ids: np.ndarray, part: str) -> None:
-    """No two rows of a part have the same name."""
+    """Requires that no two rows of a part have the same id."""
     names, counts = np.unique(ids.astype(str), return_counts=True)
     if (counts > 1).any():
         raise BadInput(
@@ -60,7 +60,7 @@ def check_unique(ids: np.ndarray, part: str) -> None:
 
 
 def check_weights(weight: np.ndarray, column: str) -> None:
-    """Weights are finite and not negative."""
+    """Requires that weights are finite and not negative."""
     bad = ~(np.isfinite(weight) & (weight >= 0))
     if bad.any():
         raise BadInput(
@@ -70,7 +70,7 @@ def check_weights(weight: np.ndarray, column: str) -> None:
 
 
 def check_classes(classes: Sequence[str]) -> None:
-    """At least two classes, each named once."""
+    """Requires at least two classes, each named once."""
     if len(set(classes)) != len(classes):
         twice = next(name for name in classes if list(classes).count(name) > 1)
         raise BadInput(f"class '{twice}' is listed twice: classes must have different names")
@@ -79,13 +79,13 @@ def check_classes(classes: Sequence[str]) -> None:
 
 
 def check_part(rows: int, part: str) -> None:
-    """The part has rows."""
+    """Requires that the part has rows."""
     if rows == 0:
         raise BadInput(f"the {part} part is empty: give it more rows (its file, or its fraction of the rows)")
 
 
 def check_training_labels(labels: np.ndarray, classes: Sequence[str]) -> None:
-    """The labelled training rows cover every class; `labels` are their class indices."""
+    """Requires that the labelled training rows cover every class; `labels` are their class indices."""
     found = np.bincount(labels, minlength=len(classes)) > 0
     if not found.any():
         raise BadInput("no row of the train part has a label: at least one labelled row of each class is needed")
@@ -100,7 +100,7 @@ def check_training_labels(labels: np.ndarray, classes: Sequence[str]) -> None:
 
 
 def check_limit(n: int, rows: int, k: int, name: str) -> None:
-    """A number of rows to draw lies between the number of classes and the number of rows."""
+    """Requires a number of rows to draw between the number of classes and the number of rows."""
     if n > rows:
         raise BadInput(f"{name} is {n}, but there are only {rows} rows to draw from: give at most {rows}")
     if n < k:
@@ -108,6 +108,6 @@ def check_limit(n: int, rows: int, k: int, name: str) -> None:
 
 
 def check_fraction(fraction: float, name: str, low: float = 0.0) -> None:
-    """A share of the rows lies between `low` (itself excluded) and 1 (excluded)."""
+    """Requires a share of the rows between `low` and 1, both excluded."""
     if not low < fraction < 1:
         raise BadInput(f"{name} is {fraction}: give a share between 0 and 1, such as 0.2")

@@ -1,4 +1,4 @@
-"""Data sets read by `datasets` and the names of their columns in, parts with class indices out."""
+"""Turns data sets read by `datasets`, and the names of their columns, into parts with class indices."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ INPUT = {"image": "image", "text": "text"}
 
 
 def as_names(names: Names) -> list[str]:
-    """One name, several or none as a list."""
+    """Returns one name, several or none as a list."""
     return [names] if isinstance(names, str) else list(names or [])
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Which column is what; None (or none) where there is no such column.
+    """Names the role of each column; None (or empty) if there is no such column.
 
-    `input` is one column of images or texts, or any number of columns of a table (none: all that have no other
-    role). `votes` is one column of lists, or one column an annotator.
+    `input` is one column of images or texts, or any number of columns of a table (empty: all without another
+    role). `votes` is one column of lists, or one column per annotator.
     """
 
     input: Names
@@ -46,14 +46,14 @@ class Columns:
 
     @property
     def roles(self) -> list[str]:
-        """All columns but the input."""
+        """Returns all columns except the input."""
         one = (self.label, self.gold, *as_names(self.votes), self.weight, self.group, self.id)
         return [name for name in one if name is not None]
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """How images are read: the side in pixels, `grey` or `rgb`, where relative paths begin, where pixels are kept."""
+    """Says how images are read: side in pixels, `grey` or `rgb`, the root of relative paths, the cache of pixels."""
 
     size: int
     color: images.Color
@@ -64,7 +64,7 @@ class Pictures:
 def read_parts(
     data: DataParts, columns: Columns, modality: Modality, classes: Sequence[str] | None, pictures: Pictures
 ) -> tuple[str, tuple[str, ...], dict[str, Part]]:
-    """The SHA-256 of all that was read, the class names, and a `Part` for each data set."""
+    """Returns the SHA-256 of all that was read, the class names, and a `Part` for each data set."""
     check_roles(data, columns)
     names = class_names(data, columns, classes)
     inputs, fingerprints = _inputs(data, columns, modality, pictures)
@@ -77,7 +77,7 @@ def read_parts(
 
 
 def texts(data: datasets.Dataset, column: str) -> np.ndarray:
-    """A column as text (n,), None where it is null; class numbers as their names, whole floats without a point."""
+    """Returns a column as text (n,), None for null; class numbers as names, whole floats without a point."""
     return _texts(data.select_columns([column]).with_format("arrow")[:].column(column), data.features[column])
 
 
@@ -91,7 +91,9 @@ def _texts(values: Any, feature: Any) -> np.ndarray:
 
 
 def class_names(data: DataParts, columns: Columns, classes: Sequence[str] | None) -> tuple[str, ...]:
-    """The names in the user's order, else those that the files declare, else all values of labels and gold, sorted."""
+    """Returns class names in the user's order, else as the files declare them, else all values of labels and gold,
+    sorted.
+    """
     pairs = [(rows, name) for name in (columns.label, columns.gold) for rows in data.values()]
     there = [(rows, name) for rows, name in pairs if name in rows.column_names]
     declared = [names for rows, name in there if (names := getattr(rows.features[name], "names", None))]
@@ -113,7 +115,7 @@ def _whole(value: str) -> bool:
 def indices(
     values: np.ndarray, classes: Sequence[str], column: str, none: Sequence[str] = (), width: int = 1
 ) -> np.ndarray:
-    """Class indices (n,) of those texts, -1 for None and for the texts in `none`; `width` texts make a row.
+    """Returns class indices (n,) of texts, -1 for None and for the texts in `none`; `width` texts form a row.
 
     Values that match no class name but are all numbers 0 to k - 1 are indices into the classes already.
     """
@@ -129,7 +131,7 @@ def indices(
 
 
 def votes(data: datasets.Dataset, names: Sequence[str], classes: Sequence[str]) -> np.ndarray:
-    """Votes (n, m) int8: a null, and a -1 where no class is called so, abstains."""
+    """Returns votes (n, m) int8: null abstains, and so does -1 unless a class has that name."""
     table = data.select_columns(list(names)).with_format("arrow")[:]
     if len(names) == 1 and hasattr(table.column(names[0]).type, "value_type"):
         flat, m = _lists(table.column(names[0]).combine_chunks(), names[0])
@@ -142,7 +144,7 @@ def votes(data: datasets.Dataset, names: Sequence[str], classes: Sequence[str]) 
 
 
 def _lists(column: Any, name: str) -> tuple[Any, int]:
-    """All cells of a column of lists one after the other, and the number a row, which must be the same in all."""
+    """Returns all cells of a column of lists in order, and their number per row, which must be the same in all."""
     lengths = pd.Series(column.value_lengths().to_pandas()).fillna(0).astype(int)
     m = int(lengths.iloc[0])
     odd = np.flatnonzero(lengths != m)
@@ -158,7 +160,7 @@ def _lists(column: Any, name: str) -> tuple[Any, int]:
 def _inputs(
     data: DataParts, columns: Columns, modality: Modality, pictures: Pictures
 ) -> tuple[dict[str, Rows], dict[str, str]]:
-    """For each part its examples and the SHA-256 of their content (of the encoded files, for images)."""
+    """Returns each part's examples and the SHA-256 of their content (for images, of the encoded files)."""
     if modality == "table":
         chosen = _feature_columns(data["train"], columns)
         x, names = features.encode({what: _table(what, rows, chosen) for what, rows in data.items()})
@@ -191,7 +193,7 @@ def _written(rows: datasets.Dataset, column: str, what: str) -> np.ndarray:
 
 
 def _feature_columns(train: datasets.Dataset, columns: Columns) -> list[str]:
-    """The user's feature columns, else those without another role; never one that tells the label."""
+    """Returns the user's feature columns, else those without another role; never one that reveals the label."""
     names = as_names(columns.input)
     telling = sorted(set(names) & set(columns.roles))
     if telling:
@@ -200,14 +202,14 @@ def _feature_columns(train: datasets.Dataset, columns: Columns) -> list[str]:
 
 
 def _table(what: str, rows: datasets.Dataset, names: Sequence[str]) -> pd.DataFrame:
-    """The feature columns of one part."""
+    """Returns the feature columns of one part."""
     for name in names:
         checks.check_column(name, rows.column_names, f"the {what} part")
     return pd.DataFrame(rows.select_columns(list(names)).with_format("arrow")[:].to_pandas())
 
 
 def _part(what: str, rows: datasets.Dataset, columns: Columns, classes: Sequence[str], x: Rows) -> Part:
-    """The part with its class indices; parts that are only predicted need no column but a label or gold."""
+    """Returns the part with its class indices; parts that are only predicted need no column but a label or gold."""
     given = _classes(rows, columns.label, classes)
     training = what == "train"
     named = as_names(columns.votes)
@@ -223,14 +225,14 @@ def _part(what: str, rows: datasets.Dataset, columns: Columns, classes: Sequence
 
 
 def _classes(rows: datasets.Dataset, column: str | None, classes: Sequence[str]) -> np.ndarray | None:
-    """The column's class indices, None where the part has no such column."""
+    """Returns the column's class indices, None if the part has no such column."""
     if column is None or column not in rows.column_names:
         return None
     return indices(texts(rows, column), classes, column)
 
 
 def check_roles(data: DataParts, columns: Columns) -> None:
-    """The train part has every named column but gold, which others may bring; each other one has a label or gold."""
+    """Requires every named column except gold in the train part, and a label or gold in each other part."""
     if columns.label is None:
         raise BadInput(f"no label column is named: set task.label (there is: {join_names(data['train'].column_names)})")
     known = dict.fromkeys(name for rows in data.values() for name in rows.column_names)
@@ -262,6 +264,6 @@ def _weight(rows: datasets.Dataset, column: str) -> np.ndarray:
 
 
 def _group(rows: datasets.Dataset, column: str) -> np.ndarray:
-    """Group numbers (n,); a row without a group has a number of its own."""
+    """Returns group numbers (n,); a row without a group gets its own number."""
     codes, names = pd.factorize(texts(rows, column))
     return np.where(codes >= 0, codes, len(names) + np.arange(len(codes)))

@@ -1,4 +1,4 @@
-"""Scikit-learn's 1,797 digits in, a task with simulated weak annotators out: the data that is always at hand."""
+"""Makes a task with simulated weak annotators from scikit-learn's 1,797 digits: data that is always available."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ SIGHT: Mapping[str, Window] = {
     "lower half": np.s_[4:, :],
     "every other pixel": np.s_[::2, ::2],
 }
-"""What each of the five annotators sees of the 8x8 pixels: they err on different rows, and on hard ones more."""
+"""What each of the five annotators sees of the 8x8 pixels: they err on different rows, and more on hard ones."""
 LESSONS = (30, 45, 65, 90, 120, 160, 210, 280)
-"""How many rows an annotator may learn from: the more, the fewer mistakes."""
+"""Numbers of rows that an annotator may learn from: more rows, fewer mistakes."""
 
 
 def digits(
@@ -41,12 +41,12 @@ def digits(
     n_train: int | None,
     split_seed: int | None,
 ) -> Source:
-    """The digits as uint8 images (n, 8, 8, 1); given labels and votes come from five simulated annotators.
+    """Returns the digits as uint8 images (n, 8, 8, 1); given labels and votes come from five simulated annotators.
 
     Annotators are naive Bayes classifiers that learn from true rows of the reserved part and are blind to half of
     the pixels or more (`SIGHT`). `wrong` are the shares of training rows on which they should err: each learns from
     as many rows (`LESSONS`) as bring it closest. `smoothing` is the share of the largest variance added to all.
-    In `votes` each abstains on the `abstain` share of rows of which it is least sure; the given label is the first
+    In `votes` each abstains on the `abstain` share of rows for which it is least certain; the given label is the first
     one's answer to every row. Validation and test labels are the true ones.
     """
     checks.check_fraction(abstain, "task.abstain", low=-1e-9)
@@ -72,7 +72,7 @@ def digits(
 
 
 def _apart(rows: Part, n: int, rng: np.random.Generator) -> tuple[Part, Part]:
-    """`n` rows, stratified by truth, and the others."""
+    """Returns `n` rows, stratified by truth, and the others."""
     drawn = draw_stratified(rows.gold, n, rng, cover=True)
     return rows.rows(drawn), rows.rows(np.setdiff1d(np.arange(len(rows)), drawn))
 
@@ -80,7 +80,7 @@ def _apart(rows: Part, n: int, rng: np.random.Generator) -> tuple[Part, Part]:
 def _annotate(
     train: Part, reserved: Part, wrong: Sequence[float], smoothing: float, abstain: float, rng: np.random.Generator
 ) -> Part:
-    """The training rows with the first annotator's answers as labels and all five's as votes."""
+    """Returns the training rows with the first annotator's answers as labels and all five as votes."""
     answers, votes = [], []
     for window, share in zip(SIGHT.values(), wrong, strict=True):
         probability = _annotator(train, reserved, window, share, smoothing, rng)
@@ -94,7 +94,9 @@ def _annotate(
 def _annotator(
     train: Part, reserved: Part, window: Window, share: float, smoothing: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Class probabilities (n, 10) of the training rows by the pupil whose share of mistakes is closest to `share`."""
+    """Returns class probabilities (n, 10) of the training rows from the annotator whose error rate is closest to
+    `share`.
+    """
     seen, taught = _seen(train.x, window), _seen(reserved.x, window)
     lessons = [draw_stratified(reserved.gold, n, rng, cover=True) for n in LESSONS]
     pupils = [GaussianNB(var_smoothing=smoothing).fit(taught[rows], reserved.gold[rows]) for rows in lessons]
@@ -103,7 +105,7 @@ def _annotator(
 
 
 def _check_sizes(n_test: int, n_valid: int, n_reserved: int, rows: int) -> None:
-    """Each part has at least a row a class, and the annotators have enough to learn from."""
+    """Requires at least one row per class in each part, and enough rows for the annotators to learn from."""
     k = len(CLASSES)
     checks.check_limit(n_test, rows, k, "task.n_test")
     checks.check_limit(n_valid, rows - n_test, k, "task.n_valid")
@@ -124,7 +126,7 @@ def _check_wrong(wrong: Sequence[float]) -> None:
 
 
 def _seen(x: np.ndarray, window: Window) -> np.ndarray:
-    """The pixels (n, p) in [0, 1] that one annotator sees."""
+    """Returns the pixels (n, p) in [0, 1] that one annotator sees."""
     return x[(slice(None), *window)].reshape(len(x), -1) / 255.0
 
 

@@ -1,4 +1,4 @@
-"""Tables of mixed columns in, float32 features out: numbers as they are, categories one-hot."""
+"""Encodes tables of mixed columns as float32 features: numbers as they are, categories one-hot."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ MISSING = "(missing)"
 
 
 def encode(frames: Mapping[str, pd.DataFrame]) -> tuple[dict[str, np.ndarray], list[str]]:
-    """For each part its features (n, d) float32, and the d names.
+    """Returns each part's features (n, d) float32, and the d names.
 
     Columns are taken in the order of their names. A column of numbers or truth values gives one feature, any other
-    one a feature a level, in sorted order over all parts; a missing category is a level of its own, a missing number
+    one a feature per level, in sorted order over all parts; a missing category is a level of its own, a missing number
     is nan, and an infinite one is refused.
     """
     whole = pd.concat(frames.values(), ignore_index=True)
@@ -38,7 +38,7 @@ def encode(frames: Mapping[str, pd.DataFrame]) -> tuple[dict[str, np.ndarray], l
 
 
 def _block(column: pd.Series, name: str) -> tuple[np.ndarray, list[str]]:
-    """One column's features (n, levels or 1) and their names."""
+    """Returns one column's features (n, levels or 1) and their names."""
     if pd.api.types.is_numeric_dtype(column):
         with np.errstate(over="ignore"):
             return column.to_numpy(dtype=np.float64, na_value=np.nan).astype(np.float32)[:, None], [name]

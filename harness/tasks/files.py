@@ -1,4 +1,4 @@
-"""A path and patterns in, data sets out: which files are which part, and how they are opened."""
+"""Finds which files belong to which part, and opens them as data sets."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ BUILDERS = {
 
 
 def cache_folder(cache: str | None) -> Path:
-    """The folder for decoded images: the user's, else one under the user's cache folder."""
+    """Returns the folder for decoded images: the user's, else one under the user's cache folder."""
     default = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "gains-harness"
     return (default if cache is None else Path(cache)).expanduser()
 
 
 def require_path(path: str, what: str = "task.path") -> Path:
-    """The path with `~` expanded; it must be there."""
+    """Returns the path with `~` expanded; it must exist."""
     found = Path(path).expanduser()
     if not found.exists():
         beside = sorted(one.name for one in found.parent.iterdir()) if found.parent.is_dir() else []
@@ -44,7 +44,7 @@ def require_path(path: str, what: str = "task.path") -> Path:
 
 
 def find(path: str, patterns: Mapping[str, Names]) -> tuple[Path, dict[str, list[Path]]]:
-    """The folder that relative names start from, and the files of each part, sorted by name.
+    """Returns the folder from which relative names start, and the files of each part, sorted by name.
 
     A pattern is a glob, or several, relative to the folder; one that names a folder means all files beneath it.
     Without a pattern: where the folder has a subfolder `train`, each part is the subfolder of its name; else valid
@@ -80,7 +80,7 @@ def _matching(root: Path, globs: Iterable[str], part: str) -> list[Path]:
 
 
 def _data_files(path: Path) -> list[Path]:
-    """The file, or the files beneath the folder, as far as their kind is known."""
+    """Returns the file, or the files of known kinds beneath the folder."""
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
     return [file for file in files if file.suffix.lower() in BUILDERS and not file.name.startswith((".", "_"))]
 
@@ -106,13 +106,13 @@ def _check_apart(files: Mapping[str, list[Path]]) -> None:
 
 
 def arrow_folder(cache: str | None) -> str | None:
-    """Where `datasets` keeps its Arrow copies: beneath the user's folder, else its own default."""
+    """Returns where `datasets` keeps its Arrow copies: beneath the user's folder, else its own default."""
     return None if cache is None else str(cache_folder(cache) / "datasets")
 
 
 @contextmanager
 def no_bars() -> Iterator[None]:
-    """No progress bars of `datasets` in the block: standard error is for what a person must read; it is put back."""
+    """Silences progress bars of `datasets` within a block, since standard error is for what a person must read."""
     shown = not are_progress_bars_disabled()
     disable_progress_bars()
     try:
@@ -123,7 +123,7 @@ def no_bars() -> Iterator[None]:
 
 
 def open_part(files: list[Path], cache: str | None) -> datasets.Dataset:
-    """The files of one part as one memory-mapped data set; `cache` as in `arrow_folder`."""
+    """Opens the files of one part as one memory-mapped data set; `cache` as in `arrow_folder`."""
     kinds = {BUILDERS[file.suffix.lower()] for file in files}
     if len(kinds) > 1:
         raise BadInput(f"files of different kinds are mixed ({join_names(sorted(kinds))}): name them with task.train")

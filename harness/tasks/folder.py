@@ -1,4 +1,4 @@
-"""The user's own files in, a task out: parquet, CSV, JSONL, or a folder of images a class."""
+"""Makes a task from the user's own files: parquet, CSV, JSONL, or one folder of images per class."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def folder(
     split_seed: int | None,
     cache: str | None,
 ) -> Source:
-    """The files under `path` as a task; `harness.tasks.files.find` says which are which part.
+    """Makes a task from the files under `path`; `harness.tasks.files.find` decides which file belongs to which part.
 
     Column names as in `harness.tasks.columns.Columns`. `cache` is the folder for decoded images and for the Arrow
     copies that `datasets` makes (None: the user's cache folder, and the default of `datasets`).
@@ -59,7 +59,7 @@ def source(
     pictures: reading.Pictures,
     plan: Plan,
 ) -> Source:
-    """Data sets read once, and how a seed divides them."""
+    """Reads data sets once, and returns how a seed divides them."""
     one_of("task.modality", modality, get_args(Modality))
     one_of("task.color", pictures.color, get_args(Color))
     fingerprint, names, parts = reading.read_parts(data, columns, modality, classes, pictures)
@@ -75,7 +75,7 @@ def source(
 
 
 def label_facts(train: Part, columns: reading.Columns, noise: float) -> dict[str, Any]:
-    """What the source knows of the training labels."""
+    """Returns what the source knows about the training labels."""
     wrong, own = given_wrong(train), columns.label == columns.gold
     as_given = f"as given in column '{columns.label}'"
     known = "" if wrong is None or own else f", {100 * wrong:.1f} % differ from '{columns.gold}'"

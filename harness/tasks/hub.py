@@ -1,4 +1,4 @@
-"""Any data set that `datasets` can load, by its name, in; a task out."""
+"""Makes a task from any data set that `datasets` can load."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def hub(
     split_seed: int | None,
     cache: str | None,
 ) -> Source:
-    """The data set `path`: a name on the hub, a folder that `datasets` can load, or one that it saved to disk.
+    """Makes a task from `path`: a name on the hub, a folder that `datasets` can load, or one that it saved to disk.
 
-    `train`, `valid` and `test` name its splits; None for a part that is to be split off from `train`. All else is
-    as in `harness.tasks.folder.folder`.
+    `train`, `valid` and `test` name its splits; None for a part that is to be split off from `train`. Everything
+    else is as in `harness.tasks.folder.folder`.
     """
     plan = Plan(n_train, valid_fraction, test_fraction, split_seed)
     whole = _loaded(path, config, revision, files.arrow_folder(cache))
@@ -66,7 +66,7 @@ def hub(
 
 
 def _loaded(path: str, config: str | None, revision: str | None, cache_dir: str | None) -> dict[str, datasets.Dataset]:
-    """All splits by name; a single saved data set is the split `train`."""
+    """Returns all splits by name; a single saved data set is the split `train`."""
     local = Path(path).expanduser()
     try:
         if (local / "dataset_dict.json").is_file():

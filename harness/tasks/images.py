@@ -1,4 +1,4 @@
-"""A column of encoded images in, uint8 pixels (n, size, size, channels) out: decoded once, kept as a memory map."""
+"""Decodes a column of images once into uint8 pixels (n, size, size, channels), kept as a memory map."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ VERSION = 1
 
 
 def pixels(image: Image.Image, size: int, color: Color) -> np.ndarray:
-    """The image upright, on white where transparent, resized with antialiasing: uint8 (size, size, channels).
+    """Returns the image upright, on white if transparent, resized with antialiasing: uint8 (size, size, channels).
 
     The picture is stretched to a square. 16-bit greys keep their eight high bits.
     """
@@ -48,7 +48,7 @@ def pixels(image: Image.Image, size: int, color: Color) -> np.ndarray:
 
 
 def read_encoded(data: datasets.Dataset, column: str, root: Path) -> Iterator[list[tuple[str, bytes | None]]]:
-    """Batches of (name, file content); the content is None where there is no such file or cell.
+    """Yields batches of (name, file content); the content is None if there is no such file or cell.
 
     A relative path in a cell is taken from `root`.
     """
@@ -67,14 +67,14 @@ def _content(cell: dict[str, Any] | None, root: Path) -> tuple[str, bytes | None
 
 
 def check_images(data: datasets.Dataset, column: str) -> None:
-    """The column holds encoded images or the names of their files."""
+    """Requires that the column holds encoded images or the names of their files."""
     kind = str(getattr(data.features[column], "dtype", "struct"))
     if kind not in ("PIL.Image.Image", "struct", "string", "large_string", "binary", "large_binary"):
         raise BadInput(f"column '{column}' holds {kind}, not images or names of image files: set task.input")
 
 
 def content(data: datasets.Dataset, column: str, root: Path) -> str:
-    """SHA-256 of the encoded images in their order: the same whichever container they come in."""
+    """Returns the SHA-256 of the encoded images in order, whatever container they come in."""
     total = hashlib.sha256()
     for batch in read_encoded(data, column, root):
         for _, raw in batch:
@@ -85,7 +85,7 @@ def content(data: datasets.Dataset, column: str, root: Path) -> str:
 def decode_images(
     data: datasets.Dataset, column: str, root: Path, size: int, color: Color, fingerprint: str, folder: Path
 ) -> Rows:
-    """All images of the column as uint8 (n, size, size, channels), from `folder` where they were decoded before.
+    """Returns all images of the column as uint8 (n, size, size, channels), from `folder` if decoded before.
 
     `fingerprint` is the content of the column. Broken images are counted over the whole column, then refused.
     """
@@ -109,7 +109,7 @@ def _opened(file: Path) -> Rows:
 
 
 def _whole(file: Path, shape: tuple[int, ...]) -> bool:
-    """The file is there, readable and of that shape; a torn one is made anew."""
+    """Returns whether the file is there, readable and of that shape; a torn one is made again."""
     try:
         return np.load(file, mmap_mode="r", allow_pickle=False).shape == shape
     except (OSError, ValueError, EOFError):
@@ -154,7 +154,7 @@ def _decode(
 
 
 def _pixels_or_none(raw: bytes | None, size: int, color: Color) -> np.ndarray | None:
-    """The pixels, or None where the bytes are no image: the edge at which decoders' errors end."""
+    """Returns the pixels, or None if the bytes are not an image: decoders' errors end here."""
     try:
         with Image.open(io.BytesIO(raw or b"")) as image:
             return pixels(image, size, color)

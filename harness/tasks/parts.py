@@ -1,4 +1,4 @@
-"""Rows as they were read in, a task out: who is held out, whose labels are wrong, and what is worth telling."""
+"""Makes a task from rows as they were read: held-out parts, flipped labels, and facts worth reporting."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from harness.tasks.split import draw_stratified, fixed_stream, hold_out
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Rows as they were read.
+    """Holds rows as they were read.
 
-    `given` and `gold` are class indices, -1 where there is no label or nobody knows; `weight` is the user's;
-    `group` numbers rows that belong together (a row alone has a number of its own); `content` is a hash of each
+    `given` and `gold` are class indices, -1 for no label or an unknown one; `weight` is the user's;
+    `group` numbers rows that belong together (a single row has its own number); `content` is a hash of each
     row's x, by which repeated rows are found.
     """
 
@@ -38,19 +38,19 @@ class Part:
         return len(self.ids)
 
     def rows(self, index: np.ndarray) -> Part:
-        """The rows that a mask or an integer array names."""
+        """Returns the rows that a mask or an integer array names."""
         index = np.flatnonzero(index) if index.dtype == bool else index
         columns = {name: getattr(self, name)[index] for name in self.__dataclass_fields__ if name != "x"}
         return replace(self, x=take(self.x, index), **columns)
 
     @property
     def labels(self) -> str:
-        """What the rows are scored on: `gold` where anybody knows it for any of them, else `given`."""
+        """Returns what the rows are scored on: `gold` if it is known for any of them, else `given`."""
         return "gold" if (self.gold >= 0).any() else "given"
 
     @property
     def truth(self) -> Int64[np.ndarray, " n"]:
-        """The classes that the rows are scored on, -1 where unknown."""
+        """Returns the classes that the rows are scored on, -1 if unknown."""
         return self.gold if self.labels == "gold" else self.given
 
 
@@ -63,7 +63,9 @@ def part(
     weight: np.ndarray | None = None,
     group: np.ndarray | None = None,
 ) -> Part:
-    """A `Part` of those columns; without gold it is unknown, nobody voted, weights are 1, each row stands alone."""
+    """Returns a `Part` of those columns; by default gold is unknown, nobody voted, weights are 1, and groups are
+    single.
+    """
     n = len(ids)
     return Part(
         ids=np.asarray(ids),
@@ -79,10 +81,10 @@ def part(
 
 @dataclass(frozen=True)
 class Plan:
-    """How a seed turns parts into a task.
+    """Says how a seed turns parts into a task.
 
     Fractions are of the rows that the part is split off from. `split_seed` draws the test part for all seeds alike;
-    None draws it anew with each trial's seed. `noise` is the share of training labels to flip.
+    None draws it again with each trial's seed. `noise` is the share of training labels to flip.
     """
 
     n_train: int | None
@@ -98,9 +100,9 @@ class Plan:
 
 
 def divide(parts: Mapping[str, Part], plan: Plan, seed: int) -> tuple[dict[str, Part], dict[str, Any]]:
-    """The parts `train`, `valid` and `test` for that seed, and facts on how they came about.
+    """Returns the parts `train`, `valid` and `test` for that seed, and facts on how they were made.
 
-    A part that the data bring is used as it is, but for its rows with unknown truth; one that is missing is split
+    A part that comes with the data is used as it is, without its rows of unknown truth; one that is missing is split
     off from `train`, stratified by the truth, groups whole.
     """
     done, pool, left_out = {}, parts["train"], 0
@@ -122,7 +124,7 @@ def divide(parts: Mapping[str, Part], plan: Plan, seed: int) -> tuple[dict[str, 
 
 
 def subsample(train: Part, n_train: int | None, k: int, seed: int) -> Part:
-    """`n_train` of the rows, stratified by the given label (rows without one are a stratum too); all for None."""
+    """Returns `n_train` of the rows, stratified by the given label (rows without one form a stratum); all for None."""
     if n_train is None:
         return train
     checks.check_limit(n_train, len(train), k, "task.n_train")
@@ -130,9 +132,9 @@ def subsample(train: Part, n_train: int | None, k: int, seed: int) -> Part:
 
 
 def damage(train: Part, share: float, k: int, seed: int) -> Part:
-    """The rows with that share of the labelled ones given another class, each wrong class equally likely.
+    """Flips the labels of that share of the labelled rows, each wrong class equally likely.
 
-    What the label was before becomes gold where gold was not known.
+    The label before becomes gold if gold was unknown.
     """
     rng, labelled = stream(seed, "task", "noise"), np.flatnonzero(_labels(train) >= 0)
     rows = rng.choice(labelled, size=round(share * len(labelled)), replace=False)
@@ -144,7 +146,7 @@ def damage(train: Part, share: float, k: int, seed: int) -> Part:
 def task(
     name: str, modality: Modality, classes: Sequence[str], parts: Mapping[str, Part], facts: Mapping[str, Any]
 ) -> Task:
-    """The task of those three parts; `facts` are what the source itself knows, the counts are added to them."""
+    """Returns the task of those three parts; counts are added to `facts`, which the source knows."""
     train, valid, test = parts["train"], parts["valid"], parts["test"]
     for what, rows in parts.items():
         checks.check_part(len(rows), what)
@@ -165,12 +167,12 @@ def task(
 
 
 def _labels(train: Part) -> np.ndarray:
-    """The given class of each row, -1 where there is none or its weight is 0."""
+    """Returns the given class of each row, -1 if there is none or its weight is 0."""
     return np.where(train.weight > 0, train.given, -1)
 
 
 def _counts(train: Part, valid: Part, test: Part) -> dict[str, Any]:
-    """What can be counted in any three parts."""
+    """Returns what can be counted in any three parts."""
     empty = missing_cells(train.x, valid.x, test.x)
     return {
         "train": len(train),
@@ -185,6 +187,6 @@ def _counts(train: Part, valid: Part, test: Part) -> dict[str, Any]:
 
 
 def given_wrong(train: Part) -> float | None:
-    """The share of the labelled rows of known truth whose given label is wrong; None where no truth is known."""
+    """Returns the share of wrong labels among labelled rows of known truth; None if no truth is known."""
     known = (_labels(train) >= 0) & (train.gold >= 0)
     return float((train.given != train.gold)[known].mean()) if known.any() else None

@@ -1,4 +1,4 @@
-"""A CSV file as somebody typed it in, a task of raw cells out: what a cleaning strategy must find is still in it."""
+"""Makes a task of raw cells from a CSV file as typed: its faults are left for a cleaning strategy to find."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ LabelPart = Literal["whole", "last_word"]
 
 @dataclass(frozen=True)
 class LabelRule:
-    """How a cell becomes a class: `part` of it, spelt alike by case; all but the `most` frequent are called `other`."""
+    """Says how a cell becomes a class: a `part` of it, whatever the case; all but the `most` frequent are called
+    `other`.
+    """
 
     part: LabelPart
     most: int | None
@@ -52,7 +54,7 @@ def raw_table(
     test_fraction: float,
     split_seed: int | None,
 ) -> Source:
-    """The rows of the CSV file `path`, every cell a str as it stands there, empty where it is missing.
+    """Makes a task from the CSV file `path`, every cell a str as it is there, empty if it is missing.
 
     All columns but `label`, `gold`, `id` and those to `ignore` are cells. The label is the whole cell or its last word
     (what stands in brackets set aside); classes beyond the `most_frequent` become one, called `other`; an empty cell
@@ -80,7 +82,7 @@ def _split(name: str, rows: Part, classes: tuple[str, ...], columns: reading.Col
 
 
 def read_cells(path: str, what: str = "task.path") -> pd.DataFrame:
-    """The file's cells as str, nothing read as missing; BadInput where it is absent, no CSV, or has no rows."""
+    """Returns the file's cells as str, nothing read as missing; BadInput if it is absent, not a CSV, or has no rows."""
     place = require_path(path, what)
     try:
         frame = pd.read_csv(place, dtype=str, keep_default_na=False, encoding="utf-8-sig", sep=_separator(place))
@@ -96,7 +98,7 @@ def _separator(place: Path) -> str:
 
 
 def _rows(frame: pd.DataFrame, columns: reading.Columns, labels: LabelRule) -> tuple[Part, tuple[str, ...]]:
-    """The rows with their class indices, and the class names; the kept classes are those of the label's column."""
+    """Returns the rows with their class indices, and the class names; classes come from the label's column."""
     features = [name for name in frame.columns if name not in (*columns.roles, *reading.as_names(columns.input))]
     if not features:
         raise BadInput(f"the table has no cells beside its labels: it has {join_names(frame.columns)}")
@@ -116,7 +118,7 @@ def _text(column: pd.Series) -> np.ndarray:
 
 
 def _words(column: pd.Series, which: LabelPart) -> np.ndarray:
-    """The part of each cell (n,) that names its class, empty where there is none."""
+    """Returns the part of each cell (n,) that names its class, empty if there is none."""
     cells = [cell.strip() for cell in _text(column).tolist()]
     if which == "last_word":
         cells = [(re.sub(r"\([^)]*\)", " ", cell).split() or [""])[-1] for cell in cells]
@@ -124,7 +126,7 @@ def _words(column: pd.Series, which: LabelPart) -> np.ndarray:
 
 
 def _kept(words: np.ndarray, labels: LabelRule) -> tuple[str, ...]:
-    """The class names, sorted, with the name of all the others last where there are any."""
+    """Returns the class names, sorted, with the name for all others last, if there are any."""
     found, counts = np.unique(words[words != ""], return_counts=True)
     frequent = found[np.lexsort((found, -counts))]
     kept = sorted(frequent[: labels.most].tolist())
@@ -137,7 +139,7 @@ def _kept(words: np.ndarray, labels: LabelRule) -> tuple[str, ...]:
 
 
 def _classes(words: np.ndarray, names: Sequence[str], labels: LabelRule) -> Int64[np.ndarray, " n"]:
-    """Class indices (n,), -1 for an empty word; a word that is no class is one of the others, or an error."""
+    """Returns class indices (n,), -1 for an empty word; other words are one of the others, or an error."""
     index: dict[Any, int] = {name: place for place, name in enumerate(names)}
     unknown = [row for row, word in enumerate(words.tolist()) if word and word not in index]
     if unknown and labels.other not in index:

@@ -1,4 +1,4 @@
-"""Class indices and groups in, rows out: stratified draws that keep groups whole.
+"""Draws rows stratified by class, keeping groups whole.
 
 scikit-learn's splitters are not used: the stratified one refuses a class with a single row and a rest smaller than
 the number of classes, the grouped one takes 15 s for 20,000 groups. Here both are one draw by largest remainders.
@@ -13,12 +13,14 @@ from harness.streams import stream
 
 
 def fixed_stream(seed: int, split_seed: int | None) -> np.random.Generator:
-    """What draws the test part: `split_seed`, for all trials alike; the trial's own seed where that is None."""
+    """Returns the generator that draws the test part: from `split_seed` for all trials, or from the trial's seed if
+    None.
+    """
     return stream(seed if split_seed is None else split_seed, "task", "test")
 
 
 def quota(counts: Int64[np.ndarray, " s"], n: int, least: Int64[np.ndarray, " s"]) -> Int64[np.ndarray, " s"]:
-    """How many of `n` each stratum of size `counts` gives: its proportional share, rounded by largest remainders.
+    """Returns how many of `n` each stratum of size `counts` gives: its proportional share, by largest remainders.
 
     No stratum gives fewer than `least` or more than it has; `least.sum() <= n <= counts.sum()`.
     """
@@ -34,7 +36,7 @@ def quota(counts: Int64[np.ndarray, " s"], n: int, least: Int64[np.ndarray, " s"
 def draw_stratified(
     strata: Int64[np.ndarray, " n"], n: int, rng: np.random.Generator, cover: bool = False
 ) -> np.ndarray:
-    """`n` row numbers, ascending, drawn so that every stratum has its share.
+    """Returns `n` row numbers, ascending, drawn so that every stratum has its share.
 
     With `cover` each stratum >= 0 gives at least one row (a stratum of -1 holds rows without a class). The rows are
     the first of one shuffle a stratum, so with equal generators a larger draw tends to hold the smaller one.
@@ -52,7 +54,7 @@ def draw_stratified(
 def hold_out(
     strata: Int64[np.ndarray, " n"], groups: Int64[np.ndarray, " n"], fraction: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Row numbers of that fraction of the rows, stratified, whole groups; at least one group, never all of them.
+    """Returns row numbers of that fraction of the rows, stratified, in whole groups; at least one group, never all.
 
     Rows of stratum -1 (no known class) are not drawn themselves. A group is drawn in the stratum of most of its
     rows. `groups` are codes of any numbers; rows with groups of their own are drawn one by one.
@@ -65,7 +67,7 @@ def hold_out(
 
 
 def _majority(unit: np.ndarray, strata: np.ndarray) -> np.ndarray:
-    """The most frequent stratum of each unit 0..u-1, the lowest at a tie."""
+    """Returns the most frequent stratum of each unit 0..u-1, the lowest at a tie."""
     pairs, counts = np.unique(np.stack([unit, strata]), axis=1, return_counts=True)
     order = np.lexsort((pairs[1], -counts, pairs[0]))
     first = np.unique(pairs[0][order], return_index=True)[1]

@@ -1,4 +1,4 @@
-"""A table in, a task out: scikit-learn's breast-cancer table, or any CSV or parquet file."""
+"""Makes a task from a table: scikit-learn's breast-cancer table, or any CSV or parquet file."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def table(
     split_seed: int | None,
     cache: str | None,
 ) -> Source:
-    """The rows of the file `path` (None: the breast-cancer table, 569 rows of 30 numbers) as float32 features.
+    """Makes a task of float32 features from the file `path` (None: the breast-cancer table, 569 rows of 30 numbers).
 
     `features` are the columns to learn from, None for all without another role; numbers stay numbers, all else
     becomes one-hot. `noise` is the share of training labels that is flipped, each wrong class equally likely.
@@ -50,7 +50,7 @@ def table(
 
 
 def _breast_cancer() -> datasets.Dataset:
-    """The table with its labels, which biopsies confirmed, in the column `diagnosis`."""
+    """Returns the table with its labels, which biopsies confirmed, in the column `diagnosis`."""
     bunch = load_breast_cancer(as_frame=True)
     named = bunch.data.assign(diagnosis=bunch.target_names[bunch.target])
     return datasets.Dataset.from_pandas(named, preserve_index=False)

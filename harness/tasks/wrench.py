@@ -1,4 +1,4 @@
-"""A folder in WRENCH format in, a task out: a small gold set, and a pool without labels but with votes.
+"""Makes a task from a folder in WRENCH format: a small gold set, and a pool without labels but with votes.
 
 Format: Zhang et al., "WRENCH: A Comprehensive Benchmark for Weak Supervision", NeurIPS 2021.
 """
@@ -23,7 +23,8 @@ from harness.tasks.split import draw_stratified
 
 
 def wrench(*, name: str, path: str, n_gold: int, n_train: int | None) -> Source:
-    """Texts whose training part is `n_gold` labelled rows of the validation file, then the pool with its votes.
+    """Makes a task of texts: `n_gold` labelled rows of the validation file, then the pool with its votes, are for
+    training.
 
     The gold rows are drawn by seed, stratified; they have weight 1 and no votes, the pool has weight 0. The other
     validation rows are the validation part. `n_train` limits the training rows (gold rows and pool together).
@@ -51,7 +52,7 @@ def wrench(*, name: str, path: str, n_gold: int, n_train: int | None) -> Source:
 
 
 def _joined(gold: Part, pool: Part) -> Part:
-    """The gold rows, labelled and without votes, followed by the pool, without labels."""
+    """Returns the gold rows, labelled and without votes, followed by the pool, without labels."""
     return part(
         ids=np.concatenate([gold.ids, pool.ids]),
         x=np.concatenate([gold.x, pool.x]),
@@ -75,7 +76,7 @@ def _facts(n_gold: int, pool: Part) -> dict[str, Any]:
 
 
 def _content(root: Path, name: str) -> dict[str, Any]:
-    """What a JSON file of the folder holds."""
+    """Returns what a JSON file of the folder holds."""
     names = sorted(entry.name for entry in root.iterdir()) if root.is_dir() else []
     if name not in names:
         raise BadInput(
@@ -89,7 +90,7 @@ def _content(root: Path, name: str) -> dict[str, Any]:
 
 
 def _class_names(root: Path) -> tuple[str, ...]:
-    """The names by their numbers."""
+    """Returns the names by their numbers."""
     named = _content(root, "label.json")
     if set(named) != {str(i) for i in range(len(named))}:
         raise BadInput(
@@ -101,7 +102,7 @@ def _class_names(root: Path) -> tuple[str, ...]:
 
 
 def _part(root: Path, what: str, classes: Sequence[str]) -> Part:
-    """One file's rows with gold and votes; nothing is given."""
+    """Returns one file's rows with gold and votes, without given labels."""
     file, rows = f"{what}.json", _content(root, f"{what}.json")
     checks.check_part(len(rows), what)
     for row, entry in rows.items():
@@ -130,6 +131,6 @@ def _votes(rows: dict[str, Any], file: str, k: int) -> np.ndarray:
 
 
 def _fingerprint(root: Path) -> str:
-    """SHA-256 of the four files."""
+    """Returns the SHA-256 of the four files."""
     contents = [(root / name).read_bytes() for name in ("label.json", *(f"{part}.json" for part in files.PARTS))]
     return hashlib.sha256(b"".join(hashlib.sha256(raw).digest() for raw in contents)).hexdigest()

@@ -1,4 +1,4 @@
-"""Cleaning: labelled rows in, some of them dropped, relabelled or re-weighted out; unlabelled rows pass untouched."""
+"""Cleaning: drops, relabels or re-weights labelled rows; unlabelled rows pass untouched."""
 
 from harness.strategies.clean.annotator import oracle
 from harness.strategies.clean.balance import balanced_weights, under_sample

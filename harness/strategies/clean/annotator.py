@@ -1,4 +1,4 @@
-"""Labels bought: an annotator is asked for some rows, and each answer is on the bill."""
+"""Buys labels: an annotator is asked about some rows, and each answer is counted."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from harness.strategies.clean.label_errors import Finder, most_suspect
 
 
 def oracle(train: TrainSet, tools: Tools, *, k: int, find: Finder | None) -> TrainSet:
-    """The same rows, `k` labelled ones carrying the true class that was asked for.
+    """Returns the same rows, with the true class of `k` labelled ones.
 
-    The rows of the lowest quality by the finder are asked for, all at once; without a finder any rows, drawn. A row
-    whose true class nobody knows cannot be bought: `tools.ask` raises BadInput, and so does a `k` beyond the labelled
-    rows. A sweep over `k` is a budget curve.
+    The rows with the lowest quality by the finder are asked about, all at once; without a finder, random rows. BadInput
+    if the true class of a row is unknown, or `k` exceeds the labelled rows. A sweep over `k` gives a budget curve.
     """
     labelled = int(train.labelled.sum())
     if not 0 <= k <= labelled:

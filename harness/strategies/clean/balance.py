@@ -1,4 +1,4 @@
-"""Classes of different sizes in, classes of equal weight or of equal size out."""
+"""Balances classes of different sizes, by weights or by dropping rows."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from harness.strategies import Tools
 
 
 def balanced_weights(train: TrainSet, tools: Tools, *, power: float) -> TrainSet:
-    """The same rows, weighted by the inverse of their class's weight in the set to that `power`; the sum is kept.
+    """Weights rows by the inverse of their class's weight in the set, to that `power`; the sum is kept.
 
-    1 gives every class the same weight, 0 leaves all as it is, 0.5 goes half-way. A soft label weighs as the mixture
-    that it is. Cui et al. 2019, "Class-balanced loss", section 2, reviews such weights.
+    1 gives every class the same weight, 0 changes nothing, 0.5 goes half-way. A soft label counts as a mixture. Cui et
+    al. 2019, "Class-balanced loss", section 2, reviews such weights.
     """
     within("clean.power", power, 0, 1)
     mass = (train.w[:, None].astype(np.float64) * train.y).sum(0)
@@ -27,7 +27,7 @@ def balanced_weights(train: TrainSet, tools: Tools, *, power: float) -> TrainSet
 
 
 def under_sample(train: TrainSet, tools: Tools, *, ratio: float) -> TrainSet:
-    """The set with the larger classes drawn down to at most `ratio` times the rows of the smallest one."""
+    """Drops random rows of larger classes, down to at most `ratio` times the rows of the smallest one."""
     within("clean.ratio", ratio, 1, np.inf)
     stays = np.ones(len(train), dtype=bool)
     counts = np.bincount(train.classes[train.labelled], minlength=train.k)

@@ -1,6 +1,6 @@
-"""Raw cells in, cells that mean the same to a machine out: quantities without their units, one spelling a word.
+"""Makes raw cells uniform: quantities become numbers without units, and each word gets one spelling.
 
-What a column is and how its cells are mended is learnt from the training rows alone and left for the rows to predict.
+What a column is, and how its cells are mended, is learnt from training rows only, then applied to the rows to predict.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ QUANTITY = re.compile(
     r"[$€£]?\s*(?P<number>[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:e[+-]?\d+)?)\s*(?P<unit>[^\d\s,][^\d]{0,24})?",
     re.IGNORECASE,
 )
-"""A number, thousands set apart by commas or not, and whatever is no number after it."""
+"""A number, with or without commas between thousands, and anything after it that is not a number."""
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """A cell read as a number with a unit, the unit in lower case and without dots and spaces around it."""
+    """Holds a cell as a number with a unit, in lower case, without dots and spaces around it."""
 
     number: float
     unit: str
@@ -36,14 +36,14 @@ class Quantity:
 def units(
     train: TrainSet, tools: Tools, *, share: float, factors: Mapping[str, float], missing: Sequence[str]
 ) -> TrainSet:
-    """The raw set whose columns of quantities are numbers: "12.0 oz." is 12, "5%" is 0.05, "1,200 $" is 1200.
+    """Turns columns of quantities into numbers: "12.0 oz." is 12, "5%" is 0.05, "1,200 $" is 1200.
 
-    A column is one of quantities where at least that `share` of its cells read as a number with or without a unit;
-    what does not, there, is missing. Cells that say one of `missing`, in whatever case, are empty in every column.
+    A column holds quantities if at least that `share` of its cells are numbers with or without a unit; its other cells
+    become missing. Cells equal to one of `missing`, in any case, are empty in every column.
     `factors` turn a number with that unit into the column's; other units are words beside the number. Where a column
     holds plain numbers too, a factor counts only if it brings the numbers that bear the unit nearer to them (the
     medians' ratio decides): "0.05" beside "0.05%" says that the sign means nothing there.
-    BadInput where cells are numbers already.
+    BadInput if cells are numbers already.
     """
     within("clean.share", share, 0, 1)
     empty = {word.casefold() for word in missing}
@@ -53,13 +53,13 @@ def units(
 
 
 def spellings(train: TrainSet, tools: Tools, *, edits: int, shortest: int, times: float) -> TrainSet:
-    """The raw set whose columns of words spell each in one way, the most frequent one.
+    """Gives each word in a column of words its most frequent spelling.
 
     Cells that differ only in case, accents, spaces or punctuation are one word. So are two that one edit turns into
     each other (a letter more, less or other, or two neighbours changed; `edits` is 1, or 0 for none), if their first
     letters and all their digits are the same, they have `shortest` letters or more, and the right one is `times` as
     frequent: a slip is rare, and seldom at the start.
-    BadInput where cells are numbers already.
+    BadInput if cells are numbers already.
     """
     within("clean.edits", edits, 0, 1)
     within("clean.times", times, 1, np.inf)
@@ -76,7 +76,7 @@ def _raw(train: TrainSet, who: str) -> TrainSet:
 
 
 def read_quantity(cell: str) -> Quantity | None:
-    """The cell as a quantity; None where it is none."""
+    """Returns the cell as a quantity; None if it is not one."""
     found = QUANTITY.fullmatch(cell.strip())
     if found is None or not any(letter.isdigit() for letter in found["number"]):
         return None
@@ -84,7 +84,7 @@ def read_quantity(cell: str) -> Quantity | None:
 
 
 def _quantities(cells: np.ndarray, share: float, factors: Mapping[str, float], empty: set[str]) -> Mend:
-    """How one column's cells are mended."""
+    """Returns how one column's cells are mended."""
     told = [cell for cell in np.char.strip(cells).tolist() if cell and cell.casefold() not in empty]
     found = [quantity for quantity in map(read_quantity, told) if quantity is not None]
     if not found or len(found) < share * len(told):
@@ -99,7 +99,7 @@ def _quantities(cells: np.ndarray, share: float, factors: Mapping[str, float], e
 
 
 def _counts(unit: str, factor: float, found: Sequence[Quantity]) -> bool:
-    """Whether the factor brings the numbers with that unit nearer to the plain ones, or there are none of either."""
+    """Returns whether the factor brings numbers with that unit nearer to plain ones, or one of both kinds is absent."""
     plain = [abs(quantity.number) for quantity in found if not quantity.unit and quantity.number]
     borne = [abs(quantity.number) for quantity in found if quantity.unit == unit and quantity.number]
     if not plain or not borne:
@@ -113,7 +113,7 @@ def _mapped(cells: np.ndarray, mend: object) -> np.ndarray:
 
 
 def normalise_spelling(cell: str) -> str:
-    """What of a spelling counts: no case, no accents, no spaces and no punctuation but signs that mean something.
+    """Returns a spelling without case, accents, spaces and punctuation, except signs that carry meaning.
 
     Those are the signs of numbers, shares and moneys, and what tells C from C++ and C#.
     """
@@ -122,7 +122,7 @@ def normalise_spelling(cell: str) -> str:
 
 
 def _spelt(cells: np.ndarray, edits: int, shortest: int, times: float) -> Mend:
-    """How one column's cells are spelt: by what counts of them, then by the frequent word that is one edit away."""
+    """Returns how one column's cells are spelt: by normalised spelling, then by the frequent word one edit away."""
     found, counts = np.unique(np.char.strip(cells), return_counts=True)
     best: dict[str, str] = {}
     total: dict[str, int] = {}
@@ -143,7 +143,7 @@ def _spelt(cells: np.ndarray, edits: int, shortest: int, times: float) -> Mend:
 
 
 def _neighbours(words: Mapping[str, int], shortest: int) -> dict[str, list[str]]:
-    """The words by each form that one letter less gives them: two words one edit apart share a form."""
+    """Returns the words by each form with one letter less: two words one edit apart share a form."""
     near: dict[str, list[str]] = {}
     for word in sorted(words):
         for form in _forms(word) if len(word) >= shortest else ():
@@ -156,7 +156,7 @@ def _forms(word: str) -> set[str]:
 
 
 def _right(word: str, counts: Mapping[str, int], near: Mapping[str, Sequence[str]], times: float) -> str:
-    """The most frequent word one edit away that is `times` as frequent, the first in the alphabet among equals."""
+    """Returns the most frequent word one edit away that is `times` as frequent, the first in the alphabet at a tie."""
     least = times * max(1, counts.get(word, 0))
     beside = {other for form in _forms(word) for other in near.get(form, ())} - {word}
     right = [other for other in beside if counts[other] >= least and _one_edit(word, other)]
@@ -164,7 +164,9 @@ def _right(word: str, counts: Mapping[str, int], near: Mapping[str, Sequence[str
 
 
 def _one_edit(one: str, two: str) -> bool:
-    """Whether a letter more, less or other, or two neighbours changed, makes one the other; start and digits stay."""
+    """Returns whether one edit (a letter more, less or other, or two swapped) makes one the other; start and digits
+    stay.
+    """
     start = next((i for i, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
     left, right = one[start:], two[start:]
     same = left[1:] == right or left == right[1:] or left[1:] == right[1:]

@@ -1,7 +1,7 @@
-"""Confident learning: rows whose given label the probe's out-of-sample probabilities speak against.
+"""Confident learning: finds rows whose given label disagrees with the probe's out-of-sample probabilities.
 
 Northcutt, Jiang & Chuang 2021, "Confident learning: estimating uncertainty in dataset labels", through cleanlab. The
-given label of a row is its most probable class; rows without a label are never looked at.
+given label of a row is its most probable class; rows without a label are ignored.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ FILTERS = (
 
 
 def confident_learning(train: TrainSet, tools: Tools, *, filter_by: str) -> Suspects:
-    """The rows that the pruning rule flags; the quality is their self-confidence, less 1 where a row is flagged.
+    """Finds the rows that the pruning rule flags; quality is self-confidence, minus 1 for flagged rows.
 
-    So a share that is asked for takes flagged rows first.
+    So a requested share takes flagged rows first.
     """
     probs = tools.pred_probs(train)
     rows = flag_label_errors(train, probs, filter_by)
@@ -38,18 +38,18 @@ def confident_learning(train: TrainSet, tools: Tools, *, filter_by: str) -> Susp
 
 
 def scored(train: TrainSet, tools: Tools, *, method: str) -> Suspects:
-    """Cleanlab's label quality: `self_confidence`, `normalized_margin` or `confidence_weighted_entropy`."""
+    """Scores rows by cleanlab: `self_confidence`, `normalized_margin` or `confidence_weighted_entropy`."""
     one_of("method", method, ("self_confidence", "normalized_margin", "confidence_weighted_entropy"))
     return Suspects(label_quality(train, tools.pred_probs(train), method))
 
 
 def flag_label_errors(train: TrainSet, probs: Float[np.ndarray, "n k"], filter_by: str) -> Bool[np.ndarray, " n"]:
-    """True for each labelled row that the rule takes for a label error; at least one row a class is left alone.
+    """Flags each labelled row that the rule suspects; at least one row per class is spared.
 
     `confident_joint` flags what lies off the diagonal of the confident joint, as the paper does; cleanlab's
-    `confident_learning` spares those of them whose most probable class is the given one. In one process, so that
-    nothing is forked; a class too small to judge is passed over without a warning, because what was not flagged is in
-    the receipts anyway.
+    `confident_learning` spares those of them whose most probable class is the given one. It runs in one
+    process, so nothing is forked; a class too small to judge is skipped without a warning, because the receipts show
+    what was not flagged.
     """
     one_of("filter_by", filter_by, FILTERS)
     issues, rows = np.zeros(len(train), dtype=bool), np.flatnonzero(train.labelled)
@@ -65,12 +65,12 @@ def flag_label_errors(train: TrainSet, probs: Float[np.ndarray, "n k"], filter_b
 
 
 def label_quality(train: TrainSet, probs: Float[np.ndarray, "n k"], method: str) -> Float64[np.ndarray, " n"]:
-    """The label quality by cleanlab's name of it (low = suspect); inf without a label."""
+    """Returns the label quality by cleanlab's name (low = suspect); inf without a label."""
     quality, rows = np.full(len(train), np.inf), np.flatnonzero(train.labelled)
     quality[rows] = get_label_quality_scores(train.classes[rows], _proper(probs[rows]), method=method)
     return quality
 
 
 def _proper(probs: Float[np.ndarray, "n k"]) -> Float64[np.ndarray, "n k"]:
-    """Double precision inside [0, 1]: single precision may exceed it by a rounding, which cleanlab refuses."""
+    """Returns doubles within [0, 1]: single precision may exceed it by rounding, which cleanlab refuses."""
     return np.clip(probs.astype(np.float64), 0, 1)

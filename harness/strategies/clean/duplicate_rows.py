@@ -1,7 +1,7 @@
-"""Of rows that are the same, or nearly so, one is kept: equal rows count twice and may carry different labels.
+"""Keeps one of equal or nearly equal rows, which count twice and may carry different labels.
 
-Which one never hangs on the order of the rows: it is drawn, by the ids, from those whose label most of the group bear.
-Rows without a label are never looked at.
+Which one never depends on the order of the rows: it is drawn, by the ids, from those with the group's most frequent
+label. Rows without a label are ignored.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from harness.streams import child_seed
 
 KEEP = ("majority", "agreeing", "undisputed")
 Groups = Callable[[Rows], Int64[np.ndarray, " n"]]
-"""Rows to a number a row, the same for rows that are taken for the same."""
+"""Rows to one number per row, equal for rows that count as the same."""
 
 
 def duplicates(train: TrainSet, tools: Tools, *, keep: str) -> TrainSet:
-    """One row of each group of exactly the same content; `keep` as in `keep_one`."""
+    """Keeps one row of each group with exactly the same content; `keep` as in `keep_one`."""
     return _without_twins(train, tools, row_hashes, keep)
 
 
 def duplicate_keys(
     train: TrainSet, tools: Tools, *, columns: Sequence[str | int] | None, decimals: int, keep: str
 ) -> TrainSet:
-    """One row of each group of a table with the same `columns` (None: all), numbers rounded to `decimals`."""
+    """Keeps one row of each group of a table with equal `columns` (None: all), numbers rounded to `decimals`."""
     return _without_twins(train, tools, lambda x: keys(x, columns, decimals), keep)
 
 
 def near_duplicate_images(train: TrainSet, tools: Tools, *, distance: int, keep: str) -> TrainSet:
-    """One picture of each group that differences of at most `distance` of 64 bits of the perceptual hash join.
+    """Keeps one picture of each group joined by perceptual hashes that differ in at most `distance` of 64 bits.
 
     Groups are joined by chains of such pairs, so a long row of small steps is one group.
     """
@@ -43,7 +43,7 @@ def near_duplicate_images(train: TrainSet, tools: Tools, *, distance: int, keep:
 
 
 def near_duplicate_texts(train: TrainSet, tools: Tools, *, shingle: int, threshold: float, keep: str) -> TrainSet:
-    """One text of each group that Jaccard similarities of at least `threshold` join, found by MinHash (Broder, 1997).
+    """Keeps one text of each group joined by Jaccard similarities of at least `threshold`, by MinHash (Broder, 1997).
 
     The sets compared are the runs of `shingle` characters; case and spaces do not count.
     """
@@ -59,7 +59,7 @@ def _without_twins(train: TrainSet, tools: Tools, groups: Groups, keep: str) -> 
 
 
 def keep_one(train: TrainSet, group: Int64[np.ndarray, " n"], keep: str, salt: int) -> Bool[np.ndarray, " n"]:
-    """True for at most one row of each group, one of those whose class has the most weight in it.
+    """Returns True for at most one row of each group, one whose class has the most weight in it.
 
     Classes of equal weight, and rows of that class, are drawn from by their ids and `salt`. Where the classes of a
     group differ, `majority` keeps one row, `agreeing` keeps all rows of that class but none of another (repeats that

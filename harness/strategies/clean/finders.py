@@ -1,7 +1,8 @@
-"""Finders of wrong labels: a training set in, a quality a row out (see label_errors.py); low = suspect.
+"""Finders of wrong labels: they give each row a quality (see label_errors.py); low = suspect.
 
 Those that watch a training look at the probe's probabilities (e, n, k) at e points of it; those that ask neighbours
-look at the rows' features (see features.py). What needs probabilities out of sample stands in confident_learning.py.
+look at the rows' features (see features.py). Finders that need out-of-sample probabilities are in
+confident_learning.py.
 """
 
 from __future__ import annotations
@@ -22,13 +23,14 @@ from harness.strategies.features import compute_features, features_like
 MEMORY = 64
 """MiB of distances that are held at once."""
 LEAST_PROBABILITY = np.finfo(np.float32).tiny
-"""Stands for a probability of 0, whose logarithm would be infinite."""
+"""Replaces a probability of 0, whose logarithm would be infinite."""
 QUALITY_DIGITS = 6
-"""Decimals to which squared distances count: rows that a rounding alone tells apart are equally near."""
+"""Decimals to which squared distances count: rows that differ only by rounding are equally near."""
 
 
 def uncertainty(train: TrainSet, tools: Tools) -> Suspects:
-    """The probe's entropy, negative, in nats: rows of which it is unsure, whatever their label (uncertainty sampling).
+    """Returns the probe's negative entropy in nats: low for uncertain rows, whatever their label (uncertainty
+    sampling).
 
     Lewis and Gale 1994.
     """
@@ -37,7 +39,7 @@ def uncertainty(train: TrainSet, tools: Tools) -> Suspects:
 
 
 def area_under_margin(train: TrainSet, tools: Tools) -> Suspects:
-    """The mean over the training of the given class's logit less the largest other one.
+    """Returns the mean over training of the given class's logit minus the largest other one.
 
     Pleiss et al. 2020, "Identifying mislabeled data using the area under the margin ranking", eq. 1. Differences of
     log-probabilities are differences of logits.
@@ -46,7 +48,7 @@ def area_under_margin(train: TrainSet, tools: Tools) -> Suspects:
 
 
 def small_loss(train: TrainSet, tools: Tools, *, until: float) -> Suspects:
-    """The mean cross-entropy with the given class over the first `until` of the training, negative, in nats.
+    """Returns the negative mean cross-entropy with the given class over the first `until` of training, in nats.
 
     Networks fit right labels first, so that a wrong one keeps a large loss (Han et al. 2018, co-teaching; Arpit et al.
     2017); `until` is a share in (0, 1], of which at least one point is looked at.
@@ -58,7 +60,7 @@ def small_loss(train: TrainSet, tools: Tools, *, until: float) -> Suspects:
 
 
 def forgetting(train: TrainSet, tools: Tools) -> Suspects:
-    """How often a row was right and then wrong in the training, negative; -e where it never was right in e looks.
+    """Returns minus how often a row was right and then wrong in training; -e if it was never right in e looks.
 
     Toneva et al. 2019, "An empirical study of example forgetting". Right is a probability above all others.
     """
@@ -68,9 +70,9 @@ def forgetting(train: TrainSet, tools: Tools) -> Suspects:
 
 
 def neighbours(train: TrainSet, tools: Tools, *, k: int, encoder: str | None) -> Suspects:
-    """The share of a row's `k` nearest labelled rows that bear its label (edited nearest neighbours, Wilson 1972).
+    """Returns the share of a row's `k` nearest labelled rows with its label (edited nearest neighbours, Wilson 1972).
 
-    All rows as near as the k-th count. BadInput where there are not as many others.
+    All rows as near as the k-th count. BadInput if there are fewer others.
     """
     rows, x, given = _labelled(train, tools, k, encoder)
     shares = []
@@ -82,11 +84,11 @@ def neighbours(train: TrainSet, tools: Tools, *, k: int, encoder: str | None) ->
 
 
 def shapley(train: TrainSet, tools: Tools, *, k: int, reference: str, encoder: str | None) -> Suspects:
-    """The Shapley value of each row for a classifier by its `k` nearest neighbours, exactly.
+    """Returns the exact Shapley value of each row for a classifier by `k` nearest neighbours.
 
     Jia et al. 2019, "Efficient task-specific data valuation for nearest neighbor algorithms", theorem 1. `reference`
-    says whom the classifier is to serve: `valid`, the validation rows (whose labels are then paid for), or `train`,
-    every labelled row by all others. Equally near rows are ranked by a draw.
+    says which rows are classified: `valid`, the validation rows (whose labels are then counted), or `train`, every
+    labelled row by all others. Ties between equally near rows are drawn at random.
     """
     one_of("reference", reference, ("train", "valid"))
     rows, x, given = _labelled(train, tools, k, encoder)
@@ -104,7 +106,7 @@ def shapley(train: TrainSet, tools: Tools, *, k: int, reference: str, encoder: s
 def _shapley_values(
     order: Int64[np.ndarray, "b o"], right: Bool[np.ndarray, "b r"], k: int
 ) -> Float64[np.ndarray, " r"]:
-    """The values of r rows, added up over the b rows that are served.
+    """Returns the values of r rows, summed over the b rows that are classified.
 
     `order` lists the rows from the nearest to the farthest, `right` says which bear the label that is wanted.
     """
@@ -120,7 +122,7 @@ def _shapley_values(
 def _labelled(
     train: TrainSet, tools: Tools, k: int, encoder: str | None
 ) -> tuple[Int64[np.ndarray, " r"], Float32[np.ndarray, "r p"], Int64[np.ndarray, " r"]]:
-    """Where the labelled rows lie, their features and their classes; BadInput where `k` is none of their number."""
+    """Returns the positions, features and classes of the labelled rows; BadInput if `k` exceeds their number."""
     rows = np.flatnonzero(train.labelled)
     if not 1 <= k < len(rows):
         raise BadInput(f"k={k} neighbours are asked for: with {len(rows)} labelled rows, say 1 to {len(rows) - 1}")
@@ -130,7 +132,7 @@ def _labelled(
 def _validation(
     train: TrainSet, tools: Tools, encoder: str | None
 ) -> tuple[Float32[np.ndarray, "v p"], Int64[np.ndarray, " v"]]:
-    """Features and true classes of the validation rows, which are then paid for."""
+    """Returns features and true classes of the validation rows, which are then counted."""
     valid = tools.valid()
     x = valid.x if train.prepare is None else train.prepare(valid.x)
     return features_like(train.x, x, tools.cache, encoder=encoder), valid.y
@@ -139,7 +141,7 @@ def _validation(
 def _squared_distances(
     rows: Float32[np.ndarray, "v p"], others: Float32[np.ndarray, "r p"]
 ) -> Iterator[tuple[Int64[np.ndarray, " b"], Float32[np.ndarray, "b r"]]]:
-    """Some rows at a time, which they are and how far from each of the others: exact up to single precision."""
+    """Yields some rows at a time with their squared distances to all others, exact up to single precision."""
     start = 0
     parts = pairwise_distances_chunked(rows, others, metric="euclidean", working_memory=MEMORY, squared=True)
     for part in parts:
@@ -152,7 +154,7 @@ def _log_probs(train: TrainSet, tools: Tools) -> Float64[np.ndarray, "e n k"]:
 
 
 def _margins(train: TrainSet, tools: Tools) -> Float64[np.ndarray, "e n"]:
-    """The log-probability of the given class less the largest other one, at every point of the training."""
+    """Returns the log-probability of the given class minus the largest other one, at every point of training."""
     log_probs, each = _log_probs(train, tools), np.arange(len(train))
     given = log_probs[:, each, train.classes]
     log_probs[:, each, train.classes] = -np.inf
@@ -164,7 +166,7 @@ def _labelled_only(train: TrainSet, quality: Float64[np.ndarray, " n"]) -> Suspe
 
 
 def _spread(train: TrainSet, rows: Int64[np.ndarray, " r"], quality: Float64[np.ndarray, " r"]) -> Suspects:
-    """The quality of the labelled rows, put where they lie."""
+    """Returns the quality of the labelled rows at their positions, inf elsewhere."""
     whole = np.full(len(train), np.inf)
     whole[rows] = quality
     return Suspects(whole)

@@ -1,4 +1,4 @@
-"""Rows in, what tells alike ones out: hashes that equal rows share, and links between rows that nearly are."""
+"""Finds equal and similar rows: hashes that equal rows share, and links between similar rows."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from harness.data import Rows, row_hashes, take
 from harness.tables import is_raw
 
 BITS = 64
-"""How many bits a perceptual hash has."""
+"""Number of bits of a perceptual hash."""
 PERMUTATIONS = 128
-"""How many minima a MinHash holds: the standard error of a similarity is at most 1 / sqrt(128) / 2 = 0.044."""
+"""Number of minima in a MinHash: the standard error of a similarity is at most 1 / sqrt(128) / 2 = 0.044."""
 HASH_CHUNK = 2048
-"""How many rows are looked at together."""
+"""Rows compared at a time."""
 Links = Iterator[tuple[np.ndarray, np.ndarray]]
-"""Pairs of rows that are taken for the same, as two arrays of row numbers."""
+"""Pairs of rows that count as the same, as two arrays of row numbers."""
 
 
 def keys(x: Rows, columns: Sequence[str | int] | None, decimals: int) -> Int64[np.ndarray, " n"]:
-    """A hash a row of a table, of those columns alone (names of raw cells, else numbers from 0; None: all).
+    """Returns one hash per row of a table, of those columns (names of raw cells, else numbers from 0; None: all).
 
     Numbers are rounded to `decimals`; other cells are compared without case and without needless spaces.
     """
@@ -41,7 +41,7 @@ def keys(x: Rows, columns: Sequence[str | int] | None, decimals: int) -> Int64[n
 
 
 def _known(chosen: Sequence[str | int], there: Sequence[str | int]) -> None:
-    """Raises BadInput where a column is none of the table's."""
+    """Raises BadInput for a column that the table does not have."""
     for column in chosen:
         if column not in there:
             one_of("clean.columns", str(column), [str(name) for name in there])
@@ -55,7 +55,7 @@ def _plain(cell: str, decimals: int) -> str:
 
 
 def perceptual(x: Rows) -> Bool[np.ndarray, "n bits"]:
-    """The perceptual hash of each picture (n, h, w, 1 or 3): 64 signs of its lowest frequencies, through imagehash."""
+    """Returns the perceptual hash of each picture (n, h, w, 1 or 3): 64 signs of low frequencies, by imagehash."""
     import imagehash
     from PIL import Image
 
@@ -67,7 +67,7 @@ def perceptual(x: Rows) -> Bool[np.ndarray, "n bits"]:
 
 
 def close_pictures(x: Rows, distance: int) -> Links:
-    """Links between pictures whose perceptual hashes differ in at most `distance` of 64 bits."""
+    """Yields links between pictures whose perceptual hashes differ in at most `distance` of 64 bits."""
     within("clean.distance", distance, 0, BITS)
     signs = np.where(perceptual(x), 1, -1).astype(np.float32)
     for start in range(0, len(signs), HASH_CHUNK):
@@ -77,7 +77,7 @@ def close_pictures(x: Rows, distance: int) -> Links:
 
 
 def ball(x: Rows, distance: int) -> Int64[np.ndarray, "n s"]:
-    """Numbers (n, s) of which two pictures share one exactly where their hashes differ in at most `distance` bits.
+    """Returns numbers (n, s); two pictures share one if and only if their hashes differ in at most `distance` bits.
 
     They are the hashes within half the distance of a picture's own: two such balls meet half-way or not at all. So
     the distance is even: 0, 2 or 4; a hash with as many ones as zeros differs in an even number of bits anyway.
@@ -90,13 +90,16 @@ def ball(x: Rows, distance: int) -> Int64[np.ndarray, "n s"]:
 
 
 def shingles(text: str, size: int) -> set[str]:
-    """The runs of `size` characters of a text without case and needless spaces; all of a text that is shorter."""
+    """Returns the runs of `size` characters of a text without case and needless spaces; the whole text if it is
+    shorter.
+    """
     plain = " ".join(text.casefold().split())
     return {plain[start : start + size] for start in range(max(1, len(plain) - size + 1))}
 
 
 def bands(x: Rows, shingle: int, threshold: float) -> Int64[np.ndarray, "n s"]:
-    """Hashes (n, s), one a band of each text's MinHash (Broder, 1997): texts that share one are probably alike.
+    """Returns hashes (n, s), one per band of each text's MinHash (Broder, 1997): texts that share one are probably
+    similar.
 
     The bands are as wide as datasketch finds best for that Jaccard similarity of the sets of shingles: the chance to
     share one climbs steeply around `threshold`, but a few pairs beneath share one, and a few above none.
@@ -116,7 +119,7 @@ def bands(x: Rows, shingle: int, threshold: float) -> Int64[np.ndarray, "n s"]:
 
 
 def close_texts(x: Rows, shingle: int, threshold: float) -> Links:
-    """Links between texts that share a band and whose sets of shingles have a Jaccard similarity of `threshold`."""
+    """Yields links between texts that share a band and whose shingles have a Jaccard similarity of `threshold`."""
     found, texts = bands(x, shingle, threshold), np.asarray(x)
     sets = [shingles(str(text), shingle) for text in texts]
     seen: set[tuple[int, int]] = set()
@@ -129,7 +132,7 @@ def close_texts(x: Rows, shingle: int, threshold: float) -> Links:
 
 
 def _alike_first(group: Sequence[int], sets: Sequence[set[str]], threshold: float) -> Iterator[tuple[int, int]]:
-    """The pairs of a bucket that are alike indeed; texts of one set of shingles are compared once."""
+    """Yields the pairs of a bucket that are really similar; texts with equal shingles are compared once."""
     first = {frozenset(sets[row]): row for row in reversed(group)}
     yield from ((first[frozenset(sets[row])], row) for row in group)
     for one, two in combinations(first.values(), 2):
@@ -138,7 +141,7 @@ def _alike_first(group: Sequence[int], sets: Sequence[set[str]], threshold: floa
 
 
 def link_groups(n: int, links: Links) -> Int64[np.ndarray, " n"]:
-    """A group number for each of the n rows: rows that a chain of links joins have the same."""
+    """Returns a group number for each of the n rows: rows joined by a chain of links share it."""
     pairs = list(links)
     first, second = (np.concatenate([pair[side] for pair in pairs]) if pairs else np.zeros(0, int) for side in (0, 1))
     graph = coo_array((np.ones(len(first), dtype=bool), (first, second)), shape=(n, n))
@@ -146,6 +149,6 @@ def link_groups(n: int, links: Links) -> Int64[np.ndarray, " n"]:
 
 
 def salted_numbers(ids: np.ndarray, salt: int) -> Int64[np.ndarray, " n"]:
-    """A number for each id that hangs on the id and the salt alone: a draw that no order of the rows can change."""
+    """Returns a number for each id that depends only on id and salt: a draw that no order of rows can change."""
     hashed = [hashlib.blake2b(f"{salt}/{name}".encode(), digest_size=8).digest() for name in ids.tolist()]
     return np.frombuffer(b"".join(hashed), dtype=np.int64)

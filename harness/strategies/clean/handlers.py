@@ -1,4 +1,4 @@
-"""What becomes of suspect rows: `(train, rows, tools, strength) -> train`, rows being a mask (n,) of labelled rows."""
+"""What happens to suspect rows: `(train, rows, tools, strength) -> train`, rows being a mask (n,) of labelled rows."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ RowMask = Bool[np.ndarray, " n"]
 
 
 def drop(train: TrainSet, rows: RowMask, tools: Tools, strength: float) -> TrainSet:
-    """The other rows."""
+    """Returns the other rows."""
     return train.rows(~rows)
 
 
 def relabel(train: TrainSet, rows: RowMask, tools: Tools, strength: float) -> TrainSet:
-    """The probe's most probable class as a hard label; where equals are most probable, the lowest class."""
+    """Relabels by the probe's most probable class as a hard label; the lowest class at a tie."""
     y = train.y.copy()
     y[rows] = one_hot(tools.pred_probs(train)[rows].argmax(1), train.k)
     return replace(train, y=y)
 
 
 def soften(train: TrainSet, rows: RowMask, tools: Tools, strength: float) -> TrainSet:
-    """The given label mixed with the probe's probabilities, whose part is `strength`."""
+    """Mixes the given label with the probe's probabilities, whose share is `strength`."""
     y, probs = train.y.astype(np.float64), tools.pred_probs(train)[rows].astype(np.float64)
     y[rows] = (1 - strength) * y[rows] + strength * probs / probs.sum(1, keepdims=True)
     return replace(train, y=y.astype(np.float32))
 
 
 def reweight(train: TrainSet, rows: RowMask, tools: Tools, strength: float) -> TrainSet:
-    """The weight less `strength` of it."""
+    """Reduces the weight by the share `strength`."""
     w = train.w.copy()
     w[rows] *= 1 - strength
     return replace(train, w=w)
@@ -45,11 +45,11 @@ def reweight(train: TrainSet, rows: RowMask, tools: Tools, strength: float) -> T
 Handler = Callable[[TrainSet, np.ndarray, Tools, float], TrainSet]
 HANDLERS: Mapping[str, Handler] = {"drop": drop, "relabel": relabel, "soften": soften, "reweight": reweight}
 MOST_STRENGTH = {"soften": 1.0, "reweight": 0.99}
-"""The greatest strength of the handlers that have one: a weight of 0 would be a row without a label, not a doubt."""
+"""Greatest strength of each handler that has one: a weight of 0 would mean a row without a label, not doubt."""
 
 
 def check_strength(handle: str, strength: float | None) -> None:
-    """BadInput where a handler that knows degrees is given none, or one that knows none is given one."""
+    """Raises BadInput if `strength` is missing for a handler that needs it, or given to one that does not."""
     one_of("handle", handle, tuple(HANDLERS))
     if handle in MOST_STRENGTH:
         if strength is None:

@@ -1,4 +1,4 @@
-"""Numbers that are missing, or lie where none should, are filled in; all that is needed is learnt on training rows."""
+"""Fills in missing or implausible numbers; everything is learnt from training rows."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ DETECTORS = ("sd", "iqr", "isolation_forest")
 
 
 def impute(train: TrainSet, tools: Tools, *, method: str, k: int, max_iter: int, levels: str) -> TrainSet:
-    """The set without a missing value, filled in as scikit-learn's imputers do; raw cells become numbers first.
+    """Fills in missing values by scikit-learn's imputers; raw cells become numbers first.
 
     `mean`, `median` and `mode` are the column's; `knn` is the mean of the `k` nearest rows that have the value;
     `iterative` regresses every column with gaps on all the others, at most `max_iter` rounds (van Buuren &
-    Groothuis-Oudshoorn, 2011). Distances are between standardised columns. A column without any value becomes 0.
+    Groothuis-Oudshoorn, 2011). Distances are between standardised columns. A column without values becomes 0.
     `levels` says what an empty cell of a column of words is: `own`, a level of its own, or the column's `mode`.
     """
     one_of("clean.levels", levels, ("own", "mode"))
@@ -46,9 +46,9 @@ def impute(train: TrainSet, tools: Tools, *, method: str, k: int, max_iter: int,
 
 
 def outlying_cells(train: TrainSet, tools: Tools, *, detect: str, reach: float, repair: str) -> TrainSet:
-    """The set whose unusual numbers became their column's `mean`, `median` or `mode` of usual ones (CleanML, 2021).
+    """Replaces unusual numbers by their column's `mean`, `median` or `mode` of usual ones (CleanML, 2021).
 
-    What is usual is said in `_ranges`. Missing numbers are filled in alike; raw cells become numbers first.
+    `_ranges` defines what is usual. Missing numbers are filled in the same way; raw cells become numbers first.
     """
     one_of("clean.repair", repair, tuple(SIMPLE))
     table, low, high = _fenced(train, tools, detect, reach)
@@ -61,20 +61,20 @@ def outlying_cells(train: TrainSet, tools: Tools, *, detect: str, reach: float, 
 
 
 def clipped_cells(train: TrainSet, tools: Tools, *, detect: str, reach: float) -> TrainSet:
-    """The set whose unusual numbers became the nearest usual ones of their column; missing ones stay missing."""
+    """Moves unusual numbers to the nearest usual one of their column; missing ones stay missing."""
     table, low, high = _fenced(train, tools, detect, reach)
     return table.transformed(lambda x: np.clip(x, low, high))
 
 
 def _fenced(train: TrainSet, tools: Tools, detect: str, reach: float) -> tuple[TrainSet, Fence, Fence]:
-    """The set in numbers, and the lowest and the highest usual number of each column."""
+    """Returns the set in numbers, and the lowest and the highest usual number of each column."""
     one_of("clean.detect", detect, DETECTORS)
     table = numeric(train)
     return table, *_ranges(_ordered(table.x), detect, reach, child_seed(tools.rng))
 
 
 def _words(x: np.ndarray) -> dict[str, Mend]:
-    """For each column of words with any, how an empty cell becomes the most frequent word."""
+    """Returns, for each column of words, how an empty cell becomes the most frequent word."""
     return {name: _most_frequent(cells) for name, cells in columns_of(x).items() if not is_number_column(cells)}
 
 
@@ -85,7 +85,7 @@ def _most_frequent(cells: np.ndarray) -> Mend:
 
 
 def _filler(x: Table, imputer: Any, grid: float | None) -> Prepare:
-    """How rows are filled in, learnt from `x`: in double precision, on standardised columns, back to float32.
+    """Returns how rows are filled in, learnt from `x`: in double precision, on standardised columns, back to float32.
 
     On a `grid` the standardised numbers are rounded to multiples of 1 / grid.
     """
@@ -114,13 +114,13 @@ def _filler(x: Table, imputer: Any, grid: float | None) -> Prepare:
 
 
 def _ordered(x: Table) -> Float64[np.ndarray, "n d"]:
-    """A copy of the rows ordered by what they hold, so that neither a sum nor a tie hangs on how they came."""
+    """Returns a copy of the rows ordered by content, so that neither a sum nor a tie depends on their order."""
     rows = np.asarray(x, dtype=np.float64)
     return rows[np.lexsort(rows.T)] if rows.shape[1] else rows.copy()
 
 
 def _imputer(method: str, k: int, max_iter: int, seed: int) -> Any:
-    """scikit-learn's imputer of that name. Columns without a gap in training take their mean in other rows."""
+    """Returns scikit-learn's imputer of that name. Columns without a gap in training take their mean in other rows."""
     one_of("clean.method", method, IMPUTATIONS)
     within("clean.k", k, 1, np.inf)
     within("clean.max_iter", max_iter, 1, np.inf)
