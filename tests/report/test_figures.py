@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from scipy.stats import binom
-from studies import keep, large, made_test_set, record, shown
+from studies import keep, large, levels_in, made_test_set, record, shown
 
 from harness.analysis.attribution import Attribution, Estimate, Ladder, Omitted, Step, Verdict
 from harness.analysis.effects import estimate_effects
@@ -270,8 +270,8 @@ def test_rendering_leaves_the_callers_style_alone() -> None:
 def scored(test: list[list[float]], levels: list[tuple[str, str]]) -> Scores:
     """Scores by hand: a row of seeds an arm, each arm a model and a data level."""
     n = len(test)
-    words = tuple({"model": model, "weak": data, "clean": "", "augment": ""} for model, data in levels)
     arms = tuple(" ".join(filter(None, pair)) or "baseline" for pair in levels)
+    words = tuple(levels_in(arm) for arm in arms)
     values = np.array(test, dtype=np.float64)
     return Scores(
         arms, words, (False,) * n, tuple(range(values.shape[1])), values, values, np.ones(n), np.zeros(n),
