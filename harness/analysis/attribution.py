@@ -40,8 +40,8 @@ from harness.analysis.shares import (
     axes_of,
     crossed_table,
     divisible_arms,
-    factors_of,
     lacking,
+    places_of,
     shapley_parts,
     variance,
 )
@@ -216,7 +216,7 @@ def _shapley(drawn: Draws, where: Axes) -> tuple[dict[str, Estimate], list[str]]
         return {}, [*told, "No Shapley parts: no model was run together with a data strategy and each of them alone."]
     pick = choose(drawn.valid, among)
     fine = _fine(scores, among)
-    gaps = {arm: lacking(scores, where, int(arm), factors_of(cell_of(scores, int(arm)))) for arm in np.unique(pick)}
+    gaps = {arm: lacking(scores, where, int(arm), places_of(cell_of(scores, int(arm)))) for arm in np.unique(pick)}
     missing = list(dict.fromkeys(chain.from_iterable(gaps.values())))
     if fine and missing:
         fine = ()

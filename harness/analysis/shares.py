@@ -228,7 +228,7 @@ def axes_of(cell: Levels) -> tuple[tuple[int, ...], ...]:
     return tuple(part for part in ((0,) if cell[0] else (), changed) if part)
 
 
-def factors_of(cell: Levels) -> tuple[tuple[int, ...], ...]:
+def places_of(cell: Levels) -> tuple[tuple[int, ...], ...]:
     """The places of the levels that are changed, each for itself."""
     return tuple((place,) for place in range(len(cell)) if cell[place])
 

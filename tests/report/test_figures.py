@@ -482,7 +482,7 @@ def test_the_budget_figure_says_at_how_many_labels() -> None:
 
     told = words(70.0, 90.0)  # 95 % of the way from 70 to 90 is 89, which lies 0.9 of the way from 100 to 200 labels
     assert "oracle: 95 % of the way at 190 labels" in told
-    assert "oracle_random (negative control): 95 % of the way not reached" in told
+    assert "oracle_random (reference): 95 % of the way not reached" in told
     assert "95 % of the way from baseline to clean: 89.0" in told
     assert "not known, no arm has clean labels alone" in words(70.0, None)
     assert "not known, clean labels gain nothing" in words(70.0, 70.0)

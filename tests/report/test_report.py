@@ -117,7 +117,7 @@ def test_bytes_are_the_same_again_in_another_process_and_under_another_style(sma
     with mpl.rc_context({"font.size": 20, "lines.linewidth": 9, "savefig.dpi": 30, "axes.facecolor": "red"}):
         rebuild(small.folder)
     assert digests(small.folder) == first
-    code = "import sys, pathlib, harness.report; harness.report.rebuild(pathlib.Path(sys.argv[1]))"
+    code = "import sys, pathlib; from harness.report.write import rebuild; rebuild(pathlib.Path(sys.argv[1]))"
     subprocess.run([sys.executable, "-c", code, str(small.folder)], check=True, cwd=ROOT)
     assert digests(small.folder) == first
 

@@ -200,7 +200,7 @@ def test_a_diverged_loss_fails_the_trial(tmp_path):
 FIRST = """
 import sys, time
 from pathlib import Path
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = [sys.argv[1], sys.argv[1] + "/run"]
 from test_trial import make, run
 from harness.arm import FACTORS
 from harness.run.options import build

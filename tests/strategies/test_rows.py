@@ -9,13 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import train_set
+import yaml
+from conftest import composed, train_set
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.conformance.small_sets import tools_with
 from harness.data import Rows, Task, TrainSet, one_hot
 from harness.errors import BadInput
+from harness.run.config import plain
 from harness.run.options import build
 from harness.storage.places import conf_dir
 from harness.strategies import Signature, Tools
@@ -297,25 +299,30 @@ def test_larger_classes_are_drawn_down() -> None:
         under_sample(train, tools(), ratio=0.5)
 
 
-# Dull twins
+# References
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in (conf_dir() / "clean").glob("random_drop_*.yaml")))
-def test_a_twin_drops_as_many_as_the_arm_beside_it(name: str) -> None:
-    """The option inside a twin is the option that it stands beside, parameter by parameter."""
-    import yaml
+@pytest.mark.parametrize("name", sorted(path.stem for path in (conf_dir() / "clean").glob("random_*.yaml")))
+def test_a_random_reference_takes_its_originals_parameters_by_reference(name: str) -> None:
+    """What is inside a reference is the option that it is held against, parameter by parameter, and cannot drift."""
+    node = plain(composed(f"clean={name}").clean)
+    if "like" not in node:
+        pytest.skip(f"{name} copies no other option")
+    defaults = yaml.safe_load((conf_dir() / "clean" / f"{name}.yaml").read_text())["defaults"]
+    original = plain(composed(f"clean={defaults[0]['/clean@like']}").clean)
+    assert node["like"] == original
+    assert node["reference_kind"] == "negative_control"
+    assert set(node["fits"]) >= set(original["fits"])
+    assert node.get("needs") == original.get("needs")
+    assert build(node)
 
-    read = lambda option: yaml.safe_load((conf_dir() / "clean" / f"{option}.yaml").read_text())  # noqa: E731
-    twin = read(name)
-    beside = {"outliers": "knn_outliers"}.get(name.removeprefix("random_drop_"), name.removeprefix("random_drop_"))
-    clever = read(beside)
-    assert {key: value for key, value in clever.items() if key in twin["like"]} == twin["like"]
-    assert twin["fits"] == clever["fits"]
-    assert twin.get("needs") == clever.get("needs")
-    assert build(twin)
+
+def test_a_references_original_can_be_set_within_it() -> None:
+    node = plain(composed("clean=random_drop", "clean.like.share=0.3").clean)
+    assert node["like"]["share"] == 0.3
 
 
-def test_the_twin_of_repeats_drops_as_many_at_random() -> None:
+def test_the_reference_of_repeats_drops_as_many_at_random() -> None:
     train = texts([str(i // 2) for i in range(40)], [0, 1] * 20)
     clever = duplicates(train, tools(), keep="majority")
     blind = random_drop(train, tools(), like=partial(duplicates, keep="majority"))

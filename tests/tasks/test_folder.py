@@ -329,7 +329,9 @@ def test_bad_input(source: Make, tmp_path: Path, changed: dict, said: str) -> No
 
 
 def test_misspelt_choices() -> None:
-    with pytest.raises(BadInput, match=r"task\.color is 'gray'; did you mean 'grey'\? \(it can be: grey, rgb\)"):
+    with pytest.raises(
+        BadInput, match=r"task\.color=gray is not known; did you mean 'grey'\? \(choose from: grey, rgb\)"
+    ):
         one_of("task.color", "gray", ("grey", "rgb"))
 
 

@@ -108,7 +108,9 @@ def _check(
         raise BadInput(f"{line}: before is '{edit['before']}', but row '{edit['id']}' has '{table[where][row]}'")
     if where == NO_LABEL and edit["after"] and edit["after"] not in classes:
         near = nearest(edit["after"], classes)
-        raise BadInput(f"{line}: after is '{edit['after']}', which is no class{near} (classes: {', '.join(classes)})")
+        raise BadInput(
+            f"{line}: after is '{edit['after']}', which is not a class{near} (classes: {', '.join(classes)})"
+        )
 
 
 def _cleaned(train: TrainSet, tools: Tools, version: Version, carry: str) -> TrainSet:
