@@ -20,7 +20,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from harness.checks import choices
-from harness.commands.overrides import chosen_studies
+from harness.commands.overrides import swept_studies
 from harness.commands.terminal import DEBUG, HYDRA_ERRORS, curve, failure_lines, is_debugging, one_line, say
 from harness.errors import BadInput, TrialFailed
 from harness.run.execute import Job, check_fit, delta, keep_rows, make_job, settle, tracker
@@ -72,8 +72,8 @@ def _hydra(words: list[str]) -> int:
     os.environ[RERUN] = uuid.uuid4().hex
     _importable_from_here()
     _say_own_options()
-    studies = chosen_studies(words)
-    if len(studies) > 1:
+    studies = swept_studies(words)
+    if studies is not None:
         return _run_in_turn(words, studies)
     sys.argv = [sys.argv[0], *words]
     run_one()
@@ -81,8 +81,13 @@ def _hydra(words: list[str]) -> int:
 
 
 def _run_in_turn(words: list[str], studies: list[str]) -> int:
-    """Runs several studies one after another, each as a command of its own; returns the worst exit code."""
-    rest = [word for word in words if not word.startswith("experiments=")]
+    """Runs several studies one after another, each as a command of its own; returns the worst exit code.
+
+    BadInput if no study matches. A study that a signal ended counts as a shell counts it: 128 plus the signal's number.
+    """
+    if not studies:
+        raise BadInput(f"no study matches {next(word for word in words if word.startswith('experiments='))}")
+    rest = [word for word in words if not word.startswith("experiments=")] + ["--debug"] * is_debugging()
     codes = []
     for number, study in enumerate(studies, 1):
         say(f"study {number} of {len(studies)}: {study}")
@@ -91,7 +96,7 @@ def _run_in_turn(words: list[str], studies: list[str]) -> int:
         )
         if codes[-1] in (130, -2):
             raise KeyboardInterrupt
-    return max(codes)
+    return max(code if code >= 0 else 128 - code for code in codes)
 
 
 def _say_own_options() -> None:

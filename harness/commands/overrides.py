@@ -26,14 +26,14 @@ def option_loader() -> ConfigLoaderImpl:
     return ConfigLoaderImpl(create_config_search_path(str(conf_dir())))
 
 
-def chosen_studies(words: Sequence[str]) -> list[str]:
-    """Returns the names of the studies that a command line chooses: several for a list or a pattern of names."""
+def swept_studies(words: Sequence[str]) -> list[str] | None:
+    """Returns the studies that a list or a pattern of names chooses (none if nothing matches); None without either."""
     said = [word for word in words if word.startswith("experiments=")]
     if not said:
-        return []
+        return None
     override = OverridesParser.create().parse_override(said[-1])
     if not override.is_sweep_override():
-        return [str(override.value())]
+        return None
     value = override.value()
     if isinstance(value, Glob):
         return list(value.filter(option_loader().get_group_options("experiments")))

@@ -32,6 +32,10 @@ def declaration_faults(where: str, node: Mapping[str, Any]) -> Iterator[str]:
         lists = value.values() if name == "asks" and isinstance(value, Mapping) else [value]
         for words in lists:
             yield from _word_faults(f"{where}.{name}", words, known)
+    for name, wanted in (("extra", Mapping), ("programs", list), ("space", Mapping)):
+        if node.get(name) is not None and not isinstance(node[name], wanted):
+            shape = "a list, as in [java]" if wanted is list else "a mapping, as in {NAME: VALUE}"
+            yield f"{where}.{name} is {node[name]!r}: it must be {shape}"
     kind = node.get("reference_kind")
     if kind is not None and kind not in REFERENCES:
         yield f"{where}.reference_kind is {kind!r}{choices(str(kind), REFERENCES)}"

@@ -43,7 +43,7 @@ def _module_of(parts: list[str]) -> tuple[Any, list[str]]:
         except ModuleNotFoundError as error:
             if error.name is None or not (name == error.name or name.startswith(f"{error.name}.")):
                 raise NoTarget(_broken(name, error)) from error
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a script without a main guard ends itself
             raise NoTarget(_broken(name, error)) from error
     beside = sorted(path.stem for path in Path.cwd().glob("*.py"))
     raise NoTarget(
@@ -52,13 +52,14 @@ def _module_of(parts: list[str]) -> tuple[Any, list[str]]:
     )
 
 
-def _broken(name: str, error: Exception) -> str:
+def _broken(name: str, error: BaseException) -> str:
     """Says that a module cannot be imported, with the line of the user's file at which it stops."""
     what = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
     if isinstance(error, SyntaxError) and error.filename:
         return f"module {name} cannot be imported: {Path(error.filename).name}, line {error.lineno}: {what}"
     frames = [one for one in traceback.extract_tb(error.__traceback__) if "importlib" not in one.filename]
-    own = [one for one in frames if Path(one.filename).is_relative_to(Path.cwd())]
+    here = [one for one in frames if Path(one.filename).is_relative_to(Path.cwd())]
+    own = [one for one in here if "site-packages" not in Path(one.filename).parts]
     at = "".join(f"{Path(one.filename).name}, line {one.lineno}: " for one in (own or frames)[-1:])
     return f"module {name} cannot be imported: {at}{what}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from itertools import pairwise
 from pathlib import Path
 
 import harness
@@ -25,11 +26,20 @@ def traceback_of(error: BaseException) -> str:
     return "".join(summary.format())[-MOST:]
 
 
-def last_frames(text: str, most: int = 2) -> list[str]:
-    """Returns the last frames of a traceback's text, each with its line of code, and the error itself."""
+def last_frames(text: str) -> list[str]:
+    """Returns, from a traceback's text, the user's last two frames, the very last frame, and the error itself."""
     lines = text.rstrip().splitlines()
     starts = [at for at, line in enumerate(lines) if line.startswith('  File "')]
-    return lines[starts[-most] if len(starts) >= most else 0 :] if starts else lines[-1:]
+    if not starts:
+        return lines[-1:]
+    frames = [lines[start:end] for start, end in pairwise([*starts, len(lines)])]
+    own = [frame for frame in frames[:-1] if _is_own(frame[0].split('"')[1])][-2:]
+    return [line for frame in [*own, frames[-1]] for line in frame]
+
+
+def _is_own(filename: str) -> bool:
+    """Returns whether a shortened path names a file of the user's: one in the working folder that is not ours."""
+    return not filename.startswith("harness/") and Path(filename).is_file()
 
 
 def _short(filename: str) -> str:
