@@ -62,7 +62,7 @@ def test_f1_without_positives_is_zero() -> None:
 
 
 def test_unknown_names_are_told_the_nearest() -> None:
-    with pytest.raises(BadInput, match="no metric is called 'acuracy'; did you mean accuracy"):
+    with pytest.raises(BadInput, match="unknown metric 'acuracy'; did you mean 'accuracy'"):
         score("acuracy", np.array([0]), np.array([0]), 2)
 
 

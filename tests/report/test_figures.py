@@ -274,7 +274,7 @@ def scored(test: list[list[float]], levels: list[tuple[str, str]]) -> Scores:
     words = tuple(levels_in(arm) for arm in arms)
     values = np.array(test, dtype=np.float64)
     return Scores(
-        arms, words, (False,) * n, tuple(range(values.shape[1])), values, values, np.ones(n), np.zeros(n),
+        arms, words, ("",) * n, tuple(range(values.shape[1])), values, values, np.ones(n), np.zeros(n),
         np.zeros((n, n)), 100, (),
     )  # fmt: skip
 
