@@ -278,6 +278,7 @@ def test_what_it_says_of_itself_is_known(name: str) -> None:
         "needs",
         "wraps",
         "asks",
+        "family",
     }
 
 
