@@ -44,8 +44,14 @@ def harness(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def records(study: Path) -> dict[str, dict[str, Any]]:
-    """Every record of a study by its key, read from the files themselves: a torn one raises."""
-    return {content["key"]: content for content in map(_read, sorted((study / "trials").glob("*.json")))}
+    """Every record of a study by its key with the words of its row, read from the files themselves: a torn one raises."""
+    plan = study / "study.json"
+    rows = (
+        _read(plan)["trials"] if plan.is_file() else [_read(path) for path in sorted((study / "asked").glob("*.json"))]
+    )
+    named = {row["key"]: row for row in rows}
+    found = map(_read, sorted((study / "trials").glob("*.json")))
+    return {content["key"]: {**content, **named.get(content["key"], {})} for content in found}
 
 
 def _read(path: Path) -> dict[str, Any]:

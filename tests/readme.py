@@ -7,13 +7,13 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from harness.analysis.atlas import readings, readings_frame
 from harness.analysis.published_tables import read_embedded
+from harness.analysis.study import gather
 from harness.commands.arms import options_as_markdown
 from harness.commands.atlas import atlas_files
 from harness.report.leaderboard import signed_number
+from harness.storage.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 ARMS = """# Every arm
@@ -52,13 +52,14 @@ def summary(folders: list[Path]) -> str:
 
 def line(folder: Path) -> list[str]:
     """One study, with links to its table and its figure."""
-    said, board = json.loads((folder / "answers.json").read_text()), pd.read_csv(folder / "leaderboard.csv")
+    said, effects = json.loads((folder / "answers.json").read_text()), gather(Store(folder)).effects
     ladder, verdict = said["attribution"]["ladder"], said["attribution"]["verdict"]
     place = f"results/{folder.name}"
-    n = f"{int(board.n_seeds.max())} seeds × {int(board.n_test.max())} test rows"
+    found = [effect.interval for effect in effects if effect.interval]
+    n = f"{max(one.n_seeds for one in found)} seeds × {max(one.n_test for one in found)} test rows"
     study = f"{folder.name} ([table]({place}/leaderboard.md), [figure]({place}/attribution.png)), {n}"
     sides = [f"`{ladder[axis]['arm']}` {estimate(ladder[axis]['effect'])}" for axis in ("model", "data")]
-    baseline = f"{board[board.arm == 'baseline'].score.iloc[0]:.1f} %"
+    baseline = f"{next(effect.score for effect in effects if effect.arm == 'baseline'):.1f} %"
     return [study, baseline, *sides, estimate(ladder["difference"]), f"**{verdict['word']}**"]
 
 

@@ -30,6 +30,8 @@ def own(tmp_path, monkeypatch):
     (tmp_path / "broken.py").write_text("import numpy\nratio = 1 / 0\n")
     (tmp_path / "torn.py").write_text("import numpy\n\ndef keep(:\n")
     (tmp_path / "conf" / "clean").mkdir(parents=True)
+    for name in ("mine", "broken", "torn"):  # another test's module of that name may be there
+        sys.modules.pop(name, None)
     yield tmp_path
     for name in ("mine", "broken", "torn"):
         sys.modules.pop(name, None)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from conftest import ROOT
 
-VARIES = ("cost", "provenance")
+VARIES = ("cost", "provenance", "checksum")
 SMALL = ("task.n_train=120", "protocol.steps=20", "model@baseline.model=mlp", "track=none", "seed=3", "study=twice")
 ARMS = {
     "strategies that draw": ("weak=majority_vote", "weak.ties=random", "clean=random_drop", "augment=shift"),
