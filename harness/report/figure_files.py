@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -24,65 +24,100 @@ _CLEAN = "weak=gold"
 FigureFiles = Mapping[str, bytes]
 
 
-def draw_all(study: Study) -> dict[str, FigureFiles]:
-    """The figures, each as bytes by format, in the order of `FIGURES`."""
-    return dict(_all(study))
+def draw_all(study: Study) -> tuple[dict[str, FigureFiles], list[str]]:
+    """Draws the figures: each as bytes by format, in the order of `FIGURES`, and a note for each that failed.
+
+    A report is more than one figure: whatever goes wrong with one of them, the tables and the others are still made.
+    """
+    files: dict[str, FigureFiles] = {}
+    notes: list[str] = []
+    for name in FIGURES:
+        try:
+            content = _DRAWN[name](study)
+        except Exception as error:  # noqa: BLE001 - the edge where a figure's own trouble ends
+            notes.append(f"The figure {name} could not be drawn: {type(error).__name__}: {error}.")
+            continue
+        if content is not None:
+            files[name] = content
+    return files, notes
 
 
-def _all(study: Study) -> Iterator[tuple[str, FigureFiles]]:
-    title, note, metric = f"{study.name}, task {study.task}", _note(study), study.metric
-    yield "effects", _forest(study, title, note)
+def _title(study: Study) -> str:
+    return f"{study.name}, task {study.task}"
+
+
+def _attribution(study: Study) -> FigureFiles | None:
     answer = study.attribution
-    if answer and answer.ladder:
-        said = answer.verdict.sentence if answer.verdict else ""
-        frame = figures.attribution_frame(answer)
-        yield (
-            "attribution",
-            figures.attribution(frame, title=title, verdict=said.partition(". ")[0], note=_first(answer)),
-        )
+    if not answer or not answer.ladder:
+        return None
+    said = answer.verdict.sentence if answer.verdict else ""
+    frame = figures.attribution_frame(answer)
+    return figures.attribution(frame, title=_title(study), verdict=said.partition(". ")[0], note=_first(answer))
+
+
+def _cells(study: Study) -> FigureFiles | None:
     met = _met(study.scores) if study.scores else []
-    if study.scores and met:
-        inside = study.scores.only(met)
-        redraws = redraw(inside, _REDRAWS, stream(0, "cells")) if len(inside.seeds) > 1 else None
-        frame = figures.cells_frame(inside, redraws)
-        yield "cells", figures.heatmap(frame, title=title, metric=metric, note=note, shown="score")
+    if not study.scores or not met:
+        return None
+    inside = study.scores.only(met)
+    redraws = redraw(inside, _REDRAWS, stream(0, "cells")) if len(inside.seeds) > 1 else None
+    frame = figures.cells_frame(inside, redraws)
+    return figures.heatmap(frame, title=_title(study), metric=study.metric, note=_note(study), shown="score")
+
+
+def _cost(study: Study) -> FigureFiles | None:
     gains = figures.gain_frame(study.effects)
-    if not gains.empty:
-        yield "cost", figures.gain_against_cost(gains, title=title, metric=metric, note=note)
+    if gains.empty:
+        return None
+    return figures.gain_against_cost(gains, title=_title(study), metric=study.metric, note=_note(study))
+
+
+def _budget(study: Study) -> FigureFiles | None:
     curve = _budgets(study.effects)
-    if len(curve):
-        base, clean = (_score(study.effects, arm) for arm in ("baseline", _CLEAN))
-        yield "budget", figures.budget_curve(curve, title=title, metric=metric, note=note, baseline=base, clean=clean)
+    if not len(curve):
+        return None
+    base, clean = (_score(study.effects, arm) for arm in ("baseline", _CLEAN))
+    return figures.budget_curve(
+        curve, title=_title(study), metric=study.metric, note=_note(study), baseline=base, clean=clean
+    )
+
+
+def _curves(study: Study) -> FigureFiles | None:
     history = figures.history_frame(study.records, "valid")
-    if len(history) and history["value"].notna().any():
-        yield "curves", figures.training_curves(history, title=title, unit=f"validation {metric}, %", note="")
-    if study.components:
-        parts = variance.components_frame(study.components)
-        yield "variance", figures.variance_components(parts, title=title, unit="points", note=study.components_note)
+    if not len(history) or not history["value"].notna().any():
+        return None
+    return figures.training_curves(history, title=_title(study), unit=f"validation {study.metric}, %", note="")
+
+
+def _variance(study: Study) -> FigureFiles | None:
+    if not study.components:
+        return None
+    parts = variance.components_frame(study.components)
+    return figures.variance_components(parts, title=_title(study), unit="points", note=study.components_note)
 
 
 def _note(study: Study) -> str:
     """What intervals cover, in the first sentence, and whether labels are simulated."""
     simulated = "fact_simulated" in study.table and study.table["fact_simulated"].eq(True).any()
     return (
-        coverage_notes(study.effects)[0].partition(". Seeds count")[0].rstrip(".")
+        coverage_notes(study.effects)[0].partition(". Seeds that draw")[0].rstrip(".")
         + "."
         + (" Label noise is simulated." if simulated else "")
     )
 
 
-def _forest(study: Study, title: str, note: str) -> FigureFiles:
+def _forest(study: Study) -> FigureFiles:
     without = study.table[study.table["why"].fillna("") != ""].drop_duplicates("arm")
     shaded = " Shaded and hollow: references." if any(effect.reference for effect in study.effects) else ""
     return figures.forest(
-        study.effects, title=title, metric=study.metric, note=note + shaded,
+        study.effects, title=_title(study), metric=study.metric, note=_note(study) + shaded,
         reasons=dict(zip(without["arm"], without["why"], strict=True)),
     )  # fmt: skip
 
 
 def _first(answer: Any) -> str:
     """What the intervals of an attribution cover."""
-    return next((note for note in answer.notes if note.startswith("95 % intervals cover")), "")
+    return next((note for note in answer.notes if note.startswith("95 % intervals account for")), "")
 
 
 def _met(scores: Scores) -> list[int]:
@@ -101,3 +136,10 @@ def _budgets(effects: list[Effect]) -> pd.DataFrame:
 
 def _score(effects: list[Effect], arm: str) -> float | None:
     return next((effect.score for effect in effects if effect.arm == arm), None)
+
+
+_DRAWN: Mapping[str, Callable[[Study], FigureFiles | None]] = {
+    "effects": _forest, "attribution": _attribution, "cells": _cells, "cost": _cost, "budget": _budget,
+    "curves": _curves, "variance": _variance,
+}  # fmt: skip
+"""What draws each figure; None where the study has nothing to show in it."""

@@ -50,8 +50,9 @@ def rebuild(folder: Path, path: str | None = None, adjust: str = "holm") -> list
 def make_files(study: Study, path: str | None) -> dict[str, bytes]:
     """The files of a study's report by name."""
     sd = leaderboard.deviations(study.table)
+    pictures, failed = draw_all(study)
+    study = replace(study, notes=[*study.notes, *failed])
     told = (study.effects, study.name, study.task, study.metric, study.notes, sd)
-    pictures = draw_all(study)
     figures = {f"{name}.{kind}": content for name, kinds in pictures.items() for kind, content in kinds.items()}
     shown = {name: kinds["png"] for name, kinds in pictures.items()}
     return {

@@ -296,3 +296,31 @@ def test_a_very_wide_interval_does_not_hide_the_others(tmp_path: Path) -> None:
 )
 def test_differences_carry_their_sign(value: float, text: str) -> None:
     assert leaderboard.signed_number(value) == text
+
+
+def with_history(folder: Path, history: list[dict]) -> Store:
+    """A study of a control and an arm with that training curve."""
+    store = Store(folder)
+    base = [record(store, "baseline", s, wrong(4 - s), TEST, axis="none", factors=()) for s in (0, 1)]
+    searched = [
+        record(store, "model=tuned", s, wrong(2), TEST, axis="model", factors=("model",), history=history)
+        for s in (0, 1)
+    ]
+    keep(store, [*base, *searched])
+    return store
+
+
+def test_a_search_whose_rows_have_no_steps_is_reported(tmp_path: Path) -> None:
+    curve = [{"trial": 0, "valid": 0.7, "network.width": 8.0}, {"trial": 1, "valid": 0.8, "network.width": 16.0}]
+    steps = [{"step": 10, "loss": 0.5, "valid": 0.8}, {"step": 20, "loss": 0.4, "valid": 0.9}]
+    names = {path.name for path in rebuild(with_history(tmp_path / "study", [*curve, *steps]).folder)}
+    assert {"leaderboard.md", "index.html", "curves.png"} <= names
+
+
+def test_a_figure_that_fails_is_left_out_with_its_reason_and_the_rest_is_there(tmp_path: Path) -> None:
+    store = with_history(tmp_path / "study", [{"step": 1, "valid": "not a number"}])
+    names = {path.name for path in rebuild(store.folder)}
+    assert {"leaderboard.md", "answers.json", "index.html", "effects.png", "cost.png"} <= names
+    assert "curves.png" not in names
+    assert "The figure curves could not be drawn: TypeError:" in (store.folder / "leaderboard.md").read_text()
+    assert "The figure curves could not be drawn" in (store.folder / "index.html").read_text()

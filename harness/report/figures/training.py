@@ -51,7 +51,11 @@ def history_frame(records: Sequence[Record], column: str) -> pd.DataFrame:
         if record["status"] == "done":
             group = heading(record["axis"], record["factors"])
             who = (record["arm"], group, record["reference"], record["seed"])
-            found = [(row["step"], factor * row[column]) for row in record["history"] if row.get(column) is not None]
+            found = [
+                (row["step"], factor * row[column])
+                for row in record["history"]
+                if row.get(column) is not None and row.get("step") is not None  # a row of a search has no step
+            ]
             rows += [(*who, *point) for point in found or [(np.nan, np.nan)]]
     return pd.DataFrame(rows, columns=COLUMNS).sort_values(["arm", "seed", "step"], ignore_index=True, kind="stable")
 
