@@ -10,44 +10,17 @@ from harness.data import Modality, Source, Task
 from harness.tasks import columns as reading
 from harness.tasks import files
 from harness.tasks.images import Color
+from harness.tasks.parameters import RowsInParts, by_fields
 from harness.tasks.parts import Part, Plan, damage, divide, given_wrong, subsample, task
 
 
-def folder(
-    *,
-    name: str,
-    path: str,
-    train: reading.Names,
-    valid: reading.Names,
-    test: reading.Names,
-    modality: Modality,
-    input: reading.Names,
-    label: str | None,
-    gold: str | None,
-    votes: reading.Names,
-    weight: str | None,
-    group: str | None,
-    id: str | None,
-    classes: Sequence[str] | None,
-    image_size: int,
-    color: Color,
-    n_train: int | None,
-    valid_fraction: float,
-    test_fraction: float,
-    split_seed: int | None,
-    cache: str | None,
-) -> Source:
-    """Makes a task from the files under `path`; `harness.tasks.files.find` decides which file belongs to which part.
-
-    Column names as in `harness.tasks.columns.Columns`. `cache` is the folder for decoded images and for the Arrow
-    copies that `datasets` makes (None: the user's cache folder, and the default of `datasets`).
-    """
-    plan = Plan(n_train, valid_fraction, test_fraction, split_seed)
-    root, found = files.find(path, {"train": train, "valid": valid, "test": test})
-    data = {part: files.open_part(those, cache) for part, those in found.items()}
-    named = reading.Columns(input, label, gold, votes, weight, group, id)
-    pictures = reading.Pictures(image_size, color, root, files.cache_folder(cache))
-    return source(name, modality, data, named, classes, pictures, plan)
+@by_fields(RowsInParts)
+def folder(rows: RowsInParts) -> Source:
+    """Makes a task from the files under `path`; `harness.tasks.files.find` decides which file belongs to which part."""
+    plan = rows.plan()
+    root, found = files.find(rows.path, {"train": rows.train, "valid": rows.valid, "test": rows.test})
+    data = {part: files.open_part(those, rows.cache) for part, those in found.items()}
+    return source(rows.name, rows.modality, data, rows.columns(rows.input), rows.classes, rows.pictures(root), plan)
 
 
 def source(

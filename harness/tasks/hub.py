@@ -2,67 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import datasets
 from datasets.exceptions import DatasetGenerationError
 
 from harness.checks import join_names, nearest
-from harness.data import Modality, Source
+from harness.data import Source
 from harness.errors import BadInput
-from harness.tasks import columns as reading
 from harness.tasks import files
 from harness.tasks.folder import source
-from harness.tasks.images import Color
-from harness.tasks.parts import Plan
+from harness.tasks.parameters import RowsInParts, by_fields
 
 
-def hub(
-    *,
-    name: str,
-    path: str,
-    config: str | None,
-    revision: str | None,
-    train: str,
-    valid: str | None,
-    test: str | None,
-    modality: Modality,
-    input: reading.Names,
-    label: str | None,
-    gold: str | None,
-    votes: reading.Names,
-    weight: str | None,
-    group: str | None,
-    id: str | None,
-    classes: Sequence[str] | None,
-    image_size: int,
-    color: Color,
-    n_train: int | None,
-    valid_fraction: float,
-    test_fraction: float,
-    split_seed: int | None,
-    cache: str | None,
-) -> Source:
-    """Makes a task from `path`: a name on the hub, a folder that `datasets` can load, or one that it saved to disk.
+@dataclass(frozen=True, kw_only=True)
+class HubRows(RowsInParts):
+    """Rows of a data set that `datasets` loads: `train`, `valid` and `test` name its splits.
 
-    `train`, `valid` and `test` name its splits; None for a part that is to be split off from `train`. Everything
-    else is as in `harness.tasks.folder.folder`.
+    None for a part that is to be split off from `train`.
     """
-    plan = Plan(n_train, valid_fraction, test_fraction, split_seed)
-    whole = _loaded(path, config, revision, files.arrow_folder(cache))
-    chosen = {part: split for part, split in (("train", train), ("valid", valid), ("test", test)) if split is not None}
+
+    config: str | None
+    revision: str | None
+    train: str
+    valid: str | None
+    test: str | None
+
+
+@by_fields(HubRows)
+def hub(rows: HubRows) -> Source:
+    """Makes a task from `path`: a name on the hub, a folder that `datasets` can load, or one that it saved to disk."""
+    plan = rows.plan()
+    data = _parts(rows, _loaded(rows.path, rows.config, rows.revision, files.arrow_folder(rows.cache)))
+    pictures = rows.pictures(Path(rows.path).expanduser())
+    return source(rows.name, rows.modality, data, rows.columns(rows.input), rows.classes, pictures, plan)
+
+
+def _parts(rows: HubRows, whole: dict[str, datasets.Dataset]) -> dict[str, datasets.Dataset]:
+    """Returns the split that was named for each part; BadInput if there is no such split."""
+    asked = {"train": rows.train, "valid": rows.valid, "test": rows.test}
+    chosen = {part: split for part, split in asked.items() if split is not None}
     for part, split in chosen.items():
         if split not in whole:
             raise BadInput(
-                f"task.{part}: data set '{path}' has no split '{split}'{nearest(split, whole)} "
+                f"task.{part}: data set '{rows.path}' has no split '{split}'{nearest(split, whole)} "
                 f"(it has: {join_names(whole)})"
             )
-    named = reading.Columns(input, label, gold, votes, weight, group, id)
-    pictures = reading.Pictures(image_size, color, Path(path).expanduser(), files.cache_folder(cache))
-    return source(
-        name, modality, {part: whole[split] for part, split in chosen.items()}, named, classes, pictures, plan
-    )
+    return {part: whole[split] for part, split in chosen.items()}
 
 
 def _loaded(path: str, config: str | None, revision: str | None, cache_dir: str | None) -> dict[str, datasets.Dataset]:

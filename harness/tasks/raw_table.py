@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ from harness.tasks import checks
 from harness.tasks import columns as reading
 from harness.tasks.files import require_path
 from harness.tasks.folder import label_facts
+from harness.tasks.parameters import LabelledRows, by_fields
 from harness.tasks.parts import Part, Plan, damage, divide, part, subsample, task
 
 LabelPart = Literal["whole", "last_word"]
@@ -37,40 +38,38 @@ class LabelRule:
     other: str
 
 
-def raw_table(
-    *,
-    name: str,
-    path: str,
-    label: str,
-    gold: str | None,
-    id: str | None,
-    ignore: Sequence[str],
-    label_part: LabelPart,
-    most_frequent: int | None,
-    other: str,
-    noise: float,
-    n_train: int | None,
-    valid_fraction: float,
-    test_fraction: float,
-    split_seed: int | None,
-) -> Source:
-    """Makes a task from the CSV file `path`, every cell a str as it is there, empty if it is missing.
+@dataclass(frozen=True, kw_only=True)
+class RawRows(LabelledRows):
+    """Rows of the CSV file `path`: all columns but `label`, `gold`, `id` and those to `ignore` are cells.
 
-    All columns but `label`, `gold`, `id` and those to `ignore` are cells. The label is the whole cell or its last word
-    (what stands in brackets set aside); classes beyond the `most_frequent` become one, called `other`; an empty cell
-    is a row without a label. `noise` is the share of training labels that is flipped.
+    The label is the whole cell or its last word (what stands in brackets set aside); classes beyond the
+    `most_frequent` become one, called `other`; an empty cell is a row without a label. `noise` is the share of
+    training labels that is flipped.
     """
-    plan = Plan(n_train, valid_fraction, test_fraction, split_seed, noise)
-    one_of("task.label_part", label_part, ("whole", "last_word"))
-    columns = reading.Columns(list(ignore), label, gold, None, None, None, id)
-    frame = read_cells(path)
-    for column in (*columns.roles, *ignore):
-        checks.check_column(column, list(frame.columns), Path(path).name)
-    rows, classes = _rows(frame, columns, LabelRule(label_part, most_frequent, other))
+
+    path: str
+    label: str
+    ignore: Sequence[str]
+    label_part: LabelPart
+    most_frequent: int | None
+    other: str
+    noise: float
+
+
+@by_fields(RawRows)
+def raw_table(given: RawRows) -> Source:
+    """Makes a task from a CSV file, every cell a str as it is there, empty if it is missing."""
+    plan = given.plan(given.noise)
+    one_of("task.label_part", given.label_part, get_args(LabelPart))
+    columns = reading.Columns(list(given.ignore), given.label, given.gold, None, None, None, given.id)
+    frame = read_cells(given.path)
+    for column in (*columns.roles, *given.ignore):
+        checks.check_column(column, list(frame.columns), Path(given.path).name)
+    rows, classes = _rows(frame, columns, LabelRule(given.label_part, given.most_frequent, given.other))
     content = (*classes, *rows.x.dtype.names, *map(digest, (rows.x, rows.ids, rows.given, rows.gold)))
     return Source(
         fingerprint=hashlib.sha256(repr(content).encode()).hexdigest(),
-        split=lambda seed: _split(name, rows, classes, columns, plan, seed),
+        split=lambda seed: _split(given.name, rows, classes, columns, plan, seed),
     )
 
 

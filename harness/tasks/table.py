@@ -2,51 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import datasets
 from sklearn.datasets import load_breast_cancer
 
 from harness.data import Source
-from harness.tasks import columns as reading
 from harness.tasks import files
+from harness.tasks.columns import Names, Pictures
 from harness.tasks.folder import source
-from harness.tasks.parts import Plan
+from harness.tasks.parameters import AnnotatedRows, by_fields
 
 
-def table(
-    *,
-    name: str,
-    path: str | None,
-    label: str | None,
-    gold: str | None,
-    votes: reading.Names,
-    weight: str | None,
-    group: str | None,
-    id: str | None,
-    features: reading.Names,
-    classes: Sequence[str] | None,
-    noise: float,
-    n_train: int | None,
-    valid_fraction: float,
-    test_fraction: float,
-    split_seed: int | None,
-    cache: str | None,
-) -> Source:
-    """Makes a task of float32 features from the file `path` (None: the breast-cancer table, 569 rows of 30 numbers).
+@dataclass(frozen=True, kw_only=True)
+class TableRows(AnnotatedRows):
+    """Rows of the file `path` (None: the breast-cancer table, 569 rows of 30 numbers).
 
     `features` are the columns to learn from, None for all without another role; numbers stay numbers, all else
     becomes one-hot. `noise` is the share of training labels that is flipped, each wrong class equally likely.
     """
-    plan = Plan(n_train, valid_fraction, test_fraction, split_seed, noise)
-    if path is None:
-        data, label, gold = _breast_cancer(), "diagnosis", "diagnosis"
+
+    path: str | None
+    features: Names
+    noise: float
+
+
+@by_fields(TableRows)
+def table(rows: TableRows) -> Source:
+    """Makes a task of float32 features from a table."""
+    plan, columns = rows.plan(rows.noise), rows.columns(rows.features)
+    if rows.path is None:
+        data, columns = _breast_cancer(), replace(columns, label="diagnosis", gold="diagnosis")
     else:
-        data = files.open_part(files.find(path, dict.fromkeys(files.PARTS))[1]["train"], cache)
-    columns = reading.Columns(features, label, gold, votes, weight, group, id)
-    pictures = reading.Pictures(1, "grey", Path(), files.cache_folder(cache))
-    return source(name, "table", {"train": data}, columns, classes, pictures, plan)
+        data = files.open_part(files.find(rows.path, dict.fromkeys(files.PARTS))[1]["train"], rows.cache)
+    pictures = Pictures(1, "grey", Path(), files.cache_folder(rows.cache))
+    return source(rows.name, "table", {"train": data}, columns, rows.classes, pictures, plan)
 
 
 def _breast_cancer() -> datasets.Dataset:
