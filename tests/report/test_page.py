@@ -372,7 +372,7 @@ def test_an_arm_opens_to_its_trials_when_asked(tab: Tab, page: Path, data: PageD
     ]  # fmt: skip
     assert 'arms=[["clean=odd"]]' in tab.texts(".opened .command code")[0]
     assert tab.texts(".opened .config") == ["clean\n_target_: harness.clean\nk: 5"]
-    assert tab.texts(".opened .configs + p") == ["As in the baseline: model."]
+    assert tab.texts(".opened .configs + p") == ["As in the baseline: model, weak, augment."]
     tab.js("[...document.querySelectorAll('button.arm')].find(e => e.innerText == 'clean=odd').click()")
     assert tab.texts(".opened") == []
 
