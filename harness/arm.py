@@ -7,12 +7,14 @@ user gave, and are only printed: nothing reads them again.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cache
+from typing import Any, TypeVar
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote, QuotedString
+from hydra.errors import HydraException
 
 FACTORS = ("model", "weak", "clean", "augment")
 """The groups that make an arm, in the order in which a trial reads them."""
@@ -20,6 +22,7 @@ DATA_FACTORS = ("weak", "clean", "augment")
 ARM_ROOTS = (*FACTORS, "salt")
 """What an arm may change; everything else belongs to the block and is shared with the control."""
 BASELINE = "baseline"
+T = TypeVar("T", bound=Hashable)
 
 
 REFERENCES = ("negative_control", "simple_baseline", "upper_bound")
@@ -47,11 +50,13 @@ def kind_in_words(reference: str) -> str:
 class Level:
     """What an arm has of one factor. Two levels are equal where their `value` is, whatever `name` they are printed by.
 
-    `value` is canonical JSON of the factor's part of the trial's identity, or "" where it is the baseline's.
+    `value` is canonical JSON of the factor's part of the trial's identity, or "" where it is the baseline's. `brief` is
+    a shorter name for figures.
     """
 
     value: str = ""
     name: str = field(default="", compare=False)
+    brief: str = field(default="", compare=False)
 
     def __bool__(self) -> bool:
         return bool(self.value)
@@ -75,17 +80,25 @@ def factors_of(trial: Mapping[str, Any], control: Mapping[str, Any]) -> tuple[st
     return tuple(name for name in FACTORS if trial[name] != control[name])
 
 
-def levels_of(trial: Mapping[str, Any], control: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Level]:
+def levels_of(
+    trial: Mapping[str, Any], control: Mapping[str, Any], names: Mapping[str, str], overrides: Sequence[str] = ()
+) -> dict[str, Level]:
     """Returns the level of each factor, and of the salt, from the identities of a trial and of its control.
 
-    `names` holds what the levels are printed by; a level without a name is called by its function.
+    `names` holds what the levels are printed by; a level without a name is called by its function. `overrides` are
+    those of the arm, from which short names are written.
     """
     return {
-        part: Level(canonical(trial[part]), names.get(part) or _name(part, trial[part]))
+        part: _level(part, trial[part], names.get(part), [item for item in overrides if factor_of(item) == part])
         if trial.get(part) != control.get(part)
         else SAME
         for part in ARM_ROOTS
     }
+
+
+def _level(part: str, node: Any, name: str | None, overrides: Sequence[str]) -> Level:
+    name = name or _name(part, node)
+    return Level(canonical(node), name, brief_of(overrides) if overrides else name)
 
 
 def canonical(node: Any) -> str:
@@ -97,7 +110,12 @@ def combine(levels: Sequence[Level]) -> Level:
     """Returns several factors' levels as one."""
     if not any(levels):
         return SAME
-    return Level(canonical([level.value for level in levels]), " ".join(level.name for level in levels if level))
+    changed = [level for level in levels if level]
+    return Level(
+        canonical([level.value for level in levels]),
+        " ".join(level.name for level in changed),
+        " + ".join(level.brief for level in changed),
+    )
 
 
 def _name(part: str, node: Any) -> str:
@@ -121,10 +139,40 @@ def names_of(overrides: Sequence[str]) -> dict[str, str]:
     return {part: " ".join(_shown(item) for item in overrides if factor_of(item) == part) for part in parts}
 
 
+def brief_of(overrides: Sequence[str]) -> str:
+    """Writes an arm's short name, for figures: `resnet8 width=64 + label_model`, options without their groups."""
+    parts: dict[str, str] = {}
+    for item in overrides:
+        group, shown = factor_of(item), _shown(item)
+        key, _, value = shown.partition("=")
+        if key == group and group in FACTORS and value != "none":
+            shown = value
+        parts[group] = f"{parts[group]} {shown.removeprefix(f'{group}.')}" if group in parts else shown
+    return " + ".join(parts.values()) or BASELINE
+
+
+def distinct(briefs: Mapping[T, str], names: Mapping[T, str]) -> dict[T, str]:
+    """Returns what each thing is called: its short name, its whole name if another shares that, else with a number."""
+    called: dict[T, str] = {}
+    shared = [brief for brief in briefs.values() if list(briefs.values()).count(brief) > 1]
+    for one, brief in briefs.items():
+        name = names[one] if brief in shared else brief
+        again = sum(text == name or text.startswith(f"{name} (") for text in called.values())
+        called[one] = f"{name} ({again + 1})" if name in called.values() else name
+    return called
+
+
+@cache
 def _shown(override: str) -> str:
-    """The override without its `+`; a value with spaces gets quotes, so that the label can be pasted."""
-    parsed = OverridesParser.create().parse_override(override)
-    plain, value = override.lstrip("+"), parsed.value()
+    """The override without its `+`; a value with spaces gets quotes, so that the label can be pasted.
+
+    What no parser reads (a record may come from anywhere) is shown as it is.
+    """
+    plain = override.lstrip("+")
+    try:
+        value = OverridesParser.create().parse_override(override).value()
+    except HydraException:
+        return plain
     key, _, text = plain.partition("=")
     if not isinstance(value, str) or not any(map(str.isspace, value)) or text.lstrip()[:1] in ("'", '"'):
         return plain

@@ -9,7 +9,19 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.arm import FACTORS, SAME, Level, axis_of, combine, factors_of, label_of, levels_of, names_of
+from harness.arm import (
+    FACTORS,
+    SAME,
+    Level,
+    axis_of,
+    brief_of,
+    combine,
+    distinct,
+    factors_of,
+    label_of,
+    levels_of,
+    names_of,
+)
 
 BASE = {**dict.fromkeys(FACTORS), "salt": ""}
 VALUES = st.recursive(
@@ -87,3 +99,26 @@ def test_names_are_by_factor() -> None:
     assert names_of(["model=mlp", "clean=oracle", "model.network.width=8", "salt=a"]) == {
         "model": "model=mlp model.network.width=8", "clean": "clean=oracle", "salt": "salt=a",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("overrides", "brief"),
+    [
+        (["model=resnet8", "weak=label_model"], "resnet8 + label_model"),
+        (["clean=oracle", "clean.k=50"], "oracle k=50"),
+        (["model=resnet8", "clean=none", "model.width=64"], "resnet8 width=64 + clean=none"),
+        (["clean=from_file", "clean.path=version a.csv"], "from_file path='version a.csv'"),
+        (["clean.k=50"], "clean.k=50"),
+        (["salt=a"], "salt=a"),
+        ([], "baseline"),
+    ],
+)
+def test_an_arm_has_a_short_name(overrides: list[str], brief: str) -> None:
+    assert brief_of(overrides) == brief
+
+
+def test_no_two_things_share_a_short_name() -> None:
+    briefs = {1: "oracle", 2: "mixup", 3: "mixup", 4: "mlp", 5: "mlp", 6: "mlp"}
+    names = {1: "clean=oracle", 2: "augment=mixup", 3: "clean=mixup", 4: "model=mlp", 5: "model=mlp", 6: "model=mlp"}
+    called = ["oracle", "augment=mixup", "clean=mixup", "model=mlp", "model=mlp (2)", "model=mlp (3)"]
+    assert list(distinct(briefs, names).values()) == called

@@ -9,6 +9,7 @@ and never made a number.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -179,18 +180,19 @@ def _kind(scores: Scores, arm: int) -> str:
     return "both" if scores.model(arm) and scores.data(arm) else "model" if scores.model(arm) else "data"
 
 
+def _pair(scores: Scores, model: int, data: int) -> str:
+    """Returns the label of the arm with the model of one arm and the data of another."""
+    return label_of_levels(combine_levels(cell_of(scores, model), cell_of(scores, data)))
+
+
 def _rungs(drawn: Draws, where: Axes, chosen: Picks) -> tuple[Ladder, list[str]]:
     """The ladder, without the rung `both` where most draws choose a pair that was not run together, and why."""
     rungs, run = build_ladder(drawn, where, chosen), chosen.both[1:] >= 0
-    pairs = [
-        label_of_levels(combine_levels(cell_of(drawn.scores, int(one)), cell_of(drawn.scores, int(other))))
-        for one, other in zip(chosen.model[1:][~run], chosen.data[1:][~run], strict=True)
-    ]
-    often = max(sorted(set(pairs)), key=pairs.count, default="")
+    counts = Counter(zip(chosen.model[1:][~run].tolist(), chosen.data[1:][~run].tolist(), strict=True))
+    named = {_pair(drawn.scores, *pair): count for pair, count in counts.items()}
+    often = max(sorted(named), key=lambda name: named[name], default="")
     if rungs.both is None:
-        pair = label_of_levels(
-            combine_levels(cell_of(drawn.scores, int(chosen.model[0])), cell_of(drawn.scores, int(chosen.data[0])))
-        )
+        pair = _pair(drawn.scores, int(chosen.model[0]), int(chosen.data[0]))
         return rungs, [
             f"The best model and the best data strategy were not run together: run {pair} to learn what both gain."
         ]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.arm import canonical
+from harness.arm import ARM_ROOTS, brief_of, canonical, distinct
 from harness.storage.store import Record, Store, TestSet
 
 Row = Mapping[str, Any]
@@ -46,6 +46,30 @@ class Records:
         for row in self.rows:
             arms.setdefault(str(row["arm"]), []).append(row)
         return arms
+
+    @property
+    def briefs(self) -> dict[str, str]:
+        """Returns the short name of each arm, for figures; no two arms share one."""
+        first = {arm: rows[0].get("overrides") for arm, rows in self.arms.items()}
+        briefs = {arm: brief_of(overrides) if overrides else arm for arm, overrides in first.items()}
+        return distinct(briefs, {arm: arm for arm in briefs})
+
+    def strategies(self, parameter: str) -> dict[str, str]:
+        """Returns the short name of each arm's strategy; arms that differ in that parameter alone have one strategy.
+
+        `parameter` is a factor's own, such as "clean.k".
+        """
+        factor, _, name = parameter.partition(".")
+        called: dict[str, str] = {}
+        found: dict[str, str] = {}
+        for record in self.records:
+            arm, trial = str(record["arm"]), record["trial"]
+            rest = {part: trial.get(part) for part in ARM_ROOTS}
+            if isinstance(rest[factor], Mapping):
+                rest[factor] = {key: value for key, value in rest[factor].items() if key != name}
+            own = [item for item in record.get("overrides", []) if item.lstrip("+").partition("=")[0] != parameter]
+            found[arm] = called.setdefault(canonical(rest), brief_of(own) if own else arm)
+        return found
 
 
 def join(store: Store, rows: Sequence[Row] | None = None) -> Records:

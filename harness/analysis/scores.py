@@ -143,7 +143,10 @@ def collect_scores(
 
 
 def _levels(kept: Sequence[Sequence[Record]], baseline: Record) -> tuple[dict[str, Level], ...]:
-    return tuple(levels_of(row[0]["trial"], baseline["trial"], row[0].get("names") or {}) for row in kept)
+    return tuple(
+        levels_of(row[0]["trial"], baseline["trial"], row[0].get("names") or {}, row[0].get("overrides") or ())
+        for row in kept
+    )
 
 
 def _points(kept: Sequence[Sequence[Record]], part: str) -> Float64[np.ndarray, "a r"]:

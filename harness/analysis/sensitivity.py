@@ -30,13 +30,14 @@ SAME_COST = 2.0
 @dataclass(frozen=True)
 class Omitted:
     """Holds the verdict after a change of the included arms: data minus model in points, and the model and data
-    compared.
+    compared. `omits` is the label of the one arm that was left out, "" after any other change.
     """
 
     what: str
     word: Winner
     difference: Estimate
     arms: tuple[str, str]
+    omits: str = ""
 
 
 def without_each(draws: Draws, where: Axes) -> dict[str, Omitted]:
@@ -46,7 +47,7 @@ def without_each(draws: Draws, where: Axes) -> dict[str, Omitted]:
         for arm in axis if len(axis) > 1 else ():
             model, data = ([one for one in arms if one != arm] for arms in (where.model, where.data))
             name = draws.scores.arms[arm]
-            found[name] = _again(f"without {name}", draws, where, model, data)
+            found[name] = replace(_again(f"without {name}", draws, where, model, data), omits=name)
     return found
 
 

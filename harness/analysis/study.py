@@ -34,6 +34,8 @@ REDRAWS = 20_000
 ADJUSTS: Mapping[str, Adjust] = MappingProxyType({"holm": holm, "benjamini_yekutieli": benjamini_yekutieli})
 """How p-values may account for the number of arms: the chance of any false claim, or the share of false ones."""
 
+BUDGET = "clean.k"
+"""The parameter that holds how many labels a cleaning strategy may ask for."""
 _NAMES = {"holm": "Holm", "benjamini_yekutieli": "Benjamini-Yekutieli"}
 
 
@@ -42,7 +44,8 @@ class Study:
     """What a report shows: a study's effects in the order of its plan, a row a trial, and what must be said below.
 
     `scores` and `attribution` are None where the baseline never finished; `plan` is None for trials that were run one
-    by one. `components` say what makes the baseline's score move, where the study salts its streams, and
+    by one. `briefs` are the arms' short names, and `strategies` those of what they do whatever their budget of labels.
+    `components` say what makes the baseline's score move, where the study salts its streams, and
     `components_note` what must be known of that.
     """
 
@@ -57,6 +60,8 @@ class Study:
     plan: Mapping[str, Any] | None
     records: list[Record]
     classes: tuple[str, ...]
+    briefs: Mapping[str, str]
+    strategies: Mapping[str, str]
     components: list[Component]
     components_note: str
 
@@ -90,7 +95,8 @@ def gather(store: Store, adjust: str = "holm") -> Study:
     )
     return Study(
         joined.name, _task(kept[0]), _metric(kept[0]), found, table, notes, scores,
-        answer, plan, kept, _classes(kept, store), *_components(kept, scores, store),
+        answer, plan, kept, _classes(kept, store), joined.briefs, joined.strategies(BUDGET),
+        *_components(kept, scores, store),
     )  # fmt: skip
 
 

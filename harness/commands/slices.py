@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from harness.analysis.records import join
 from harness.analysis.significance import LEVEL
 from harness.analysis.slices import (
     FEWEST_EXAMPLES,
@@ -29,6 +30,7 @@ from harness.checks import choices
 from harness.commands.arguments import parse
 from harness.commands.joins import StudyRows, column_of_file, from_task
 from harness.errors import BadInput
+from harness.report import figures
 from harness.storage.files import write_atomic
 from harness.storage.store import Record, Store, TestSet
 
@@ -38,7 +40,7 @@ _ACROSS, _NAMED = 10, 20
 
 
 def command(words: list[str]) -> int:
-    """`harness slices STUDY`: deltas by class of all arms, printed and written to `slices.csv` in the study's folder.
+    """`harness slices STUDY`: deltas by class of all arms, printed; `slices.csv` and a figure in the study's folder.
 
     `by=COLUMN` slices by a column instead, found in `table=FILE` (with `id=COLUMN` if rows are told by ids) or in the
     task's own data (`task.path=PLACE`); the file then holds the column's values as names of slices. `arm=LABEL` shows
@@ -60,8 +62,18 @@ def command(words: list[str]) -> int:
         print("\n".join(["", *flips_text(each, written["flips.csv"])]))
     for name, content in written.items():
         write_atomic(store.folder / name, content.to_csv(index=False, float_format="%.6g").encode())
-    print("\n".join(["", *(str(store.folder / name) for name in written)]))
+    pictures = _pictures(table, store, f"{names[0]}, {how}")
+    for name, drawn in pictures.items():
+        write_atomic(store.folder / name, drawn)
+    print("\n".join(["", *(str(store.folder / name) for name in (*written, *pictures))]))
     return 0
+
+
+def _pictures(table: pd.DataFrame, store: Store, title: str) -> dict[str, bytes]:
+    """Draws the slices, arms by their short names: bytes by the name of the file."""
+    named = table.assign(arm=table["arm"].map(join(store).briefs))
+    drawn = figures.slices(named, title=title, metric="", note="Lines: 95 % intervals, not adjusted for their number.")
+    return {f"slices.{kind}": content for kind, content in drawn.items()}
 
 
 def _chosen(arms: list[ArmTrials], name: str | None) -> list[ArmTrials]:

@@ -18,7 +18,6 @@ from harness.streams import stream
 FIGURES = ("effects", "attribution", "cells", "cost", "budget", "curves", "variance")
 ENDINGS = ("pdf", "png", "svg")
 _REDRAWS = 4000
-_BUDGET = "clean.k"
 _CLEAN = "weak=gold"
 
 FigureFiles = Mapping[str, bytes]
@@ -51,7 +50,7 @@ def _attribution(study: Study) -> FigureFiles | None:
     if not answer or not answer.ladder:
         return None
     said = answer.verdict.sentence if answer.verdict else ""
-    frame = figures.attribution_frame(answer)
+    frame = figures.attribution_frame(answer, study.briefs)
     return figures.attribution(frame, title=_title(study), verdict=said.partition(". ")[0], note=_first(answer))
 
 
@@ -66,14 +65,14 @@ def _cells(study: Study) -> FigureFiles | None:
 
 
 def _cost(study: Study) -> FigureFiles | None:
-    gains = figures.gain_frame(study.effects)
+    gains = _brief(figures.gain_frame(study.effects), study)
     if gains.empty:
         return None
     return figures.gain_against_cost(gains, title=_title(study), metric=study.metric, note=_note(study))
 
 
 def _budget(study: Study) -> FigureFiles | None:
-    curve = _budgets(study.effects)
+    curve = _budgets(study)
     if not len(curve):
         return None
     base, clean = (_score(study.effects, arm) for arm in ("baseline", _CLEAN))
@@ -86,7 +85,8 @@ def _curves(study: Study) -> FigureFiles | None:
     history = figures.history_frame(study.records, "valid")
     if not len(history) or not history["value"].notna().any():
         return None
-    return figures.training_curves(history, title=_title(study), unit=f"validation {study.metric}, %", note="")
+    unit = f"validation {study.metric}, %"
+    return figures.training_curves(_brief(history, study), title=_title(study), unit=unit, note="")
 
 
 def _variance(study: Study) -> FigureFiles | None:
@@ -111,7 +111,7 @@ def _forest(study: Study) -> FigureFiles:
     shaded = " Shaded and hollow: references." if any(effect.reference for effect in study.effects) else ""
     return figures.forest(
         study.effects, title=_title(study), metric=study.metric, note=_note(study) + shaded,
-        reasons=dict(zip(without["arm"], without["why"], strict=True)),
+        reasons=dict(zip(without["arm"], without["why"], strict=True)), briefs=study.briefs,
     )  # fmt: skip
 
 
@@ -128,9 +128,14 @@ def _met(scores: Scores) -> list[int]:
     return inside if both else []
 
 
-def _budgets(effects: list[Effect]) -> pd.DataFrame:
+def _brief(frame: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """Returns the rows with their arms' short names, which no two arms share."""
+    return frame.assign(arm=frame["arm"].map(study.briefs))
+
+
+def _budgets(study: Study) -> pd.DataFrame:
     """What strategies of the data alone reach that were given two budgets or more."""
-    curve = figures.budget_frame([effect for effect in effects if effect.axis == "data"], _BUDGET)
+    curve = figures.budget_frame([effect for effect in study.effects if effect.axis == "data"], study.strategies)
     return curve[curve.groupby("strategy")["labels"].transform("nunique") > 1]
 
 

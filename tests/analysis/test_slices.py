@@ -343,6 +343,7 @@ def test_all_arms_by_class(study: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert row.split()[1:] == [f"{d:+.2f}{'*' * n}" for d, n in zip(table["delta"][:3], stars, strict=True)]
     assert stars.max() == 2
     assert not (study / "made" / "flips.csv").exists()
+    assert (study / "made" / "slices.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_one_arm_by_a_column_with_its_flips(study: Path, capsys: pytest.CaptureFixture[str]) -> None:

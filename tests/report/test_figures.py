@@ -16,6 +16,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+import rates_figure
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -25,10 +26,11 @@ from studies import keep, large, levels_in, made_test_set, record, shown
 
 from harness.analysis.attribution import Attribution, Estimate, Ladder, Omitted, Step, Verdict
 from harness.analysis.effects import estimate_effects
+from harness.analysis.records import join
 from harness.analysis.scores import Redraws, Scores
 from harness.analysis.study import gather
 from harness.report import figures
-from harness.report.figures import answer, budget, cells, classes, components, costs, rates, style, training
+from harness.report.figures import answer, budget, cells, classes, components, costs, style, training
 from harness.report.figures.placing import overlaps, slots, spots
 from harness.report.figures.scales import from_zero, linear_scale, logarithmic
 from harness.storage.store import Store
@@ -70,7 +72,7 @@ def heat_case(size: str) -> tuple[Callable[..., Figure], pd.DataFrame, dict[str,
 
 
 def answer_case(size: str) -> tuple[Callable[..., Figure], pd.DataFrame, dict[str, Any]]:
-    frame = figures.attribution_frame(attributed(names(size)))
+    frame = figures.attribution_frame(attributed(names(size)), {})
     return answer.draw, frame, {"verdict": f"Data wins by 8.2 points: {names(size)[0]}."}
 
 
@@ -130,7 +132,7 @@ def rate_case(size: str) -> tuple[Callable[..., Figure], pd.DataFrame, dict[str,
         for seeds in (2, 3, 5, 10, 20)
     ]  # fmt: skip
     columns = ["kind", "setting", "seeds", "rate", "nominal", "simulations"]
-    return rates.draw, pd.DataFrame(rows, columns=columns), {}
+    return rates_figure.draw, pd.DataFrame(rows, columns=columns), {}
 
 
 CASES: dict[str, Callable[[str], tuple[Callable[..., Figure], pd.DataFrame, dict[str, Any]]]] = {
@@ -151,7 +153,7 @@ def attributed(arms: list[str]) -> Attribution:
         about(-1.9), about(8.2),
     )  # fmt: skip
     omitted = tuple(
-        Omitted(f"without {arm}", "data" if place else "undecided", about(8 - place / 9), ("", ""))
+        Omitted(f"without {arm}", "data" if place else "undecided", about(8 - place / 9), ("", ""), arm)
         for place, arm in enumerate(arms)
     )
     return Attribution(
@@ -241,11 +243,11 @@ def test_bytes_are_the_same_again_under_another_style(case: str) -> None:
 
 
 def every_digest() -> dict[str, str]:
-    """All figures in all formats, through the functions that others call."""
+    """All figures in all formats, as they are written to files."""
     found = {}
     for case, make in CASES.items():
-        _, frame, words = make("some")
-        made = getattr(figures, case)(frame, title=case, note=NOTE, **words)
+        draw, frame, words = make("some")
+        made = style.as_files(draw)(frame, title=case, note=NOTE, **words)
         assert list(made) == ["pdf", "png", "svg"]
         found |= {f"{case}.{kind}": digest(content) for kind, content in made.items()}
     return found
@@ -355,7 +357,7 @@ def test_colours_keep_the_order_in_grey_and_numbers_stand_out() -> None:
 
 
 def test_an_attribution_becomes_a_frame_and_every_number_is_said() -> None:
-    frame = figures.attribution_frame(attributed(names("some")))
+    frame = figures.attribution_frame(attributed(names("some")), {"weak=label_model": "label_model"})
     assert frame["section"].value_counts().to_dict() == {
         "ladder": 5,
         "shapley": 4,
@@ -409,7 +411,7 @@ def test_the_front_is_what_nothing_beats() -> None:
 def test_names_of_arms_hide_no_mark_and_the_front_is_named(size: str) -> None:
     figure = drawn("gain_against_cost", size)
     _, frame, _ = cost_case(size)
-    best = style.brief(frame.loc[frame["effect"].idxmax(), "arm"])
+    best = style.name_line(frame.loc[frame["effect"].idxmax(), "arm"])
     for ax in figure.axes:
         assert best in [text.get_text() for text in ax.texts]
         marks = [line for line in ax.lines if line.get_marker() in ("s", "o", "D", "x")]
@@ -491,17 +493,22 @@ def test_the_budget_figure_says_at_how_many_labels() -> None:
 
 def test_arms_that_differ_in_their_budget_alone_are_one_strategy(tmp_path: Path) -> None:
     store, test = Store(tmp_path / "study"), made_test_set(40, 2)
-    arms = ["clean=oracle clean.k=5", "clean=oracle clean.k=10", "clean=oracle clean.k=10 clean.by=margin"]
+    arms = ["clean=oracle clean.k=5", "clean=oracle clean.k=10", "clean=oracle clean.k=10 clean.by='the margin'"]
+    overrides = [
+        ["clean=oracle", *more] for more in (["clean.k=5"], ["clean.k=10"], ["clean.k=10", "clean.by=the margin"])
+    ]
+    nodes = [{"k": 5, "by": "x"}, {"k": 10, "by": "x"}, {"k": 10, "by": "the margin"}]
     records = [
         record(store, "baseline", s, shown(test, 0.8, "b", str(s)), test, axis="none", factors=()) for s in (0, 1)
     ]
-    for arm, s in itertools.product(arms, (0, 1)):
-        bought = {"given": 90, "gold": 0, "votes": 0, "valid": 0, "oracle": 10 if "k=10" in arm else 5}
-        records.append(record(store, arm, s, shown(test, 0.9, arm, str(s)), test, ledger=bought))
+    for (arm, words, node), s in itertools.product(zip(arms, overrides, nodes, strict=True), (0, 1)):
+        bought = {"given": 90, "gold": 0, "votes": 0, "valid": 0, "oracle": node["k"]}
+        one = record(store, arm, s, shown(test, 0.9, arm, str(s)), test, ledger=bought, overrides=words)
+        records.append(one | {"trial": one["trial"] | {"clean": node}})
     keep(store, records)
     found = estimate_effects(records, store.test_set, records)
-    frame = figures.budget_frame(found, "clean.k")
-    assert frame["strategy"].tolist() == ["clean=oracle", "clean=oracle", "clean=oracle clean.by=margin"]
+    frame = figures.budget_frame(found, join(store).strategies("clean.k"))
+    assert frame["strategy"].tolist() == ["oracle", "oracle", "oracle by='the margin'"]
     assert frame["labels"].tolist() == [5, 10, 10]
     assert frame["score"].tolist() == pytest.approx([next(e.score for e in found if e.arm == arm) for arm in arms])
     assert ((frame["high"] - frame["low"]) / 2).tolist() == pytest.approx([e.half_width for e in found if e.interval])
@@ -533,7 +540,7 @@ def test_histories_of_records_become_a_frame(tmp_path: Path) -> None:
     assert frame["group"].tolist()[2:] == ["data: clean"]
     with style.house():
         words = said(training.draw(frame, title="t", unit="u", note="n"))
-    assert "No curve: oracle." in words
+    assert "No curve: clean=oracle." in words
     assert "One seed: no band." in words
 
 
@@ -564,7 +571,7 @@ def test_slices_that_are_not_drawn_are_counted() -> None:
 
 def test_the_band_is_where_simulated_counts_fall() -> None:
     frame = pd.DataFrame({"simulations": [400, 100], "nominal": [0.95, 0.05]})
-    for low, high, n, p in zip(*rates._luck(frame), frame["simulations"], frame["nominal"], strict=True):
+    for low, high, n, p in zip(*rates_figure._luck(frame), frame["simulations"], frame["nominal"], strict=True):
         counts = np.arange(n + 1)
         within = binom.pmf(counts, n, p)[(counts >= low * n - 1e-9) & (counts <= high * n + 1e-9)].sum()
         assert 0.95 <= within < 0.985
@@ -605,18 +612,6 @@ def test_words_that_are_cut_keep_their_ends_and_fit() -> None:
     assert style.shorten(huge, 1.0, 5.5)[-1] == style.fit_lines(huge, 1.0, 5.5, 2)[-1][-1] == "0"
     assert style.fit_lines("", 1.0, 5.5, 2) == [""]
     assert style.fit_lines("two words", 0.3, 5.5, 2) == ["two", "words"]
-
-
-@pytest.mark.parametrize(
-    ("arm", "short"),
-    [
-        ("model=resnet8 weak=label_model", "resnet8 + label_model"), ("clean=oracle clean.k=50", "oracle k=50"),
-        ("model=resnet8 model.width=64 clean=none", "resnet8 width=64 + clean=none"), ("salt=a", "salt=a"),
-        ("clean.k=50", "clean.k=50"), ("", "(no name)"), ("weak=漢", "weak=漢".replace("weak=漢", "\N{REPLACEMENT CHARACTER}")),
-    ],
-)  # fmt: skip
-def test_arms_are_called_by_what_they_choose(arm: str, short: str) -> None:
-    assert style.brief(arm) == short
 
 
 def test_lines_differ_without_their_colour() -> None:

@@ -52,7 +52,7 @@ ANSWER = Attribution(
     eta2={"model": Estimate(0.125, 0.0625, 0.25), "data": Estimate(0.75, 0.5, 0.875)},
     omega2={"model": Estimate(0.0625, -0.03125, 0.125)},
     verdict=Verdict("data", estimate(5.5), "Data wins: by +5.50 points. One arm decides this: clean=oracle."),
-    sensitivity=(Omitted("without clean=oracle", "undecided", estimate(0.5), ("model=forest", "clean=odd")),),
+    sensitivity=(Omitted("without clean=oracle", "undecided", estimate(0.5), ("model=forest", "clean=odd"), "clean=oracle"),),
     carried_by="clean=oracle", notes=("Chosen on validation.",),
 )  # fmt: skip
 

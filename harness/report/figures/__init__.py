@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.analysis.effects import Effect
-from harness.report.figures import answer, budget, cells, classes, components, costs, forests, rates, training
+from harness.report.figures import answer, budget, cells, classes, components, costs, forests, training
 from harness.report.figures.answer import attribution_frame
 from harness.report.figures.budget import budget_frame
 from harness.report.figures.cells import cells_frame
@@ -21,14 +21,13 @@ from harness.report.figures.style import as_files
 from harness.report.figures.training import history_frame
 
 __all__ = [
-    "_STYLE", "_draw", "attribution", "attribution_frame", "budget_curve", "budget_frame", "cells_frame", "coverage",
+    "_STYLE", "_draw", "attribution", "attribution_frame", "budget_curve", "budget_frame", "cells_frame",
     "forest", "gain_against_cost", "gain_frame", "heatmap", "history_frame", "slices", "training_curves",
     "variance_components",
 ]  # fmt: skip
 
 attribution = as_files(answer.draw)
 budget_curve = as_files(budget.draw)
-coverage = as_files(rates.draw)
 gain_against_cost = as_files(costs.draw)
 heatmap = as_files(cells.draw)
 slices = as_files(classes.draw)
@@ -37,7 +36,13 @@ variance_components = as_files(components.draw)
 
 
 def forest(
-    effects: Sequence[Effect], *, title: str, metric: str, note: str, reasons: Mapping[str, str]
+    effects: Sequence[Effect],
+    *,
+    title: str,
+    metric: str,
+    note: str,
+    reasons: Mapping[str, str],
+    briefs: Mapping[str, str],
 ) -> dict[str, bytes]:
-    """The forest plot of a study as bytes by format; `reasons` says of an arm without an effect why it has none."""
-    return as_files(forests.draw)(effects, title, metric, note, reasons)
+    """Draws the forest plot of a study, as bytes by format; see `forests.draw`."""
+    return as_files(forests.draw)(effects, title, metric, note, reasons, briefs)

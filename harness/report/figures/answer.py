@@ -13,6 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from harness.analysis.attribution import Attribution
+from harness.analysis.sensitivity import Omitted
 from harness.report.figures.rows import (
     FEET,
     WIDEST,
@@ -29,17 +30,16 @@ from harness.report.figures.style import (
     TEXT,
     WIDTH,
     blank,
-    brief,
     counts,
     finite_rows,
     inches,
+    name_line,
     sheet,
     signs,
 )
 from harness.report.leaderboard import signed_number
 
-_ALONE = "without "
-COLUMNS = ["section", "name", "value", "low", "high", "arm", "changes"]
+COLUMNS = ["section", "name", "value", "low", "high", "arm", "changes", "omits"]
 _LABELS = (0.75, 1.15)
 _MARKS: Mapping[str, tuple[str, str]] = {
     **MARKS, "interaction": ("p", "#a3376f"), "difference": ("v", INK), "weak": MARKS["data"], "clean": MARKS["data"],
@@ -52,26 +52,33 @@ _HEADINGS = {
 _MOST = 8
 
 
-def attribution_frame(attribution: Attribution) -> pd.DataFrame:
+def attribution_frame(attribution: Attribution, briefs: Mapping[str, str]) -> pd.DataFrame:
     """What `draw` reads, a row a number of the attribution: `section` (ladder, shapley, eta2, omega2, omitted), `name`.
 
     `value`, `low` and `high` are points, for eta2 and omega2 shares of 1. `arm` names the arm of a step of the ladder,
-    or what was left out; `changes` says of the latter that the verdict is another one without it.
+    or what was left out; `changes` says of the latter that the verdict is another one without it, `omits` that it is
+    one arm. `briefs` holds the short names of arms.
     """
     ladder, word = attribution.ladder, attribution.verdict.word if attribution.verdict else ""
     rows: list[tuple[Any, ...]] = []
+    none = ("", False, False)
     if ladder:
         steps = (("model", ladder.model), ("data", ladder.data), ("both", ladder.both))
-        rows += [("ladder", name, *_numbers(step.effect), step.arm, False) for name, step in steps if step]
+        named = [(name, step, briefs.get(step.arm, step.arm)) for name, step in steps if step]
+        rows += [("ladder", name, *_numbers(step.effect), arm, False, False) for name, step, arm in named]
         more = (("interaction", ladder.interaction), ("difference", ladder.difference))
-        rows += [("ladder", name, *_numbers(found), "", False) for name, found in more if found]
+        rows += [("ladder", name, *_numbers(found), *none) for name, found in more if found]
     for section in ("shapley", "eta2", "omega2"):
-        rows += [(section, name, *_numbers(one), "", False) for name, one in getattr(attribution, section).items()]
+        rows += [(section, name, *_numbers(one), *none) for name, one in getattr(attribution, section).items()]
     rows += [
-        ("omitted", "difference", *_numbers(one.difference), one.what, one.word != word)
+        ("omitted", "difference", *_numbers(one.difference), _left_out(one, briefs), one.word != word, bool(one.omits))
         for one in attribution.sensitivity
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _left_out(one: Omitted, briefs: Mapping[str, str]) -> str:
+    return f"without {briefs.get(one.omits, one.omits)}" if one.omits else one.what
 
 
 def draw(answer: pd.DataFrame, *, title: str, verdict: str, note: str) -> Figure:
@@ -121,7 +128,7 @@ def _ladder(answer: pd.DataFrame) -> list[str | PlotRow]:
     rows: list[str | PlotRow] = []
     for row in _rows_of(answer, "ladder"):
         name, arm = str(row["name"]), str(row["arm"])
-        label = {"difference": "data less model"}.get(name, f"{name}: {brief(arm)}" if arm else name)
+        label = {"difference": "data less model"}.get(name, f"{name}: {name_line(arm)}" if arm else name)
         rows.append(PlotRow(label, _estimate(row), _MARKS.get(name, _MARKS["none"])))
     return [_HEADINGS["ladder"], *rows] if rows else []
 
@@ -141,7 +148,7 @@ def _omitted(answer: pd.DataFrame) -> list[str | PlotRow]:
     found = _rows_of(answer, "omitted")
     if not found:
         return []
-    alone = [row for row in found if str(row["arm"]).startswith(_ALONE)]
+    alone = [row for row in found if row["omits"]]
     changing = [row for row in alone if row["changes"]]
     whole = next((_estimate(row) for row in _rows_of(answer, "ladder") if row["name"] == "difference"), None)
     ticks, noted = ([float(row["value"]) for row in alone if bool(row["changes"]) == bold] for bold in (False, True))

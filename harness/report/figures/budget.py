@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,12 +20,12 @@ from harness.report.figures.style import (  # fmt: skip
     WIDTH,
     Stroke,
     blank,
-    brief,
     counts,
     finite_rows,
     key,
     key_height,
     name_axis,
+    name_line,
     sheet,
     strokes,
 )
@@ -42,20 +41,18 @@ _LINES: dict[str, Any] = {
 }
 
 
-def budget_frame(effects: Sequence[Effect], parameter: str) -> pd.DataFrame:
+def budget_frame(effects: Sequence[Effect], strategies: Mapping[str, str]) -> pd.DataFrame:
     """What `draw` reads: a row an arm that bought labels, by strategy and then by labels bought.
 
-    `parameter` is the one that holds the budget, such as "clean.k"; arms that differ in it alone are one strategy.
+    `strategies` names the strategy of each arm; arms that differ in their budget alone share one.
     `score` is the arm's own in points, `low` and `high` lie as far from it as its effect's interval reaches.
     """
     rows: list[tuple[Any, ...]] = []
     for effect in effects:
         if effect.interval and effect.labels and effect.score is not None:
-            name = re.sub(rf"(?:^|\s){re.escape(parameter)}=\S+", "", effect.arm).strip()
-            half = effect.half_width or 0.0
-            rows.append(
-                (name, bool(effect.reference), effect.labels, effect.score, effect.score - half, effect.score + half)
-            )
+            half, score = effect.half_width or 0.0, effect.score
+            who = (strategies[effect.arm], bool(effect.reference))
+            rows.append((*who, effect.labels, score, score - half, score + half))
     return pd.DataFrame(rows, columns=COLUMNS).sort_values(["strategy", "labels"], ignore_index=True, kind="stable")
 
 
@@ -134,7 +131,7 @@ def _key(
         name: "" if target is None else f": {way} at {end:.0f} labels" if end is not None else f": {way} not reached"
         for name, end in ends.items()
     }
-    labels = [f"{brief(name)}{' (reference)' if one.hollow else ''}{said[name]}" for name, one in drawn.items()]
+    labels = [f"{name_line(name)}{' (reference)' if one.hollow else ''}{said[name]}" for name, one in drawn.items()]
     samples = [one.line([0], [0]) for one in drawn.values()]
     more = [
         ("clean", clean, "clean labels: {:.1f}"), ("target", target, way + " from baseline to clean: {:.1f}"),

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from harness.analysis.scores import Redraws, Scores
-from harness.arm import SAME, Level
+from harness.arm import SAME, Level, distinct
 from harness.report.figures.style import (  # fmt: skip
     LINE,
     MARGIN,
@@ -30,10 +30,10 @@ from harness.report.figures.style import (  # fmt: skip
     WIDTH,
     Sheet,
     blank,
-    brief,
     finite_rows,
     fit_lines,
     inches,
+    name_line,
     sheet,
 )
 from harness.report.leaderboard import signed_number
@@ -56,15 +56,23 @@ def cells_frame(scores: Scores, redraws: Redraws | None) -> pd.DataFrame:
     for arm in range(len(scores.arms)):
         place.setdefault((scores.model(arm), scores.data(arm)), arm)
     means = scores.test.mean(1)
+    called = _called([level for cell in place for level in cell])
     rows = []
     for (model, data), arm in place.items():
         corner = [place.get(cell) for cell in ((model, data), (model, SAME), (SAME, data), (SAME, SAME))]
         effect = means[arm] - means[place[SAME, SAME]] if (SAME, SAME) in place else np.nan
         rows.append({
-            "model": model.name, "data": data.name, "score": means[arm], "effect": effect,
+            "model": called[model], "data": called[data], "score": means[arm], "effect": effect,
             **_interaction(corner if model and data else [None], means, redraws),
         })  # fmt: skip
     return pd.DataFrame(rows, columns=["model", "data", "score", "effect", "interaction", "low", "high"])
+
+
+def _called(levels: Sequence[Level]) -> dict[Level, str]:
+    """Returns what each level is called, "" for the baseline's; no two share a name, or they would share a cell."""
+    changed = dict.fromkeys(level for level in levels if level)
+    names = distinct({one: one.brief for one in changed}, {one: one.name for one in changed})
+    return {SAME: "", **names}
 
 
 def _interaction(
@@ -148,7 +156,7 @@ def _label_room(levels: Mapping[str, Sequence[str]], width: float) -> float:
 
 
 def _level(name: str) -> str:
-    return brief(name) if name else "baseline"
+    return name_line(name) if name else "baseline"
 
 
 def _lines(name: str, labels: float) -> list[str]:

@@ -20,7 +20,6 @@ from harness.report.figures.style import (  # fmt: skip
     WIDTH,
     Sheet,
     blank,
-    brief,
     finite_rows,
     fit_lines,
     inches,
@@ -85,7 +84,7 @@ def _left_out(slices: pd.DataFrame, arms: Sequence[str], names: Sequence[str]) -
 
 
 def _head(arm: str, width: float) -> list[str]:
-    return fit_lines(brief(arm), width - 0.02, SMALL, _HEAD)
+    return fit_lines(name_line(arm), width - 0.02, SMALL, _HEAD)
 
 
 def _panel(

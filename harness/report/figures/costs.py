@@ -26,13 +26,13 @@ from harness.report.figures.style import (
     WIDE,
     WIDTH,
     blank,
-    brief,
     counts,
     finite_rows,
     inches,
     key,
     key_height,
     name_axis,
+    name_line,
     sheet,
     shorten,
     signs,
@@ -180,7 +180,7 @@ def _names(
 
 
 def _called(arm: str) -> str:
-    return shorten(brief(arm), 1.3, SMALL)
+    return shorten(name_line(arm), 1.3, SMALL)
 
 
 def _point(ax: Axes, row: Mapping[Any, Any], point: Point, small: bool) -> None:

@@ -62,13 +62,17 @@ class Group:
     top: float
 
 
-def draw(effects: Sequence[Effect], title: str, metric: str, note: str, reasons: Mapping[str, str]) -> Figure:
-    """The forest plot of a study; `reasons` says of an arm without an effect why it has none."""
+def draw(
+    effects: Sequence[Effect], title: str, metric: str, note: str, reasons: Mapping[str, str], briefs: Mapping[str, str]
+) -> Figure:
+    """The forest plot of a study; `reasons` says of an arm without an effect why it has none, `briefs` holds
+    short names of arms.
+    """
     arms = [effect for effect in effects if not is_baseline(effect)]
     usual = _usual_count(arms)
     groups = _grouped(arms)
-    labels = _label_width(groups)
-    placed, height = _placed(groups, labels, usual)
+    labels = _label_width(groups, briefs)
+    placed, height = _placed(groups, labels, usual, briefs)
     titles = wrap_lines(drawable(title), 0.88 * WIDTH, TEXT + 1)
     notes = wrap_lines(drawable(note), WIDTH - 2 * MARGIN, SMALL)
     head = MARGIN + TITLE * len(titles) + _HEADS
@@ -104,19 +108,14 @@ def _grouped(effects: Sequence[Effect]) -> dict[str, list[Effect]]:
     return {name: sorted(found, key=lambda effect: not effect.reference) for name, found in groups.items() if found}
 
 
-def _short(effect: Effect) -> str:
-    """The arm's name without what its group's heading says already."""
-    factor = effect.factors[0] if len(effect.factors) == 1 else ""
-    words = [
-        word.removeprefix(f"{factor}=").removeprefix(f"{factor}.") if factor else word for word in effect.arm.split()
-    ]
-    return drawable(" ".join(words)) or drawable(effect.arm)
+def _short(effect: Effect, briefs: Mapping[str, str]) -> str:
+    return drawable(briefs.get(effect.arm, effect.arm))
 
 
-def _label_width(groups: Mapping[str, list[Effect]]) -> float:
+def _label_width(groups: Mapping[str, list[Effect]], briefs: Mapping[str, str]) -> float:
     """Inches for the labels: as the longest needs, within bounds."""
     low, high = _LABELS
-    widest = max((inches(_short(e), TEXT) for found in groups.values() for e in found), default=low)
+    widest = max((inches(_short(e, briefs), TEXT) for found in groups.values() for e in found), default=low)
     return min(max(widest, low), high)
 
 
@@ -127,7 +126,9 @@ def _number_width(effects: Sequence[Effect]) -> float:
     )
 
 
-def _placed(groups: Mapping[str, list[Effect]], labels: float, usual: str) -> tuple[list[Group | ForestRow], float]:
+def _placed(
+    groups: Mapping[str, list[Effect]], labels: float, usual: str, briefs: Mapping[str, str]
+) -> tuple[list[Group | ForestRow], float]:
     """Everything that stands below one another, from the top, and the height of it all."""
     items: list[Group | ForestRow] = []
     top = 0.0
@@ -135,7 +136,7 @@ def _placed(groups: Mapping[str, list[Effect]], labels: float, usual: str) -> tu
         items.append(Group(title, top))
         top += _HEADER
         for effect in found:
-            label, remarks = wrap_lines(_short(effect), labels, TEXT), _remarks(effect, usual)
+            label, remarks = wrap_lines(_short(effect, briefs), labels, TEXT), _remarks(effect, usual)
             lines = max(len(label) + len(remarks), 1 if effect.interval else 2)
             items.append(ForestRow(effect, label, remarks, top, lines * LINE + _PAD))
             top += lines * LINE + _PAD

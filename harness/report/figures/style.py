@@ -25,8 +25,6 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from matplotlib.textpath import TextToPath
 
-from harness.arm import FACTORS
-
 P = ParamSpec("P")
 WIDTH, WIDE, MARGIN, GAP = 3.4, 7.0, 0.06, 0.08
 LINE, TITLE, NOTE, AXIS = 0.105, 0.13, 0.092, 0.36
@@ -166,20 +164,6 @@ def finite_rows(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
 def heading(axis: str, factors: Sequence[str]) -> str:
     """What an arm changes, in words, as a heading over arms of its kind."""
     return f"data: {' and '.join(factors)}" if axis == "data" and factors else AXES.get(axis, AXES["none"])
-
-
-def brief(arm: str) -> str:
-    """An arm's name without the words that its strategies' own names say already: "resnet8 + label_model"."""
-    names = "|".join(FACTORS)
-    parts: list[str] = []
-    for word in arm.split():
-        choice = re.fullmatch(rf"(?:{names})=(?!none$)(.+)", word)
-        setting = re.fullmatch(rf"(?:{names})\.(.+)", word)
-        if setting and parts:
-            parts[-1] += f" {setting[1]}"
-        else:
-            parts.append(choice[1] if choice else word)
-    return name_line(" + ".join(parts) or arm)
 
 
 def strokes(n: int) -> list[Stroke]:

@@ -22,13 +22,13 @@ from harness.report.figures.style import (  # fmt: skip
     Sheet,
     Stroke,
     blank,
-    brief,
     counts,
     finite_rows,
     heading,
     key,
     key_height,
     name_axis,
+    name_line,
     sheet,
     strokes,
 )
@@ -130,7 +130,7 @@ def _rank(group: str) -> tuple[int, int]:
 
 def _key(arms: Sequence[tuple[str, bool]], base: bool) -> tuple[list[str], list[Line2D]]:
     """The arms of a panel and how their lines are drawn, the baseline last."""
-    labels = [brief(arm) + (" (reference)" if hollow else "") for arm, hollow in arms] + ["baseline"] * base
+    labels = [name_line(arm) + (" (reference)" if hollow else "") for arm, hollow in arms] + ["baseline"] * base
     return labels, [one.line([0], [0]) for one in [*_drawn(arms), *[_BASE] * base]]
 
 
@@ -182,7 +182,7 @@ def _curve(ax: Axes, curve: pd.DataFrame, stroke: Stroke) -> None:
 
 def _noted(history: pd.DataFrame, curves: dict[Any, pd.DataFrame], limits: tuple[float, ...], note: str) -> str:
     """The note, with what a band is, what lies outside of the panels and which arms have no curve."""
-    without = [brief(arm) for arm in history["arm"].drop_duplicates() if arm not in curves]
+    without = [name_line(str(arm)) for arm in history["arm"].drop_duplicates() if arm not in curves]
     every = pd.concat(list(curves.values()))
     several = every["low"].notna().any()
     band = "Lines: mean over seeds; bands: one standard deviation on each side." if several else "One seed: no band."
