@@ -2,19 +2,22 @@
 PYTHON ?= python3
 VENV ?= .venv
 STAMP := $(VENV)/.installed
+PINNED := sound_training_set or keeps_shapes_labels or learns_an_easy_set or fixed and disjoint \
+	or breast_cancer or roman_numerals or beers or real_data
 # Two test processes of one thread each: threads that wait for each other's cores cost more than the tests.
 export OMP_NUM_THREADS = 1
+TWO := -n 2 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: demo test fast lint types readme site statistics clean
+.PHONY: demo test fast lint types readme pins site statistics clean
 
 demo: $(STAMP)
 	$(VENV)/bin/harness -m experiments=quickstart store=demo
 
 test: lint types $(STAMP)
-	$(VENV)/bin/python -m pytest -n 2 -q
+	$(VENV)/bin/python -m pytest $(TWO) -q --durations=10
 
 fast: $(STAMP)
-	$(VENV)/bin/python -m pytest -n 2 -q -m "not slow"
+	$(VENV)/bin/python -m pytest $(TWO) -q --durations=10 -m "not slow"
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .
@@ -36,6 +39,12 @@ readme: $(STAMP)
 # Builds every page, figure and table from the committed records, as site/ and site.tar.gz for a release.
 site: $(STAMP)
 	$(VENV)/bin/python tests/pages_site.py
+
+# Writes what options compute on small sets, after the protocol's version was raised; tests compare it.
+pins: $(STAMP)
+	rm -f tests/pinned.json
+	HARNESS_WRITE_PINS=1 $(VENV)/bin/python -m pytest -q -p no:xdist tests/tasks tests/strategies tests/learners \
+		-k "$(PINNED)"
 
 # Runs the simulations that docs/statistics.md tells of; tests compare them. Ten minutes.
 statistics: $(STAMP)

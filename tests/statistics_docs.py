@@ -2,11 +2,15 @@
 
 All simulations have streams of their own by name, so a number is the same each time and each can be made alone. The
 numbers stand in `docs/statistics.csv`; page and figures are made from that file. It takes some minutes, most of them
-for the 2,000 real trials of `tests/test_null.py`.
+for the 2,000 real trials of `tests/test_null.py`. `tests/statistics_code.json` holds a digest of the code behind the
+numbers, so that a test can say whether they are still this code's numbers without simulating everything again.
 """
 
 from __future__ import annotations
 
+import ast
+import hashlib
+import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import rates_figure
 import test_null
 from known_truth import TRUTHS, Truth, rates, simulated
 from scipy.stats import binom, norm
@@ -26,7 +31,7 @@ from test_variance import simulated as components_simulated
 from harness.analysis.effects import effect_p_value, variances
 from harness.analysis.power import level_of_looks, looks
 from harness.analysis.significance import holm
-from harness.report import figures
+from harness.report.figures.style import as_files
 from harness.streams import stream
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -132,6 +137,51 @@ SIMULATED: dict[str, Callable[[], Rows]] = {
 """What needs no trial; equal on every machine but for the rounding of its libraries."""
 
 
+CODE = Path(__file__).with_name("statistics_code.json")
+_BEHIND = ("harness/analysis", "harness/metrics.py", "harness/streams.py", "tests")
+"""Where the code lies that a simulated number depends on."""
+_APART = ("conftest", "invoke", "rates_figure", "studies", "test_null", "test_power", "test_trial")
+"""What the simulations do not run: real trials, figures, what other tests in the same modules use."""
+
+
+def code_digests() -> dict[str, str]:
+    """Returns a digest of each module behind the simulations, by its path; docstrings and comments do not count."""
+    seen: dict[str, str] = {}
+    todo = [Path(__file__)]
+    while todo:
+        path = todo.pop()
+        name = str(path.relative_to(ROOT))
+        if name not in seen and name.startswith(_BEHIND) and path.stem not in _APART:
+            tree = ast.parse(path.read_text())
+            seen[name] = hashlib.sha256(ast.dump(_without_docstrings(tree)).encode()).hexdigest()[:16]
+            todo += [found for module in _imported(tree) if (found := _file_of(module))]
+    return dict(sorted(seen.items()))
+
+
+def _without_docstrings(tree: ast.Module) -> ast.Module:
+    for node in ast.walk(tree):
+        for statement in getattr(node, "body", []) if not isinstance(node, ast.Lambda | ast.IfExp) else []:
+            if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+                statement.value.value = ""
+    return tree
+
+
+def _imported(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _file_of(module: str) -> Path | None:
+    """Returns the file of a module of the product or of its tests, None for anything else."""
+    inside = Path(*module.split(".")).with_suffix(".py")
+    places = [ROOT / inside, *(ROOT / "tests" / folder / inside for folder in ("", "analysis", "run"))]
+    return next((place for place in places if place.is_file()), None)
+
+
 def table(rows: Rows) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -153,11 +203,11 @@ def drawn(rates: pd.DataFrame) -> dict[str, bytes]:
     split = gains["setting"].str.split(": ", n=1, expand=True)
     gains = gains.assign(kind=split[0], setting=split[1])
     made = {
-        "statistics_effects.png": figures.coverage(
+        "statistics_effects.png": as_files(rates_figure.draw)(
             effects, title="Intervals of an effect, simulated", note=f"{SIMULATIONS:,} simulations a point, {N} test "
             "examples. Lines: where the variance comes from; the last two draw a test set of its own for each seed.",
         ),
-        "statistics_attribution.png": figures.coverage(
+        "statistics_attribution.png": as_files(rates_figure.draw)(
             gains[gains["setting"].isin(GAINS)], title="Intervals of an attribution, simulated: coverage by truth",
             note=f"{STUDIES} studies a point: four models and four strategies, crossed. What is chosen is part of each "
             "interval: coverage is of what is truly best.",
@@ -245,6 +295,7 @@ def write(folder: Path) -> Iterator[Path]:
         rows = [row for make in SIMULATED.values() for row in make()] + trial_rows(Path(place))
     content = as_csv(table(rows))
     (folder / "statistics.csv").write_bytes(content)
+    CODE.write_text(json.dumps(code_digests(), indent=1) + "\n")
     for name, made in rendered(read(folder)).items():
         (folder / name).write_bytes(made)
         yield folder / name

@@ -259,7 +259,7 @@ def test_every_arm_of_a_large_study_is_drawn_within_the_figure(tmp_path: Path) -
     study = gather(store)
     reasons = {"augment=cutout": "failed: RuntimeError: " + "words " * 40}
     with mpl.style.context(["default", figures._STYLE], after_reset=True):
-        figure = figures._draw(study.effects, "a title of many words " * 5, "accuracy", "note " * 60, reasons)
+        figure = figures._draw(study.effects, "a title of many words " * 5, "accuracy", "note " * 60, reasons, {})
         figure.set_dpi(300)
         figure.canvas.draw()
         inside = figure.bbox.padded(1)
@@ -285,7 +285,7 @@ def test_a_very_wide_interval_does_not_hide_the_others(tmp_path: Path) -> None:
     keep(store, records)
     study = gather(store)
     with mpl.style.context(["default", figures._STYLE], after_reset=True):
-        ax = figures._draw(study.effects, "t", "accuracy", "n", {}).axes[0]
+        ax = figures._draw(study.effects, "t", "accuracy", "n", {}, {}).axes[0]
     wide = max(effect.half_width or 0 for effect in study.effects)
     assert ax.get_xlim()[1] < wide
     assert {"<", ">"} <= {str(line.get_marker()) for line in ax.lines}

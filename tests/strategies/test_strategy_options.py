@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from pinned import check_pinned, of_batch, of_rows
 from word_sources import write_lexicon, write_masked_lm, write_seq2seq, write_wordnet
 
 from harness.conformance.augmentations import check_augments, check_augments_by_its_stream, same
@@ -196,6 +197,7 @@ def test_an_option_says_what_it_is_and_binds_to_its_function(option: str) -> Non
 def test_the_result_is_a_sound_training_set(option: str, kind: str, strategy_of: Any, run: Run) -> None:
     train, gold = weak_set(kind)
     after = strategy_of(option, kind)(train, tools_of(train, gold, run))
+    check_pinned(f"{option} {kind}", of_rows(after))
     if option in ADDS:
         after = check_added(train, after)
     if option == "weak/validation_labels":  # which leaves its own rows out, as it says
@@ -267,6 +269,7 @@ def test_an_augmentation_keeps_shapes_labels_and_its_input(option: str, kind: st
     x, y = batch_of(kind)
     assert after.digest() == train.digest()
     check_augments(after.augment, x, y)
+    check_pinned(f"{option} {kind} batch", of_batch(*after.augment(x, y, stream(0, "augment"))))
     if kind == "text":
         texts, _ = after.augment(x, y, stream(0, "augment"))
         texts = getattr(texts, "batch", texts)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from pinned import check_pinned, of_task
 
 from harness.data import Source
 from harness.errors import BadInput
@@ -15,6 +16,7 @@ Make = Callable[..., Source]
 def test_parts_are_disjoint_and_the_test_part_is_fixed(source: Make) -> None:
     digits = source("digits")
     one, two = digits.split(0), digits.split(1)
+    check_pinned("task/digits", of_task(one))
     assert one.test.ids.tolist() == two.test.ids.tolist()
     assert one.train.ids.tolist() != two.train.ids.tolist()
     for task in (one, two):

@@ -13,6 +13,7 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 from datasets import Image as ImageFeature
 from PIL import Image
+from pinned import check_pinned, of_task
 
 from harness.checks import one_of
 from harness.data import Source, View
@@ -370,6 +371,7 @@ def test_roman_numerals(source: Make, shared: Path) -> None:
     assert task.facts["valid_labels"] == task.facts["test_labels"] == "gold"
     assert task.test.ids[0].endswith(".png")
     assert made.split(1).test.ids.tolist() == task.test.ids.tolist()
+    check_pinned("task/roman_numerals", of_task(task))
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from pinned import check_pinned, of_task
 
 from harness.data import Source, Task
 from harness.errors import BadInput
@@ -117,6 +118,7 @@ def test_bad_input_is_told(made: Make, frame: pd.DataFrame, tmp_path: Path, sour
 @pytest.mark.shared
 def test_beers(shared: Path, source: Make) -> None:
     task = source("beers", path=shared / "tasks/beers/dirty.csv").split(0)
+    check_pinned("task/beers", of_task(task))
     assert task.classes == ("Ale", "Beer", "IPA", "Lager", "Porter", "Stout", "other")
     assert len(rows_of(task)) == 2410
     assert (~task.train.labelled).sum() == 5

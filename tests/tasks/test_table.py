@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from pinned import check_pinned, of_task
 
 from harness.data import Source
 from harness.errors import BadInput
@@ -40,6 +41,7 @@ def write(tmp_path: Path) -> Callable[[pd.DataFrame], Path]:
 def test_breast_cancer(source: Make) -> None:
     table = source("table")
     task, other = table.split(0), table.split(1)
+    check_pinned("task/table", of_task(task))
     assert task.classes == ("benign", "malignant")
     assert task.train.x.dtype == np.float32
     assert task.train.x.shape[1] == 30

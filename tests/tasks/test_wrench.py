@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pinned import check_pinned, of_task
 
 from harness.data import Source
 from harness.errors import BadInput
@@ -132,6 +133,7 @@ def test_real_data(
     task = source(option, path=shared / "tasks" / "wrench" / name, n_gold=40).split(0)
     assert (len(task.train), len(task.valid), len(task.test)) == (sizes[0] + 40, sizes[1] - 40, sizes[2])
     assert task.train.votes.shape[1] == m
+    check_pinned(f"task/{name}", of_task(task))
     pool = set(task.train.x[40:])
     assert sizes[0] - len(pool) == pool_duplicates
     assert sum(text in pool for text in task.test.x) == pool_overlap
