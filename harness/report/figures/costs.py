@@ -84,7 +84,8 @@ def front(cost: Sequence[float], gain: Sequence[float]) -> list[int]:
 def draw(arms: pd.DataFrame, *, title: str, metric: str, note: str) -> Figure:
     """The figure, two panels wide; `arms` as `gain_frame` makes it, the baseline's effect being 0.
 
-    A stepped line is the Pareto front by point estimates. Names stand where there is room, the front's first; in a
+    A stepped line is the Pareto front by point estimates, references left out. Names stand where there is room, those
+    of the front first; in a
     crowd the other arms are small marks.
     """
     there = finite_rows(arms, "effect", "low", "high", "cpu_s", "labels")
@@ -121,6 +122,13 @@ def _key(arms: pd.DataFrame) -> tuple[list[str], list[Line2D]]:
     return [*labels, "baseline", "Pareto front (point estimates)"], [*samples, base, step]
 
 
+def _front(arms: pd.DataFrame, cost: str) -> list[int]:
+    """Returns the rows on the Pareto front; a reference is no choice, and an upper bound would hide what can be had."""
+    ranked = np.flatnonzero(~arms["reference"].astype(bool))
+    among = arms.iloc[ranked]
+    return [int(ranked[one]) for one in front(among[cost].tolist(), among["effect"].tolist())]
+
+
 def _panel(ax: Axes, arms: pd.DataFrame, cost: str, width: float) -> None:
     """One panel, its coordinates being inches: scales, front, points and names."""
     limit = 4 * float(((arms["high"] - arms["low"]) / 2)[arms["arm"] != "baseline"].median()) or np.inf
@@ -130,7 +138,7 @@ def _panel(ax: Axes, arms: pd.DataFrame, cost: str, width: float) -> None:
     across.mark(ax.xaxis, counts)
     up.mark(ax.yaxis, signs)
     ax.axhline(up.place(0.0), linewidth=0.8, color=INK, zorder=1.5)
-    order = front(arms[cost].tolist(), arms["effect"].tolist())
+    order = _front(arms, cost)
     steps = [(across.place(arms[cost].iloc[one]), up.place(arms["effect"].iloc[one])) for one in order]
     ax.step([*(x for x, _ in steps), width], [*(y for _, y in steps), steps[-1][1]], where="post", **_FRONT)
     low, high = ([up.place(end) for end in side] for side in ends)

@@ -17,6 +17,7 @@ from matplotlib.patches import Rectangle
 
 from harness.analysis.effects import Effect
 from harness.analysis.significance import LEVEL
+from harness.arm import kind_in_words
 from harness.report.figures.rows import limits, span
 from harness.report.figures.style import (  # fmt: skip
     AXIS,
@@ -144,14 +145,15 @@ def _placed(
 
 
 def _remarks(effect: Effect, usual: str) -> list[str]:
-    """What is unusual about an arm: failed trials, fewer seeds."""
+    """What must be known of an arm: that it is a reference and of which kind, failed trials, fewer seeds."""
+    kind = [kind_in_words(effect.reference)] if effect.reference else []
     failed = [f"failed {effect.n_failed} of {effect.n_trials}"] if effect.n_failed else []
     fewer = (
         [f"n = {seeds_by_examples(effect.interval)}"]
         if effect.interval and seeds_by_examples(effect.interval) != usual
         else []
     )
-    return [", ".join([*failed, *fewer])] if failed or fewer else []
+    return [", ".join(found)] if (found := [*kind, *failed, *fewer]) else []
 
 
 def _axes(figure: Figure, labels: float, numbers: float, height: float, foot: float) -> Axes:
