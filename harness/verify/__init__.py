@@ -1,4 +1,4 @@
-"""Published inputs in, our numbers beside the published ones out, cell by cell."""
+"""Recomputes published numbers from published inputs and compares them, cell by cell."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Cell:
-    """One published number and ours: `section` groups cells in the printed table, `what` names this one.
+    """Holds a published number and ours: `section` groups cells in the printed table, `what` names this one.
 
-    It passes where the two differ by `tolerance` at most, or, where `theirs` is a bound, where ours is not below it.
+    It passes if the two differ by at most `tolerance` or, if `theirs` is a lower bound, if ours is not below it.
     `source` says who published the number, or how the bound was set.
     """
 
@@ -23,5 +23,5 @@ class Cell:
 
     @property
     def passed(self) -> bool:
-        """Whether ours agrees; a number that is nan agrees with nothing."""
+        """Returns whether ours agrees; nan never does."""
         return self.ours >= self.theirs if self.bound else abs(self.ours - self.theirs) <= self.tolerance + 1e-9

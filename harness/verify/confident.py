@@ -1,4 +1,4 @@
-"""Published labels, probabilities and masks in, confident learning's cells out: which labels are wrong, and how many.
+"""Recomputes confident learning's published results: which labels are wrong, and how many.
 
 Sources: Northcutt, Jiang & Chuang 2021, "Confident learning" (CIFAR-10 with planted noise, five pruning methods), and
 Northcutt, Athalye & Mueller 2021, "Pervasive label errors in test sets" (label issues of four test sets).
@@ -28,15 +28,15 @@ RULES = (
     ("conf_joint_only", "confident_joint", 0.99),
     ("conf_joint_only", "confident_learning", 0.94),
 )
-"""A published mask, our name of the rule that makes it, and how much of the pruned rows must be the same.
+"""A published mask, our name for its rule, and the least Jaccard index of the pruned rows.
 
-Cleanlab's `confident_learning` spares the rows whose most probable class is the given one, which the paper did not: its
+Cleanlab's `confident_learning` keeps the rows whose most probable class is the given one, which the paper did not: its
 bound is what it reaches at every level of noise.
 """
 ISSUES = {"mnist": 15, "cifar10": 284, "imdb": 1309, "20news": 95}
 """Label issues found in each test set, as published."""
 WITHIN = 0.0005
-"""How far precision and recall may differ: the published masks were made from probabilities in higher precision."""
+"""Tolerance of precision and recall: the published masks were made from probabilities in higher precision."""
 MASKS = "masks of cgnorthcutt/confidentlearning-reproduce"
 SPARES = f"{MASKS}; cleanlab's rule spares more, its bound is measured"
 COUNTS = "cleanlab/label-errors, by prune_by_noise_rate"
@@ -44,7 +44,7 @@ COUNTS = "cleanlab/label-errors, by prune_by_noise_rate"
 
 @dataclass(frozen=True)
 class Pruned:
-    """The rows of CIFAR-10 that a published mask prunes and those that our rule flags, at one noise and sparsity."""
+    """Holds the rows of CIFAR-10 that a published mask prunes and those that our rule flags, for one case."""
 
     what: str
     bound: float
@@ -54,9 +54,9 @@ class Pruned:
 
 
 def cells(golden: Path) -> Iterator[Cell]:
-    """The four counts of label issues, agreement with every published mask, and what both find of the planted errors.
+    """Yields the four counts of label issues, agreement with every mask, and recall and precision on planted errors.
 
-    `golden` is the folder of published inputs; BadInput where a file is not there.
+    `golden` is the folder of published inputs; BadInput if a file is missing.
     """
     yield from issue_cells(golden)
     pruned = [one for case in cases(golden) for one in pruned_in(golden, case)]
@@ -70,7 +70,7 @@ def cells(golden: Path) -> Iterator[Cell]:
 
 
 def issue_cells(golden: Path) -> Iterator[Cell]:
-    """How many label issues there are in the test sets of MNIST, CIFAR-10, IMDb and 20 Newsgroups."""
+    """Yields the number of label issues in the test sets of MNIST, CIFAR-10, IMDb and 20 Newsgroups."""
     for name, published in ISSUES.items():
         given, probs = _read(golden / TESTS, f"{name}_y", f"{name}_pyx")
         found = flag_label_errors(_labelled(given, probs), probs, "prune_by_noise_rate").sum()
@@ -78,13 +78,13 @@ def issue_cells(golden: Path) -> Iterator[Cell]:
 
 
 def cases(golden: Path) -> list[str]:
-    """The levels of noise and sparsity at hand, as in n0.2_s0.4."""
+    """Returns the available cases of noise and sparsity, such as n0.2_s0.4."""
     with _opened(golden / CIFAR) as file:
         return sorted(name.removesuffix("_pyx") for name in file.files if name.endswith("_pyx"))
 
 
 def pruned_in(golden: Path, case: str) -> Iterator[Pruned]:
-    """What every rule prunes in that case, beside its published mask."""
+    """Yields, for every rule, the rows that it prunes in that case and those of its published mask."""
     path = golden / CIFAR
     true, given, probs = _read(path, "true", f"{case}_noisy", f"{case}_pyx")
     train = _labelled(given, probs)
@@ -95,22 +95,22 @@ def pruned_in(golden: Path, case: str) -> Iterator[Pruned]:
 
 
 def jaccard(first: Bool[np.ndarray, " n"], second: Bool[np.ndarray, " n"]) -> float:
-    """The share of the rows in either set that are in both; nan where both are empty."""
+    """Returns the share of the rows in either set that are in both; nan if both are empty."""
     return recall(first & second, first | second)
 
 
 def recall(found: Bool[np.ndarray, " n"], wrong: Bool[np.ndarray, " n"]) -> float:
-    """The share of the wrong rows that are found; nan where none is wrong."""
+    """Returns the share of the wrong rows that are found; nan if none is wrong."""
     return float(found[wrong].mean()) if wrong.any() else np.nan
 
 
 def precision(found: Bool[np.ndarray, " n"], wrong: Bool[np.ndarray, " n"]) -> float:
-    """The share of the found rows that are wrong; nan where none is found."""
+    """Returns the share of the found rows that are wrong; nan if none is found."""
     return recall(wrong, found)
 
 
 def _labelled(given: np.ndarray, probs: Float[np.ndarray, "n k"]) -> TrainSet:
-    """Rows without content that bear those labels."""
+    """Returns rows without content that have those labels."""
     n, k = probs.shape
     y, w = one_hot(given.astype(np.int64), k), np.ones(n, dtype=np.float32)
     return TrainSet(np.arange(n), np.zeros((n, 0), dtype=np.float32), y, w, np.zeros((n, 0), dtype=np.int8))
@@ -122,7 +122,7 @@ def _read(path: Path, *names: str) -> list[np.ndarray]:
 
 
 def _opened(path: Path) -> np.lib.npyio.NpzFile:
-    """The file of arrays; BadInput where there is none."""
+    """Opens a file of arrays; BadInput if it is missing."""
     if not path.is_file():
-        raise BadInput(f"{path} is not there: name the folder that holds golden/{path.name}")
+        raise BadInput(f"{path} does not exist: name the folder that holds golden/{path.name}")
     return np.load(path, allow_pickle=False)

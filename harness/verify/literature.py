@@ -1,4 +1,4 @@
-"""Published tables of results in, the shares of model and recipe in their variance out, beside the known answers."""
+"""Compares the shares of model and recipe in the variance of published tables with known answers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FAST = "kakaobrain/fast-autoaugment README"
 
 
 def cells(folder: Path) -> Iterator[Cell]:
-    """The shares in each table of `folder` (the literature), against answers that are known to two or three digits."""
+    """Yields the shares in each table of `folder` (the literature) with answers known to two or three digits."""
     top1 = imagenet(folder / "results-imagenet.csv")
     four = top1.loc[list(DEEP), [*RECIPES, NEWER]]
     yield from _both("ImageNet, 4 networks x 6 recipes", four.to_numpy(), (0.20, 0.78), 0.005, _TIMM)

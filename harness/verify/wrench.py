@@ -1,4 +1,4 @@
-"""WRENCH's published votes in, its table's cells out: majority, weighted majority and Dawid-Skene on three tasks."""
+"""Recomputes cells of WRENCH's table 3: majority vote, weighted majority vote and Dawid-Skene on three tasks."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ PUBLISHED = {
 }
 """Accuracy in per cent; of sms, binary F1."""
 FIRST, DRAWN = 77.6, 81.6
-"""Majority vote on youtube where ties go to the lowest class, and where one of the tied is drawn, on average."""
+"""Majority vote on youtube with ties to the lowest class, and the mean with ties drawn at random."""
 
 
 class VotedPart(NamedTuple):
-    """One part's votes (n, m) and true classes (n,)."""
+    """Holds one part's votes (n, m) and true classes (n,)."""
 
     votes: Int8[np.ndarray, "n m"]
     gold: Int64[np.ndarray, " n"]
 
 
 def cells(golden: Path) -> Iterator[Cell]:
-    """The nine cells, to two decimals, and what the other two tie rules make of one of them."""
+    """Yields the nine cells, to two decimals, and one of them under two other tie rules."""
     for name, published in PUBLISHED.items():
         folder = golden / "wrench" / name
         k, parts = _read(folder)
@@ -52,9 +52,10 @@ def cells(golden: Path) -> Iterator[Cell]:
 
 
 def hash_ties(probs: Float64[np.ndarray, "n k"]) -> Int64[np.ndarray, " n"]:
-    """The most probable class of each row; of t tied ones, the one at place sha1(row number) mod t.
+    """Returns the most probable class of each row; of t tied ones, the one at place sha1(row number) mod t.
 
-    Snorkel's `probs_to_preds` breaks ties so. It hangs on where a row stands, so no strategy of ours offers it.
+    Snorkel's `probs_to_preds` breaks ties like this. The result depends on the row's position, so no strategy of ours
+    offers it.
     """
     best = np.abs(probs - probs.max(1, keepdims=True)) < TIED
     tops = [np.flatnonzero(row) for row in best]
@@ -62,7 +63,7 @@ def hash_ties(probs: Float64[np.ndarray, "n k"]) -> Int64[np.ndarray, " n"]:
 
 
 def _models(parts: dict[str, VotedPart], k: int) -> dict[str, VoteModel]:
-    """The label models as WRENCH fits them: Dawid-Skene on the training votes, an abstention as a symbol."""
+    """Returns the label models as WRENCH fits them: Dawid-Skene on the training votes, an abstention as a symbol."""
     train, even = parts["train"].votes, np.full(k, 1 / k)
     counts = np.bincount(parts["valid"].gold, minlength=k) + 1
     prior: Prior = counts / counts.sum()
@@ -74,7 +75,7 @@ def _models(parts: dict[str, VotedPart], k: int) -> dict[str, VoteModel]:
 
 
 def _other_rules(test: VotedPart, k: int) -> Iterator[Cell]:
-    """Majority vote with ties to the lowest class, and with ties drawn: the exact mean over all draws."""
+    """Yields majority vote with ties to the lowest class, and with ties drawn at random (the exact mean)."""
     shares = fit_weighted_vote(test.votes, np.full(k, 1 / k), voters="equal")(test.votes)
     lowest = 100 * score("accuracy", test.gold, shares.argmax(1), k)
     tied = shares >= shares.max(1, keepdims=True) - TIED
@@ -85,7 +86,7 @@ def _other_rules(test: VotedPart, k: int) -> Iterator[Cell]:
 
 
 def _read(folder: Path) -> tuple[int, dict[str, VotedPart]]:
-    """The number of classes and the three parts of a folder in WRENCH format."""
+    """Returns the number of classes and the three parts of a folder in WRENCH format."""
     lacking = [name for name in ("label", "train", "valid", "test") if not (folder / f"{name}.json").is_file()]
     if lacking:
         raise BadInput(f"{folder} has no {lacking[0]}.json: harness verify needs the published votes there")

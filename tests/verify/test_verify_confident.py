@@ -21,7 +21,7 @@ def test_the_measures_by_hand() -> None:
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"label_errors_testsets\.npz is not there: name the folder"):
+    with pytest.raises(BadInput, match=r"label_errors_testsets\.npz does not exist: name the folder"):
         list(cells(tmp_path))
 
 
