@@ -1,4 +1,4 @@
-"""Checks on what was read: each passes silently or raises BadInput with one line on what is wrong and what is right."""
+"""Checks data that was read; each check passes or raises BadInput with one line on the error and the remedy."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def check_finite(x: np.ndarray, features: Sequence[str]) -> None:
         row, column = np.argwhere(bad)[0]
         raise BadInput(
             f"{int(bad.sum())} features are infinite, the first in column '{features[column]}', row {row}: "
-            "mend them, drop their rows, or leave the column out"
+            "correct them, drop their rows, or leave the column out"
         )
 
 
@@ -100,14 +100,14 @@ def check_training_labels(labels: np.ndarray, classes: Sequence[str]) -> None:
 
 
 def check_limit(n: int, rows: int, k: int, name: str) -> None:
-    """Requires a number of rows to draw between the number of classes and the number of rows."""
+    """Requires that the number of rows to draw lies between the number of classes and the number of rows."""
     if n > rows:
         raise BadInput(f"{name} is {n}, but there are only {rows} rows to draw from: give at most {rows}")
     if n < k:
-        raise BadInput(f"{name} is {n}, but there are {k} classes: give at least one row a class")
+        raise BadInput(f"{name} is {n}, but there are {k} classes: give at least one row per class")
 
 
 def check_fraction(fraction: float, name: str, low: float = 0.0) -> None:
-    """Requires a share of the rows between `low` and 1, both excluded."""
+    """Requires a fraction of the rows between `low` and 1, both excluded."""
     if not low < fraction < 1:
         raise BadInput(f"{name} is {fraction}: give a share between 0 and 1, such as 0.2")

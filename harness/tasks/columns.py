@@ -152,7 +152,7 @@ def _lists(column: Any, name: str) -> tuple[Any, int]:
         row = int(odd[0]) if len(odd) else 0
         raise BadInput(
             f"votes in column '{name}' have the wrong shape: row {row} has {lengths.iloc[row]} votes, row 0 has {m}; "
-            "every row needs one vote an annotator, -1 where it abstains"
+            "every row needs one vote per annotator, -1 to abstain"
         )
     return column.flatten(), m
 
@@ -193,7 +193,7 @@ def _written(rows: datasets.Dataset, column: str, what: str) -> np.ndarray:
 
 
 def _feature_columns(train: datasets.Dataset, columns: Columns) -> list[str]:
-    """Returns the user's feature columns, else those without another role; never one that reveals the label."""
+    """Returns the user's feature columns, else all without another role; BadInput for one that also has a role."""
     names = as_names(columns.input)
     telling = sorted(set(names) & set(columns.roles))
     if telling:
@@ -209,7 +209,7 @@ def _table(what: str, rows: datasets.Dataset, names: Sequence[str]) -> pd.DataFr
 
 
 def _part(what: str, rows: datasets.Dataset, columns: Columns, classes: Sequence[str], x: Rows) -> Part:
-    """Returns the part with its class indices; parts that are only predicted need no column but a label or gold."""
+    """Returns the part with its class indices; validation and test parts need only a label or gold column."""
     given = _classes(rows, columns.label, classes)
     training = what == "train"
     named = as_names(columns.votes)
@@ -234,7 +234,7 @@ def _classes(rows: datasets.Dataset, column: str | None, classes: Sequence[str])
 def check_roles(data: DataParts, columns: Columns) -> None:
     """Requires every named column except gold in the train part, and a label or gold in each other part."""
     if columns.label is None:
-        raise BadInput(f"no label column is named: set task.label (there is: {join_names(data['train'].column_names)})")
+        raise BadInput(f"no label column is named: set task.label (columns: {join_names(data['train'].column_names)})")
     known = dict.fromkeys(name for rows in data.values() for name in rows.column_names)
     if columns.gold is not None:
         checks.check_column(columns.gold, list(known), "the data")

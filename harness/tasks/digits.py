@@ -25,7 +25,7 @@ SIGHT: Mapping[str, Window] = {
     "lower half": np.s_[4:, :],
     "every other pixel": np.s_[::2, ::2],
 }
-"""What each of the five annotators sees of the 8x8 pixels: they err on different rows, and more on hard ones."""
+"""The part of the 8x8 pixels that each of the five annotators sees: they err on different rows, mostly hard ones."""
 LESSONS = (30, 45, 65, 90, 120, 160, 210, 280)
 """Numbers of rows that an annotator may learn from: more rows, fewer mistakes."""
 
@@ -43,11 +43,11 @@ def digits(
 ) -> Source:
     """Returns the digits as uint8 images (n, 8, 8, 1); given labels and votes come from five simulated annotators.
 
-    Annotators are naive Bayes classifiers that learn from true rows of the reserved part and are blind to half of
-    the pixels or more (`SIGHT`). `wrong` are the shares of training rows on which they should err: each learns from
-    as many rows (`LESSONS`) as bring it closest. `smoothing` is the share of the largest variance added to all.
-    In `votes` each abstains on the `abstain` share of rows for which it is least certain; the given label is the first
-    one's answer to every row. Validation and test labels are the true ones.
+    Annotators are naive Bayes classifiers that learn from true rows of the reserved part and do not see half of the
+    pixels or more (`SIGHT`). `wrong` holds the target error rate of each annotator on the training rows: each learns
+    from the number of rows (of `LESSONS`) that comes closest. `smoothing` is the share of the largest variance that is
+    added to all variances. In `votes` each abstains on the `abstain` share of rows for which it is least certain; the
+    given label is the first annotator's answer to every row. Validation and test labels are the true ones.
     """
     checks.check_fraction(abstain, "task.abstain", low=-1e-9)
     _check_wrong(wrong)

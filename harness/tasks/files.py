@@ -47,8 +47,8 @@ def find(path: str, patterns: Mapping[str, Names]) -> tuple[Path, dict[str, list
     """Returns the folder from which relative names start, and the files of each part, sorted by name.
 
     A pattern is a glob, or several, relative to the folder; one that names a folder means all files beneath it.
-    Without a pattern: where the folder has a subfolder `train`, each part is the subfolder of its name; else valid
-    and test are absent, and train is the files whose names begin with `train`, or all that are left.
+    Without a pattern: if the folder has a subfolder `train`, each part is the subfolder of its name; otherwise valid
+    and test are absent, and train consists of the files whose names begin with `train`, or of all that are left.
     """
     found = require_path(path)
     root = found.parent if found.is_file() else found
@@ -102,7 +102,7 @@ def _check_apart(files: Mapping[str, list[Path]]) -> None:
     for part, those in files.items():
         for file in those:
             if owners.setdefault(file, part) != part:
-                raise BadInput(f"{file.name} is named for {owners[file]} and for {part}: narrow task.{part}")
+                raise BadInput(f"{file.name} belongs to both {owners[file]} and {part}: narrow task.{part}")
 
 
 def arrow_folder(cache: str | None) -> str | None:
@@ -112,7 +112,7 @@ def arrow_folder(cache: str | None) -> str | None:
 
 @contextmanager
 def no_bars() -> Iterator[None]:
-    """Silences progress bars of `datasets` within a block, since standard error is for what a person must read."""
+    """Silences progress bars of `datasets` within a block, since standard error is reserved for messages."""
     shown = not are_progress_bars_disabled()
     disable_progress_bars()
     try:

@@ -18,9 +18,9 @@ from harness.tasks.parameters import RowsInParts, by_fields
 
 @dataclass(frozen=True, kw_only=True)
 class HubRows(RowsInParts):
-    """Rows of a data set that `datasets` loads: `train`, `valid` and `test` name its splits.
+    """Holds rows of a data set that `datasets` loads: `train`, `valid` and `test` name its splits.
 
-    None for a part that is to be split off from `train`.
+    A part that is None is split off from `train`.
     """
 
     config: str | None

@@ -29,7 +29,7 @@ BATCH = 256
 IN_MEMORY = 256 * 2**20
 """Bytes up to which pixels are read into memory; larger arrays stay in the file and are read row by row."""
 VERSION = 1
-"""Raise it when the same image would give other pixels: old cache entries are then left alone."""
+"""Raise it if the same image would give other pixels: old cache entries are then no longer used."""
 
 
 def pixels(image: Image.Image, size: int, color: Color) -> np.ndarray:
@@ -109,7 +109,7 @@ def _opened(file: Path) -> Rows:
 
 
 def _whole(file: Path, shape: tuple[int, ...]) -> bool:
-    """Returns whether the file is there, readable and of that shape; a torn one is made again."""
+    """Returns whether the file exists, is readable and has that shape; a truncated file does not."""
     try:
         return np.load(file, mmap_mode="r", allow_pickle=False).shape == shape
     except (OSError, ValueError, EOFError):
@@ -148,13 +148,13 @@ def _decode(
     if broken:
         raise BadInput(
             f"{len(broken)} of {len(data)} images in column '{column}' are missing or broken, "
-            f"the first is {broken[0]}: mend them or take their rows out"
+            f"the first is {broken[0]}: repair them or remove their rows"
         )
     out.flush()
 
 
 def _pixels_or_none(raw: bytes | None, size: int, color: Color) -> np.ndarray | None:
-    """Returns the pixels, or None if the bytes are not an image: decoders' errors end here."""
+    """Returns the pixels, or None if the bytes are not an image, whatever error the decoder raises."""
     try:
         with Image.open(io.BytesIO(raw or b"")) as image:
             return pixels(image, size, color)

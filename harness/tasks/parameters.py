@@ -1,4 +1,4 @@
-"""What a YAML may say of a user's own rows, written once: the tasks that read files share these parameters."""
+"""Declares the YAML parameters that all tasks on a user's own files share."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ P = TypeVar("P")
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledRows:
-    """What each of these tasks needs to know: the columns of labels and ids, and how a seed divides the rows.
+    """Holds what every such task needs: the columns of labels and ids, and how a seed divides the rows.
 
     The parameters are those of `harness.tasks.columns.Columns` and `harness.tasks.parts.Plan`.
     """
@@ -41,7 +41,7 @@ class LabelledRows:
 
 @dataclass(frozen=True, kw_only=True)
 class AnnotatedRows(LabelledRows):
-    """Rows that may bring votes, weights, groups and a list of classes.
+    """Holds rows that may also have votes, weights, groups and a list of classes.
 
     `cache` is the folder for decoded images and for the Arrow copies that `datasets` makes (None: the user's cache
     folder, and the default of `datasets`).
@@ -60,7 +60,7 @@ class AnnotatedRows(LabelledRows):
 
 @dataclass(frozen=True, kw_only=True)
 class RowsInParts(AnnotatedRows):
-    """Images, texts or table rows under `path`, which may already be divided into train, valid and test."""
+    """Holds images, texts or table rows under `path`, which may already be divided into train, valid and test."""
 
     path: str
     train: Names
@@ -72,12 +72,12 @@ class RowsInParts(AnnotatedRows):
     color: Color
 
     def pictures(self, root: Path) -> Pictures:
-        """Returns how images are read whose paths start at `root`."""
+        """Returns how to read images whose paths are relative to `root`."""
         return Pictures(self.image_size, self.color, root, files.cache_folder(self.cache))
 
 
 def by_fields(parameters: type[P]) -> Callable[[Callable[[P], Source]], Callable[..., Source]]:
-    """Lets a YAML call a function of one dataclass by the dataclass's fields, which become its signature."""
+    """Returns a decorator for a function of one dataclass; a YAML then calls it with the dataclass's fields."""
 
     def wrap(read: Callable[[P], Source]) -> Callable[..., Source]:
         @functools.wraps(read)

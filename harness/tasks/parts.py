@@ -63,8 +63,8 @@ def part(
     weight: np.ndarray | None = None,
     group: np.ndarray | None = None,
 ) -> Part:
-    """Returns a `Part` of those columns; by default gold is unknown, nobody voted, weights are 1, and groups are
-    single.
+    """Returns a `Part` of those columns; by default gold is unknown, there are no votes, weights are 1, and each row is
+    its own group.
     """
     n = len(ids)
     return Part(
@@ -83,8 +83,8 @@ def part(
 class Plan:
     """Says how a seed turns parts into a task.
 
-    Fractions are of the rows that the part is split off from. `split_seed` draws the test part for all seeds alike;
-    None draws it again with each trial's seed. `noise` is the share of training labels to flip.
+    A fraction refers to the rows that the part is split off from. `split_seed` draws one test part for all seeds; None
+    draws a new one with each trial's seed. `noise` is the share of training labels to flip.
     """
 
     n_train: int | None
@@ -134,7 +134,7 @@ def subsample(train: Part, n_train: int | None, k: int, seed: int) -> Part:
 def damage(train: Part, share: float, k: int, seed: int) -> Part:
     """Flips the labels of that share of the labelled rows, each wrong class equally likely.
 
-    The label before becomes gold if gold was unknown.
+    The original label becomes gold if gold was unknown.
     """
     rng, labelled = stream(seed, "task", "noise"), np.flatnonzero(_labels(train) >= 0)
     rows = rng.choice(labelled, size=round(share * len(labelled)), replace=False)
@@ -146,7 +146,7 @@ def damage(train: Part, share: float, k: int, seed: int) -> Part:
 def task(
     name: str, modality: Modality, classes: Sequence[str], parts: Mapping[str, Part], facts: Mapping[str, Any]
 ) -> Task:
-    """Returns the task of those three parts; counts are added to `facts`, which the source knows."""
+    """Returns the task of those three parts; counts are added to `facts`, which come from the source."""
     train, valid, test = parts["train"], parts["valid"], parts["test"]
     for what, rows in parts.items():
         checks.check_part(len(rows), what)
@@ -172,7 +172,7 @@ def _labels(train: Part) -> np.ndarray:
 
 
 def _counts(train: Part, valid: Part, test: Part) -> dict[str, Any]:
-    """Returns what can be counted in any three parts."""
+    """Returns the counts that exist for any three parts."""
     empty = missing_cells(train.x, valid.x, test.x)
     return {
         "train": len(train),

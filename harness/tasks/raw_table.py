@@ -1,4 +1,4 @@
-"""Makes a task of raw cells from a CSV file as typed: its faults are left for a cleaning strategy to find."""
+"""Makes a task of raw cells from a CSV file; errors in the cells are left for a cleaning strategy to find."""
 
 from __future__ import annotations
 
@@ -29,9 +29,7 @@ LabelPart = Literal["whole", "last_word"]
 
 @dataclass(frozen=True)
 class LabelRule:
-    """Says how a cell becomes a class: a `part` of it, whatever the case; all but the `most` frequent are called
-    `other`.
-    """
+    """Says how a cell becomes a class: the `part` of it that is read; all but the `most` frequent become `other`."""
 
     part: LabelPart
     most: int | None
@@ -40,11 +38,11 @@ class LabelRule:
 
 @dataclass(frozen=True, kw_only=True)
 class RawRows(LabelledRows):
-    """Rows of the CSV file `path`: all columns but `label`, `gold`, `id` and those to `ignore` are cells.
+    """Holds rows of the CSV file `path`: all columns except `label`, `gold`, `id` and those in `ignore` are cells.
 
-    The label is the whole cell or its last word (what stands in brackets set aside); classes beyond the
-    `most_frequent` become one, called `other`; an empty cell is a row without a label. `noise` is the share of
-    training labels that is flipped.
+    The label is the whole cell or its last word (text in brackets excluded); classes beyond the `most_frequent` become
+    one, called `other`; an empty cell is a row without a label. `noise` is the share of training labels that is
+    flipped.
     """
 
     path: str
@@ -58,7 +56,7 @@ class RawRows(LabelledRows):
 
 @by_fields(RawRows)
 def raw_table(given: RawRows) -> Source:
-    """Makes a task from a CSV file, every cell a str as it is there, empty if it is missing."""
+    """Makes a task from a CSV file; every cell is a str as written, empty if it is missing."""
     plan = given.plan(given.noise)
     one_of("task.label_part", given.label_part, get_args(LabelPart))
     columns = reading.Columns(list(given.ignore), given.label, given.gold, None, None, None, given.id)
@@ -131,14 +129,14 @@ def _kept(words: np.ndarray, labels: LabelRule) -> tuple[str, ...]:
     kept = sorted(frequent[: labels.most].tolist())
     if len(kept) < len(frequent):
         if labels.other in kept:
-            raise BadInput(f"'{labels.other}' is a class already: say task.other=… to call the rare ones otherwise")
+            raise BadInput(f"'{labels.other}' is already a class: set task.other=… to another name for the rare ones")
         kept = [*kept, labels.other]
     checks.check_classes(kept)
     return tuple(kept)
 
 
 def _classes(words: np.ndarray, names: Sequence[str], labels: LabelRule) -> Int64[np.ndarray, " n"]:
-    """Returns class indices (n,), -1 for an empty word; other words are one of the others, or an error."""
+    """Returns class indices (n,), -1 for an empty word; unknown words become `other`, or raise BadInput without it."""
     index: dict[Any, int] = {name: place for place, name in enumerate(names)}
     unknown = [row for row, word in enumerate(words.tolist()) if word and word not in index]
     if unknown and labels.other not in index:

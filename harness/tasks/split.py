@@ -20,7 +20,8 @@ def fixed_stream(seed: int, split_seed: int | None) -> np.random.Generator:
 
 
 def quota(counts: Int64[np.ndarray, " s"], n: int, least: Int64[np.ndarray, " s"]) -> Int64[np.ndarray, " s"]:
-    """Returns how many of `n` each stratum of size `counts` gives: its proportional share, by largest remainders.
+    """Returns how many of `n` rows come from each stratum of size `counts`: its proportional share, by largest
+    remainders.
 
     No stratum gives fewer than `least` or more than it has; `least.sum() <= n <= counts.sum()`.
     """
@@ -38,8 +39,8 @@ def draw_stratified(
 ) -> np.ndarray:
     """Returns `n` row numbers, ascending, drawn so that every stratum has its share.
 
-    With `cover` each stratum >= 0 gives at least one row (a stratum of -1 holds rows without a class). The rows are
-    the first of one shuffle a stratum, so with equal generators a larger draw tends to hold the smaller one.
+    With `cover` each stratum >= 0 gives at least one row (stratum -1 holds rows without a class). The rows are the
+    first of one shuffle per stratum, so with equal generators a larger draw tends to contain the smaller one.
     """
     values, codes = np.unique(strata, return_inverse=True)
     counts = np.bincount(codes, minlength=len(values))
@@ -56,8 +57,8 @@ def hold_out(
 ) -> np.ndarray:
     """Returns row numbers of that fraction of the rows, stratified, in whole groups; at least one group, never all.
 
-    Rows of stratum -1 (no known class) are not drawn themselves. A group is drawn in the stratum of most of its
-    rows. `groups` are codes of any numbers; rows with groups of their own are drawn one by one.
+    Rows of stratum -1 (no known class) are not drawn themselves. A group belongs to the stratum of most of its rows.
+    `groups` are codes with arbitrary numbers; rows in groups of one are drawn one by one.
     """
     rows = np.flatnonzero(strata >= 0)
     _, unit = np.unique(groups[rows], return_inverse=True)

@@ -17,9 +17,9 @@ from harness.tasks.parameters import AnnotatedRows, by_fields
 
 @dataclass(frozen=True, kw_only=True)
 class TableRows(AnnotatedRows):
-    """Rows of the file `path` (None: the breast-cancer table, 569 rows of 30 numbers).
+    """Holds rows of the file `path` (None: the breast-cancer table, 569 rows of 30 numbers).
 
-    `features` are the columns to learn from, None for all without another role; numbers stay numbers, all else
+    `features` are the columns to learn from, None for all without another role; numbers stay numbers, everything else
     becomes one-hot. `noise` is the share of training labels that is flipped, each wrong class equally likely.
     """
 

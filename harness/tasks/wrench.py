@@ -23,8 +23,7 @@ from harness.tasks.split import draw_stratified
 
 
 def wrench(*, name: str, path: str, n_gold: int, n_train: int | None) -> Source:
-    """Makes a task of texts: `n_gold` labelled rows of the validation file, then the pool with its votes, are for
-    training.
+    """Makes a task of texts, trained on `n_gold` labelled rows of the validation file and the pool with its votes.
 
     The gold rows are drawn by seed, stratified; they have weight 1 and no votes, the pool has weight 0. The other
     validation rows are the validation part. `n_train` limits the training rows (gold rows and pool together).
@@ -34,7 +33,7 @@ def wrench(*, name: str, path: str, n_gold: int, n_train: int | None) -> Source:
     parts = {what: _part(root, what, names) for what in files.PARTS}
     checks.check_limit(n_gold, len(parts["valid"]), len(names), "task.n_gold")
     if n_gold == len(parts["valid"]):
-        raise BadInput(f"task.n_gold is {n_gold}: that is every row of valid.json, leave some to validate on")
+        raise BadInput(f"task.n_gold is {n_gold}, which is every row of valid.json: leave some to validate on")
     most = n_gold + len(parts["train"])
     if n_train is not None and not n_gold < n_train <= most:
         raise BadInput(f"task.n_train is {n_train}: {n_gold} gold rows and the pool allow {n_gold + 1} to {most}")
@@ -125,7 +124,7 @@ def _votes(rows: dict[str, Any], file: str, k: int) -> np.ndarray:
         raise BadInput(f"{file}: votes have the wrong shape, row '{odd}' has {lengths[odd]}, row '{first}' has {m}")
     votes = np.array([entry["weak_labels"] for entry in rows.values()])
     if m == 0 or not np.issubdtype(votes.dtype, np.integer):
-        raise BadInput(f"{file}: weak_labels must be whole numbers, one a labelling function, -1 where it abstains")
+        raise BadInput(f"{file}: weak_labels must be whole numbers, one per labelling function, -1 to abstain")
     checks.check_votes(votes, k, f"weak_labels of {file}")
     return votes.astype(np.int8)
 

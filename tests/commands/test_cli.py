@@ -89,7 +89,7 @@ def refused(here, say) -> Callable[..., str]:
         (["protocol.lr=-1.0"], "protocol.lr is -1.0: it must be a finite number, 0 or more"),
         (["protocol.optimiser=adamm"], "protocol.optimiser is 'adamm'; did you mean 'adamw'?"),
         (["task.n_train=lots"], "task.n_train is 'lots': it must be a whole number or null"),
-        (["task.n_train=3"], "task.n_train is 3, but there are 10 classes: give at least one row a class"),
+        (["task.n_train=3"], "task.n_train is 3, but there are 10 classes: give at least one row per class"),
         (["seed=a"], "seed is 'a': it must be a whole number, 0 or more"),
         (["threads=0"], "threads is 0: it must be a whole number, 1 or more"),
         (["retry=maybe"], "retry is 'maybe': it must be true or false"),

@@ -305,7 +305,7 @@ def test_broken_images_are_counted(source: Make, photos: Path) -> None:
     [
         ({"test": "tset.csv"}, "task.test: nothing to read matches 'tset.csv'"),
         ({"test": "tset.csv"}, "did you mean 'test.csv'? (it has: notes.md, test.csv, train.csv)"),
-        ({"train": "*.csv", "test": "test.csv"}, "test.csv is named for train and for test"),
+        ({"train": "*.csv", "test": "test.csv"}, "test.csv belongs to both train and test"),
         ({"label": "lable"}, "the train part has no column 'lable'; did you mean 'label'? (it has: text, label)"),
         ({"gold": "truth"}, "the data has no column 'truth'"),
         ({"input": "txt"}, "the train part has no column 'txt'; did you mean 'text'?"),

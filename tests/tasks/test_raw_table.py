@@ -103,7 +103,7 @@ def test_bad_input_is_told(made: Make, frame: pd.DataFrame, tmp_path: Path, sour
         ({"label": "stile"}, "rows.csv has no column 'stile'; did you mean 'style'?"),
         ({"ignore": ["nr"]}, "rows.csv has no column 'nr'"),
         ({"path": tmp_path / "row.csv"}, "did you mean 'rows.csv'?"),
-        ({"most_frequent": 2, "other": "Brown Ale"}, "'Brown Ale' is a class already"),
+        ({"most_frequent": 2, "other": "Brown Ale"}, "'Brown Ale' is already a class"),
         ({"ignore": ["number", "beer", "ounces", "strength"]}, "no cells beside its labels"),
         ({"id": "ounces"}, "ids occur more than once"),
     ):
