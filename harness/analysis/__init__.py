@@ -1,1 +1,1 @@
-"""Records in, answers out: pure functions that touch no file and print nothing."""
+"""Turns records into answers: pure functions that write no file and print nothing."""

@@ -1,13 +1,13 @@
 """Summarises deltas or scores over several tasks, with intervals; pure functions.
 
 Mappings go from a task's name to the runs of one arm on it, one value per seed, in points; `t` tasks, `r` seeds. Tasks
-have equal weight. What an interval covers differs, and each summary's `covers` says it:
+have equal weight. The intervals cover different things, and each summary's `covers` says which:
 
-- `mean` resamples **tasks** (and with them their seeds): what to expect of a task like these.
+- `mean` treats **tasks** (and with them their seeds) as the sample: what to expect on another such task.
 - `interquartile_mean`, `improvement` and `profile` keep the tasks and resample **seeds** within each (Agarwal et al.
-  2021, "Deep RL at the edge of the statistical precipice", NeurIPS): what to expect of these very tasks. Their
-  percentile intervals are too narrow by about sqrt((r - 1) / r), 0.82 at three seeds, and shrink to a point if all
-  runs of every task agree.
+  2021, "Deep RL at the edge of the statistical precipice", NeurIPS): what to expect on these tasks. Their percentile
+  intervals are too narrow by about sqrt((r - 1) / r), 0.82 at three seeds, and shrink to a point if all runs of every
+  task agree.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Runs = Mapping[str, Float64[np.ndarray, " _"]]
 
 @dataclass(frozen=True)
 class Summary:
-    """Holds one number over tasks with its interval; `p` for it being 0 if the method has one."""
+    """Holds one number over tasks with its interval; `p` is for the number being 0, None if the method has none."""
 
     value: float
     low: float
@@ -67,7 +67,8 @@ def of_arm(compared: Mapping[str, pd.DataFrame], arm: str) -> dict[str, Float64[
 def mean(deltas: Runs) -> Summary:
     """Returns the mean over tasks of a task's mean delta, with the t interval over tasks.
 
-    It needs no model of seeds: the spread of the tasks' means already contains the noise of seeds and test examples.
+    Seeds need no model of their own: the spread of the tasks' means already contains the noise of seeds and test
+    examples.
     BadInput for fewer than two tasks, and if all tasks have the same mean.
     """
     _checked(deltas)
@@ -78,7 +79,7 @@ def mean(deltas: Runs) -> Summary:
     parts = [(variance / t, t - 1)]
     half = half_width_at(1 - LEVEL, parts)
     said = (
-        f"{_level()}: covers other tasks, as far as these {t} are drawn at random from them, and all that is in a task."
+        f"{_level()}: covers other tasks, as far as these {t} are a random sample of them, and all noise within a task."
     )
     return Summary(value, value - half, value + half, t, _n_runs(deltas), said, p_value(value, parts))
 
@@ -86,7 +87,7 @@ def mean(deltas: Runs) -> Summary:
 def interquartile_mean(runs: Runs, *, draws: int, rng: np.random.Generator) -> Summary:
     """Returns the mean of the middle half of all runs of all tasks, with a percentile interval over seeds.
 
-    A quarter of the runs, rounded down, is cut at either end, so a few outlying runs or tasks cannot move it. BadInput
+    A quarter of the runs, rounded down, is cut at each end, so a few outlying runs or tasks cannot move it. BadInput
     if tasks differ in their number of seeds (those with more would weigh more), with one seed, and if all runs are
     equal.
     """
@@ -107,14 +108,14 @@ def improvement(arm: Runs, control: Runs, *, draws: int, rng: np.random.Generato
     """Returns the probability that a run of the arm beats a run of the control on the same task (ties count half), as a
     mean over tasks.
 
-    On a task it is the Mann-Whitney U over the number of pairs of runs; the pairing by seed is not used. 0.5 favours
-    neither. It counts how often, not by how much. BadInput if the two have different tasks, with one seed, and if no
-    run differs from any other on its task.
+    On a task it is the Mann-Whitney U divided by the number of pairs of runs; the pairing by seed is not used. 0.5
+    favours neither. It measures how often, not by how much. BadInput if the two have different tasks, with one seed,
+    and if no run differs from any other on its task.
     """
     _checked(arm, least=2)
     _checked(control, least=2)
     if set(arm) != set(control):
-        raise BadInput(f"the arm and the control are not of the same tasks: {sorted(set(arm) ^ set(control))}")
+        raise BadInput(f"the arm and the control have different tasks: {sorted(set(arm) ^ set(control))}")
     wins = {task: _wins(runs, control[task]) for task, runs in arm.items()}
     if all((matrix == 0.5).all() for matrix in wins.values()):
         raise BadInput("the arm and the control score the same in all runs of every task: ties everywhere")

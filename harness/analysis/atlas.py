@@ -1,9 +1,9 @@
-"""Published tables in, what a swap of the model and one of the data buy in each out: where the ten-points claim holds.
+"""Computes what a swap of the model and a swap of the data gain in published tables: where the ten-points claim holds.
 
-The claim is "ten points from the data, a few tenths from the model". A swap is the best score less the worst along one
-axis of a table, for each level of the other axis: its median says what it buys, its ends say how far that hangs on the
-other axis. Shares of variance are those of `attribution`. There is one score a cell and no seed, so nothing
-here is an interval.
+The claim is "ten points from the data, a few tenths from the model". A swap is the best score minus the worst along one
+axis of a table, for each level of the other axis: its median is the typical gain, its ends show how far the gain
+depends on the other axis. Shares of variance are those of `attribution`. There is one score per cell and no seed, so
+nothing here is a confidence interval.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from harness.analysis.shares import Shares, largest_full_table, variance_shares
 from harness.errors import BadInput
 
 TEN, TENTHS = 10.0, 1.0
-"""The claim in points: at least so many from the data, and fewer than so many from the model."""
+"""The claim in points: at least `TEN` from the data, and fewer than `TENTHS` from the model."""
 Lead = Literal["data", "model", "neither", "undecided"]
 
 
 @dataclass(frozen=True)
 class Swap:
-    """Points that a swap along one axis buys: the median over the other axis's levels, and the ends."""
+    """Holds the points that a swap along one axis gains: the median over the other axis's levels, least and most."""
 
     value: float
     low: float
@@ -36,11 +36,11 @@ class Swap:
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """A published table read with some of its arms.
+    """Holds what a published table says, with some of its arms.
 
-    `extra` names the cells that are let in beside the core ("" for none). `shares` and `random` (points between two
-    arms drawn at random, model and data) are there where models and data are crossed. `left_out` says in words which
-    arms and cells are not in it. `turned_by` are the arms without any single one of which the word is another.
+    `extra` names the cells that are included beside the core ("" for none). `shares` and `random` (points between two
+    arms drawn at random, model and data) are None unless models and data are crossed. `left_out` says in words which
+    arms and cells are excluded. `turned_by` lists the arms that each change `word` when left out.
     """
 
     table: Published
@@ -57,12 +57,12 @@ class Reading:
 
     @property
     def by(self) -> float:
-        """Points by which the swap of the data is ahead; below 0 the model is."""
+        """Returns the points by which the data swap is ahead; negative if the model swap is."""
         return self.data_swap.value - self.model_swap.value
 
     @property
     def claim(self) -> Literal["holds", "ten only", "tenths only", "neither"]:
-        """Which halves of the claim hold, of swaps as they are printed: to a tenth."""
+        """Returns which halves of the claim hold, for swaps rounded to a tenth as they are printed."""
         ten, tenths = round(self.data_swap.value, 1) >= TEN, round(self.model_swap.value, 1) < TENTHS
         if ten and tenths:
             return "holds"
@@ -70,8 +70,8 @@ class Reading:
 
     @property
     def verdict(self) -> str:
-        """Who is ahead, by how much, whether one arm carries it, and what that makes of the claim."""
-        carried = f"; another answer without {' or without '.join(self.turned_by)}" if self.turned_by else ""
+        """Returns in words which axis is ahead, by how much, whether one arm decides it, and how the claim fares."""
+        carried = f"; the answer changes without {' or without '.join(self.turned_by)}" if self.turned_by else ""
         return f"{winner(self)}{carried}; {CLAIM[self.claim]}"
 
 
@@ -81,17 +81,17 @@ CLAIM = {
     "tenths only": "tenths from the model, but not ten points from the data",
     "neither": "neither ten points from the data nor tenths from the model",
 }
-"""What a reading makes of the claim, in words."""
+"""The claim's outcome in words."""
 
 
 def readings(published: Sequence[Published]) -> list[Reading]:
-    """Each table's core and, below it, the core with each extra; where the data are furthest ahead comes first."""
+    """Returns each table's core, followed by the core with each extra; tables with the data furthest ahead first."""
     found = [list(readings_of(table)) for table in published]
     return [reading for of_one in sorted(found, key=lambda of_one: -of_one[0].by) for reading in of_one]
 
 
 def readings_of(table: Published) -> Iterator[Reading]:
-    """The readings of a table: its core alone, then with each of its extras."""
+    """Yields the readings of a table: its core alone, then with each of its extras."""
     extras = [extra for extra in table.cells["extra"].unique() if extra]
     for extra in ("", *extras):
         yield _reading(table, extra, table.cells[table.cells["extra"].isin(["", extra])])
@@ -101,7 +101,7 @@ def readings_of(table: Published) -> Iterator[Reading]:
 
 
 def _reading(table: Published, extra: str, cells: pd.DataFrame) -> Reading:
-    """What the cells say: of the largest part where models and data are crossed, or else of the steps of a ladder."""
+    """Returns the reading of the largest part where models and data are crossed, otherwise of the steps of a ladder."""
     models, data = list(cells["model"].unique()), list(cells["data"].unique())
     for axis, levels in (("model", models), ("data variant", data)):
         if len(levels) < 2:
@@ -122,12 +122,12 @@ def _reading(table: Published, extra: str, cells: pd.DataFrame) -> Reading:
 
 
 def swaps(scores: Float[np.ndarray, "a b"]) -> tuple[Swap, Swap]:
-    """What swapping the model (rows) and swapping the data (columns) buy in a full table."""
+    """Returns what a swap of the model (rows) and a swap of the data (columns) gain in a full table."""
     return _swap(np.ptp(scores, axis=0)), _swap(np.ptp(scores, axis=1))
 
 
 def word(scores: Float[np.ndarray, "a b"]) -> Lead:
-    """Which axis is ahead in a full table by median swap and by share of variance; undecided where the two differ."""
+    """Returns the axis ahead in a full table by median swap and by share of variance; undecided if the two disagree."""
     model, data = (swap.value for swap in swaps(scores))
     if model == data:
         return "neither"
@@ -138,12 +138,12 @@ def word(scores: Float[np.ndarray, "a b"]) -> Lead:
 
 
 def _swap(ranges: Float[np.ndarray, " n"]) -> Swap:
-    """Rounded far below what tables print, so that a tie is one whatever the last bits of a difference say."""
+    """Returns a swap rounded far below what tables print, so that rounding errors do not hide a tie."""
     return Swap(*(round(float(value), 9) for value in (np.median(ranges), ranges.min(), ranges.max())))
 
 
 def _random(scores: Float[np.ndarray, "a b"]) -> float:
-    """Mean points between two different rows, over columns and pairs (Gini's mean difference).
+    """Returns the mean points between two different rows, over columns and pairs (Gini's mean difference).
 
     Unlike best less worst, it does not grow with the number of rows.
     """
@@ -152,7 +152,7 @@ def _random(scores: Float[np.ndarray, "a b"]) -> float:
 
 
 def _turning(part: pd.DataFrame) -> Iterator[str]:
-    """The arms without any single one of which the full table gives another word."""
+    """Yields each arm that changes the answer of the full table when left out."""
     scores = part.to_numpy(dtype=float)
     whole = word(scores)
     for axis, names in enumerate((part.index, part.columns)):
@@ -163,7 +163,7 @@ def _turning(part: pd.DataFrame) -> Iterator[str]:
 
 
 def _left_out(grid: pd.DataFrame, part: pd.DataFrame) -> Iterator[str]:
-    """The arms that the crossed part has no room for, by the cells of it that they lack."""
+    """Yields the arms outside the crossed part, grouped by the cells that they lack."""
     absent: dict[tuple[str, ...], list[str]] = {}
     for whole, kept in ((grid, part), (grid.T, part.T)):
         for name in whole.index.difference(kept.index, sort=False):
@@ -174,7 +174,7 @@ def _left_out(grid: pd.DataFrame, part: pd.DataFrame) -> Iterator[str]:
 
 
 def _ladder(table: Published, extra: str, grid: pd.DataFrame) -> Reading:
-    """Steps from the table's first cell: the best other level of each axis less the first one."""
+    """Returns the steps from the table's first cell: the best other level of each axis minus the first one."""
     model = _step(table, grid, "model")
     data = _step(table, grid.T, "data variant")
     ahead: Lead = "neither" if model == data else "data" if data > model else "model"
@@ -186,10 +186,10 @@ def _ladder(table: Published, extra: str, grid: pd.DataFrame) -> Reading:
 
 
 def _step(table: Published, grid: pd.DataFrame, axis: str) -> float:
-    """Points from the first row of a grid to its best other row.
+    """Returns the points from the first row of a grid to its best other row.
 
-    In the first column where both are there: a step is measured at the start where it can be, and else on top of
-    another one. BadInput where no column has both.
+    They are measured in the first column that has both rows: at the start of the ladder if possible, otherwise on top
+    of another step. BadInput if no column has both.
     """
     better = -grid if table.lower else grid
     gains = better.iloc[1:] - better.iloc[0]
@@ -203,7 +203,7 @@ def _step(table: Published, grid: pd.DataFrame, axis: str) -> float:
 
 
 def winner(reading: Reading) -> str:
-    """Who is ahead and by how many points."""
+    """Returns in words which axis is ahead and by how many points."""
     by = points_text(abs(reading.by))
     if reading.word == "undecided":
         return f"undecided: the swaps differ by {by}, and the shares of variance say the opposite"
@@ -211,7 +211,7 @@ def winner(reading: Reading) -> str:
 
 
 def readings_frame(found: Sequence[Reading]) -> pd.DataFrame:
-    """A row a reading: what `harness.report.atlas` shows; numbers are nan, and words empty, where there is none."""
+    """Returns one row per reading for `harness.report.atlas`; missing numbers are nan, missing words empty."""
     return pd.DataFrame([_row(reading) for reading in found])
 
 
@@ -233,10 +233,10 @@ def _row(reading: Reading) -> dict[str, Any]:
 
 
 def _few(names: Sequence[str]) -> str:
-    """Names in a row; of many the first four and how many more."""
+    """Returns a list of names; of more than five, the first four and the number of others."""
     return ", ".join(names) if len(names) <= 5 else f"{', '.join(names[:4])} and {len(names) - 4} more"
 
 
 def points_text(value: float) -> str:
-    """Points to a tenth, or to a hundredth where a tenth would show nothing."""
+    """Formats points to a tenth, or to a hundredth if a tenth would show 0."""
     return f"{value:.{2 if 0 < abs(value) < 0.05 else 1}f}".replace("-", "\N{MINUS SIGN}")

@@ -1,10 +1,10 @@
-"""A study's scores in, whether accuracy came from the model or from the data out; pure functions.
+"""Says whether a study's accuracy came from the model or from the data; pure functions.
 
-Three answers side by side, each with an interval in which what was chosen is chosen again in every draw: the ladder
-(`ladder`: best model, best data, both), the parts of what the best combination gains and the parts of what
-varies (`shares`). The verdict is the ladder's: which of best model and best data gains more. What it hangs on
-is in `sensitivity`. Formulas and sources stand in those modules; what a study cannot tell is said in `notes`
-and never made a number.
+There are three answers, each with an interval in which the choice is repeated in every draw: the ladder (`ladder`: best
+model, best data, both), the parts of the best combination's gain, and the shares of variance (both in `shares`). The
+verdict is the ladder's: whether the best model or the best data gains more. `sensitivity` shows what the verdict
+depends on. Formulas and sources are in those modules; what a study cannot answer gets a sentence in `notes`, never a
+number.
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ __all__ = [
 
 FEWEST_DRAWS = 100
 ENOUGH = 0.5
-"""The share of draws whose pair must have been run together for an interval of the interaction."""
+"""Least share of draws whose chosen pair was run together for an interval of the interaction."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Which axis gains more, by how many points (data less model), and a sentence that says so with costs."""
+    """Holds which axis gains more, by how many points (data minus model), and a sentence that says so with costs."""
 
     word: Winner
     by: Estimate
@@ -69,12 +69,12 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Attribution:
-    """All answers about a study; None or empty is what it cannot tell, and `notes` say why.
+    """Holds all answers about a study; an answer that the study cannot give is None or empty, and `notes` say why.
 
-    `shapley` has the keys model and data, and weak, clean, augment where two of them are there and their parts were
-    run; points that sum to the gain of the combination that the notes name. `eta2` and `omega2` have the keys model,
-    data and interaction. `carried_by` is the one arm without which the verdict's word changes; where there are several
-    the one that moves the difference most.
+    `shapley` has the keys model and data, and weak, clean, augment if two or more of them vary and their parts were
+    run; the points sum to the gain of the combination that the notes name. `eta2` and `omega2` have the keys model,
+    data and interaction. `carried_by` is the arm that changes the verdict's word when left out; of several, the one
+    that moves the difference most.
     """
 
     ladder: Ladder | None
@@ -88,10 +88,10 @@ class Attribution:
 
 
 def attribute(scores: Scores, *, draws: int, rng: np.random.Generator) -> Attribution:
-    """What of a study's accuracy comes from its models and what from its data.
+    """Returns how much of a study's accuracy comes from its models and how much from its data.
 
-    Nothing about the scores raises: a study that cannot be attributed gives an empty answer with the reason. BadInput
-    with fewer than 100 draws, or where more than 20,000 sets of data variants were run with several models.
+    Unsuitable scores raise nothing: a study that cannot be attributed gets an empty answer with the reason. BadInput
+    with fewer than 100 draws, or if more than 20,000 sets of data variants were run with several models.
     """
     if draws < FEWEST_DRAWS:
         raise BadInput(f"{draws} draws give no 95 % interval: take {FEWEST_DRAWS} or more, 2000 are usual")
@@ -113,22 +113,22 @@ def attribute(scores: Scores, *, draws: int, rng: np.random.Generator) -> Attrib
 
 
 def _unfit(scores: Scores) -> str:
-    """Why nothing can be told of these scores; empty where something can."""
+    """Returns why these scores allow no attribution; empty if they do."""
     if BASELINE not in scores.arms:
-        return "No attribution: the baseline is not complete, so there is nothing to count a gain from."
+        return "No attribution: the baseline is not complete, so no gain can be measured."
     if len(scores.arms) == 1:
         return "No attribution: the baseline is the only complete arm."
     if not np.isfinite(scores.test).all():
         return "No attribution: some test scores are not numbers."
     if len(scores.seeds) < 2:
-        return "No attribution: one seed cannot tell what training again would give; run two at least, better five."
+        return "No attribution: one seed does not show how much retraining changes; run at least two, better five."
     if np.ptp(scores.test, axis=0).max() == 0:
         return "No attribution: all arms score the same on every seed, so there is no gain to attribute."
     return ""
 
 
 def _no_choice(scores: Scores, where: Axes) -> str:
-    """Why no best model and best data can be chosen; empty where they can."""
+    """Returns why no best model and best data can be chosen; empty if they can."""
     sides = {"model": where.model, "data": where.data}
     for name, arms in sides.items():
         if not arms:
@@ -136,7 +136,7 @@ def _no_choice(scores: Scores, where: Axes) -> str:
     if not np.isfinite(scores.valid[[where.baseline, *where.model, *where.data, *where.crossed]]).all():
         return (
             "No verdict: arms are chosen on validation, and not all of them have validation scores; "
-            "choosing on test would flatter what is chosen."
+            "a choice on the test set would bias the gain upwards."
         )
     for name, arms in sides.items():
         if np.ptp(scores.valid[[where.baseline, *arms]], axis=0).max() == 0:
@@ -145,12 +145,12 @@ def _no_choice(scores: Scores, where: Axes) -> str:
 
 
 def _set_aside(scores: Scores, where: Axes) -> Iterator[str]:
-    """Arms that are complete and yet no candidates."""
+    """Yields sentences on the complete arms that are not candidates for best."""
     if where.references:
         references = _listed(scores.arms[arm] for arm in where.references)
         yield f"References are never chosen as best: {references}."
     if where.repeats:
-        yield f"Repeats of other arms were left aside: {_listed(scores.arms[arm] for arm in where.repeats)}."
+        yield f"Repeats of other arms are left out: {_listed(scores.arms[arm] for arm in where.repeats)}."
 
 
 def _listed(names: Iterator[str] | Sequence[str]) -> str:
@@ -158,25 +158,28 @@ def _listed(names: Iterator[str] | Sequence[str]) -> str:
 
 
 def _about_choice(drawn: Draws, where: Axes, chosen: Picks) -> Iterator[str]:
-    """How sure the choice is, ties, and references that would have been chosen."""
+    """Yields sentences on how certain the choice is, on ties, and on references that would have been chosen."""
     arms, valid = drawn.scores.arms, drawn.valid
     for name, pick, axis in (("model", chosen.model, where.model), ("data", chosen.data, where.data)):
         best, among = int(pick[0]), [where.baseline, *axis]
         share = round(100 * float(np.mean(pick[1:] == best)))
         count = f"{len(axis)} arm{'s' if len(axis) > 1 else ''} and the baseline"
-        yield f"Best {name} on validation: {arms[best]}, chosen among {count}, and again in {share} % of redraws."
+        yield f"Best {name} on validation: {arms[best]}, chosen among {count}; {share} % of redraws choose it too."
         tied = [arms[arm] for arm in among if arm != best and valid[0, arm] == valid[0, best]]
         if tied:
-            yield f"{arms[best]} tied on validation with {_listed(tied)}: the baseline first, then the study's order."
+            yield (
+                f"{arms[best]} tied on validation with {_listed(tied)}: "
+                "the baseline is preferred, then the arm that the study lists first."
+            )
         better = [
             arm for arm in where.references if _kind(drawn.scores, arm) == name and valid[0, arm] > valid[0, best]
         ]
         if better:
-            yield f"References, yet better on validation than {arms[best]}: {_listed(arms[arm] for arm in better)}."
+            yield f"References better on validation than {arms[best]}: {_listed(arms[arm] for arm in better)}."
 
 
 def _kind(scores: Scores, arm: int) -> str:
-    """The axis of an arm: model, data or both."""
+    """Returns the axis of an arm: model, data or both."""
     return "both" if scores.model(arm) and scores.data(arm) else "model" if scores.model(arm) else "data"
 
 
@@ -186,7 +189,7 @@ def _pair(scores: Scores, model: int, data: int) -> str:
 
 
 def _rungs(drawn: Draws, where: Axes, chosen: Picks) -> tuple[Ladder, list[str]]:
-    """The ladder, without the rung `both` where most draws choose a pair that was not run together, and why."""
+    """Returns the ladder, and notes on pairs that were not run together; no rung `both` if most draws choose such."""
     rungs, run = build_ladder(drawn, where, chosen), chosen.both[1:] >= 0
     counts = Counter(zip(chosen.model[1:][~run].tolist(), chosen.data[1:][~run].tolist(), strict=True))
     named = {_pair(drawn.scores, *pair): count for pair, count in counts.items()}
@@ -207,10 +210,10 @@ def _rungs(drawn: Draws, where: Axes, chosen: Picks) -> tuple[Ladder, list[str]]
 
 
 def _shapley(drawn: Draws, where: Axes) -> tuple[dict[str, Estimate], list[str]]:
-    """The parts of the best combination's gain, and what kept some of them from being told."""
+    """Returns the parts of the best combination's gain, and notes on the parts that cannot be computed."""
     scores, among = drawn.scores, divisible_arms(drawn.scores, where)
     told = [
-        f"{scores.arms[arm]} cannot be shared out between model and data: run {_listed(missing)}."
+        f"{scores.arms[arm]} cannot be divided between model and data: run {_listed(missing)}."
         for arm in where.crossed
         if (missing := lacking(scores, where, arm, axes_of(cell_of(scores, arm))))
     ]
@@ -222,7 +225,7 @@ def _shapley(drawn: Draws, where: Axes) -> tuple[dict[str, Estimate], list[str]]
     missing = list(dict.fromkeys(chain.from_iterable(gaps.values())))
     if fine and missing:
         fine = ()
-        told.append(f"Data's part is not shared out among its strategies: run {_listed(missing)}.")
+        told.append(f"Data's part is not divided among its strategies: run {_listed(missing)}.")
     parts = shapley_parts(drawn, where, among, fine)
     gain = drawn.test[0, pick[0]] - drawn.test[0, where.baseline]
     best = scores.arms[pick[0]]
@@ -233,7 +236,7 @@ def _shapley(drawn: Draws, where: Axes) -> tuple[dict[str, Estimate], list[str]]
 
 
 def _fine(scores: Scores, among: Sequence[int]) -> tuple[str, ...]:
-    """The factors of data that some arm changes, where there are two or more of them."""
+    """Returns the factors of data that some arm changes if there are two or more, otherwise none."""
     some = tuple(name for name in FACTORS[1:] if any(scores.levels[arm][name] for arm in among))
     return some if len(some) > 1 else ()
 
@@ -241,7 +244,7 @@ def _fine(scores: Scores, among: Sequence[int]) -> tuple[str, ...]:
 def _variance(
     drawn: Draws, where: Axes, rng: np.random.Generator
 ) -> tuple[dict[str, Estimate], dict[str, Estimate], list[str]]:
-    """Shares of variance of the largest crossed table, and which table that is."""
+    """Returns the shares of variance of the largest crossed table, and a note on which table that is."""
     table = crossed_table(drawn.scores, where)
     if not table:
         return {}, {}, ["No shares of variance: no two models were both run with the same two data variants."]
@@ -259,7 +262,7 @@ def _variance(
 
 
 def _judged(drawn: Draws, where: Axes, rungs: Ladder) -> Attribution:
-    """Ladder, verdict and what the verdict hangs on."""
+    """Returns the ladder, the verdict, and the arms that the verdict depends on."""
     word, without = winner_of(rungs.difference), without_each(drawn, where)
     others = (worst_dropped(drawn, where), matched_steps(drawn, where), matched_cost(drawn, where))
     carrying = carriers(word, rungs.difference, without)
@@ -279,7 +282,7 @@ def _judged(drawn: Draws, where: Axes, rungs: Ladder) -> Attribution:
 
 
 def _hangs_on(carrying: Sequence[str], without: Mapping[str, Omitted]) -> str:
-    """A sentence about the arms without which the verdict is another one; empty where there are none."""
+    """Returns a sentence about the arms that change the verdict when left out; empty if there are none."""
     if not carrying:
         return ""
     outcomes = {"undecided": "it is undecided", "data": "data wins", "model": "the model wins"}
@@ -288,7 +291,7 @@ def _hangs_on(carrying: Sequence[str], without: Mapping[str, Omitted]) -> str:
 
 
 def sentence_of(word: Winner, rungs: Ladder) -> str:
-    """The verdict in plain words: who wins, by how much, and what each side costs."""
+    """Words the verdict: which axis wins, by how much, and what each side costs."""
     by = rungs.difference
     if word == "model":
         by = Estimate(-by.value, -by.high, -by.low)
@@ -313,7 +316,7 @@ def _undecided(by: Estimate) -> str:
 
 
 def _gains(axis: str, step: Step) -> str:
-    """What the best of an axis gains, or that nothing of it was chosen."""
+    """Words what the best of an axis gains, or that the baseline was kept."""
     if step.arm == BASELINE:
         return f"no {axis} arm beats the baseline on validation, so the baseline is kept"
     value, low, high = map(signed_points, (step.effect.value, step.effect.low, step.effect.high))
@@ -321,31 +324,31 @@ def _gains(axis: str, step: Step) -> str:
 
 
 def _rates(step: Step) -> str:
-    """Points per extra processor second and per label bought, in words where there are none of them."""
+    """Words the points per extra CPU-second and per label bought, or that there is neither."""
     gain = step.effect.value
     if round(step.cpu_s, 2) > 0:
         time = f"{signed_points(gain / step.cpu_s)} points per extra CPU-second"
     else:
         saved = f", {-step.cpu_s:.2f} CPU-seconds less" if round(step.cpu_s, 2) < 0 else ""
-        time = f"no extra processor time{saved}"
+        time = f"no extra CPU time{saved}"
     if step.labels > 0:
         return f"{time}, {signed_points(gain / step.labels, 4)} points per label bought"
     return f"{time}, no labels bought"
 
 
 def signed_points(value: float, digits: int = 2) -> str:
-    """A number of points with its sign; what rounds to nothing has a plus."""
+    """Formats points with their sign; a number that rounds to 0 gets a plus."""
     return f"{round(float(value), digits) + 0.0:+.{digits}f}".replace("-", "−")
 
 
 def _covers(scores: Scores) -> Iterator[str]:
-    """What the intervals cover and what they do not."""
+    """Yields sentences on what the intervals cover and what they do not."""
     yield (
         f"95 % intervals account for retraining ({len(scores.seeds)} seeds), for the sampling of the {scores.n_test} "
         "test examples, and for the choice on validation, which is made again in every redraw. Other arms, tasks and "
         "protocols are not covered, nor other validation examples if all seeds share them."
     )
     yield (
-        "The measured gain of a best arm is biased upwards, because an arm with a high validation score was also "
-        "lucky; the bias grows with the number of arms. The intervals account for it."
+        "The measured gain of a best arm is biased upwards, because it was chosen for a high score, which is partly "
+        "noise; the bias grows with the number of arms. The intervals account for it."
     )

@@ -43,9 +43,9 @@ estimated badly, it covered the truth in only 87 and 92 % where this one covers 
 The half-width is never below 1.5 standard errors of the test examples, `sqrt(V_e)`: a few seeds that agree by chance,
 or because counts are coarse, must not claim more than a test set can support. The price is paid if training noise is
 independent from example to example and nothing else varies: then, with normal errors, coverage rises from 95 to 96.5 %
-at 5 seeds, 97.5 % at 3 and 98.4 % at 2. A floor at the whole interval of `V_e` would cost more (97.9, 98.7 and 99.3 %),
-no floor would let seeds that agree by chance shrink an interval to nothing. Deltas that are 0 on every single example
-give a width of 0. `tests/analysis/test_simulation.py` measures the coverage.
+at 5 seeds, 97.5 % at 3 and 98.4 % at 2. A floor at the whole interval of `V_e` would cost more (97.9, 98.7 and 99.3 %);
+without a floor, seeds that agree by chance would shrink an interval to nothing. Deltas that are 0 on every single
+example give a width of 0. `tests/analysis/test_simulation.py` measures the coverage.
 
 **The p-value** of an effect being 0 inverts this interval: it is 1 minus the level at which the interval reaches 0. The
 floor grows with the level as t(n - 1) does, 1.5 standard errors at 95 %, so a p-value depends on the test set too.
@@ -149,10 +149,10 @@ class Effect:
     """Holds one arm's line of the leaderboard.
 
     `score` is its mean metric in points over the trials that ended well, `interval` is None for the baseline and where
-    no trial has a delta. `n_trials` were planned, `n_failed` of them failed, `n_missing` were not run yet. `cpu_s` is a
-    trial's mean; `cpu_ratio` compares it with the controls of the same trials. Labels are counts a trial: `labels`
-    bought from the oracle, from validation or in edits by people, `gold` those that were there to train on. `p` is for
-    the effect being 0, `p_adjusted` accounts for the number of arms in the study; both None where there is no interval.
+    no trial has a delta. `n_trials` were planned, `n_failed` of them failed, `n_missing` were not run yet. `cpu_s` is
+    the mean per trial; `cpu_ratio` divides it by that of the same trials' controls. Labels are counts per trial:
+    `labels` bought from the oracle, from validation or as edits by people, `gold` those that came with the task. `p` is
+    for the effect being 0, `p_adjusted` accounts for the number of arms in the study; both None without an interval.
     Arms that share one of their `letters` do not differ significantly (`harness.analysis.ties`); "" if not computed.
     """
 
@@ -185,7 +185,7 @@ class Effect:
 
     @property
     def covers(self) -> str:
-        """What the interval covers, in a sentence."""
+        """Returns a sentence on what the interval covers."""
         return covers(self.interval)
 
 
@@ -284,11 +284,11 @@ def estimate_effects(
 ) -> list[Effect]:
     """Returns the effect of every arm, in the order of `planned`.
 
-    `planned` holds a row a planned trial (the rows of a study's plan, or the records themselves), so that what never
-    ran is counted; `test_set` gives a test set by its digest; `adjust` (`significance.holm`, `benjamini_yekutieli`)
-    makes p-values account for the number of arms that have one; `level` is that of the intervals. The draws of an arm
-    hang on its name alone: equal records give equal numbers. BadInput where records do not belong together, or
-    predictions do not give their score.
+    `planned` holds one row per planned trial (the rows of a study's plan, or the records themselves), so that trials
+    that never ran are counted; `test_set` returns a test set by its digest; `adjust` (`significance.holm`,
+    `benjamini_yekutieli`) adjusts p-values for the number of arms that have one; `level` is that of the intervals. The
+    draws of an arm depend on its name alone: equal records give equal numbers. BadInput if records do not belong
+    together, or if predictions do not give their score.
     """
     table = trials(records)
     _one_study(table)
@@ -446,15 +446,13 @@ def _one_study(table: pd.DataFrame) -> None:
         if len(set(_shared(table[column]))) > 1 or (column == "protocol" and len(budgets) > 1):
             words = _BLOCK.get(column, "the task")
             raise BadInput(
-                f"the records differ in {words}: a leaderboard is of one task and one protocol; "
-                "give each a study name of its own (study=NAME)"
+                f"the records differ in {words}: a leaderboard holds one task and one protocol; "
+                "give each its own study name (study=NAME)"
             )
     twice = table[table.duplicated(["arm", "seed"])]
     if len(twice):
         row = twice.iloc[0]
-        raise BadInput(
-            f"arm '{row['arm']}' has two trials on seed {row['seed']}: give the other study a name of its own"
-        )
+        raise BadInput(f"arm '{row['arm']}' has two trials on seed {row['seed']}: give the other study its own name")
 
 
 def _check_scores(records: Sequence[Record], sets: Mapping[str, TestSet]) -> None:

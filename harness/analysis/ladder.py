@@ -1,27 +1,27 @@
-"""Redraws of the arms' means in, the best model, the best data, both and their difference out; pure functions.
+"""Computes the ladder, the best model, the best data and both, and their difference from redraws; pure functions.
 
-**The choice.** An axis' best arm is the one that scores highest on validation among its arms and the baseline: who may
-choose may also keep what he has, so an axis whose arms all lose gains 0, by its rung `baseline`. References are there
-to be beaten and are never chosen. The gain is the chosen arm's test score less the baseline's. Ties on validation go to
-the baseline, then to the arm that the study names first; test scores choose nothing.
+**The choice.** An axis' best arm is the one that scores highest on validation among its arms and the baseline. The
+baseline is always among the choices, so an axis whose arms all lose gains 0, with the baseline as its rung. References
+are never chosen. The gain is the chosen arm's test score minus the baseline's. Ties on validation go to the baseline,
+then to the arm that the study lists first; test scores choose nothing.
 
-**The interval.** What is estimated is a function of the arms' true means: the test gain of the arm that is truly best
-on validation. It is computed again from every redraw of the means (`scores`), choice included, so the 2.5 % and
-97.5 % points of the draws carry both luck and the doubt about who is best. That alone is too kind to whoever is chosen:
-where luck in training moves validation and test scores together, the arm that validation chooses was lucky on test as
-well, once in the data and once more in every draw, and the more so the more arms an axis has. With eight arms that
-gain nothing against one (validation and test luck correlated by 0.95) the percentile interval of the difference misses
-0 in 13 % of studies with 5 seeds. The draws show how much they flatter: a draw's value less the value that was measured
-for the very arms that it chose is luck, and its mean `f` would be 0 without a choice. Since the measured value was
-flattered about as much, the interval also takes in the draws without both,
+**The interval.** The estimand is a function of the arms' true means: the test gain of the arm that is truly best on
+validation. It is computed again from every redraw of the means (`scores`), choice included, so the 2.5 % and 97.5 %
+points of the draws reflect both the noise and the uncertainty about which arm is best. Those points alone are biased
+in favour of the chosen arm. If noise in training moves validation and test scores together, the arm with the highest
+validation score also has a test score that is too high: once in the data, once more in every draw, and the more so the
+more arms an axis has. With eight arms that gain nothing against one (validation and test noise correlated by 0.95) the
+percentile interval of the difference misses 0 in 13 % of studies with 5 seeds. The draws show the size of this bias: a
+draw's value minus the value that was measured for the arms that it chose is noise, and its mean `f` would be 0 without
+a choice. Since the measured value is biased by about as much, the interval also includes the draws without both biases,
 
     [min(low, low - 2 f), max(high, high - 2 f)]
 
 which holds the truth in about 95 % or more in all regimes that were tried, both for the arm that is truly best and for
-the arm that was chosen (`tests/test_attribution_simulation.py`). It is as wide as before where nothing flatters: where
-the winner is clear and, for the difference, where both axes choose among equally many. (Efron 2011, JASA 106, and
-Andrews, Kitagawa & McCloskey 2024, QJE 139, are about the same curse.) `f` is a winsorised mean, since at 2 seeds the
-draws have no mean.
+the arm that was chosen (`tests/analysis/test_attribution_simulation.py`). It is no wider than before if there is no
+bias: if the winner is clear and, for the difference, if both axes choose among equally many arms. (Efron 2011, JASA
+106, and Andrews, Kitagawa & McCloskey 2024, QJE 139, treat this winner's curse.) `f` is a winsorised mean, since at 2
+seeds the draws have no mean.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ Levels = tuple[Level, ...]
 Winner = Literal["data", "model", "undecided"]
 ENDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 _DIGITS = 9
-"""Validation means that agree to this many digits (points) are tied, whatever rounding makes of them."""
+"""Validation means, in points, that agree to this many decimal places are tied."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its 95 % interval."""
+    """Holds a value with its 95 % interval."""
 
     value: float
     low: float
@@ -58,9 +58,9 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Step:
-    """A rung of the ladder: its arm, what it gains on test in points, and what it costs beyond the baseline.
+    """Holds a rung of the ladder: its arm, its gain on test in points, and its cost beyond the baseline's.
 
-    `cpu_s` are extra processor seconds a trial, `labels` extra labels bought a trial.
+    `cpu_s` are extra CPU seconds per trial, `labels` extra labels bought per trial.
     """
 
     arm: str
@@ -71,10 +71,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Ladder:
-    """Best model, best data, both, in points against the baseline.
+    """Holds the gains of the best model, the best data and both over the baseline, in points.
 
-    `interaction` is what both gain beyond the sum of the two, `difference` data less model. Both are None where the
-    chosen pair was not run together.
+    `interaction` is the gain of both beyond the sum of the two, `difference` is data minus model. `both` and
+    `interaction` are None if the chosen pair was not run together.
     """
 
     model: Step
@@ -86,7 +86,7 @@ class Ladder:
 
 @dataclass(frozen=True, eq=False)
 class Draws:
-    """A study's mean scores in points: row 0 is what was measured, every other row is a redraw; `d` rows, `a` arms."""
+    """Holds a study's mean scores in points, `d` rows by `a` arms: row 0 as measured, every other row a redraw."""
 
     scores: Scores
     test: Float64[np.ndarray, "d a"]
@@ -95,11 +95,10 @@ class Draws:
 
 @dataclass(frozen=True)
 class Axes:
-    """Which arms stand where, by their place in the scores.
+    """Holds the arms by what they change, as row numbers in the scores.
 
-    `model` and `data` may be chosen as best of their axis. `crossed` may be chosen with both axes changed. `cells` are
-    all arms by their levels, `references` those that are never chosen, `repeats` arms with the levels of another one
-    (salts).
+    `model` and `data` are the candidates for best of their axis, `crossed` change both axes. `cells` maps the levels of
+    all arms to rows, `references` are never chosen, `repeats` have the levels of another arm (salts).
     """
 
     baseline: int
@@ -113,7 +112,7 @@ class Axes:
 
 @dataclass(frozen=True, eq=False)
 class Picks:
-    """The arms that each row of the draws chooses; `both` is -1 where the chosen pair was not run together."""
+    """Holds the arms that each row of the draws chooses; `both` is -1 if the chosen pair was not run together."""
 
     model: Int64[np.ndarray, " d"]
     data: Int64[np.ndarray, " d"]
@@ -121,7 +120,7 @@ class Picks:
 
 
 def draw_means(scores: Scores, draws: int, rng: np.random.Generator) -> Draws:
-    """The measured means with their redraws below; BadInput with one seed."""
+    """Returns the measured means with their redraws below; BadInput with one seed."""
     drawn = redraw(scores, draws, rng)
     test = np.concatenate([scores.test.mean(1)[None], drawn.test])
     valid = np.concatenate([scores.valid.mean(1)[None], drawn.valid])
@@ -129,18 +128,18 @@ def draw_means(scores: Scores, draws: int, rng: np.random.Generator) -> Draws:
 
 
 def cell_of(scores: Scores, arm: int) -> Levels:
-    """The arm's levels, in the order of the factors."""
+    """Returns the arm's levels, in the order of the factors."""
     return tuple(scores.levels[arm][name] for name in FACTORS)
 
 
 def axes(scores: Scores) -> Axes:
     """Sorts the arms by what they change; BadInput without a baseline.
 
-    Of arms with equal levels one without a salt counts, of several the first. An arm is a reference when the study says
-    so, or when it crosses a level whose own arm is one.
+    Of arms with equal levels the first without a salt counts. An arm is a reference if the study says so, or if it
+    combines a level whose own arm is a reference.
     """
     if BASELINE not in scores.arms:
-        raise BadInput("the baseline has no complete row of scores: there is nothing to attribute a gain against")
+        raise BadInput("the baseline has no complete row of scores, so no gain can be measured")
     baseline = scores.arms.index(BASELINE)
     cells: dict[Levels, int] = {cell_of(scores, baseline): baseline}
     for arm in sorted(range(len(scores.arms)), key=lambda arm: bool(scores.levels[arm]["salt"])):
@@ -165,23 +164,23 @@ def _data_alone(cell: Levels) -> Levels:
 
 
 def combine_levels(model: Levels, data: Levels) -> Levels:
-    """The model of one with the data of the other."""
+    """Returns the model of one arm with the data of the other."""
     return (model[0], *data[1:])
 
 
 def label_of_levels(cell: Levels) -> str:
-    """The label of an arm with those levels."""
+    """Returns the label of an arm with those levels."""
     return combine(cell).name or BASELINE
 
 
 def choose(valid: Float64[np.ndarray, "d a"], arms: Sequence[int]) -> Int64[np.ndarray, " d"]:
-    """The arm with the highest validation mean in every row; the first of those that are tied."""
+    """Returns the arm with the highest validation mean in each row; the first of several at a tie."""
     among = np.asarray(arms, dtype=np.int64)
     return among[np.argmax(valid[:, among], axis=1)]
 
 
 def picks(draws: Draws, where: Axes, model: Sequence[int], data: Sequence[int]) -> Picks:
-    """What every row chooses among those arms of each axis and the baseline."""
+    """Returns what each row chooses on each axis, among the given arms and the baseline."""
     chosen = [choose(draws.valid, [where.baseline, *arms]) for arms in (model, data)]
     together = np.full((draws.test.shape[1],) * 2, -1, dtype=np.int64)
     rows, columns = ({arm: cell_of(draws.scores, arm) for arm in (where.baseline, *arms)} for arms in (model, data))
@@ -191,7 +190,7 @@ def picks(draws: Draws, where: Axes, model: Sequence[int], data: Sequence[int]) 
 
 
 def build_ladder(draws: Draws, where: Axes, chosen: Picks) -> Ladder:
-    """The rungs that the measured validation scores choose, with intervals in which every draw chooses again."""
+    """Returns the rungs that the measured validation scores choose, with intervals in which every draw chooses anew."""
     rungs = {"model": chosen.model, "data": chosen.data, "both": chosen.both}
     own, seen = ({name: _at(table, at) for name, at in rungs.items()} for table in (draws.test[:1], draws.test))
     base, bases = draws.test[0, where.baseline], draws.test[:, where.baseline]
@@ -213,18 +212,18 @@ def build_ladder(draws: Draws, where: Axes, chosen: Picks) -> Ladder:
 
 
 def gap(draws: Draws, chosen: Picks) -> Estimate:
-    """What the chosen data gains beyond the chosen model, in points."""
+    """Returns the gain of the chosen data minus that of the chosen model, in points."""
     seen, own = (_at(table, chosen.data) - _at(table, chosen.model) for table in (draws.test, draws.test[:1]))
     return estimate_after_choice(seen, own)
 
 
 def _at(table: Float64[np.ndarray, "rows a"], arms: Int64[np.ndarray, " d"]) -> Float64[np.ndarray, " d"]:
-    """The score of each row's arm, in that row or in the only one; what was not run has any score."""
+    """Returns the score of each row's arm, in that row or in the only one; arbitrary for a pair that was not run."""
     return table[np.arange(len(arms)) if len(table) > 1 else 0, arms]
 
 
 def step_of(scores: Scores, arm: int, baseline: int, effect: Estimate) -> Step:
-    """A rung with what its arm costs beyond the baseline."""
+    """Returns a rung with the cost of its arm beyond the baseline's."""
     cpu_s, labels = (float(what[arm] - what[baseline]) for what in (scores.cpu_s, scores.labels))
     return Step(scores.arms[arm], effect, cpu_s, labels)
 
@@ -239,8 +238,8 @@ def interval_after_choice(
 ) -> tuple[float, float]:
     """Returns the ends of the interval of a value whose arms were chosen; see the module's docstring.
 
-    Row 0 of `seen` is the value as measured, the other rows are its redraws. `own` is, for each row, what was measured
-    for the arms that the row chose. The interval reaches to the measured value.
+    Row 0 of `seen` is the value as measured, the other rows are its redraws. `own` holds, for each row, the measured
+    value of the arms that the row chose. The interval always includes the measured value.
     """
     luck = seen[1:] - own[1:]
     low, high = (float(end) for end in np.quantile(seen[1:], ((1 - level) / 2, (1 + level) / 2)))
@@ -249,10 +248,10 @@ def interval_after_choice(
 
 
 def outline(value: float, low: float, high: float) -> Estimate:
-    """An estimate whose interval reaches to its own value, so that it can be drawn."""
+    """Returns an estimate whose interval is widened to include its value, so that it can be drawn."""
     return Estimate(value, min(low, value), max(high, value))
 
 
 def winner_of(difference: Estimate) -> Winner:
-    """Which axis the interval of data less model decides for."""
+    """Returns the axis that the interval of data minus model decides for."""
     return "data" if difference.low > 0 else "model" if difference.high < 0 else "undecided"

@@ -1,29 +1,29 @@
-"""A pilot's variances in; the least effect it could find, the seeds that a wanted one needs, and looks out. Pure.
+"""Computes detectable effects, seeds needed and fixed looks from the variances of a pilot; pure functions.
 
-**Power.** The test behind an interval of `effects` calls an effect where its mean delta `d` over `r` seeds
-leaves an interval of half-width `h` around 0. With `v` the variance of one seed's delta, `s^2` its estimate from `r`
-seeds, and `C` what `n` test examples give to all seeds alike,
+**Power.** The test behind an interval of `effects` detects an effect if the mean delta `d` over `r` seeds lies
+outside an interval of half-width `h` around 0. With `v` the variance of one seed's delta, `s^2` its estimate from `r`
+seeds, and `C` the variance that all seeds share because of their `n` test examples,
 
     d ~ N(effect, tau^2),   tau^2 = v / r + C,    (r - 1) s^2 / v ~ chi2(r - 1)
     h^2 = t(r - 1)^2 s^2 / r + t(n - 1)^2 C
     power(effect) = E_s [Phi((effect - h) / tau) + Phi((-effect - h) / tau)]
 
-Where seeds share no test example (C = 0) that is the noncentral t distribution with noncentrality effect sqrt(r / v)
-(Cohen 1988, Statistical Power Analysis, ch. 2 and 12); where training has no luck (v = 0) it is the normal one. The
-minimum detectable effect is the one of the wanted power. `v` shrinks with seeds, `C` does not: even infinitely many
-seeds find no less than `C` allows, and what is below needs more test examples (`C` goes as 1 / n).
+If seeds share no test example (C = 0), that is the noncentral t distribution with noncentrality effect sqrt(r / v)
+(Cohen 1988, Statistical Power Analysis, ch. 2 and 12); if training is deterministic (v = 0), it is the normal one. The
+minimum detectable effect is the one with the required power. More seeds reduce `v / r` but not `C`: even infinitely
+many seeds detect nothing below what `C` allows, and smaller effects need more test examples (`C` falls as 1 / n).
 
-The floor of an interval (`effects.FLOOR`) has no part in `h`: it binds where few seeds agree by chance, which costs a
-little power. A pilot of `r` seeds knows `v` badly, so `variance_ends` says what it could as well be.
+The floor of an interval (`effects.FLOOR`) is not part of `h`: it applies if few seeds agree by chance, which costs a
+little power. A pilot of `r` seeds estimates `v` badly, so `variance_ends` returns the range that it may lie in.
 
-**Looking again and again.** A study that stops when an interval pleases it has looked several times, and each look can
-be wrong: at 95 % an interval each, far more than 5 % of such studies end with one that misses the truth. Here the looks
-are fixed before the first trial: `looks` gives the numbers of seeds, doubling up to the most. Each of the K looks gets
-an interval of level 1 - 0.05 / K (Bonferroni). All K of them hold the truth at once in 95 % of studies or more, by the
-union bound, whatever hangs together with what; so the one at which an arm happens to stop does, whatever the rule to
-stop. It costs width where K is large, so K grows as the logarithm of the most. `tests/test_stopping.py` measures it: of
-studies of nothing with looks at 3, 6, 12, 24 and 48 seeds that stop when 0 is out, 96 % hold 0 at their end, and 85 %
-where each look's interval is an ordinary one.
+**Repeated looks.** A study that stops as soon as an interval excludes 0 has looked several times, and each look can be
+wrong: with 95 % intervals, far more than 5 % of such studies end with one that misses the truth. Here the looks are
+fixed before the first trial: `looks` returns the numbers of seeds, doubling up to the maximum. Each of the K looks gets
+an interval of level 1 - 0.05 / K (Bonferroni). By the union bound all K hold the truth at once in 95 % of studies or
+more, under any dependence; so does the interval at which an arm stops, under any stopping rule. A large K makes
+intervals wide, so K grows as the logarithm of the maximum. `tests/analysis/test_stopping.py` measures it: of studies
+without an effect that look at 3, 6, 12, 24 and 48 seeds and stop as soon as 0 is excluded, 96 % hold 0 at the end, and
+85 % if each look has an ordinary interval.
 """
 
 from __future__ import annotations
@@ -46,16 +46,16 @@ from harness.errors import BadInput
 POWER = 0.8
 ALPHA = 1 - LEVEL
 MOST_SEEDS, MOST_EXAMPLES = 100_000, 10**9
-"""More than anybody would run or collect: nothing above is looked for."""
+"""Upper bounds of the searches: more than any study would run or collect."""
 _TAIL = 1e-12
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(300)
 
 
 @dataclass(frozen=True)
 class Pilot:
-    """What moves an arm's effect: `v` of one seed's delta and `shared`, the C of all seeds, in points squared.
+    """Holds an arm's variances in points squared: `v` of one seed's delta, and `shared`, the C of all seeds.
 
-    They come from `r` seeds and `n` distinct test examples.
+    They are estimated from `r` seeds and `n` distinct test examples.
     """
 
     v: float
@@ -66,9 +66,9 @@ class Pilot:
 
 @dataclass(frozen=True)
 class Need:
-    """The least number of seeds that finds an effect; None where no number does, and `reason` then says why.
+    """Holds the least number of seeds that detects an effect; None if no number does, and `reason` then says why.
 
-    `examples` is the number of test examples that would have to be there then, with very many seeds.
+    `examples` is the number of test examples that it would take then, with very many seeds.
     """
 
     seeds: int | None
@@ -78,16 +78,16 @@ class Need:
 
 @dataclass(frozen=True, eq=False)
 class PilotArm:
-    """An arm's interval and the deltas behind it, in points, a number a seed."""
+    """Holds an arm's interval and the deltas behind it, in points, one per seed."""
 
     interval: Interval
     deltas: Float64[np.ndarray, " r"]
 
 
 def pilot_arms(joined: Records) -> dict[str, PilotArm]:
-    """What the records say of each planned arm that has a delta.
+    """Returns the interval and the deltas of each planned arm that has a delta.
 
-    The numbers are those of `effects.estimate_effects`, for the seeds that are planned. BadInput as there.
+    The numbers are those of `effects.estimate_effects`, for the planned seeds. BadInput as there.
     """
     table = deltas(trials(joined.records)).query("why == ''")
     mine = {str(arm): rows["delta"].to_numpy(np.float64) for arm, rows in table.groupby("arm")}
@@ -96,13 +96,13 @@ def pilot_arms(joined: Records) -> dict[str, PilotArm]:
 
 
 def pilot(seen: PilotArm) -> Pilot:
-    """The variances of an arm. BadInput with one seed, which cannot tell what another would give.
+    """Returns the variances of an arm; BadInput with one seed, which does not show how much retraining changes.
 
-    Where the interval stands on its floor, few seeds agree by chance: `v` is then what test examples alone give a seed.
+    If the interval is at its floor, few seeds agree by chance: `v` is then the variance from test examples alone.
     """
     r, n = seen.interval.n_seeds, seen.interval.n_test
     if r < 2:
-        raise BadInput("one seed cannot tell how much training again would change: run two at least, five are better")
+        raise BadInput("one seed does not show how much retraining changes: run at least two, better five")
     seeds, shared = _parts(seen)
     half = _half(seen.interval)
     if half > half_width_at(ALPHA, [(seeds, r - 1), (shared, n - 1)]) * (1 + 1e-9):
@@ -111,7 +111,7 @@ def pilot(seen: PilotArm) -> Pilot:
 
 
 def _parts(seen: PilotArm) -> tuple[float, float]:
-    """The variance of the mean delta that more seeds would shrink, and the rest; both 0 where nothing varies."""
+    """Returns the variance of the mean delta that more seeds would reduce, and the rest; both 0 if nothing varies."""
     r, n, share = seen.interval.n_seeds, seen.interval.n_test, seen.interval.seed_share
     seeds = float(seen.deltas.var(ddof=1)) / r
     if share is None:
@@ -126,16 +126,16 @@ def _half(interval: Interval) -> float:
 
 
 def variance_ends(found: Pilot, share: float) -> tuple[Pilot, Pilot]:
-    """The pilot with the least and the most that `v` could be: its two-sided chi-square interval of level `share`."""
+    """Returns the pilot with the ends of the two-sided chi-square interval of `v`, of level `share`."""
     freedom = found.r - 1
     low, high = (float(found.v * freedom / chi2.ppf(tail, freedom)) for tail in ((1 + share) / 2, (1 - share) / 2))
     return replace(found, v=low), replace(found, v=high)
 
 
 def power_of(effect: float, found: Pilot, r: int, *, alpha: float) -> float:
-    """The chance that `r` seeds call an effect of that many points at the two-sided level `alpha`; `r` at least 2.
+    """Returns the power of `r` seeds (at least 2) to detect an effect of that many points at two-sided level `alpha`.
 
-    The mean over `s` is an integral over the chi distribution, by Gauss and Legendre's rule between its far tails.
+    The mean over `s` is an integral over the chi distribution, by Gauss-Legendre quadrature between its far tails.
     """
     tau = np.sqrt(found.v / r + found.shared)
     if tau == 0:
@@ -150,7 +150,7 @@ def power_of(effect: float, found: Pilot, r: int, *, alpha: float) -> float:
 
 
 def mde(found: Pilot, r: int, *, power: float, alpha: float) -> float:
-    """The least effect, in points, that `r` seeds call with that power; 0 where nothing varies."""
+    """Returns the least effect, in points, that `r` seeds detect with that power; 0 if nothing varies."""
     top = float(np.sqrt(found.v / r + found.shared))
     if top == 0:
         return 0.0
@@ -160,25 +160,25 @@ def mde(found: Pilot, r: int, *, power: float, alpha: float) -> float:
 
 
 def seeds_needed(effect: float, found: Pilot, *, power: float, alpha: float) -> Need:
-    """The least number of seeds, 2 or more, whose minimum detectable effect is at most `effect` points."""
+    """Returns the least number of seeds, 2 or more, whose minimum detectable effect is at most `effect` points."""
     if _limit(effect, found, found.n, alpha) > power:
         enough = _least(lambda r: power_of(effect, found, r, alpha=alpha) >= power, 2, MOST_SEEDS)
-        return Need(enough, "" if enough else f"finding {effect_text(effect)} takes more than {MOST_SEEDS:,} seeds")
+        return Need(enough, "" if enough else f"detecting {effect_text(effect)} takes more than {MOST_SEEDS:,} seeds")
     examples = _least(lambda n: _limit(effect, found, n, alpha) > power, found.n, MOST_EXAMPLES)
     reason = (
-        f"no number of seeds finds {effect_text(effect)}, since all of them are scored on the same {found.n:,} test "
+        f"no number of seeds detects {effect_text(effect)}, since all of them are scored on the same {found.n:,} test "
         f"examples: it takes more than {examples or MOST_EXAMPLES:,} of those"
     )
     return Need(None, reason, examples)
 
 
 def effect_text(effect: float) -> str:
-    """An effect with its unit."""
+    """Returns an effect with its unit, in words."""
     return f"{effect:g} point{'' if effect == 1 else 's'}"
 
 
 def _limit(effect: float, found: Pilot, n: int, alpha: float) -> float:
-    """The power of infinitely many seeds on `n` test examples."""
+    """Returns the power of infinitely many seeds on `n` test examples."""
     if found.shared == 0:
         return float(effect != 0)
     z = effect / np.sqrt(found.shared * found.n / n)
@@ -187,7 +187,7 @@ def _limit(effect: float, found: Pilot, n: int, alpha: float) -> float:
 
 
 def _least(holds: Callable[[int], bool], low: int, most: int) -> int | None:
-    """The least whole number from `low` on that `holds`, as all above it do; None where it is above `most`."""
+    """Returns the least whole number from `low` on for which `holds`, as for all above it; None if above `most`."""
     high = low
     while not holds(high):
         low, high = high + 1, 2 * high
@@ -200,9 +200,9 @@ def _least(holds: Callable[[int], bool], low: int, most: int) -> int | None:
 
 
 def looks(first: int, most: int) -> tuple[int, ...]:
-    """The numbers of seeds at which a study looks: `first`, its double and so on, the last one `most`.
+    """Returns the numbers of seeds at which a study looks: `first`, its double and so on, the last one `most`.
 
-    The last step is half of what is there or more: a look at hardly anything new would cost level for nothing.
+    The last step adds at least half of the seeds before it: a look at hardly any new seeds would waste level.
     """
     sizes = [first]
     while sizes[-1] < most:
@@ -211,21 +211,21 @@ def looks(first: int, most: int) -> tuple[int, ...]:
 
 
 def level_of_looks(number: int) -> float:
-    """The level of each of so many looks' intervals, so that all hold the truth at once in `LEVEL` of studies."""
+    """Returns the level of each look's interval, so that all of them hold the truth at once in `LEVEL` of studies."""
     return 1 - ALPHA / number
 
 
 def plan_level(plan: Mapping[str, Any] | None) -> float:
-    """The level of the intervals that a study's report may show: `LEVEL`, and more where the study looks repeatedly."""
+    """Returns the level of the intervals in a study's report: `LEVEL`, or more if the study looks repeatedly."""
     precision = (plan or {}).get("precision")
     return float(precision["level"]) if precision else LEVEL
 
 
 def half_width_of(seen: PilotArm, level: float) -> float:
-    """Half the width, in points, of the same interval at another `level`, which is `LEVEL` or more.
+    """Returns half the width, in points, of the same interval at another `level`, which is `LEVEL` or more.
 
-    The parts of the variance and the floor of `effects`, each at that level: where the floor does not bind at `LEVEL`
-    it binds at none above. Infinite with one seed, which says nothing of training.
+    The variances and the floor of `effects` are each taken at that level: a floor that does not apply at `LEVEL`
+    applies at no higher one. Infinite with one seed, which says nothing about retraining.
     """
     r, n, alpha = seen.interval.n_seeds, seen.interval.n_test, 1 - level
     if r < 2:
@@ -236,6 +236,6 @@ def half_width_of(seen: PilotArm, level: float) -> float:
 
 
 def is_decided(seen: PilotArm, *, level: float, half_width: float) -> bool:
-    """Whether an arm needs no more seeds: its interval leaves 0 out, or is no wider than `half_width` on each side."""
+    """Returns whether an arm needs no more seeds: its interval excludes 0, or is at most `half_width` on each side."""
     half = half_width_of(seen, level)
     return abs(seen.interval.effect) > half or half <= half_width

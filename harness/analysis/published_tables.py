@@ -1,6 +1,6 @@
-"""Result tables that others published in, each as cells of model by data out: facts with a source a row, whole files.
+"""Reads published result tables as cells of model by data: CSVs of facts with a source per row, and original files.
 
-Scores stand in points of their metric. What a table calls a recipe or an augmentation is its data axis.
+Scores are in points of their metric. What a table calls a recipe or an augmentation is its data axis.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ OPTIONAL = ("extra", "note")
 SHALLOW = ("resnet18", "resnet34")
 DEEP = ("resnet50", "resnet101", "resnet152", "resnext50_32x4d")
 RECIPES = ("tv_in1k", "gluon_in1k", "a3_in1k", "a2_in1k", "a1_in1k")
-"""The recipes that the shallow networks have as well; the deep ones also have `NEWER`."""
+"""Recipes that shallow and deep networks have; the deep ones also have `NEWER`."""
 NEWER = "tv2_in1k"
 POLICY_ROWS = ("baseline", "cutout", "autoaugment", "fast_aa_direct")
 TRANSFER = "fast_aa_transfer"
@@ -31,19 +31,19 @@ _IMAGENET = {
     "results-imagenetv2-matched-frequency.csv": "timm ResNets, ImageNetV2",
 }
 _WHOLE = (*_IMAGENET, "fastaa_cifar_error.csv", "dclm_evals.csv", "confident_learning_table2.csv")
-"""Files of the literature that are read as a whole, by their names."""
+"""Names of the original files of the literature that this module knows."""
 _SIZES: Mapping[str, float] = {"1b": 28_795_904_000, "7b": 137_788_211_200}
-"""DCLM's models with the tokens of their usual budget."""
+"""DCLM's models, with the number of tokens in their usual budget."""
 _SMALL = r"-d=1024_l=24_h=8-.*"
-"""What ends a data variant's name in the files of DCLM's smallest model."""
+"""The end of a data variant's name in the files of DCLM's smallest model."""
 
 
 @dataclass(frozen=True, eq=False)
 class Published:
-    """One published table.
+    """Holds one published table.
 
-    `cells` has a row a cell: model, data, score and extra, in the order of publication; a ladder starts at the first
-    one. Cells of an extra (a word) stand beside the core, which has none.
+    `cells` has one row per cell: model, data, score and extra, in the order of publication; a ladder starts at the
+    first one. `extra` names the group of a cell beside the core; it is "" for the core.
     """
 
     name: str
@@ -55,20 +55,20 @@ class Published:
 
 
 def literature() -> Path:
-    """The folder of facts that come with the harness: inside the package, or beside it in the checkout."""
+    """Returns the folder of facts that come with the harness: inside the package, or beside it in the checkout."""
     packaged = Path(__file__).parents[1] / "experiments" / "literature"
     return packaged if packaged.is_dir() else Path(__file__).parents[2] / "experiments" / "literature"
 
 
 def read_embedded() -> list[Published]:
-    """The tables of facts that come with the harness, file by file."""
+    """Returns the tables of facts that come with the harness, file by file."""
     return [table for path in sorted(literature().glob("*.csv")) for table in facts(path)]
 
 
 def read_given(place: Path) -> list[Published]:
-    """The tables of a file of facts or of a folder: known files of the literature as a whole, other CSVs as facts.
+    """Returns the tables of one file, or of all files in a folder: known original files, and CSVs of facts.
 
-    A folder may hold them in one called `literature`. BadInput where there is none.
+    The files may also lie in a subfolder `literature`. BadInput if there are none.
     """
     if place.is_file():
         return _tables(place)
@@ -82,13 +82,13 @@ def read_given(place: Path) -> list[Published]:
 
 
 def passed_over(place: Path) -> list[Path]:
-    """Lists the CSVs of a folder that `read_given` skips: other data than tables of facts may lie beside them."""
+    """Returns the CSVs of a folder that `read_given` skips, because they hold no tables of facts."""
     folder = place / "literature" if (place / "literature").is_dir() else place
     return [path for path in sorted(folder.glob("*.csv")) if not _is_read(path)]
 
 
 def _is_read(path: Path) -> bool:
-    """Returns whether a file is a known one of the literature, or its head says that it holds tables of facts."""
+    """Returns whether a file is a known original file, or its header has the column `table` of a CSV of facts."""
     if path.name in _WHOLE:
         return True
     with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
@@ -96,12 +96,12 @@ def _is_read(path: Path) -> bool:
 
 
 def merge_tables(ours: Sequence[Published], theirs: Sequence[Published]) -> list[Published]:
-    """Both lists of tables; one of `theirs` that is called like one of ours stands in its place."""
+    """Returns both lists of tables; a table of `theirs` replaces one of ours with the same name."""
     return list((_named(ours) | _named(theirs)).values())
 
 
 def facts(path: Path) -> list[Published]:
-    """The tables of a CSV with a cell a row. BadInput for a column that is not there and a row that cannot be read."""
+    """Returns the tables of a CSV with one cell per row; BadInput for a missing column and for an unreadable row."""
     rows = read_columns(path, NEEDED)
     for name in OPTIONAL:
         rows[name] = rows.get(name, "")
@@ -111,21 +111,21 @@ def facts(path: Path) -> list[Published]:
         for at in rows.index[rows[name] == ""]:
             raise BadInput(f"{path}, row {at}: {name} is empty")
     for at, said in rows.loc[~rows["lower_is_better"].isin(["yes", "no"]), "lower_is_better"].items():
-        raise BadInput(f"{path}, row {at}: lower_is_better is '{said}': say yes or no")
+        raise BadInput(f"{path}, row {at}: lower_is_better is '{said}': write yes or no")
     rows["score"] = _scores(path, rows["score"])
     return [_of_facts(path, str(name), part) for name, part in rows.groupby("table", sort=False)]
 
 
 def read_columns(path: Path, needed: Sequence[str]) -> pd.DataFrame:
-    """A CSV as text, blanks around cells taken off, its index the row as a person counts (the head is row 1).
+    """Returns a CSV as text, without blanks around cells, indexed by line number (the header is row 1).
 
-    BadInput where a needed column is not there, a row has more or fewer cells than the head, or it is no CSV.
+    BadInput if a needed column is missing, a row has more or fewer cells than the header, or the file is not a CSV.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             head, *lines = list(csv.reader(file, strict=True)) or [[]]
     except (csv.Error, UnicodeDecodeError) as error:
-        raise BadInput(f"{path} is no CSV that can be read: {error}") from None
+        raise BadInput(f"{path} cannot be read as a CSV: {error}") from None
     head = [name.strip() for name in head]
     for name in needed:
         if head.count(name) != 1:
@@ -139,7 +139,7 @@ def read_columns(path: Path, needed: Sequence[str]) -> pd.DataFrame:
 
 
 def imagenet(path: Path) -> pd.DataFrame:
-    """Top-1 accuracy at 224 px by network and training recipe, nan where there is none, from timm's table at `path`."""
+    """Returns top-1 accuracy at 224 px by network and training recipe, from timm's table at `path`; nan if missing."""
     rows = read_columns(path, ("model", "img_size", "top1"))
     rows = rows.assign(score=_scores(path, rows["top1"]))[rows["img_size"] == "224"]
     named = rows["model"].str.split(".", n=1, expand=True).reindex(columns=[0, 1])
@@ -148,7 +148,7 @@ def imagenet(path: Path) -> pd.DataFrame:
 
 
 def augmentations(path: Path) -> dict[str, pd.DataFrame]:
-    """Test error by network and augmentation policy for each data set of Fast AutoAugment's table at `path`."""
+    """Returns test error by network and augmentation policy for each data set of Fast AutoAugment's table at `path`."""
     policies = [*POLICY_ROWS, TRANSFER]
     rows = read_columns(path, ("dataset", "model", *policies))
     for name in policies:
@@ -157,7 +157,7 @@ def augmentations(path: Path) -> dict[str, pd.DataFrame]:
 
 
 def _tables(path: Path) -> list[Published]:
-    """What a file of a folder holds, by its name."""
+    """Returns the tables of a file, which its name tells how to read."""
     if path.name in _IMAGENET:
         return [_of_imagenet(path)]
     if path.name == "fastaa_cifar_error.csv":
@@ -188,8 +188,8 @@ def _of_imagenet(path: Path) -> Published:
     cells = _long(scores.loc[nets, recipes])
     cells["extra"] = np.where(cells["model"].isin(SHALLOW), "ResNet-18/34", "")
     source = f"Wightman 2019, PyTorch image models: huggingface/pytorch-image-models, {path.name} (Apache-2.0)"
-    note = "Images of 224 px. A recipe is all of the training: augmentation, loss, length, optimiser; it stands on the "
-    return Published(_IMAGENET[path.name], "top-1 accuracy, %", False, source, f"{note}data axis.", _cells(cells))
+    note = "Images of 224 px. A recipe is all of the training (augmentation, loss, length, optimiser) and counts as "
+    return Published(_IMAGENET[path.name], "top-1 accuracy, %", False, source, f"{note}data.", _cells(cells))
 
 
 def _of_augmentations(path: Path) -> Iterator[Published]:
@@ -202,7 +202,7 @@ def _of_augmentations(path: Path) -> Iterator[Published]:
 
 
 def _of_dclm(path: Path) -> list[Published]:
-    """DCLM's own runs at their usual budgets, twice: the ladder of its 1B model, and sizes crossed with data."""
+    """Returns two tables of DCLM's own runs at their usual budgets: the ladder of the 1B model, and sizes by data."""
     rows = read_columns(path, ("file", "data", "model", "tokens", "core_v2"))
     small = rows["file"].str.contains(_SMALL)
     rows = rows.assign(
@@ -219,7 +219,7 @@ def _of_dclm(path: Path) -> list[Published]:
 
 
 def _dclm_ladder(rows: pd.DataFrame) -> Published:
-    """Every run of the 1B model as a data variant, from the worst on, and the larger model on the worst one's data."""
+    """Returns all runs of the 1B model as data variants, worst first, and the larger model on the worst one's data."""
     runs = rows[rows["size"] == "1b"].sort_values(["score", "file"], ignore_index=True)
     larger = rows[(rows["size"] == "7b") & (rows["data"] == runs["data"][0])].sort_values("score", ignore_index=True)
     cells = pd.DataFrame({"model": "1B", "data": [_run(file) for file in runs["file"]], "score": runs["score"]})
@@ -227,19 +227,19 @@ def _dclm_ladder(rows: pd.DataFrame) -> Published:
         raise BadInput(f"no run of DCLM's 7B model has the data {runs['data'][0]}")
     cells.loc[len(cells)] = ["24 x the FLOPs", cells["data"][0], larger["score"][0]]
     note = (
-        f"A run a data variant: {len(runs)} runs under {runs['data'].nunique()} names of data; some differ in learning "
-        "rate or weight decay alone. The larger model is the 7B with 4.8 times the tokens, its worst run on the data "
-        "of the 1B's worst."
+        f"Each run is a data variant: {len(runs)} runs under {runs['data'].nunique()} names of data; some differ in "
+        "learning rate or weight decay only. The larger model is the 7B with 4.8 times the tokens, in its worst run on "
+        "the data of the worst 1B run."
     )
     return Published("DCLM, one 1B model", "CORE, %", False, _dclm_source(), note, _cells(cells.assign(extra="")))
 
 
 def _dclm_sizes(rows: pd.DataFrame) -> Published:
-    """Sizes by names of data, a cell the mean of its runs; the smallest size is an extra."""
+    """Returns sizes by names of data, each cell the mean of its runs; the smallest size is an extra."""
     cells = rows.assign(model=rows["size"]).groupby(["model", "data"])["score"].mean().reset_index()
     cells["extra"] = np.where(cells["model"] == "0.4b", "the 0.4B model", "")
     cells = cells.sort_values(["extra", "model", "data"], ignore_index=True)
-    note = "Each size at its usual budget, 20 tokens a parameter. A cell is the mean of its runs."
+    note = "Each size at its usual budget, 20 tokens per parameter. A cell is the mean of its runs."
     return Published("DCLM, sizes by data", "CORE, %", False, _dclm_source(), note, _cells(cells))
 
 
@@ -248,16 +248,16 @@ def _dclm_source() -> str:
 
 
 def _run(file: str) -> str:
-    """A run's name without what all of them say."""
+    """Returns a run's name without the parts that all runs share."""
     return re.sub(r"^evaluation_|_heavy|-cd=3e-05|-bs=256|-mult=1|-tokens=\d+|\.json$", "", file)
 
 
 def _of_confident(path: Path) -> Iterator[Published]:
-    """A ladder a noise rate: the mean over sparsities of each method of confident learning's second table."""
+    """Yields one ladder per noise rate: the mean over sparsities of each method in confident learning's table 2."""
     rows = read_columns(path, ("method",))
     rows = rows.iloc[np.argsort(rows["method"] != "baseline", kind="stable")]
     if list(rows["method"]).count("baseline") != 1 or rows["method"].duplicated().any():
-        raise BadInput(f"{path}: each method stands once, and one of them is baseline")
+        raise BadInput(f"{path}: each method must occur once, and one of them must be baseline")
     cleans = rows["method"].str.startswith("CL:")
     cells = pd.DataFrame({
         "model": rows["method"].mask(cleans, "baseline"), "data": rows["method"].where(cleans, "as given"), "extra": "",
@@ -276,7 +276,7 @@ def _of_confident(path: Path) -> Iterator[Published]:
 
 
 def _long(scores: pd.DataFrame) -> pd.DataFrame:
-    """A row a cell that is there, network by network."""
+    """Returns one row per cell that has a score, network by network."""
     rows = [
         (model, variant, scores.loc[model, variant])
         for model in scores.index for variant in scores.columns if pd.notna(scores.loc[model, variant])
@@ -289,24 +289,24 @@ def _cells(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _once(path: Path, rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows; BadInput where two of them are of one cell."""
+    """Returns the rows; BadInput if two of them are of the same cell."""
     twice = rows[rows.duplicated(["model", "data"])]
     if len(twice):
         where = f"'{twice['table'].iloc[0]}', " if "table" in twice else ""
-        raise BadInput(f"{path}: the cell {where}{twice['model'].iloc[0]} × {twice['data'].iloc[0]} stands there twice")
+        raise BadInput(f"{path}: the cell {where}{twice['model'].iloc[0]} × {twice['data'].iloc[0]} occurs twice")
     return rows
 
 
 def _scores(path: Path, texts: pd.Series) -> pd.Series:
-    """Text as numbers; BadInput names the row of the first one that is none."""
+    """Returns text as numbers; BadInput names the row of the first that is not a number."""
     numbers = pd.to_numeric(texts, errors="coerce").astype(float)
     for at, said in texts[~np.isfinite(numbers)].items():
-        raise BadInput(f"{path}, row {at}: the score '{said}' is no number")
+        raise BadInput(f"{path}, row {at}: the score '{said}' is not a number")
     return numbers
 
 
 def _named(tables: Sequence[Published]) -> dict[str, Published]:
-    """Tables by name; BadInput where two have one name."""
+    """Returns the tables by name; BadInput if two have the same name."""
     found: dict[str, Published] = {}
     for table in tables:
         if found.setdefault(table.name, table) is not table:

@@ -1,6 +1,6 @@
-"""A study's plan and its records, joined in one place: what was planned, what ran, and what each trial is called.
+"""Joins a study's plan with its records: what was planned, what ran, and the label of each trial.
 
-A record knows its trial's identity and result. What is relative to a study stands in the row of its plan: the arm's
+A record holds its trial's identity and result. Whatever is relative to a study is in the row of the plan: the arm's
 label, the control, the factors. Trials that were run one by one have such a row for each control that they were
 compared with.
 """
@@ -16,14 +16,14 @@ from harness.storage.store import Record, Store, TestSet
 
 Row = Mapping[str, Any]
 ROW = ("key", "control", "arm", "names", "overrides", "factors", "axis", "reference", "seed")
-"""What a row of a plan holds. Records of earlier versions hold it too, and are asked where no row speaks of them."""
+"""The columns of a plan's row. Records of earlier versions hold them too, and are read if there is no row for them."""
 
 
 @dataclass(frozen=True, eq=False)
 class Records:
-    """A study's rows and records. `records` hold the words of their row too, and are in the order of their keys.
+    """Holds a study's rows and records; each record also has the columns of its row, and they are sorted by key.
 
-    `plan` is None for trials that were run one by one. `stale` counts the records that no row speaks of.
+    `plan` is None for trials that were run one by one. `stale` counts the records without a row.
     """
 
     name: str
@@ -35,13 +35,13 @@ class Records:
 
     @property
     def missing(self) -> list[Row]:
-        """The rows without a record."""
+        """Returns the rows without a record."""
         keys = {record["key"] for record in self.records}
         return [row for row in self.rows if row["key"] not in keys]
 
     @property
     def arms(self) -> dict[str, list[Row]]:
-        """The rows by arm, in the order of the plan."""
+        """Returns the rows by arm, in the order of the plan."""
         arms: dict[str, list[Row]] = {}
         for row in self.rows:
             arms.setdefault(str(row["arm"]), []).append(row)
@@ -73,7 +73,7 @@ class Records:
 
 
 def join(store: Store, rows: Sequence[Row] | None = None) -> Records:
-    """Returns the records of a store beside the rows of its plan, or of `rows` where a plan is still being made."""
+    """Returns the records of a store with the rows of its plan, or with `rows` if the plan is still being made."""
     plan, every = store.plan(), {record["key"]: record for record in store.records()}
     name = str(plan["name"]) if plan else store.folder.name
     rows = rows if rows is not None else plan["trials"] if plan else _asked(store, list(every.values()))
@@ -89,7 +89,7 @@ def _with_reference(row: Row) -> Row:
 
 
 def _asked(store: Store, records: Sequence[Record]) -> list[Row]:
-    """The rows of trials that were run one by one; a record that no row speaks of may hold its own."""
+    """Returns the rows of trials that were run one by one; a record without a row may hold its own."""
     rows = store.rows()
     keys = {row["key"] for row in rows}
     own = [record for record in records if record["key"] not in keys and "arm" in record]
@@ -97,7 +97,7 @@ def _asked(store: Store, records: Sequence[Record]) -> list[Row]:
 
 
 def _named(records: list[Record]) -> list[Record]:
-    """The same records; where a row of an earlier version names no levels, the arm of one level alone names it."""
+    """Returns the records with the names of their levels; without them, a level is named after its one-factor arm."""
     known: dict[tuple[str, str], str] = {}
     for record in records:
         if len(record["factors"]) == 1 and not record["trial"].get("salt"):

@@ -1,20 +1,19 @@
-"""A study's records in, its scores arm by seed and redraws of their means out; pure functions.
+"""Collects a study's scores by arm and seed, and redraws the arms' means; pure functions.
 
-Attribution compares picks (the best model, the best data) and shares, which are no means of paired deltas. So what is
-redrawn here is the whole vector of the arms' means at once, test and validation together, and whoever picks, picks
-again in every draw.
+Attribution compares picks (the best model, the best data) and shares, which are not means of paired deltas. So a redraw
+here is the whole vector of the arms' means, test and validation together, and the choice is repeated in every draw.
 
 **One draw.** With `x_s` the scores of all arms on seed `s` of `r` (test and validation side by side), `m` their mean
 and `e_s = x_s - m`,
 
     m* = m + sqrt((r - 1) / u) sum_s z_s e_s / sqrt(r (r - 1)) + g,    z_s ~ N(0, 1),   u ~ chi2(r - 1),   g ~ N(0, C)
 
-The seeds' part is multivariate t: anything linear in the means gets the classical t interval over seeds, also at 3
-seeds, where drawing seeds with replacement is known to be far too narrow. It is the posterior of a normal mean under
-the usual prior (Box & Tiao 1973, ch. 8). `C` is what drawing seeds cannot see, the luck of test examples that all seeds
-share: the mean covariance, over pairs of different seeds, of the arms' scores when test examples are drawn again. It is
-the last term of `effects`' variance, for all arms at once, and moves test scores alone. Validation examples that seeds
-share are not drawn again: no record keeps predictions for them.
+The seeds' part is multivariate t: anything linear in the means gets the classical t interval over seeds, even at 3
+seeds, where resampling seeds with replacement gives intervals that are far too narrow. It is the posterior of a normal
+mean under the usual prior (Box & Tiao 1973, ch. 8). `C` is the variance that seeds do not show, the sampling noise of
+test examples that all seeds share: the mean covariance, over pairs of different seeds, of the arms' scores over
+resamples of test examples. It is the last term of `effects`' variance, for all arms at once, and affects test scores
+alone. Validation examples that seeds share are not resampled: no record keeps predictions for them.
 """
 
 from __future__ import annotations
@@ -35,18 +34,18 @@ from harness.storage.store import Record, TestSet, unpack
 from harness.streams import stream
 
 COVARIANCE_DRAWS = 500
-"""Draws of test examples that estimate a covariance."""
+"""Resamples of test examples that estimate a covariance."""
 
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """What a study's finished trials scored, in points: `a` arms by `r` seeds, every arm on every seed.
+    """Holds the scores of a study's finished trials, in points: `a` arms by `r` seeds, every arm on every seed.
 
-    `levels` are, for each arm, those of the factors and of the salt (see `harness.arm.Level`). `valid` is nan
-    where a task has no validation part. `cpu_s` (seconds) and `labels` (bought) are means a trial. `spread` is the
-    covariance of the arms' mean test scores over the test examples that seeds share, in points squared; `examples` that
-    over all test examples, the luck of each seed's training with them included (None where it was not measured).
-    `left_out` says in sentences which arms are not here and why.
+    `levels` holds, for each arm, the levels of the factors and of the salt (see `harness.arm.Level`). `valid` is nan if
+    the task has no validation part. `cpu_s` (seconds) and `labels` (bought) are means per trial. `spread` is the
+    covariance of the arms' mean test scores over the test examples that seeds share, in points squared; `examples` is
+    that over all test examples, their interaction with each seed's training included (None if not measured).
+    `left_out` says in sentences which arms are excluded and why.
     """
 
     arms: tuple[str, ...]
@@ -63,15 +62,15 @@ class Scores:
     examples: Float64[np.ndarray, "a a"] | None = None
 
     def model(self, arm: int) -> Level:
-        """The arm's model; `SAME` is the baseline's."""
+        """Returns the arm's model; `SAME` is the baseline's."""
         return self.levels[arm]["model"]
 
     def data(self, arm: int) -> Level:
-        """The arm's data strategies together; `SAME` are the baseline's."""
+        """Returns the arm's data strategies as one level; `SAME` is the baseline's."""
         return combine([self.levels[arm][name] for name in DATA_FACTORS])
 
     def only(self, keep: Sequence[int]) -> Scores:
-        """The same study with those arms alone."""
+        """Returns the scores of those arms alone."""
         rows = np.asarray(keep, dtype=np.int64)
 
         def chosen(values: Sequence[Any]) -> tuple[Any, ...]:
@@ -88,17 +87,17 @@ class Scores:
 
 @dataclass(frozen=True, eq=False)
 class Redraws:
-    """Draws of what the arms' mean scores could truly be, in points, test and validation drawn together."""
+    """Holds draws of the arms' true mean scores, in points, test and validation drawn together."""
 
     test: Float64[np.ndarray, "draws a"]
     valid: Float64[np.ndarray, "draws a"]
 
 
 def redraw(scores: Scores, draws: int, rng: np.random.Generator) -> Redraws:
-    """Draws of the arms' means; see the module's docstring. BadInput with one seed: it cannot tell what others give."""
+    """Returns draws of the arms' means, as in the module's docstring; BadInput with one seed, which has no spread."""
     r = len(scores.seeds)
     if r < 2:
-        raise BadInput("one seed cannot tell what training again would give: run two at least, five are better")
+        raise BadInput("one seed does not show how much retraining changes: run at least two, better five")
     both = np.concatenate([scores.test, scores.valid])
     residuals = both - both.mean(1, keepdims=True)
     z = rng.standard_normal((draws, r)) * np.sqrt((r - 1) / rng.chisquare(r - 1, size=(draws, 1)))
@@ -109,25 +108,25 @@ def redraw(scores: Scores, draws: int, rng: np.random.Generator) -> Redraws:
 
 
 def root(covariance: Float64[np.ndarray, "a a"]) -> Float64[np.ndarray, "a a"]:
-    """A matrix whose product with its transpose is the covariance, what is negative by chance cut off at 0."""
+    """Returns a matrix whose product with its transpose is the covariance, negative eigenvalues cut off at 0."""
     values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
-    # A value that is 0 up to rounding would leave a root ten million times as large behind.
+    # The root of an eigenvalue that is 0 up to rounding would be ten million times as large.
     return vectors * np.sqrt(np.where(values > 1e-12 * max(float(values.max()), 0.0), values, 0.0))
 
 
 def collect_scores(
     records: Sequence[Record], test_set: Callable[[str], TestSet], planned: Sequence[Mapping[str, Any]]
 ) -> Scores:
-    """The scores of the arms that finished on every seed of the baseline, in the order of `planned`.
+    """Returns the scores of the arms that finished on every seed of the baseline, in the order of `planned`.
 
-    An arm with a trial that failed or was not run is left out and named, since a comparison of means over different
-    seeds would compare seeds as well. BadInput, in words, where the baseline itself has no finished trial.
+    An arm with a trial that failed or was not run is named in `left_out` instead, since a comparison of means over
+    different seeds would compare seeds as well. BadInput if the baseline itself has no finished trial.
     """
     done = {(one["arm"], one["seed"]): one for one in records if one["status"] == "done"}
     arms = list(dict.fromkeys(str(row["arm"]) for row in planned))
     seeds = sorted({row["seed"] for row in planned if row["arm"] == BASELINE and (BASELINE, row["seed"]) in done})
     if not seeds:
-        raise BadInput("the baseline has no finished trial: there is nothing to attribute a gain against")
+        raise BadInput("the baseline has no finished trial, so no gain can be measured")
     whole = [arm for arm in arms if all((arm, seed) in done for seed in seeds)]
     kept = [[done[arm, seed] for seed in seeds] for arm in whole]
     sets = {one["result"]["test_set"]: test_set(one["result"]["test_set"]) for row in kept for one in row}
@@ -156,7 +155,7 @@ def _points(kept: Sequence[Sequence[Record]], part: str) -> Float64[np.ndarray, 
 def _left_out(
     arms: Sequence[str], seeds: Sequence[int], records: Sequence[Record], done: Mapping[tuple[str, int], Record]
 ) -> tuple[str, ...]:
-    """A sentence an arm that is not complete."""
+    """Returns one sentence for each arm that is not complete."""
     failed = {(one["arm"], one["seed"]) for one in records if one["status"] == "failed"}
     told = []
     for arm in arms:
@@ -171,10 +170,10 @@ def _left_out(
 def _spread(
     kept: Sequence[Sequence[Record]], sets: Mapping[str, TestSet]
 ) -> tuple[Float64[np.ndarray, "a a"], Float64[np.ndarray, "a a"], int]:
-    """The covariance of the arms' mean scores over examples that two seeds share, that over all, and their number.
+    """Returns the covariance of the arms' mean scores over examples that two seeds share, over all, and their number.
 
-    With `D_as` the draws of arm `a` on seed `s`: cov(sum_s D) less the covariances within a seed leaves the pairs of
-    different seeds. The first is 0 at one seed, where nothing can be told apart.
+    With `D_as` the draws of arm `a` on seed `s`, cov(sum_s D) minus the covariances within a seed leaves the pairs of
+    different seeds. The first covariance is 0 with one seed, which has no such pair.
     """
     first = kept[0][0]["result"]
     measure, k = metric(first["metric"]), len(sets[first["test_set"]].classes)

@@ -1,4 +1,4 @@
-"""Scores of crossed arms in, the parts of model and data in what was gained and in what varies out; pure functions.
+"""Divides the gain and the variance of crossed arms between model and data; pure functions.
 
 **Parts of a gain.** `v(S)` is the test score of the arm that has the factors in `S` at the chosen level and all others
 at the baseline's. The two axes are two players, and each gets its Shapley value (Shapley 1953), the mean of what it
@@ -6,10 +6,10 @@ adds when it comes first and when it comes second:
 
     phi_model = ((v(m) - v()) + (v(md) - v(d))) / 2,    phi_data = ((v(d) - v()) + (v(md) - v(m))) / 2
 
-Within data, weak, clean and augment share `phi_data` by the Owen value (Owen 1977): the Shapley value when the three
-come together, before or after the model. So three parts sum to the data's, two to the whole gain, by construction. The
-chosen combination is the one that scores highest on validation among all arms whose parts were run as well, the
-baseline included; it is chosen again in every draw, and what it does not change gets 0.
+Within data, weak, clean and augment divide `phi_data` by the Owen value (Owen 1977): the Shapley value when the three
+come together, before or after the model. So the three parts sum to that of data, and the two to the whole gain, by
+construction. The chosen combination is the one that scores highest on validation among all arms whose parts were run as
+well, the baseline included; it is chosen again in every draw, and a factor that it does not change gets 0.
 
 **Parts of variance.** Of the largest table in which all model levels meet all data levels, with cell means `m`, two-way
 analysis of variance gives the sums of squares `Q_f` of model, data and interaction (Fisher; Cohen 1973):
@@ -17,18 +17,18 @@ analysis of variance gives the sums of squares `Q_f` of model, data and interact
     eta2_f   = Q_f / sum_g Q_g                                    of the variance of the cells, as tables print it
     omega2_f = (SS_f - df_f MS_e) / (SS_total + MS_seeds)         of the variance of a single trial's score
 
-The second is the omega squared of Hays with seeds as blocks: it takes noise out of the numerator, and its denominator
-holds what seeds do to all arms and to single ones (Olejnik & Algina 2003, Psychol. Methods 8: their generalised omega
-squared, seeds being measured, not manipulated). Below 0 it is 0. `SS_f = r Q_f`, and `MS_e` is the seeds' interaction
-with cells on `(cells - 1)(r - 1)` degrees of freedom.
+The second is the omega squared of Hays with seeds as blocks: it removes noise from the numerator, and its denominator
+includes the effect of seeds on all arms and on single ones (Olejnik & Algina 2003, Psychol. Methods 8: their
+generalised omega squared, seeds being measured, not manipulated). It is cut off at 0. `SS_f = r Q_f`, and `MS_e` is the
+seeds' interaction with cells on `(cells - 1)(r - 1)` degrees of freedom.
 
-Noise adds `t_f = tr(P_f S)` to `Q_f`, `S` the covariance of the cell means and `P_f` the projection on the factor.
-Drawing again adds it once more, by the draw's own measure `k`, its distance from the measured means in squares over
-`sum_g t_g`. So intervals are of the shares of the *true* cells, percentiles of draws in which `Q_f* - (1 + k) t_f` (at
-least 0) stands for the true sum of squares; a draw in which nothing is left of any factor could be any share and counts
-at both ends. Taking off `2 t_f` in all draws would hold the truth in 88 to 93 % at 3 to 5 seeds. Eta squared itself
-keeps the noise: where that is not small the value may stand outside, and the interval is drawn out to reach it. Omega
-squared's denominator takes the seeds' two mean squares from their scaled inverse chi-squared distributions.
+Noise adds `t_f = tr(P_f S)` to `Q_f`, with `S` the covariance of the cell means and `P_f` the projection on the factor.
+A redraw adds it once more, times the draw's own factor `k`, its squared distance from the measured means over
+`sum_g t_g`. So the intervals are for the shares of the *true* cells: percentiles of draws in which the true sum of
+squares is estimated by `Q_f* - (1 + k) t_f` (at least 0). A draw in which nothing is left of any factor allows any
+share and counts at both ends. Subtracting `2 t_f` in all draws would hold the truth in 88 to 93 % at 3 to 5 seeds. Eta
+squared itself keeps the noise: if that is not small the value may lie outside, and the interval is widened to include
+it. Omega squared's denominator draws the seeds' two mean squares from their scaled inverse chi-squared distributions.
 """
 
 from __future__ import annotations
@@ -58,20 +58,20 @@ from harness.arm import FACTORS, SAME
 from harness.errors import BadInput
 
 MOST_PATTERNS = 20_000
-"""The most sets of columns that the search for the largest full table looks at."""
+"""Most sets of columns that the search for the largest full table considers."""
 TERMS = ("model", "data", "interaction")
 Places = tuple[int, ...]
 Turn = tuple[float, Places, Places]
-"""How much it weighs that what stands third comes after what stands second."""
+"""A weight, the factors that are already changed, and the factors that are changed next."""
 SumsOfSquares = Float64[np.ndarray, "*d 3"]
 Tables = Float64[np.ndarray, "*d m v"]
 
 
 @dataclass(frozen=True)
 class Shares:
-    """Shares of the variance of a table's cells; with one score a cell they sum to 1.
+    """Holds shares of the variance of a table's cells; with one score per cell they sum to 1.
 
-    `interaction` is what neither factor explains alone: with one score a cell it holds the noise as well.
+    `interaction` is what neither factor explains alone; with one score per cell it includes the noise.
     """
 
     model: float
@@ -80,22 +80,22 @@ class Shares:
 
 
 def variance_shares(scores: Float[np.ndarray, "a b"]) -> Shares:
-    """Eta² of both factors of a full table, `a` models by `b` data variants (two-way analysis of variance).
+    """Returns eta² of both factors of a full table, `a` models by `b` data variants (two-way analysis of variance).
 
-    The sum of squares of a factor's means, weighted by the cells behind each, over the total sum of squares (Cohen
-    1973). BadInput where a cell is missing, a factor has one level, or all cells are equal.
+    Eta² is the sum of squares of a factor's means, weighted by the cells behind each, over the total sum of squares
+    (Cohen 1973). BadInput if a cell is missing, a factor has one level, or all cells are equal.
     """
     table = np.asarray(scores, dtype=np.float64)
     if min(table.shape) < 2 or not np.isfinite(table).all():
         raise BadInput(f"shares of variance need a full table of two models and two variants, not {table.shape}")
     parts = squares(table)
     if not _differ(table):
-        raise BadInput("all cells of the table are equal: there is no variance to share out")
+        raise BadInput("all cells of the table are equal: there is no variance to divide")
     return Shares(*(float(part) for part in parts / parts.sum()))
 
 
 def squares(tables: Tables) -> SumsOfSquares:
-    """Sums of squares of model, data and their interaction; `m` models by `v` data variants, one score a cell."""
+    """Returns sums of squares of model, data and interaction: `m` models by `v` data variants, one score per cell."""
     m, v = tables.shape[-2:]
     centred = tables - tables.mean((-2, -1), keepdims=True)
     model = v * (centred.mean(-1) ** 2).sum(-1)
@@ -105,15 +105,15 @@ def squares(tables: Tables) -> SumsOfSquares:
 
 
 def _differ(table: Tables) -> bool:
-    """Whether cells differ by more than rounding."""
+    """Returns whether cells differ by more than rounding."""
     return bool(np.ptp(table) > 1e-9 * max(1.0, float(np.abs(table).max())))
 
 
 def crossed_table(scores: Scores, where: Axes) -> list[list[int]]:
-    """The largest table in which all its models (rows) were run with all its data variants (columns), as arms.
+    """Returns the arms of the largest table in which all models (rows) were run with all data variants (columns).
 
-    References are left out. Of equally large tables the squarest counts, then the one that the study names first. No
-    rows where two models and two variants never met.
+    References are left out. Of equally large tables it takes the one closest to a square, then the one that the study
+    lists first. Empty if no two models were both run with the same two variants.
     """
     admitted = [where.baseline, *where.model, *where.data, *where.crossed]
     at = {(scores.model(arm), scores.data(arm)): arm for arm in sorted(admitted)}
@@ -124,18 +124,18 @@ def crossed_table(scores: Scores, where: Axes) -> list[list[int]]:
 
 
 def largest_full_table(there: Bool[np.ndarray, "a b"], owner: str) -> tuple[list[int], list[int]]:
-    """Returns the rows and columns of the largest full part with two of each; two empty lists where there is none.
+    """Returns the rows and columns of the largest full part with at least two of each; two empty lists if none.
 
-    Looks at every set of columns that some rows share, so that no larger part is missed. Of equally large parts it
-    takes the squarest, then the one with the earliest rows and columns. BadInput says of `owner`, the table, that it
-    has too many such sets.
+    It considers every set of columns that some rows share, so that no larger part is missed. Of equally large parts it
+    takes the one closest to a square, then the one with the earliest rows and columns. BadInput, naming the table
+    `owner`, if there are too many such sets.
     """
     families: set[frozenset[int]] = set()
     for row in sorted({tuple(np.flatnonzero(line)) for line in there}):
         columns = frozenset(map(int, row))
         families |= {columns & other for other in families} | {columns}
         if len(families) > MOST_PATTERNS:
-            raise BadInput(f"{owner} is too ragged to find its largest crossed part: leave out some arms")
+            raise BadInput(f"{owner} has too many gaps to find its largest crossed part: leave out some arms")
     full = []
     for family in families:
         rows = [at for at, line in enumerate(there) if line[list(family)].all()]
@@ -147,9 +147,9 @@ def largest_full_table(there: Bool[np.ndarray, "a b"], owner: str) -> tuple[list
 def variance(
     draws: Draws, table: Sequence[Sequence[int]], rng: np.random.Generator
 ) -> tuple[dict[str, Estimate], dict[str, Estimate]]:
-    """Eta squared and omega squared of model, data and interaction over a crossed table; see the module's docstring.
+    """Returns eta squared and omega squared of model, data and interaction over a crossed table (see the module).
 
-    Both empty where all cells are equal.
+    Both are empty if all cells are equal.
     """
     arms = np.asarray(table, dtype=np.int64)
     single = draws.scores.test[arms]  # (m, v, r)
@@ -171,13 +171,13 @@ def variance(
 def _true(
     means: Float64[np.ndarray, "d m v"], found: Float64[np.ndarray, "d 3"], noise: Float64[np.ndarray, " 3"]
 ) -> Float64[np.ndarray, "rows 3"]:
-    """Draws of the sums of squares of the true cells: those found, less the noise of the data and of the draw."""
+    """Returns draws of the true cells' sums of squares: those found minus the noise of the data and of the draw."""
     added = squares(means[1:] - means[0]).sum(1) / max(float(noise.sum()), np.finfo(np.float64).tiny)
     return np.maximum(found[1:] - (1 + added[:, None]) * noise, 0.0)
 
 
 def noise_in(single: Float64[np.ndarray, "m v r"], spread: Float64[np.ndarray, "c c"]) -> Float64[np.ndarray, " 3"]:
-    """What the noise of cell means adds to each sum of squares: from seeds, and from test examples that they share."""
+    """Returns what noise of the cell means adds to each sum of squares: from seeds, and from shared test examples."""
     r = single.shape[-1]
     residuals = np.moveaxis(single - single.mean(-1, keepdims=True), -1, 0)
     shared = root(spread).T.reshape(-1, *single.shape[:2])
@@ -185,7 +185,7 @@ def noise_in(single: Float64[np.ndarray, "m v r"], spread: Float64[np.ndarray, "
 
 
 def _mean_squares(single: Float64[np.ndarray, "m v r"]) -> tuple[float, float]:
-    """The mean squares of seeds (on r - 1 degrees of freedom) and of their interaction with cells."""
+    """Returns the mean squares of seeds (on r - 1 degrees of freedom) and of their interaction with cells."""
     cells = single.reshape(-1, single.shape[-1])
     residuals = cells - cells.mean(1, keepdims=True)
     common = residuals.mean(0)
@@ -195,14 +195,14 @@ def _mean_squares(single: Float64[np.ndarray, "m v r"]) -> tuple[float, float]:
 
 
 def _inverse_chi(square: float, freedom: int, draws: int, rng: np.random.Generator) -> Float64[np.ndarray, " d"]:
-    """Draws of what a mean square could truly be."""
+    """Returns draws of the true value of a mean square."""
     return square * freedom / rng.chisquare(freedom, size=draws)
 
 
 def _shared(
     values: Float64[np.ndarray, " 3"], parts: Float64[np.ndarray, "d 3"], total: Float64[np.ndarray, " d"]
 ) -> dict[str, Estimate]:
-    """Shares with percentiles of their draws; one without a total may be anything from 0 to 1."""
+    """Returns shares with percentiles of their draws; a draw without a total counts as 0 below and as 1 above."""
     found = {}
     for place, name in enumerate(TERMS):
         ends = []
@@ -214,27 +214,28 @@ def _shared(
 
 
 def divisible_arms(scores: Scores, where: Axes) -> tuple[int, ...]:
-    """The arms that can be shared out between model and data: the baseline, one-axis arms, and pairs with both parts.
+    """Returns the arms whose gain can be divided between model and data.
 
-    Parts of a pair may be references: they are its steps, not its rivals.
+    These are the baseline, arms that change one axis, and pairs whose two parts were run. The parts of a pair may be
+    references, since they are steps and not candidates.
     """
     whole = [arm for arm in where.crossed if not lacking(scores, where, arm, axes_of(cell_of(scores, arm)))]
     return (where.baseline, *where.model, *where.data, *whole)
 
 
 def axes_of(cell: Levels) -> tuple[tuple[int, ...], ...]:
-    """The places of the levels that each changed axis changes."""
+    """Returns, for each changed axis, the places of the levels that it changes."""
     changed = tuple(place for place in range(1, len(cell)) if cell[place])
     return tuple(part for part in ((0,) if cell[0] else (), changed) if part)
 
 
 def places_of(cell: Levels) -> tuple[tuple[int, ...], ...]:
-    """The places of the levels that are changed, each for itself."""
+    """Returns the places of the changed levels, one by one."""
     return tuple((place,) for place in range(len(cell)) if cell[place])
 
 
 def lacking(scores: Scores, where: Axes, arm: int, parts: Sequence[tuple[int, ...]]) -> list[str]:
-    """Labels of the arms that would have to be run so that an arm's gain can be shared out among its parts."""
+    """Returns labels of the arms that must still be run before an arm's gain can be divided among its parts."""
     cell = cell_of(scores, arm)
     some = chain.from_iterable(combinations(parts, size) for size in range(len(parts) + 1))
     needed = [_only(cell, tuple(chain.from_iterable(one))) for one in some]
@@ -242,14 +243,14 @@ def lacking(scores: Scores, where: Axes, arm: int, parts: Sequence[tuple[int, ..
 
 
 def _only(cell: Levels, places: Sequence[int]) -> Levels:
-    """The cell with the levels at those places, the baseline's elsewhere."""
+    """Returns the cell with its levels at those places and the baseline's elsewhere."""
     return tuple(level if place in places else SAME for place, level in enumerate(cell))
 
 
 def part_weights(scores: Scores, where: Axes, arm: int, fine: Sequence[str]) -> Float64[np.ndarray, "p a"]:
-    """What each arm's score weighs in the part of model, of data, and of each factor of data in `fine`.
+    """Returns the weight of each arm's score in the part of model, of data, and of each factor of data in `fine`.
 
-    Shapley's value of the two axes, Owen's of the factors within data.
+    The weights are those of the Shapley value of the two axes and of the Owen value of the factors within data.
     """
     cell = cell_of(scores, arm)
     data = tuple(place for place in range(1, len(cell)) if cell[place])
@@ -264,12 +265,12 @@ def part_weights(scores: Scores, where: Axes, arm: int, fine: Sequence[str]) -> 
 
 
 def _turns(comes: Places, befores: Sequence[Places]) -> list[Turn]:
-    """What comes as often after one as after another."""
+    """Returns one turn after each of `befores`, all with equal weight."""
     return [(1 / len(befores), before, comes) for before in befores]
 
 
 def _owen(mine: int, data: Places) -> list[Turn]:
-    """A factor of data comes with or without the model there, and after any of the other factors that are changed."""
+    """Returns the turns of a factor of data: before and after the model, after any subset of the other data factors."""
     if mine not in data:
         return []
     others = [place for place in data if place != mine]
@@ -282,9 +283,10 @@ def _owen(mine: int, data: Places) -> list[Turn]:
 
 
 def shapley_parts(draws: Draws, where: Axes, chosen: Sequence[int], fine: Sequence[str]) -> dict[str, Estimate]:
-    """The parts of the gain of the combination that validation chooses among `chosen`, in points, chosen in every draw.
+    """Returns the parts, in points, of the gain of the best combination on validation, chosen again in every draw.
 
-    `fine` names the factors of data that get a part of their own; their arms must all be there.
+    `chosen` are the candidates. `fine` names the factors of data that get their own part; all their arms must have
+    been run.
     """
     pick = choose(draws.valid, chosen)
     weights = np.zeros((draws.test.shape[1], 2 + len(fine), draws.test.shape[1]))

@@ -1,10 +1,9 @@
-"""A study's records in, deltas of parts of its test set and rows that flipped out.
+"""Computes deltas on parts of a study's test set, and the rows that flipped between right and wrong.
 
-A slice is a set of test examples: those of one class, or those with one value in a column. Its delta is that of the
-share of right answers on it, whatever the study's metric (for a class, of its recall), in points: slices then weigh as
-many examples as they hold, and no score is undefined in a slice that lacks a class. Intervals are those of
-`effects`, two levels, on the examples of the slice. Each is for its slice alone; its adjusted p is by Holm over
-the slices of its arm.
+A slice is a set of test examples: those of one class, or those with one value in a column. Its delta is in accuracy,
+whatever the study's metric (for a class that is recall), in points: every example counts the same, and the score is
+defined even if a slice lacks a class. Intervals are the two-level ones of `effects`, on the examples of the slice.
+Each interval is for its slice alone; adjusted p-values are Holm's over the slices of an arm.
 """
 
 from __future__ import annotations
@@ -27,9 +26,9 @@ from harness.storage.store import Record, Store, TestSet, unpack
 from harness.streams import stream
 
 FEWEST_EXAMPLES = 10
-"""Fewer test examples than this have no interval: a resampling of so few is no picture of what others would give."""
+"""Fewer test examples than this get no interval: resamples of so few do not represent new examples."""
 BINS, PLAIN, MOST = 4, 8, 30
-"""Numbers are cut into so many bins, unless no more values than `PLAIN` differ; of other values the most frequent."""
+"""Number of bins for numbers with more than `PLAIN` different values; most slices for other values."""
 MISSING, OTHER = "(missing)", "(other)"
 SLICE_COLUMNS = (
     "arm",
@@ -50,10 +49,10 @@ SLICE_COLUMNS = (
 
 @dataclass(frozen=True)
 class Slice:
-    """One slice: `n` distinct test examples on `n_seeds` seeds, and what its arm gains on them.
+    """Holds one slice: `n` distinct test examples on `n_seeds` seeds, and what its arm gains on them.
 
-    `control`, the controls' share of right answers there, and `delta` are in points; nan where no example is in it.
-    `interval` is None where `why` says why.
+    `control`, the controls' accuracy there, and `delta` are in points; nan if the slice is empty. If `interval` is
+    None, `why` says why.
     """
 
     name: str
@@ -68,7 +67,7 @@ class Slice:
 
 @dataclass(frozen=True)
 class Flips:
-    """The ids that an arm gets right and its control wrong (`gained`), and the other way round (`lost`), of `n`."""
+    """Holds the ids that an arm gets right and its control wrong (`gained`) or vice versa (`lost`), of `n` examples."""
 
     seed: int
     gained: tuple[str, ...]
@@ -77,13 +76,13 @@ class Flips:
 
     @property
     def net(self) -> int:
-        """By how many more examples the arm is right."""
+        """Returns how many more examples the arm gets right than its control."""
         return len(self.gained) - len(self.lost)
 
 
 @dataclass(frozen=True)
 class ArmTrials:
-    """An arm's finished trials, each with its control."""
+    """Holds an arm's finished trials, each with its control."""
 
     name: str
     axis: str
@@ -93,19 +92,19 @@ class ArmTrials:
 
 @dataclass(frozen=True, eq=False)
 class Partition:
-    """How test examples fall into slices: the slice of each id by number, and the slices' names in order."""
+    """Holds the slice number of each test id, and the slices' names in order."""
 
     place: Mapping[str, int]
     names: tuple[str, ...]
 
 
 def by_class(pairs: Sequence[TrialPair], classes: Sequence[str], arm: str) -> list[Slice]:
-    """The delta of each class's recall; the draws hang on the name of the arm and of the class alone."""
+    """Returns the delta of each class's recall; the draws depend on the names of the arm and of the class alone."""
     return slices_of(pairs, [pair.y for pair in pairs], classes, arm)
 
 
 def by_column(pairs: Sequence[TrialPair], cut: Partition, arm: str) -> list[Slice]:
-    """The delta in each slice of a column; `cut_column` knows every id of the pairs."""
+    """Returns the delta in each slice of a column; `cut`, from `cut_column`, must hold every id of the pairs."""
     places = [np.array([cut.place[name] for name in pair.ids.tolist()], dtype=np.int64) for pair in pairs]
     return slices_of(pairs, places, cut.names, arm)
 
@@ -113,7 +112,7 @@ def by_column(pairs: Sequence[TrialPair], cut: Partition, arm: str) -> list[Slic
 def slices_of(
     pairs: Sequence[TrialPair], places: Sequence[Integer[np.ndarray, " n"]], names: Sequence[str], arm: str
 ) -> list[Slice]:
-    """A slice a name: the examples of each pair whose place is the name's number."""
+    """Returns one slice per name: the examples of each pair whose place is the name's number."""
     found = [
         _slice(name, [_part(pair, at == number) for pair, at in zip(pairs, places, strict=True)], arm)
         for number, name in enumerate(names)
@@ -123,14 +122,14 @@ def slices_of(
 
 
 def _part(pair: TrialPair, chosen: np.ndarray) -> TrialPair:
-    """The chosen examples with two classes that stand for right (0) and wrong (1)."""
+    """Returns the chosen examples with two classes, right (0) and wrong (1)."""
     y = pair.y[chosen]
     arm, control = (np.asarray(side[chosen] != y, dtype=np.int64) for side in (pair.arm, pair.control))
     return TrialPair(pair.ids[chosen], np.zeros(len(y), dtype=np.int64), arm, control)
 
 
 def _slice(name: str, parts: Sequence[TrialPair], arm: str) -> Slice:
-    """The slice of those parts; seeds without an example in it say nothing of it."""
+    """Returns the slice of those parts; seeds without an example in it are ignored."""
     parts = [part for part in parts if len(part.ids)]
     n = len({example for part in parts for example in part.ids.tolist()})
     if not parts:
@@ -144,11 +143,11 @@ def _slice(name: str, parts: Sequence[TrialPair], arm: str) -> Slice:
 
 
 def cut_column(values: pd.Series) -> Partition:
-    """The slices of a column's values by test id: numbers in quartiles of the test examples, other values as they are.
+    """Returns the slices of a column's values by test id: numbers by quartiles of the test examples, others by value.
 
-    Numbers of which no more than `PLAIN` differ are values as they are. A bin is named by the least and the most that
-    it holds; equal numbers are never parted, so bins may be fewer or uneven. Of other values the `MOST` frequent are
-    slices, the rest is one; what is missing is one, the last.
+    Numbers with at most `PLAIN` different values are treated by value. A bin is named after the least and the greatest
+    number in it; equal numbers stay together, so bins may be fewer or uneven. The `MOST` frequent values are slices,
+    all others form one, and missing values form the last.
     """
     ids = values.index.astype(str)
     empty = values.isna().to_numpy() | (values.astype("string").fillna("").str.strip() == "").to_numpy(dtype=bool)
@@ -164,7 +163,7 @@ def cut_column(values: pd.Series) -> Partition:
 
 
 def _numbers(known: pd.Series) -> np.ndarray | None:
-    """The values as numbers; None where one is none, and for truth values."""
+    """Returns the values as numbers; None if one is not a number, or if they are truth values."""
     if not len(known) or pd.api.types.is_bool_dtype(known):
         return None
     found = pd.to_numeric(known, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
@@ -172,7 +171,7 @@ def _numbers(known: pd.Series) -> np.ndarray | None:
 
 
 def _binned(numbers: np.ndarray) -> list[str]:
-    """The name of each number's bin, as many numbers a bin as ties allow."""
+    """Returns the name of each number's bin; bins hold equally many numbers as far as ties allow."""
     edges = np.unique(np.quantile(numbers, np.arange(1, BINS) / BINS))
     at = np.searchsorted(edges, numbers, side="left")
     ends = {place: (numbers[at == place].min(), numbers[at == place].max()) for place in np.unique(at)}
@@ -180,7 +179,7 @@ def _binned(numbers: np.ndarray) -> list[str]:
 
 
 def _plain(known: pd.Series, numbers: np.ndarray | None) -> list[str]:
-    """The values as text, whole numbers without a point, all but the most frequent as one."""
+    """Returns the values as text, whole numbers without a point; all but the most frequent become `OTHER`."""
     texts = [f"{value:.6g}" for value in numbers] if numbers is not None else known.astype(str).tolist()
     counted = pd.Series(texts, dtype=object).value_counts()
     frequent = sorted(counted.index, key=lambda text: (-counted[text], text))[:MOST]
@@ -189,7 +188,7 @@ def _plain(known: pd.Series, numbers: np.ndarray | None) -> list[str]:
 
 
 def _ordered(names: Sequence[str], numbers: np.ndarray | None) -> list[str]:
-    """The different names but for the others', by their numbers where they have some, else by the alphabet."""
+    """Returns the different names without `OTHER`, sorted by their numbers if they have any, otherwise as text."""
     if numbers is None:
         return sorted(set(names) - {OTHER})
     least = pd.Series(numbers).groupby(np.asarray(names, dtype=object)).min()
@@ -197,16 +196,16 @@ def _ordered(names: Sequence[str], numbers: np.ndarray | None) -> list[str]:
 
 
 def flips(record: Record, control: Record, test: TestSet) -> Flips:
-    """Which of the test examples the arm and its control do not both get right or wrong."""
+    """Returns the test examples that one of the arm and its control gets right and the other wrong."""
     mine, theirs = (unpack(one["result"]["predictions"]) == test.y for one in (record, control))
     gained, lost = (tuple(test.ids[where].tolist()) for where in (mine & ~theirs, theirs & ~mine))
     return Flips(int(record["seed"]), gained, lost, len(test.y))
 
 
 def flip_counts(found: Sequence[Flips], sets: Sequence[TestSet]) -> pd.DataFrame:
-    """A row an id that flipped on any seed: its `class`, on how many seeds it was scored, `gained` and `lost`.
+    """Returns one row per id that flipped on any seed: its `class`, and the numbers of seeds scored, gained and lost.
 
-    Those that gained most stand first. `sets` are the test sets of the seeds.
+    Ids that gained most come first. `sets` are the test sets of the seeds.
     """
     counts: dict[str, dict[str, Any]] = {}
     for test in sets:
@@ -223,7 +222,7 @@ def flip_counts(found: Sequence[Flips], sets: Sequence[TestSet]) -> pd.DataFrame
 
 
 def steady(counted: pd.DataFrame, side: str) -> list[str]:
-    """The ids that flipped that way (`gained`, `lost`) on every seed that scored them, two at least."""
+    """Returns the ids that flipped that way (`gained`, `lost`) on every seed that scored them, at least two."""
     return list(counted.loc[(counted[side] == counted["seeds"]) & (counted["seeds"] >= 2), "id"])
 
 
@@ -231,7 +230,7 @@ def steady(counted: pd.DataFrame, side: str) -> list[str]:
 
 
 def gather_arms(store: Store) -> list[ArmTrials]:
-    """The arms of a study that have a delta, in the order of its plan; records that it no longer holds are left out."""
+    """Returns the arms of a study that have a delta, in the order of its plan; records outside the plan are ignored."""
     joined = join(store)
     if not joined.records and not joined.stale:
         root = store.folder.parent
@@ -240,7 +239,7 @@ def gather_arms(store: Store) -> list[ArmTrials]:
     known = {(one["key"], one["control"]): one for one in joined.records}
     controls = {one["key"]: one for one in joined.records}
     if not known:
-        raise BadInput(f"no record of '{store.folder.name}' is of its plan: run the study first")
+        raise BadInput(f"no record of '{store.folder.name}' belongs to its plan: run the study first")
     compared = deltas(trials(joined.records)).query("why == ''")
     mine = {
         str(arm): [known[pair] for pair in zip(rows["key"], rows["control"], strict=True)]
@@ -248,7 +247,7 @@ def gather_arms(store: Store) -> list[ArmTrials]:
     }
     arms = [mine[name] for name in joined.arms if name in mine]
     if not arms:
-        raise BadInput(f"'{store.folder.name}': no arm has a finished trial beside a finished control")
+        raise BadInput(f"'{store.folder.name}': no arm has a finished trial with a finished control")
     return [
         ArmTrials(
             row[0]["arm"],
@@ -267,7 +266,7 @@ def _pair(record: Record, control: Record, sets: Mapping[str, TestSet]) -> Trial
 
 
 def slices_frame(found: Sequence[tuple[ArmTrials, Sequence[Slice]]]) -> pd.DataFrame:
-    """A row an arm and slice, with the columns `SLICE_COLUMNS`: also what the figure of slices reads."""
+    """Returns one row per arm and slice, with the columns `SLICE_COLUMNS`; the figure of slices reads it."""
     rows = []
     for arm, parts in found:
         for one in parts:

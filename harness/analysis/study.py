@@ -1,6 +1,6 @@
-"""A study's folder of records in, all that a report says of it out: effects, tie groups, attribution, sentences.
+"""Gathers all that a report shows of a study: effects, tie groups, attribution, sentences.
 
-Numbers come from `effects`, `ties` and `attribution`; what stands in here gathers and words.
+Numbers come from `effects`, `ties` and `attribution`; this module collects and words them.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from harness.storage.store import Record, Store
 from harness.streams import stream
 
 REDRAWS = 20_000
-"""Redraws of an attribution, as many as a claim takes, so that both show the same numbers."""
+"""Redraws of an attribution, as many as for a claim, so that both show the same numbers."""
 ADJUSTS: Mapping[str, Adjust] = MappingProxyType({"holm": holm, "benjamini_yekutieli": benjamini_yekutieli})
-"""How p-values may account for the number of arms: the chance of any false claim, or the share of false ones."""
+"""Adjustments of p-values for the number of arms: they control the family-wise error, or the false discovery rate."""
 
 BUDGET = "clean.k"
 """The parameter that holds how many labels a cleaning strategy may ask for."""
@@ -41,12 +41,12 @@ _NAMES = {"holm": "Holm", "benjamini_yekutieli": "Benjamini-Yekutieli"}
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """What a report shows: a study's effects in the order of its plan, a row a trial, and what must be said below.
+    """Holds what a report shows: a study's effects in the order of its plan, one row per trial, and the notes.
 
-    `scores` and `attribution` are None where the baseline never finished; `plan` is None for trials that were run one
-    by one. `briefs` are the arms' short names, and `strategies` those of what they do whatever their budget of labels.
-    `components` say what makes the baseline's score move, where the study salts its streams, and
-    `components_note` what must be known of that.
+    `scores` and `attribution` are None if the baseline never finished; `plan` is None for trials that were run one by
+    one. `briefs` are the arms' short names; `strategies` are those of what an arm does, whatever its budget of labels.
+    `components` are the sources of the baseline's variance if the study salts its streams, and `components_note` is the
+    note on them.
     """
 
     name: str
@@ -67,9 +67,9 @@ class Study:
 
 
 def gather(store: Store, adjust: str = "holm") -> Study:
-    """The study in a store. Records of trials that its plan no longer holds are left out, and counted in the notes.
+    """Returns the study in a store; records outside its plan are left out, and counted in the notes.
 
-    `adjust` says how p-values account for the number of arms: `ADJUSTS`.
+    `adjust` is the adjustment of p-values for the number of arms, one of `ADJUSTS`.
     """
     one_of("adjust", adjust, tuple(ADJUSTS))
     joined = join(store)
@@ -101,9 +101,9 @@ def gather(store: Store, adjust: str = "holm") -> Study:
 
 
 def _scores(joined: Records) -> Scores | None:
-    """The scores arm by seed; None where the baseline never finished.
+    """Returns the scores by arm and seed; None if the baseline never finished.
 
-    A study that adds seeds to undecided arms alone compares all of them on the seeds that it began with.
+    If a study adds seeds to undecided arms only, all arms are compared on the seeds of its first look.
     """
     plan, rows = joined.plan or {}, joined.rows
     precision = plan.get("precision")
@@ -115,7 +115,7 @@ def _scores(joined: Records) -> Scores | None:
 
 
 def _components(records: Sequence[Record], scores: Scores | None, store: Store) -> tuple[list[Component], str]:
-    """What makes the baseline's score move from run to run, and the note on it; nothing where no stream was salted."""
+    """Returns the sources of the baseline's variance, and the note on them; empty if no stream was salted."""
     if scores is None or len(scores.seeds) < 2 or not variance.rows_by_stream(scores, BASELINE):
         return [], ""
     found = [*variance.components(scores, BASELINE), variance.examples(records, store.test_set)]
@@ -123,18 +123,18 @@ def _components(records: Sequence[Record], scores: Scores | None, store: Store) 
 
 
 def _classes(records: Sequence[Record], store: Store) -> tuple[str, ...]:
-    """The names of the task's classes; none where no trial finished."""
+    """Returns the names of the task's classes; none if no trial finished."""
     done = next((record for record in records if record["status"] == "done"), None)
     return store.test_set(done["result"]["test_set"]).classes if done else ()
 
 
 def _notes(found: Sequence[Effect], table: pd.DataFrame, compared: pd.DataFrame, adjust: str) -> list[str]:
-    """The sentences below the table: what intervals cover, what is simulated, what is missing and why."""
+    """Returns the sentences below the table: what intervals cover, what is simulated, what is missing and why."""
     return [
         *coverage_notes(found),
-        "Each interval is for its arm alone and not corrected for the number of arms; its adjusted p is, by "
-        f"{_NAMES[adjust]}. It is a two-level bootstrap over seeds (in closed form) and test examples ({EXAMPLE_DRAWS} "
-        "draws), paired with the control of the same seed.",
+        "Each interval is for its arm alone and not adjusted for the number of arms; adjusted p-values are, by "
+        f"{_NAMES[adjust]}. Intervals come from a two-level bootstrap over seeds (in closed form) and test examples "
+        f"({EXAMPLE_DRAWS} draws), paired with the control of the same seed.",
         *_facts(table),
         *_failures(table, compared),
         *_missing(found),
@@ -142,17 +142,17 @@ def _notes(found: Sequence[Effect], table: pd.DataFrame, compared: pd.DataFrame,
 
 
 def coverage_notes(found: Sequence[Effect]) -> list[str]:
-    """What the intervals cover; where arms differ in their n, the sentence of most arms and then the exceptions."""
+    """Returns sentences on what the intervals cover: that of most arms, then those of arms with another n."""
     said: dict[str, list[str]] = {}
     for effect in found:
         if effect.interval:
             said.setdefault(effect.covers, []).append(effect.arm)
     first, *others = sorted(said, key=lambda sentence: -len(said[sentence])) or [covers(None)]
-    return [first, *(f"But for {', '.join(said[sentence])}: {sentence}" for sentence in others)]
+    return [first, *(f"For {', '.join(said[sentence])}: {sentence}" for sentence in others)]
 
 
 def _facts(table: pd.DataFrame) -> list[str]:
-    """What was counted in the task's data and must be known to read the table."""
+    """Returns facts on the task's data that are needed to read the table."""
     notes = []
     if "fact_noise" in table:
         noise = table.loc[table["fact_noise"].notna(), ["seed", "fact_noise"]].sort_values("seed")
@@ -166,7 +166,7 @@ def _facts(table: pd.DataFrame) -> list[str]:
 
 
 def _adapted(table: pd.DataFrame) -> list[str]:
-    """What was changed for models that cannot take what a strategy gave them; the number of one seed stands for all."""
+    """Returns what was changed for models that cannot take a strategy's output, with the numbers of the first seed."""
     if "fact_adapted" not in table:
         return []
     first = table[table["fact_adapted"].notna()].sort_values("seed").drop_duplicates("arm")
@@ -177,7 +177,7 @@ def _adapted(table: pd.DataFrame) -> list[str]:
 
 
 def _failures(table: pd.DataFrame, compared: pd.DataFrame) -> list[str]:
-    """Each arm's failed trials by their reason, and each delta that is missing because of its control."""
+    """Returns each arm's failed trials by reason, and each delta that is missing because of its control."""
     failed = table[table["status"] == "failed"]
     lost = compared[compared["why"].str.startswith("control")]
     return [
@@ -195,16 +195,16 @@ def _missing(found: Sequence[Effect]) -> list[str]:
 
 
 def _mixed(records: Sequence[Record]) -> list[str]:
-    """Says where the trials were made by several commits of one version; BadInput for several versions.
+    """Returns a note if the trials were made by several commits of one version; BadInput for several versions.
 
-    Another commit may differ in a comment; another version could make a difference out of nothing.
+    Another commit may differ in a comment only; another version could cause a difference by itself.
     """
     made = [record["provenance"] for record in records if record["provenance"]]
     versions, commits = ({one[name] for one in made if one.get(name)} for name in ("harness", "commit"))
     if len(versions) > 1:
         raise BadInput(
-            f"the records were made by versions {', '.join(sorted(versions))} of this program, which may differ in "
-            "more than the arms do: run the study anew in a store of its own (store=FOLDER)"
+            f"the records were made by versions {', '.join(sorted(versions))} of this program, which may themselves "
+            "cause differences: run the study again in another store (store=FOLDER)"
         )
     if len(commits) > 1:
         return [f"Mixed: the trials were made by {len(commits)} commits of this program."]
@@ -212,7 +212,7 @@ def _mixed(records: Sequence[Record]) -> list[str]:
 
 
 def _unsound(store: Store, records: Sequence[Record]) -> list[str]:
-    """Says which records are damaged, have no checksum, or were made by another version of this program."""
+    """Returns notes on records that are damaged, have no checksum, or were made by another version of this program."""
     bare = store.unsealed()
     versions = {str(record["provenance"].get("harness")) for record in records if record["provenance"]}
     others = sorted(versions - {harness.__version__, "None"})
@@ -229,7 +229,7 @@ def _stale(joined: Records) -> list[str]:
 
 
 def _task(record: Record) -> str:
-    """What the task is called: its name, or its function's."""
+    """Returns the task's name, or else its function's."""
     task = record["trial"]["task"]
     return str(task.get("name") or task.get("_target_", "").rpartition(".")[2])
 

@@ -1,4 +1,4 @@
-"""A claim and the scores of its study in, the verdict on it out; pure functions."""
+"""Judges a claim by the scores of its study; pure functions."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from harness.storage.store import Record, Store
 from harness.streams import stream
 
 CLAIM_DRAWS = 20_000
-"""As many that what is decided does not hang on them: the ends of an interval move by a hundredth of its width."""
+"""So many that verdicts do not depend on the draws: the ends of an interval vary by a hundredth of its width."""
 _NARROW = 0.9
 ClaimWord = Literal["supported", "refuted", "undecided"]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """`left` less `right` in points, with a 95 % and a 90 % interval; the sides name the arms that were chosen."""
+    """Holds `left` minus `right` in points, with a 95 % and a 90 % interval; a chosen side also names its arm."""
 
     left: str
     right: str
@@ -42,7 +42,10 @@ class Difference:
 
 @dataclass(frozen=True)
 class Preregistration:
-    """How many of the `of` records that a claim rests on hold its hash, and how many another one of that name."""
+    """Holds how many of the `of` records that a claim rests on carry its hash, and how many carry an `other` version's.
+
+    `about` counts the claims about the study that the records know of.
+    """
 
     carry: int
     other: int
@@ -51,11 +54,11 @@ class Preregistration:
 
     @property
     def before(self) -> bool:
-        """Whether the claim was there, as it is now, before any of the trials had run."""
+        """Returns whether the claim existed, in its present form, before any of the trials had run."""
         return self.carry == self.of > 0
 
     def __str__(self) -> str:
-        """The same in words; `about` counts the claims about the study that the records know of."""
+        """Returns the same in words."""
         if self.of == 0:
             return "no trial that it rests on has run"
         if self.before:
@@ -67,7 +70,7 @@ class Preregistration:
 
 @dataclass(frozen=True)
 class ClaimVerdict:
-    """What the records say of a claim; `found` is None where `reason` tells why there is no number."""
+    """Holds the verdict on a claim; if `found` is None, `reason` says why there is no number."""
 
     claim: Claim
     word: ClaimWord
@@ -77,10 +80,10 @@ class ClaimVerdict:
 
 
 def judge(claim: Claim, store: Store) -> ClaimVerdict:
-    """What the records in the store say of the claim; BadInput for an arm that the study does not have.
+    """Returns the verdict of the records in the store on the claim; BadInput for an arm that the study does not have.
 
-    Where a trial that the claim rests on failed or was not run, or there is one seed, the verdict is undecided and has
-    a reason instead of a number.
+    If a trial that the claim rests on failed or was not run, or if there is only one seed, the verdict is undecided and
+    has a reason instead of a number.
     """
     joined = join(store)
     if joined.plan is None:
@@ -101,7 +104,7 @@ def judge(claim: Claim, store: Store) -> ClaimVerdict:
 
 
 def claim_word(claim: Claim, found: Difference) -> ClaimWord:
-    """The verdict on a difference."""
+    """Returns the verdict on a difference."""
     low, high = claim.region
     inner = (found.low_90, found.high_90) if claim.relation == "equal within" else (found.low, found.high)
     if low <= inner[0] and inner[1] <= high:
@@ -110,7 +113,7 @@ def claim_word(claim: Claim, found: Difference) -> ClaimWord:
 
 
 def _rests_on(claim: Claim, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The arms whose trials decide: both sides, for a best arm all that it is chosen from, and always the baseline."""
+    """Returns the arms whose trials decide: both sides, all candidates of a best arm, and always the baseline."""
     arms = {row["arm"]: row for row in rows}
     kinds = {"best model": ("model",), "best data": ("data",), "best both": ("model", "data", "both")}
     chosen = {BASELINE}
@@ -124,7 +127,7 @@ def _rests_on(claim: Claim, rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _complete(rests: Sequence[str], rows: Sequence[Mapping[str, Any]], records: Sequence[Record]) -> None:
-    """BadInput where a trial of these arms failed or was not run."""
+    """Raises BadInput if a trial of these arms failed or was not run."""
     status = {one["key"]: one["status"] for one in records}
     why = {one["arm"]: one["reason"] for one in records if one["status"] == "failed"}
     lacks = []
@@ -138,12 +141,12 @@ def _complete(rests: Sequence[str], rows: Sequence[Mapping[str, Any]], records: 
 
 
 def _shared_seeds(rests: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> set[int]:
-    """The seeds that all of these arms have; a study may stop adding seeds to an arm before others."""
+    """Returns the seeds that all of these arms have; a study may stop adding seeds to one arm before others."""
     return set.intersection(*({row["seed"] for row in rows if row["arm"] == arm} for arm in rests))
 
 
 def _written(claim: Claim, records: Sequence[Record]) -> Preregistration:
-    """What the provenance of these records says of the claim."""
+    """Returns what the provenance of these records says about the claim."""
     held = [one["provenance"].get("claims", {}) for one in records]
     carry = sum(claim.digest in claims.values() for claims in held)
     other = sum(claim.digest not in claims.values() and claim.name in claims for claims in held)
@@ -151,9 +154,9 @@ def _written(claim: Claim, records: Sequence[Record]) -> Preregistration:
 
 
 def estimate_difference(scores: Scores, left: str, right: str) -> Difference:
-    """`left` less `right`, each a label or a best arm; BadInput with one seed, or with nothing to choose a best on."""
+    """Returns `left` minus `right`, each a label or a best arm; BadInput with one seed, or if no best can be chosen."""
     if len(scores.seeds) < 2:
-        raise BadInput("one seed cannot tell what training again would give: run two at least, five are better")
+        raise BadInput("one seed does not show how much retraining changes: run at least two, better five")
     for side in (left, right):
         if side not in (*PICKS, *scores.arms):
             raise BadInput(f"{side} has no complete row of scores")
@@ -169,7 +172,7 @@ def estimate_difference(scores: Scores, left: str, right: str) -> Difference:
 
 
 def _between_picks(scores: Scores, left: str, right: str) -> Difference:
-    """The difference where a side is chosen on validation, in the data and again in every redraw."""
+    """Returns the difference if a side is chosen on validation, with the choice repeated in every redraw."""
     if not np.isfinite(scores.valid).all():
         raise BadInput("the task has no validation part to choose a best arm on")
     draws = draw_means(scores, CLAIM_DRAWS, stream(0, "attribution"))  # the draws of a report's attribution
@@ -190,7 +193,7 @@ def _between_picks(scores: Scores, left: str, right: str) -> Difference:
 
 
 def _chosen(draws: Draws, side: str) -> np.ndarray:
-    """The arm that each row of the draws takes for that side; -1 where the chosen pair was not run together."""
+    """Returns the arm that each row of the draws uses for that side; -1 if the chosen pair was not run together."""
     if side not in PICKS:
         return np.full(len(draws.test), draws.scores.arms.index(side))
     where = axes(draws.scores)

@@ -151,7 +151,7 @@ def needs(joined: Records, wish: Wish) -> list[Line]:
         raise BadInput(f"all {len(records)} trials of '{name}' failed, the first: {records[0]['reason']}")
     known = pilot_arms(joined)
     if all(one.interval.n_seeds < 2 for one in known.values()):
-        told = "one seed cannot tell what training again would change" if known else "no trial has a delta to a control"
+        told = "one seed does not show how much retraining changes" if known else "no trial has a delta to a control"
         raise BadInput(f"'{name}': {told}; run two seeds at least, five are better")
     table = trials(records)
     arms = sorted(joined.arms.items(), key=lambda item: item[1][0]["key"] != item[1][0]["control"])
@@ -168,7 +168,7 @@ def line_of(
         return Line(arm, len(done), len(planned), wall, cpu)
     r = seen.interval.n_seeds if seen else 0
     if seen is None or r < 2:
-        why = "one seed cannot tell what training again would change" if r else _no_delta(ran)
+        why = "one seed does not show how much retraining changes" if r else _no_delta(ran)
         return Line(arm, r, len(planned), wall, cpu, why=why)
     found = pilot(seen)
     if found.v + found.shared == 0:

@@ -248,7 +248,7 @@ def precision_of(study: DictConfig) -> Precision | None:
     if type(most) is not int or most < first:
         raise BadInput(f"precision.max_seeds is {most!r}: it must be a whole number, {first} or more, as seeds has")
     if first < 2:
-        raise BadInput("precision needs two seeds to begin with: one cannot tell what training again would change")
+        raise BadInput("precision needs two seeds to begin with: one does not show how much retraining changes")
     return Precision(float(width), looks(first, most))
 
 

@@ -55,14 +55,14 @@ _SHORT = {
     "tenths only": "only the model's half holds", "neither": "neither half holds",
 }  # fmt: skip
 _LEGEND = """\
-A swap is the best score less the worst along one axis, in points: the median over the levels of the other axis, in
-brackets the least and the most. Where models and data are not crossed (arms `a + b`), it is the step from the table's
-first cell to the best other one. Shares are of the variance of the crossed cells (eta squared, two-way analysis of
-variance); what is left to 1 is interaction and noise. *Data* or *model* is said where swap and share agree, *undecided*
-where they do not; *another answer without* names single arms on which that hangs. The claim holds where, to a tenth,
-the data give ten points or more and the model less than one. There is one score a cell: nothing here is a confidence
-interval. Best less worst grows with the number of arms, so the points between two arms drawn at random stand with each
-table below."""
+A swap is the best score minus the worst along one axis, in points: the median over the levels of the other axis, with
+the range in brackets. If models and data are not crossed (arms `a + b`), it is the step from the table's first cell to
+the best other one. Shares are of the variance of the crossed cells (eta squared, two-way analysis of variance); the
+remainder to 1 is interaction and noise. The verdict is *data* or *model* if swap and share agree, *undecided* if they
+do not; *the answer changes without* names single arms that it depends on. The claim holds if, to a tenth, the data give
+ten points or more and the model less than one. There is one score per cell: nothing here is a confidence interval.
+Best minus worst grows with the number of arms, so each table below also lists the points between two arms drawn at
+random."""
 _ROOM, _BOLD = 2.3, 0.88
 _PLOT, _BAR, _WORDS = (2.44, 2.2), (4.78, 0.78), 5.68
 _TOP, _PAD, _LEAST, _FEET = 0.24, 0.09, 0.22, 0.3
@@ -104,7 +104,7 @@ def as_csv(rows: pd.DataFrame) -> bytes:
 
 
 def page(rows: pd.DataFrame) -> bytes:
-    """The atlas to read: what the claim is, the figure, a table, how the answer hangs on the arms, and the sources."""
+    """Returns the atlas to read: the claim, the figure, a table, how the answer depends on the arms, the sources."""
     return ("\n".join([*_opening(rows), *_table(rows), "", *_beside(rows), *_details(rows)]) + "\n").encode()
 
 
@@ -257,25 +257,25 @@ def _bar(board: Sheet, reading: dict[str, Any], y: float) -> None:
 def _opening(rows: pd.DataFrame) -> Iterator[str]:
     yield "# Where the ten-points claim holds"
     yield ""
-    yield "The claim: *ten points from the data, a few tenths from the model*. Published tables, read through the same"
-    yield "functions as our own records, say where. `harness atlas` makes this page from the facts in"
-    yield "`experiments/literature/`, a source a row; `harness atlas PATH` adds tables of yours."
+    yield "The claim: *ten points from the data, a few tenths from the model*. This page tests it on published tables,"
+    yield "with the functions that analyse our own records. `harness atlas` generates it from the facts in"
+    yield "`experiments/literature/`, with a source per row; `harness atlas PATH` adds your own tables."
     yield ""
-    yield "![What a swap of the model and one of the data buy in each published table](atlas.png)"
+    yield "![Gains from a swap of the model and from a swap of the data in each published table](atlas.png)"
     yield ""
     yield f"**{escape_markdown(_summary(rows))}**"
     yield ""
 
 
 def _summary(rows: pd.DataFrame) -> str:
-    """How many tables say what, of their cores; and how many turn."""
+    """Returns in how many tables' cores the claim holds and each axis leads, and which answers change with the arms."""
     core = rows[rows["extra"] == ""]
     holds = [str(name) for name in core.loc[core["claim"] == "holds", "table"]]
     where = f" ({', '.join(holds)})" if holds else ""
     ahead = {word: int((core["word"] == word).sum()) for word in ("data", "model")}
     rest = len(core) - sum(ahead.values())
     turned = sorted({str(row["table"]) for row in _dicts(rows) if _turns(row, rows)})
-    turns = f" The answer turns with the arms that are let in: {', '.join(turned)}." if turned else ""
+    turns = f" The answer depends on the included arms: {', '.join(turned)}." if turned else ""
     return (
         f"Of {len(core)} tables the claim holds in {len(holds)}{where}. The data are ahead in {ahead['data']}, the "
         f"model in {ahead['model']}{f', neither in {rest}' if rest else ''}.{turns}"
@@ -283,7 +283,7 @@ def _summary(rows: pd.DataFrame) -> str:
 
 
 def _table(rows: pd.DataFrame) -> Iterator[str]:
-    """A row a reading."""
+    """Yields one row per reading."""
     yield "| table | arms | model swap | data swap | share of model | share of data | verdict |"
     yield "|:--|--:|--:|--:|--:|--:|:--|"
     for row in _dicts(rows):
@@ -300,17 +300,17 @@ def _table(rows: pd.DataFrame) -> Iterator[str]:
 
 
 def _beside(rows: pd.DataFrame) -> Iterator[str]:
-    """Each table with extras: its readings side by side."""
+    """Yields the tables with extras, their readings side by side."""
     several = [name for name, part in rows.groupby("table", sort=False) if len(part) > 1]
     if not several:
         return
-    yield "## With other arms let in"
+    yield "## With other arms included"
     yield ""
-    yield "| table | let in | share of model | share of data | ahead | turned |"
+    yield "| table | arms | share of model | share of data | ahead | answer changes |"
     yield "|:--|:--|--:|--:|:--|:--|"
     for row in _dicts(rows[rows["table"].isin(several)]):
         turned = ("**yes**" if _turns(row, rows) else "no") if row["extra"] else ""
-        arms = f"and {row['extra']}" if row["extra"] else "the core"
+        arms = f"core and {row['extra']}" if row["extra"] else "core"
         cells = (
             escape_markdown(row["table"]),
             escape_markdown(arms),
@@ -323,7 +323,7 @@ def _beside(rows: pd.DataFrame) -> Iterator[str]:
 
 
 def _details(rows: pd.DataFrame) -> Iterator[str]:
-    """Each table's arms, what is left out of it, and its source."""
+    """Yields each table's arms, the cells left out, and its source."""
     yield "## Arms and sources"
     for name, part in rows.groupby("table", sort=False):
         first = part.iloc[0]
@@ -341,7 +341,7 @@ def _details(rows: pd.DataFrame) -> Iterator[str]:
 
 
 def _turns(row: dict[str, Any], rows: pd.DataFrame) -> bool:
-    """Whether a reading says another word than its table's core."""
+    """Returns whether a reading has another answer than its table's core."""
     return bool(row["word"] != rows.loc[rows["table"] == row["table"], "word"].iloc[0])
 
 

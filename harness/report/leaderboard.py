@@ -25,11 +25,11 @@ from harness.arm import kind_in_words
 MINUS = "\N{MINUS SIGN}"
 NONE = "\N{EN DASH}"
 _LEGEND = (
-    "Points are 100 x the metric; an effect is the mean over seeds of a score minus its control's. cpu: processor "
-    "seconds a trial, and how many times its control's. Labels bought, a trial: from the oracle, from validation, in "
+    "Effects are in percentage points: the mean over seeds of the score minus the control's. cpu s: CPU seconds per "
+    "trial; × control: their ratio to the control's. Labels bought, per trial: from the oracle, from validation or as "
     "edits by people. "
-    "References are not ranked: a negative control (random changes) and a simple baseline are what an arm must beat, "
-    "an upper bound (true labels) is what it cannot."
+    "References are not ranked: an arm should beat a negative control (random changes) and a simple baseline, and "
+    "cannot beat an upper bound (true labels)."
 )
 _P = "adj. p: p-value of the effect being 0, adjusted for the number of arms in the study."
 _SD = "± sd: standard deviation of an arm's score over seeds."

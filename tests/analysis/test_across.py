@@ -112,7 +112,7 @@ def test_improvement_agrees_with_scipys_mann_whitney(runs: list[np.ndarray], dat
 
 
 def test_improvements_interval_is_a_bootstrap_of_both_sides() -> None:
-    """One by one: seeds of the arm and of the control drawn again in each task."""
+    """One by one: seeds of the arm and of the control resampled in each task."""
     arm, control, rng = drawn(2, 6), {k: v - 0.7 for k, v in drawn(2, 7).items()}, stream(0, "brute")
     shares = []
     for _ in range(4000):
@@ -193,7 +193,7 @@ def test_ties_everywhere_and_unequal_tasks_are_told_in_words() -> None:
         middle(tasks([1], [2]))
     with pytest.raises(BadInput, match="ties everywhere"):
         better(tasks([3, 3], [4, 4]), tasks([3, 3], [4, 4]))
-    with pytest.raises(BadInput, match=r"not of the same tasks: \['task 2'\]"):
+    with pytest.raises(BadInput, match=r"have different tasks: \['task 2'\]"):
         better(tasks([1, 2], [1, 2], [1, 2]), tasks([1, 2], [1, 2]))
     with pytest.raises(BadInput, match="thresholds that are numbers"):
         profile(tasks([1, 2], [1, 2]), np.array([np.nan]), draws=9, rng=stream(0, "x"))

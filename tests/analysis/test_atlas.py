@@ -107,14 +107,14 @@ def test_the_answer_turns_when_the_shallow_networks_are_let_in(ours: dict[tuple[
     assert core.data_swap.high == pytest.approx(80.846 - 76.156)
     assert more.model_swap.high == pytest.approx(80.548 - 68.250)
     page = report.page(readings_frame(readings(read_embedded()))).decode()
-    assert "| and ResNet-18/34 | 0.885 | 0.095 | model by 6.9 | **yes** |" in page
-    assert f"The answer turns with the arms that are let in: {TIMM}." in page
+    assert "| core and ResNet-18/34 | 0.885 | 0.095 | model by 6.9 | **yes** |" in page
+    assert f"The answer depends on the included arms: {TIMM}." in page
 
 
 def test_one_network_carries_the_answer_on_cifar10(ours: dict[tuple[str, str], Reading]) -> None:
     assert ours[CIFAR10, ""].word == "model"
     assert ours[CIFAR10, ""].turned_by == ("WRN-40-2",)
-    assert "another answer without WRN-40-2" in ours[CIFAR10, ""].verdict
+    assert "the answer changes without WRN-40-2" in ours[CIFAR10, ""].verdict
     assert ours[CIFAR100, ""].turned_by == ()
 
 
@@ -326,18 +326,18 @@ def overlap(a, b) -> float:
         (HEAD, "has no row below its head"),
         ("table,model,data,score,metric,source\n", "has no column 'lower_is_better'"),
         (HEAD.replace("metric", "score"), "has two columns 'score'"),
-        (HEAD + "t,a,x,1,m,no,s\nt,b,x,many,m,no,s\n", "own.csv, row 3: the score 'many' is no number"),
-        (HEAD + "\nt,a,x,nan,m,no,s\n", "own.csv, row 3: the score 'nan' is no number"),
-        (HEAD + "t,a,x,1,m,no,s\nt,a,x,2,m,no,s\n", r"the cell 't', a × x stands there twice"),
+        (HEAD + "t,a,x,1,m,no,s\nt,b,x,many,m,no,s\n", "own.csv, row 3: the score 'many' is not a number"),
+        (HEAD + "\nt,a,x,nan,m,no,s\n", "own.csv, row 3: the score 'nan' is not a number"),
+        (HEAD + "t,a,x,1,m,no,s\nt,a,x,2,m,no,s\n", r"the cell 't', a × x occurs twice"),
         (HEAD + "t,a,x,1,m,no,s\nt,b,x,2,m,no\n", "row 3 has 6 cells, and the head 7"),
         (HEAD + "t,a,x,1,m,no,\n", "row 2: source is empty"),
-        (HEAD + "t,a,x,1,m,maybe,s\n", "row 2: lower_is_better is 'maybe': say yes or no"),
+        (HEAD + "t,a,x,1,m,maybe,s\n", "row 2: lower_is_better is 'maybe': write yes or no"),
         (HEAD + "t,a,x,1,m,no,s\nt,b,x,1,F1,no,s\n", "table 't' has two values of metric: m, F1"),
         (HEAD + "t,a,x,1,m,no,s\nt,a,y,2,m,no,s\n", r"table 't' has one model \(a\)"),
         (HEAD + "t,a,x,1,m,no,s\nt,b,x,2,m,no,s\n", r"table 't' has one data variant \(x\)"),
         (HEAD + "t,a,x,1,m,no,s\nt,b,y,2,m,no,s\n", "no cell that differs from its first one in the model alone"),
         (HEAD + "".join(f"t,{m},{d},1,m,no,s\n" for m in "ab" for d in "xy"), "table 't': all cells are equal"),
-        (HEAD + 't,"a,x,1,m,no,s\n', "is no CSV that can be read"),
+        (HEAD + 't,"a,x,1,m,no,s\n', "cannot be read as a CSV"),
     ],
 )
 def test_a_wrong_file_is_told_and_nothing_is_written(text: str, reason: str, tmp_path: Path) -> None:
@@ -373,7 +373,7 @@ def test_two_tables_of_one_name_are_told(tmp_path: Path) -> None:
         ("results-imagenet.csv", "resnet152.", "resnet_152.", r"has no model 'resnet152\.tv_in1k' at 224 px"),
         ("results-imagenet.csv", "top1,", "top_1,", "has no column 'top1'"),
         ("fastaa_cifar_error.csv", "cutout", "cut", "has no column 'cutout'"),
-        ("fastaa_cifar_error.csv", "WRN-40-2,5.3", "WRN-40-2,5.3 %", r"row 2: the score '5\.3 %' is no number"),
+        ("fastaa_cifar_error.csv", "WRN-40-2,5.3", "WRN-40-2,5.3 %", r"row 2: the score '5\.3 %' is not a number"),
         ("dclm_evals.csv", ",7b,", ",8b,", "lacks runs of DCLM's sizes"),
         ("confident_learning_table2.csv", "baseline", "base", "one of them is baseline"),
     ],

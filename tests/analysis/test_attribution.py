@@ -34,7 +34,7 @@ def answer(scores: Scores, draws: int = 400) -> Attribution:
 
 def noisy(means: Mapping[str, float], *, seeds: int = 5, luck: float = 0.3, valid: Mapping[str, float] | None = None,
           reference: Sequence[str] = ()) -> Scores:  # fmt: skip
-    """Scores with those exact means and luck that sums to 0 over seeds; validation means are the same unless given."""
+    """Scores with those exact means and noise that sums to 0 over seeds; validation means are the same unless given."""
     luck_of = stream(0, "test", "noisy").normal(size=(2, len(means), seeds)) * luck
     luck_of -= luck_of.mean(-1, keepdims=True)
     rows = np.array(list(means.values()))[:, None]
@@ -106,13 +106,13 @@ def test_validation_chooses_and_test_is_reported() -> None:
 
 
 def test_the_interval_holds_every_arm_that_validation_cannot_tell_from_the_best() -> None:
-    """Two data arms that differ by 10 on test and not on validation: the choice is luck, and the interval says so."""
+    """Two data arms that differ by 10 on test and not on validation: the choice is noise, and the interval says so."""
     means = {"baseline": 80.0, "model=a": 81.0, "clean=c": 95.0, "clean=d": 85.0}
     found = answer(noisy(means, valid={"clean=c": 90.01, "clean=d": 90.0}))
     assert found.ladder is not None
     assert found.ladder.data.effect.value == pytest.approx(15)
     assert found.ladder.data.effect.low < 6
-    assert told(found, "Best data on validation: clean=c, chosen among 2 arms and the baseline, and again in")
+    assert told(found, "Best data on validation: clean=c, chosen among 2 arms and the baseline; ")
 
 
 def test_an_axis_whose_arms_all_lose_keeps_the_baseline() -> None:
@@ -136,7 +136,7 @@ def test_a_reference_is_never_chosen_and_what_beats_the_pick_is_told() -> None:
     assert found.ladder is not None
     assert found.ladder.data.arm == "clean=c"
     assert told(found, "References are never chosen as best: clean=random, model=a clean=random.")
-    assert told(found, "References, yet better on validation than clean=c: clean=random.")
+    assert told(found, "References better on validation than clean=c: clean=random.")
     assert not found.shapley
 
 
@@ -166,7 +166,7 @@ def test_of_arms_that_differ_in_their_salt_one_counts() -> None:
     found = answer(noisy(means))
     assert found.ladder is not None
     assert found.ladder.model.arm == "model=a"
-    assert told(found, "Repeats of other arms were left aside: model=a salt=x, salt=x.")
+    assert told(found, "Repeats of other arms are left out: model=a salt=x, salt=x.")
 
 
 # The verdict
@@ -200,7 +200,7 @@ def test_the_verdict_says_what_a_point_costs() -> None:
     scores = made(FOUR, WORSE, WORSE, cpu_s=[2.0, 3.0, 1.5, 5.0], labels=[0.0, 0.0, 50.0, 50.0])
     found = answer(scores).verdict
     assert found is not None
-    assert f"{DATA}: no extra processor time, 0.50 CPU-seconds less, +0.1000 points per label bought." in found.sentence
+    assert f"{DATA}: no extra CPU time, 0.50 CPU-seconds less, +0.1000 points per label bought." in found.sentence
     assert f"{MODEL}: +2.33 points per extra CPU-second, no labels bought." in found.sentence
 
 
@@ -291,13 +291,13 @@ def test_what_the_chosen_combination_does_not_change_gets_nothing() -> None:
 def test_parts_that_were_not_run_are_named() -> None:
     means = {"baseline": 80.0, "model=m": 82.0, "clean=c": 84.0, "model=m weak=w": 90.0, "model=m clean=c": 85.0}
     found = answer(noisy(means))
-    assert told(found, "model=m weak=w cannot be shared out between model and data: run weak=w.")
-    assert sum(one.value for one in found.shapley.values()) == pytest.approx(5)  # of the pair that can be shared out
+    assert told(found, "model=m weak=w cannot be divided between model and data: run weak=w.")
+    assert sum(one.value for one in found.shapley.values()) == pytest.approx(5)  # of the pair that can be divided
     means = {"baseline": 80.0, "model=m": 82.0, "weak=w": 81.0, "weak=w clean=c": 84.0, "model=m weak=w clean=c": 90.0,
              "model=m weak=w": 83.0, "model=m clean=c": 83.0}  # fmt: skip
     found = answer(noisy(means))
     assert set(found.shapley) == {"model", "data"}
-    assert told(found, "Data's part is not shared out among its strategies: run clean=c.")
+    assert told(found, "Data's part is not divided among its strategies: run clean=c.")
     means = {"baseline": 80.0, "model=m": 82.0, "clean=c": 84.0}
     assert told(answer(noisy(means)), "No Shapley parts")
 
@@ -351,7 +351,7 @@ def test_noise_leaves_omega_squared_at_nothing_and_every_share_open() -> None:
 
 
 def test_what_noise_adds_to_sums_of_squares_by_hand() -> None:
-    """Independent cells: the variance of a mean for each degree of freedom; luck that all cells share adds nothing."""
+    """Independent cells: the variance of a mean for each degree of freedom; noise that all cells share adds nothing."""
     rng = stream(0, "test", "added")
     single = rng.normal(size=(3, 4, 20_000)) + 5 * rng.normal(size=20_000)
     assert noise_in(single, np.zeros((12, 12))) * 20_000 == pytest.approx([2, 3, 6], rel=0.03)
@@ -408,7 +408,7 @@ def test_one_seed_is_told() -> None:
     found = answer(made(FOUR, WORSE[:, :1], WORSE[:, :1]))
     assert empty(found)
     assert not found.eta2
-    assert told(found, "one seed cannot tell what training again would give")
+    assert told(found, "one seed does not show how much retraining changes")
 
 
 def test_equal_scores_are_told() -> None:
@@ -427,7 +427,7 @@ def test_no_validation_scores_means_no_choice() -> None:
     found = answer(made(FOUR, WORSE, valid))
     assert empty(found)
     assert found.eta2  # needs no choice
-    assert told(found, "choosing on test would flatter what is chosen")
+    assert told(found, "a choice on the test set would bias the gain upwards")
 
 
 def test_ties_everywhere_on_validation_choose_nothing() -> None:
@@ -441,7 +441,7 @@ def test_a_tie_at_the_top_goes_to_the_baseline_and_is_told() -> None:
     found = answer(made(("baseline", MODEL, DATA), WORSE[:3], valid))
     assert found.ladder is not None
     assert found.ladder.model.arm == "baseline"
-    assert told(found, f"baseline tied on validation with {MODEL}: the baseline first, then the study's order.")
+    assert told(found, f"baseline tied on validation with {MODEL}: the baseline is preferred, then the arm that the ")
 
 
 def test_test_scores_that_are_no_numbers_are_told() -> None:

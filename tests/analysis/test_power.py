@@ -97,7 +97,7 @@ def test_what_no_number_of_seeds_finds_takes_test_examples():
     need = seeds_needed(0.5, Pilot(1.7, 0.05, 5, N), **USUAL)
     assert need.seeds is None
     assert need.reason == (
-        f"no number of seeds finds 0.5 points, since all of them are scored on the same 450 test examples: "
+        f"no number of seeds detects 0.5 points, since all of them are scored on the same 450 test examples: "
         f"it takes more than {need.examples} of those"
     )
 
@@ -111,7 +111,7 @@ def test_what_no_number_of_seeds_finds_takes_test_examples():
 def test_the_answer_does_not_grow_without_end():
     need = seeds_needed(0.001, Pilot(1.7, 0.0, 5, N), **USUAL)
     assert (need.seeds, need.examples) == (None, None)
-    assert need.reason == f"finding 0.001 points takes more than {MOST_SEEDS:,} seeds"
+    assert need.reason == f"detecting 0.001 points takes more than {MOST_SEEDS:,} seeds"
     assert "1,000,000,000" in seeds_needed(0.0001, Pilot(1.0, 30.0, 5, N), **USUAL).reason
 
 
@@ -143,7 +143,7 @@ def test_a_pilot_of_nothing_is_nothing():
 
 
 def test_one_seed_is_no_pilot():
-    with pytest.raises(BadInput, match="one seed cannot tell"):
+    with pytest.raises(BadInput, match="one seed does not show"):
         pilot(seen_of([1.0], [[0.3]]))
 
 

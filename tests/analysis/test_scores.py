@@ -104,7 +104,7 @@ def test_validation_is_drawn_together_with_test() -> None:
 
 
 def test_one_seed_cannot_be_redrawn() -> None:
-    with pytest.raises(BadInput, match="one seed cannot tell"):
+    with pytest.raises(BadInput, match="one seed does not show"):
         redraw(by_hand(np.array([[70.0], [74.0]])), 10, stream(0, "test"))
 
 
@@ -115,7 +115,7 @@ def test_a_root_squares_to_its_covariance_and_forgets_what_is_negative() -> None
 
 
 def test_the_joint_interval_holds_the_truth_at_the_stated_rate() -> None:
-    """Five seeds, luck of seeds and of shared test examples alike large."""
+    """Five seeds, noise of seeds and of shared test examples equally large."""
     rng, held = stream(0, "grid coverage"), 0
     for _ in range(1000):
         shared = rng.normal(0, 1.0, size=(2, 1))

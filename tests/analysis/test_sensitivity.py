@@ -1,4 +1,4 @@
-"""What a verdict hangs on: arms left out, the worst dropped, matched steps and matched cost, each by hand."""
+"""What a verdict depends on: arms left out, the worst dropped, matched steps and matched cost, each by hand."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from harness.streams import stream
 
 def precise(means: Mapping[str, float], *, valid: Mapping[str, float] | None = None, cpu_s: Sequence[float] = (),
             luck: float = 0.1) -> Scores:  # fmt: skip
-    """Scores with those exact means and hardly any luck."""
+    """Scores with those exact means and hardly any noise."""
     noise = stream(0, "test", "precise").normal(size=(2, len(means), 4)) * luck
     noise -= noise.mean(-1, keepdims=True)
     rows, chosen_by = (
@@ -116,7 +116,7 @@ def test_matched_steps_are_sorted_by_validation() -> None:
 
 
 def test_matched_cost_by_hand() -> None:
-    """The best model takes ten times the time of the best data: the cheap model stands in for it."""
+    """The best model takes ten times the time of the best data: the cheap model replaces it."""
     means = {"baseline": 80.0, "model=big": 90.0, "model=small": 82.0, "clean=c": 86.0, "clean=d": 85.0}
     found = answer(precise(means, cpu_s=[1.0, 20.0, 3.9, 2.0, 9.0]))
     assert found.verdict is not None

@@ -30,5 +30,5 @@ def parts(there: np.ndarray) -> list[tuple[list[int], tuple[int, ...]]]:
 
 
 def test_a_table_too_ragged_to_search_is_told() -> None:
-    with pytest.raises(BadInput, match=r"^table 'made' is too ragged"):
+    with pytest.raises(BadInput, match=r"^table 'made' has too many gaps"):
         largest_full_table(~np.eye(20, dtype=bool), "table 'made'")

@@ -190,7 +190,7 @@ def test_more_groups_than_letters() -> None:
 
 
 def test_letters_stay_few_where_every_pair_splits_all_groups() -> None:
-    """Arms that differ from their twin alone: 2^20 groups cannot grow, and a dozen say the same."""
+    """Arms that differ from their partner only: no 2^20 groups arise, and a dozen say the same."""
     pairs = [(2 * i + 1, 2 * i + 2) for i in range(20)]
     differ = differing(40, pairs)
     found = letters(np.arange(40, 0, -1.0), differ)
@@ -209,7 +209,7 @@ def test_letters_of_what_cannot_be_ordered_are_refused() -> None:
 
 
 def null_p_values(regime: Regime, r: int, n: int, simulations: int) -> np.ndarray:
-    """P-values where arm and control differ in luck alone; accuracy's spread in closed form."""
+    """P-values where arm and control differ in noise alone; accuracy's spread in closed form."""
     rng, found = stream(0, "null p", regime.name), []
     for _ in range(simulations):
         arm, control = right(regime, r, n, (CONTROL, CONTROL), rng)
@@ -227,7 +227,7 @@ def test_p_values_of_nothing_are_uniform_enough() -> None:
 
 
 def test_holm_holds_the_chance_of_one_false_claim_among_ten_arms() -> None:
-    """Ten arms against one control, luck alone; unadjusted, more than one study in six would claim something."""
+    """Ten arms against one control, noise alone; unadjusted, more than one study in six would claim something."""
     regime, r, n, rng = SEEDS, 5, 100, stream(0, "ten arms")
     rest, raw, kept = np.sqrt(1 - regime.hard - regime.taste - regime.seed), 0, 0
     for _ in range(500):

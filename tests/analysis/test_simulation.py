@@ -2,8 +2,8 @@
 
 Arm and control are right on an example where a standard normal lies under the quantile of their accuracy, so the true
 effect is the difference of the two accuracies, exactly. The normal is a sum of parts; a regime says how much variance
-each has: `hard` (how hard the example is for both), `taste` (an arm's own view of the example, the same at all seeds),
-`seed` (an arm's luck in training, the same for all examples); what is left is drawn for each example and seed.
+each has: `hard` (how hard the example is for both), `taste` (an arm's own noise on the example, the same at all seeds),
+`seed` (an arm's training noise, the same for all examples); what is left is drawn for each example and seed.
 """
 
 from __future__ import annotations
@@ -107,12 +107,12 @@ def test_coverage_at_five_seeds(regime: Regime) -> None:
 
 @THREE
 def test_null_comparisons_hold_zero_at_the_stated_rate(regime: Regime) -> None:
-    """A/A: arm and control differ in luck alone."""
+    """A/A: arm and control differ in noise alone."""
     assert 93 <= coverage(regime, r=5, n=300, accuracies=(CONTROL, CONTROL)) <= 97
 
 
 def test_training_luck_alone_holds_zero_at_the_stated_rate() -> None:
-    """A/A as salted streams make it: nothing but training luck tells the two sides apart, so the floor shows most."""
+    """A/A as salted streams make it: the two sides differ in training noise alone, so the floor matters most."""
     assert 93 <= coverage(CHURN, r=5, n=300, accuracies=(CONTROL, CONTROL)) <= 98
 
 

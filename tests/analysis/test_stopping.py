@@ -107,7 +107,7 @@ def test_predictions_scored_on_one_test_set_are_held_at_the_stop(regime, accurac
 
 # What the sweeper makes of it, on records made by hand.
 
-ACCURACY = {"baseline": 0.6, "much": 0.97, "little": 0.61, "twin": 0.6, "broken": 0.6}
+ACCURACY = {"baseline": 0.6, "much": 0.97, "little": 0.61, "same": 0.6, "broken": 0.6}
 TEST = made_test_set(300, 3)
 PRECISION = Precision(half_width=0.5, looks=(3, 6, 12))
 
@@ -131,7 +131,7 @@ def run(store: Store, plan: list[PlannedTrial], least: int = 0) -> int:
     todo = [item.row for item in plan if item.row["key"] not in known]
     for row in todo[: len(todo) - least]:
         arm, seed = row["arm"], row["seed"]
-        like = "baseline" if arm == "twin" else arm
+        like = "baseline" if arm == "same" else arm
         found = None if arm == "broken" else shown(TEST, ACCURACY[arm], like, str(seed))
         one = record(store, arm, seed, found, TEST)
         write(store, one)
@@ -142,11 +142,11 @@ def counts(plan: list[PlannedTrial]) -> dict[str, int]:
     return {arm: sum(item.row["arm"] == arm for item in plan) for arm in ACCURACY}
 
 
-FINAL = {"baseline": 12, "much": 3, "little": 12, "twin": 3, "broken": 3}
+FINAL = {"baseline": 12, "much": 3, "little": 12, "same": 3, "broken": 3}
 
 
 def test_an_arm_that_is_decided_or_broken_gets_no_more_seeds_and_the_others_do(tmp_path):
-    """`much` is clear at once, `twin` predicts as its control, `broken` fails always; `little` is never decided."""
+    """`much` is clear at once, `same` predicts as its control, `broken` fails always; `little` is never decided."""
     store, possible = Store(tmp_path / "made"), planned()
     sizes, ran = [], []
     while True:

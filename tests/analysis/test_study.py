@@ -75,8 +75,8 @@ def test_one_seed_has_no_verdict_and_says_why(tmp_path: Path) -> None:
     study = gather(store)
     assert study.attribution is not None
     assert study.attribution.verdict is None
-    assert any("one seed cannot tell" in note for note in study.attribution.notes)
-    assert "one seed cannot tell" in make_files(study, None)["index.html"].decode()
+    assert any("one seed does not show" in note for note in study.attribution.notes)
+    assert "one seed does not show" in make_files(study, None)["index.html"].decode()
 
 
 def test_a_baseline_that_never_finished_leaves_nothing_to_attribute(tmp_path: Path) -> None:

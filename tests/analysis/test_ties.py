@@ -49,7 +49,7 @@ def test_pairs_are_t_tests_where_examples_add_nothing() -> None:
 
 
 def test_test_examples_that_seeds_share_hold_a_difference_back() -> None:
-    """The same scores, and a difference whose test-set luck has a standard error of 4 points."""
+    """The same scores, and a difference whose standard error from sampling test examples is 4 points."""
     test = 80 + np.array([0.0, 5.0])[:, None] + stream(0, "x").normal(scale=0.3, size=(2, 5))
     assert groups(by_hand(test))[1] == ("b", "a")
     assert groups(by_hand(test, np.array([[8.0, 0.0], [0.0, 8.0]])))[1] == ("a", "a")
@@ -178,7 +178,7 @@ def test_moderation_by_hand_of_a_prior_that_is_known() -> None:
 
 
 def test_forty_arms_on_five_seeds_are_told_apart_where_they_differ_and_not_where_they_do_not() -> None:
-    """Half of the arms 6 points above the others, luck of one point: each half is one group."""
+    """Half of the arms 6 points above the others, noise of one point: each half is one group."""
     rng = stream(0, "forty")
     test = 80 + np.repeat([0.0, 6.0], 20)[:, None] + rng.normal(size=(40, 5))
     found = groups(by_hand(test, examples=np.eye(40) * 0.01))[1]

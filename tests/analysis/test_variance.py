@@ -179,7 +179,7 @@ def test_a_stream_that_nobody_draws_from_has_no_part() -> None:
 def test_what_cannot_be_told_is_refused_in_words() -> None:
     with pytest.raises(BadInput, match="no arm is baseline under another salt"):
         components(made(["baseline", "model=m"], np.zeros((2, 3)), np.zeros((2, 3))))
-    with pytest.raises(BadInput, match="one seed cannot tell"):
+    with pytest.raises(BadInput, match="one seed does not show"):
         components(made(["baseline", "salt=a"], np.zeros((2, 1)), np.zeros((2, 1))))
 
 
@@ -191,7 +191,7 @@ SALTED = ("init", "order", "augment")
 
 
 def study(truth: Mapping[str, float], r: int, m: int, rng: np.random.Generator):
-    """Scores of `m` salts a stream and `m` plain ones; each stream's luck adds, `together` is of two streams' pairs."""
+    """Scores of `m` salts per stream and `m` plain ones; streams' noise adds, `together` is of two streams' pairs."""
     own = {name: rng.standard_normal((2 * m + 1, r)) for name in (*SALTED, "dropout")}
     pairs = rng.standard_normal((2 * m + 1, 2 * m + 1, r))
     seed = 80 + truth["split"] * rng.standard_normal(r)
@@ -318,9 +318,9 @@ def test_the_frame_is_what_the_figure_reads() -> None:
 def test_what_is_told_counts_the_scores_a_seed_and_says_what_acts_together() -> None:
     arms: Sequence[str] = ["baseline", "salt=init:a", "salt=init:b", "salt=x"]
     sentence = describe_components(made(arms, np.zeros((4, 5)), np.zeros((4, 5))))
-    assert sentence.startswith("5 seeds; scores a seed that differ in that luck alone: initial weights 3, all of tra")
+    assert sentence.startswith("5 seeds; scores per seed that differ in that stream only: initial weights 3, all of")
     assert "all of training 2." in sentence
-    assert "act together" not in sentence
+    assert "they interact" not in sentence
     test = np.array([[80.0, 80.0], [81.0, 83.0], [80.0, 80.0], [80.5, 80.5]])  # 2.5 / 2 more or less by hand: 0.125
     crowded = describe_components(made(["baseline", "salt=init:a", "salt=order:a", "salt=x"], test, test))
     assert "add up to 2.4 points squared more than all of training" in crowded, "(1 / 2 + 9 / 2) / 2 - 1 / 8"

@@ -227,7 +227,7 @@ def test_the_best_is_chosen_on_validation():
 @pytest.mark.parametrize(
     ("made", "sides", "reason"),
     [
-        (scores([[1.0], [2.0]]), ("model=a", "baseline"), "one seed cannot tell"),
+        (scores([[1.0], [2.0]]), ("model=a", "baseline"), "one seed does not show"),
         (scores([[1.0, 2.0], [2.0, 3.0]]), ("best data", "baseline"), "no arm changes the data alone"),
         (scores([[1.0, 2.0], [2.0, 3.0]], valid=[[np.nan] * 2] * 2), ("best model", "baseline"), "no validation part"),
         (scores(np.arange(10.0).reshape(5, 2)), ("best both", "baseline"), "were not run together"),
@@ -280,7 +280,7 @@ def test_a_trial_that_was_not_run_leaves_a_reason(tmp_path):
 
 
 def test_one_seed_and_arms_that_are_not_there(tmp_path):
-    assert "one seed cannot tell" in judge(claim(), study(tmp_path / "study", seeds=1)).reason
+    assert "one seed does not show" in judge(claim(), study(tmp_path / "study", seeds=1)).reason
     with pytest.raises(BadInput, match="has no arm 'clean=d'; did you mean 'clean=c'"):
         judge(claim(left="clean=d"), Store(tmp_path / "study"))
 

@@ -184,7 +184,7 @@ def test_wrong_words_are_told(tmp_path, words, line):
 
 def test_a_pilot_of_one_seed_is_told(tmp_path):
     study(tmp_path / "made", seeds=1)
-    with pytest.raises(BadInput, match="'made': one seed cannot tell what training again would change; run two seeds"):
+    with pytest.raises(BadInput, match="'made': one seed does not show how much retraining changes; run two seeds"):
         command(["plan", "made", "effect=1", f"store={tmp_path}"])
 
 
@@ -193,7 +193,7 @@ def test_an_arm_with_one_seed_among_others_is_told(tmp_path):
     for seed in (1, 2, 3):
         (store.folder / "trials" / f"{key('clean=good', seed)}.json").unlink()
     lines = lines_of(store)
-    assert lines["clean=good"].why == "one seed cannot tell what training again would change"
+    assert lines["clean=good"].why == "one seed does not show how much retraining changes"
     assert lines["model=big model.w=2"].need is not None
 
 

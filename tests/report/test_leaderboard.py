@@ -33,7 +33,7 @@ def effect(arm: str, value: float | None = None, **changed: Any) -> Effect:
 BOARD = [
     effect("baseline", axis="none", factors=(), cpu_ratio=None, letters="bc"),
     effect("clean=low", -2.0, p=0.2, p_adjusted=0.4, letters="c"),
-    effect("clean=twin", 1.5, p=0.03, p_adjusted=0.09, letters="ab", reference="negative_control", labels=50.0),
+    effect("clean=random", 1.5, p=0.03, p_adjusted=0.09, letters="ab", reference="negative_control", labels=50.0),
     effect("model=best", 4.25, axis="model", p=0.0001, p_adjusted=0.0004, letters="a"),
     effect("clean=lost", n_failed=5, score=None, cpu_s=None, cpu_ratio=None, labels=None, gold=None),
 ]
@@ -76,7 +76,7 @@ def test_a_rank_stands_with_its_tie_group() -> None:
     rows = markdown_rows(BOARD)
     assert [row[0] for row in rows[2:]] == ["– bc", "1 a", "2 c", "–", "– ab"]
     assert [row[1] for row in rows[2:]] == [
-        "`baseline`", "`model=best`", "`clean=low`", "`clean=lost`", "`clean=twin` (negative control)",
+        "`baseline`", "`model=best`", "`clean=low`", "`clean=lost`", "`clean=random` (negative control)",
     ]  # fmt: skip
 
 
@@ -117,10 +117,10 @@ def test_differences_are_signed_and_p_is_the_adjusted_one() -> None:
 
 def test_the_csv_has_plain_numbers() -> None:
     rows = list(csv.DictReader(io.StringIO(leaderboard.as_csv(BOARD, SD).decode())))
-    best, twin, lost = rows[1], rows[4], rows[3]
+    best, control, lost = rows[1], rows[4], rows[3]
     assert (best["rank"], best["letters"], best["p"], best["p_adjusted"]) == ("1", "a", "0.0001", "0.0004")
-    assert (best["score_sd"], twin["score_sd"]) == ("0.5", "")
-    assert (twin["p"], twin["reference"], twin["labels_bought"]) == ("0.03", "negative_control", "50.0")
+    assert (best["score_sd"], control["score_sd"]) == ("0.5", "")
+    assert (control["p"], control["reference"], control["labels_bought"]) == ("0.03", "negative_control", "50.0")
     assert (lost["rank"], lost["effect"], lost["p"], lost["letters"], lost["n_failed"]) == ("", "", "", "", "5")
     tiny = leaderboard.as_csv([effect("a", 1.0, p=1.23456e-9, p_adjusted=1e-8)]).decode()
     assert ",1.235e-09,1e-08," in tiny

@@ -91,7 +91,7 @@ def test_the_markdown_says_all_that_must_be_said(built: Path) -> None:
     assert "| 1/2 |" in " ".join(text.split())
     assert "Failed: clean=odd, seed 1: diverged" in text
     assert "accounts for retraining (2 seeds" in text
-    assert "But for clean=odd: 95 % interval: accounts for the sampling of the" in text
+    assert "For clean=odd: 95 % interval: accounts for the sampling of the" in text
     assert "simulated: 25.0 % wrong" in text
     assert "also among the training rows: 0" in text
     assert "2000 draws" in text
