@@ -18,10 +18,11 @@ from harness.storage.store import Store
 ROOT = Path(__file__).resolve().parents[1]
 ARMS = """# Every arm
 
-Each row is one YAML file in `conf/`; this page is made from them by `make readme`. `harness arms task=NAME` lists what
-fits a task of yours, and says why the rest does not. *References* (negative controls, simple baselines, upper bounds) are what other arms are held against.
-**needs** names what the harness must lend (votes; gold, of which every asked label is counted; validation labels,
-counted too; the probe's predictions or the course of its training), libraries of an extra, and programs.
+Each row is one YAML file in `conf/`; `make readme` generates this page from them. `harness arms task=NAME` lists the
+arms that fit your task, and says why the others do not. Other arms are compared with *references*: negative controls,
+simple baselines, upper bounds. **needs** lists what the harness must provide (votes; true labels, each counted when an
+arm asks for it; validation labels, counted as well; the probe's predictions or its training curve), libraries of an
+extra, and programs.
 
 """
 BLOCK = re.compile(r"(<!-- (records|claims): ([\w ]+) -->\n).*?(<!-- end -->)", re.S)

@@ -73,7 +73,7 @@ def family_rows(regimes: Sequence[Regime] = (SEEDS_VARY, MIXED), seeds: Sequence
 
 
 def _family(regime: Regime, r: int, rng: np.random.Generator) -> np.ndarray:
-    """The p-values of ten arms that differ from their one control in luck alone, scored on shared test examples."""
+    """The p-values of ten arms that differ from their one control in noise alone, scored on shared test examples."""
     rest = np.sqrt(1 - regime.hard - regime.taste - regime.seed)
     score = np.sqrt(regime.hard) * rng.standard_normal((1, 1, N)) + rest * rng.standard_normal((11, r, N))
     score += np.sqrt(regime.taste) * rng.standard_normal((11, 1, N))
@@ -126,7 +126,7 @@ def component_rows(seeds: Sequence[int] = (3, 6, 20)) -> Rows:
 
 
 def trial_rows(folder: Path) -> Rows:
-    """Real trials against themselves under other luck."""
+    """Real trials against themselves with other random streams."""
     return test_null.outcome(test_null.comparisons(folder))
 
 
@@ -244,7 +244,7 @@ def lowest(rates: pd.DataFrame) -> str:
 
 
 def crossed(rates: pd.DataFrame) -> str:
-    """Settings by seeds, in percent; the band of the simulation's own luck in the last column."""
+    """Settings by seeds, in percent; the band of the simulation's own sampling noise in the last column."""
     seeds = sorted(rates["seeds"].unique())
     lines = [_row("simulated", *(f"{r} seeds" for r in seeds), "band"), _row(":--", *["--:"] * (len(seeds) + 1))]
     for setting, rows in rates.groupby("setting", sort=False):
@@ -279,13 +279,13 @@ def trials_text(rates: pd.DataFrame) -> str:
     (called, n), (adjusted, _), (calling, studies), (blind, _) = told.values()
     low, high = test_null.region()
     return "\n".join([
-        f"- **{called} of {n} comparisons of equals have p < 0.05** ({100 * called / n:.1f} %), which is an interval "
+        f"- **{called} of {n} comparisons of equals have p < 0.05** ({100 * called / n:.1f} %), that is an interval "
         f"without 0. At a true rate of 5 % there are {n // 20} on average, and {n - high} to {n - low} in 99.9 % of "
         "such studies.",
-        f"- What a leaderboard calls is an adjusted p: read as {studies} studies of {test_null.ARMS} arms, **{adjusted} "
-        f"of {n} comparisons and {calling} of {studies} studies are called**.",
-        f"- Intervals over test examples alone, blind to training, would call {blind} of the same {n} "
-        f"({100 * blind / n:.1f} %): the study can tell a wrong instrument from a right one.",
+        f"- A leaderboard adjusts p-values: treated as {studies} studies of {test_null.ARMS} arms, **{adjusted} "
+        f"of {n} comparisons and {calling} of {studies} studies have an adjusted p < 0.05**.",
+        f"- Intervals over test examples alone, which ignore retraining, would exclude 0 in {blind} of the same {n} "
+        f"({100 * blind / n:.1f} %): this study does detect intervals that are too narrow.",
     ])  # fmt: skip
 
 
