@@ -1,8 +1,8 @@
 """Studies of known truth: scores by arm and seed whose true means are given, and how often attribution holds them.
 
-A study has four models, four cleaning strategies and all of their pairs. Its scores are true means plus what luck adds:
-luck that a seed gives to all arms (split, noise), luck of an arm on a seed, with test and validation luck correlated as
-training luck makes them, and the luck of test examples that all seeds share.
+A study has four models, four cleaning strategies and all of their pairs. Its scores are true means plus noise: that of
+a seed for all arms (split, label noise), that of an arm on a seed (training, with test and validation correlated), and
+the sampling noise of test examples that all seeds share.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from harness.streams import stream
 
 MODELS = ("model=m1", "model=m2", "model=m3", "model=m4")
 STRATEGIES = ("clean=c1", "clean=c2", "clean=c3", "clean=c4")
-COMMON, LUCK, EXAMPLES, ALIKE = 2.0, 1.0, 0.2, 0.5
+COMMON, TRAINING, EXAMPLES, ALIKE = 2.0, 1.0, 0.2, 0.5
 """Standard deviations in points: a seed's, an arm's on a seed, shared test examples'; correlation of test and valid."""
 
 
@@ -55,7 +55,7 @@ class Truth:
         parts = squares(means)
         if parts.sum():
             cells = parts / means.size
-            noise = COMMON**2 + LUCK**2
+            noise = COMMON**2 + TRAINING**2
             true |= {f"eta2 {name}": part for name, part in zip(TERMS, parts / parts.sum(), strict=True)}
             true |= {f"omega2 {name}": part for name, part in zip(TERMS, cells / (cells.sum() + noise), strict=True)}
         return {name: float(value) for name, value in true.items()}
@@ -75,7 +75,7 @@ def study(truth: Truth, seeds: int, rng: np.random.Generator, *, alike: float, c
     arms = [" ".join(filter(None, grid[place])) or "baseline" for place in keep]
     means = truth.means.ravel()[keep][:, None]
     a = len(arms)
-    luck, other = rng.standard_normal((2, a, seeds)) * LUCK
+    luck, other = rng.standard_normal((2, a, seeds)) * TRAINING
     common = COMMON * rng.standard_normal(seeds)
     test = means + common + luck + EXAMPLES * rng.standard_normal((a, 1))
     valid = means - 1 + common + alike * luck + np.sqrt(1 - alike**2) * other

@@ -15,7 +15,7 @@ from harness.commands import study as sweeper
 STUDIES = sorted((ROOT / "experiments").glob("*.yaml"))
 SMOKE = ("protocol.steps=5", "protocol.folds=2", "protocol.augment_draws=1", "seeds=[0,1]", *QUIET)
 PROBE = "model@probe=logistic_regression"
-"""After five steps a network is no judge of labels: it suspects so many rows that a random twin drops whole classes."""
+"""After five steps a network cannot judge labels: it flags so many rows that the negative control drops classes."""
 SIZE = {
     "quickstart": ("task.n_train=480", PROBE),
     "roman_numerals": ("task.n_train=240", PROBE, "task.path={shared}/tasks/roman_numerals", "task.cache=cache"),

@@ -1,4 +1,4 @@
-"""A/A on real trials: the baseline against itself under other luck. The truth is 0, and intervals should hold it.
+"""A/A on real trials: the baseline against itself with other streams. The truth is 0, and intervals should hold it.
 
 Arm and control differ in the salt alone, which renames the learner's streams (initial weights, order of rows, dropout,
 augmentation). Whatever the data are, the two sides of a pair then have the same distribution, so every delta is 0 in
@@ -9,12 +9,12 @@ stream, a training set or a test set. They share the pool of 1,797 digits from w
 random numbers of the bootstrap, which follow an arm's name. So the intervals that hold 0 are as good as independent,
 and their number is binomial.
 
-A p-value below 0.05 is an interval without 0; of nothing there are 5 % by construction, more or fewer by luck. What a
-leaderboard calls is an adjusted p-value below 0.05: ten comparisons at a time are read as a study of ten arms of
-nothing, and at most 5 % of such studies, and of all comparisons, may be called then.
+A p-value below 0.05 is an interval without 0; without an effect there are 5 % of them by construction, more or fewer by
+chance. A leaderboard counts adjusted p-values below 0.05 as significant: ten comparisons at a time are treated as a
+study of ten arms without effect, and at most 5 % of such studies, and of all comparisons, may be significant then.
 
-What this cannot see: an interval's allowance for the luck of the test set. A comparison of equals has none, since no
-side is better on any example. `tests/test_simulation.py` looks there.
+This cannot test an interval's allowance for the sampling noise of the test set: equal arms show none, since neither
+side is better on any example. `tests/analysis/test_simulation.py` tests that part.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ def region() -> tuple[int, int]:
 
 @pytest.mark.slow
 def test_intervals_of_nothing_hold_0_at_the_stated_rate(found: list[Found]) -> None:
-    """The region is for the level as it is; intervals are a little wider where nothing but training luck varies."""
+    """The region is for the level as it is; intervals are a little wider where nothing but training noise varies."""
     held = sum(one.holds for one in found)
     low, high = region()
     print(f"\n{held} of {len(found)} intervals hold 0: {held / len(found):.1%}; {low} to {high} agree with {LEVEL:.0%}")

@@ -1,4 +1,4 @@
-"""LightGBM: the same trees for the same luck, soft labels and weights as in scikit-learn's learners."""
+"""LightGBM: the same trees for the same random streams, soft labels and weights as in scikit-learn's learners."""
 
 from __future__ import annotations
 

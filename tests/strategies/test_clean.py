@@ -232,7 +232,7 @@ def test_an_answer_that_nobody_has_ends_the_trial(nine: tuple[TrainSet, np.ndarr
         oracle(nine[0], replace(told(nine[1]), ask=unknown), k=1, find=SELF_CONFIDENCE)
 
 
-def test_the_twins_change_as_many_labelled_rows_and_not_the_same(run: Run) -> None:
+def test_negative_controls_change_as_many_labelled_rows_and_not_the_same(run: Run) -> None:
     train, gold = weak_set("table")
     clever = confident(train, tools_of(train, gold, run))
     dropped = [random_drop(train, tools_of(train, gold, run, seed=seed), like=confident) for seed in (0, 1)]

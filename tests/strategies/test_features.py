@@ -1,4 +1,4 @@
-"""Features of every kind of row by hand, and what all kinds promise: fitted on given rows, cached by content, no luck."""
+"""Features of every kind of row by hand, and what all promise: fitted on given rows, cached by content, deterministic."""
 
 from __future__ import annotations
 

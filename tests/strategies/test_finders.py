@@ -197,7 +197,7 @@ def test_shapley_values_of_every_row_for_all_others() -> None:
 
 
 def test_equally_near_rows_are_ranked_by_a_draw() -> None:
-    """Twins of two labels: no draw favours a place, and the sum of their values is the same for every draw."""
+    """Equal rows with two labels: no draw favours a place, and the sum of their values is the same for every draw."""
     train = line([0, 0, 0, 0, 5, 5], [0, 1, 0, 1, 0, 1])
     found = np.stack([
         shapley(train, tools_with(stream(seed, "finders")), k=1, reference="train", encoder=None).quality
