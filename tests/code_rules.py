@@ -58,8 +58,8 @@ def unread_parameters(tree: ast.Module) -> Iterator[str]:
                 yield f"{function.name} ignores its parameter '{argument.arg}'"
 
 
-def own_luck(tree: ast.Module) -> Iterator[str]:
-    """Randomness that nobody passed in: generators of a module's own, global ones, seeds written into the code."""
+def own_randomness(tree: ast.Module) -> Iterator[str]:
+    """Randomness that is not an argument: generators of a module's own, global ones, seeds written into the code."""
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
         said, last = ast.unparse(call.func), ast.unparse(call.func).rpartition(".")[2]
         given = {word.arg: word.value for word in call.keywords}

@@ -99,7 +99,7 @@ def attribution_rows(truths: Sequence[Truth] = TRUTHS, seeds: Sequence[int] = FE
 def stopping_rows(effects: Sequence[float] = (0.0, 0.8), luck: Sequence[float] = (0.0, 0.05)) -> Rows:
     """Studies that look at 3, 6, 12, 24 and 48 seeds and stop when an interval leaves 0 out, or never.
 
-    `luck` are variances that the test set gives to all seeds alike; a seed's own is 1.
+    `luck` are variances from test examples that all seeds share; that of a single seed is 1.
     """
     found: Rows = []
     sizes = looks(3, 48)

@@ -478,7 +478,7 @@ SOURCES = {str(path.relative_to(ROOT)): path.read_text() for path in sorted((ROO
 MAKES_GENERATORS = ("harness/streams.py", "harness/conformance/generators.py")
 """The one place where a generator is made, and the one that puts the global ones elsewhere to catch who uses them."""
 OPTION_FOLDERS = ("harness/strategies/", "harness/learners/")
-EVERYWHERE = (rules.mutable_defaults, rules.own_luck, rules.module_state)
+EVERYWHERE = (rules.mutable_defaults, rules.own_randomness, rules.module_state)
 OF_OPTIONS = (*EVERYWHERE, rules.open_signatures, rules.hidden_defaults, rules.unread_parameters, rules.remembered)
 
 

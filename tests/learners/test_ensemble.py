@@ -43,7 +43,7 @@ def test_three_members_by_hand(run: Run) -> None:
     assert fit.history == seen == [{"step": 1.0}]
 
 
-def test_one_member_is_the_learner_alone_and_others_are_the_learner_with_other_luck(run: Run) -> None:
+def test_one_member_is_the_learner_alone_and_others_are_the_learner_with_other_streams(run: Run) -> None:
     train, valid = easy("table")
     alone = [MLP(train, valid, replace(run, salt=salt)).predict(valid.x) for salt in ("", "/member/1")]
     assert np.array_equal(ensemble(train, valid, run, learner=MLP, members=1).predict(valid.x), alone[0])

@@ -75,7 +75,7 @@ def test_images_lie_flat_in_0_to_1_and_columns_as_they_are() -> None:
     assert flat_rows(np.array([[1e4, -2]], dtype=np.float32)).tolist() == [[1e4, -2]]
 
 
-def test_pythons_own_luck_stays() -> None:
+def test_pythons_own_generator_is_restored() -> None:
     state = random.getstate()
     with restore_python_generator():
         random.seed(3)

@@ -212,7 +212,7 @@ def test_the_command_of_an_arm_is_one_that_the_harness_reads(arm: list[str]) -> 
     assert (said["cross"], said["precision"], said["store"]) == ([], None, "again")
 
 
-def test_the_baseline_is_run_beside_an_arm_that_differs_by_luck() -> None:
+def test_the_baseline_is_run_with_an_arm_that_differs_in_its_salt() -> None:
     assert "'arms=[\"salt=again\"]'" in arm_command(COMMAND, [], [0])
 
 
