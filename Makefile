@@ -8,7 +8,7 @@ PINNED := sound_training_set or keeps_shapes_labels or learns_an_easy_set or fix
 export OMP_NUM_THREADS = 1
 TWO := -n 2 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: demo test fast lint types readme pins site statistics clean
+.PHONY: demo test fast lint types readme pins records site statistics clean
 
 demo: $(STAMP)
 	$(VENV)/bin/harness -m experiments=quickstart store=demo
@@ -50,5 +50,15 @@ pins: $(STAMP)
 statistics: $(STAMP)
 	$(VENV)/bin/python tests/statistics_docs.py
 
+# Runs the committed studies again, from a clean commit; the folders of two of them are DATA/roman_numerals, DATA/youtube.
+records: $(STAMP)
+	test -z "$$(git status --porcelain)" || { echo "commit first: a record names the commit that made it"; exit 2; }
+	for study in quickstart variance; do $(VENV)/bin/harness -m experiments=$$study track=none rerun=true || exit; done
+	for study in roman_numerals youtube; do \
+		$(VENV)/bin/harness -m experiments=$$study task.path=$(DATA)/$$study track=none rerun=true || exit; done
+	for study in quickstart variance roman_numerals youtube; do $(VENV)/bin/harness report $$study || exit; done
+	$(VENV)/bin/harness claims run=no
+	$(VENV)/bin/python tests/readme.py
+
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) site site.tar.gz build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -152,13 +152,6 @@ def rates(truth: Truth, seeds: int, found: Sequence[Attribution]) -> pd.DataFram
 COLUMNS = ["truth", "seeds", "quantity", "coverage", "false_positive"]
 
 
-def coverage_table(seeds: Sequence[int], studies: int) -> pd.DataFrame:
-    """How often intervals hold the truth, for all truths: truth, seeds, quantity, coverage and false_positive in %."""
-    return pd.concat(
-        [rates(truth, r, list(simulated(truth, r, studies))) for truth in TRUTHS for r in seeds], ignore_index=True
-    )
-
-
 def words(found: Sequence[Attribution]) -> Mapping[str, float]:
     """How often each word is the verdict, in percent."""
     said = [one.verdict.word for one in found if one.verdict is not None]

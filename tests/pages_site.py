@@ -15,15 +15,19 @@ from pathlib import Path
 from harness.commands.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
+RECORDS = ("trials", "tests")
+"""The folders of a study that hold what was measured; all else is made from them."""
 
 
 def build(results: Path, site: Path) -> None:
-    """Copies the records of `results` to `site` and makes everything else there from them."""
+    """Copies the records of the studies in `results` to `site` and makes everything else there from them."""
     shutil.rmtree(site, ignore_errors=True)
-    ignored = shutil.ignore_patterns("wandb", ".locks", ".hydra", "log.txt", "single")
-    shutil.copytree(results, site, ignore=ignored)
-    for study in sorted(path.parent.name for path in site.glob("*/study.json")):
-        run("report", study, f"store={site}")
+    for plan in sorted(results.glob("*/study.json")):
+        place = site / plan.parent.name
+        for part in RECORDS:
+            shutil.copytree(plan.parent / part, place / part, ignore=shutil.ignore_patterns("*.tmp"))
+        shutil.copy(plan, place)
+        run("report", place.name, f"store={site}")
     run("claims", "run=no", f"store={site}")
     run("atlas", f"out={site / 'atlas'}")
     sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(site)}\n" for path in files_of(site)]

@@ -85,8 +85,7 @@ def draw(arms: pd.DataFrame, *, title: str, metric: str, note: str) -> Figure:
     """The figure, two panels wide; `arms` as `gain_frame` makes it, the baseline's effect being 0.
 
     A stepped line is the Pareto front by point estimates, references left out. Names stand where there is room, those
-    of the front first; in a
-    crowd the other arms are small marks.
+    of the front first; in a crowd the other arms are small marks.
     """
     there = finite_rows(arms, "effect", "low", "high", "cpu_s", "labels")
     if there.empty or (there["arm"] == "baseline").all():
