@@ -1,3 +1,3 @@
-"""Is accuracy won by the model or by the data? Paired trials, one change at a time, with intervals and costs."""
+"""Measures whether accuracy comes from the model or from the data, by paired trials with intervals and costs."""
 
 __version__ = "0.1.0"

@@ -1,11 +1,11 @@
-"""The command line: Hydra's entry for trials and studies, and the commands beside it."""
+"""Runs the command line: Hydra's trials and studies, and the other commands."""
 
 from __future__ import annotations
 
 import os
 import sys
 
-# One thread a worker unless the user says otherwise; numeric libraries read these when they are first imported.
+# One thread per worker unless the user sets another number. Numeric libraries read these when first imported.
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

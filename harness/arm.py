@@ -1,7 +1,7 @@
-"""What an arm may change, its levels and its label: the one place that knows.
+"""Defines what an arm may change, its levels and its label.
 
-A level is read from a trial's identity. A label and the names of levels are written here, from the overrides that a
-user gave, and are only printed: nothing reads them again.
+A level is read from a trial's identity. A label and the names of levels are made from the user's overrides and are
+only printed: no code parses them.
 """
 
 from __future__ import annotations
@@ -26,32 +26,32 @@ T = TypeVar("T", bound=Hashable)
 
 
 REFERENCES = ("negative_control", "simple_baseline", "upper_bound")
-"""Kinds of references, which an arm is held against and which are never chosen as best.
+"""Kinds of references: arms that others are compared with and that are never chosen as best.
 
-A negative control changes as much at random, a simple baseline is the obvious method, an upper bound is given what no
-method has: every true label.
+A negative control makes as many changes at random, a simple baseline is the obvious method, and an upper bound gets
+every true label, which no method has.
 """
 
 
 def reference_of(kinds: Sequence[str | None]) -> str:
-    """Returns the kind of an arm from those of the options that it changes: "" unless all of them are references.
+    """Returns the kind of an arm from the kinds of the options that it changes; "" unless all of them are references.
 
-    Of several kinds the first in `REFERENCES` counts: with a random part, an arm is a negative control.
+    If the kinds differ, the first in `REFERENCES` counts: an arm with a random part is a negative control.
     """
     return "" if not kinds or not all(kinds) else min((str(kind) for kind in kinds), key=REFERENCES.index)
 
 
 def kind_in_words(reference: str) -> str:
-    """Returns a kind of reference as it is printed."""
+    """Returns the printed form of a kind of reference."""
     return reference.replace("_", " ")
 
 
 @dataclass(frozen=True)
 class Level:
-    """What an arm has of one factor. Two levels are equal where their `value` is, whatever `name` they are printed by.
+    """Holds an arm's choice for one factor. Levels are equal if their `value` is, whatever `name` is printed.
 
-    `value` is canonical JSON of the factor's part of the trial's identity, or "" where it is the baseline's. `brief` is
-    a shorter name for figures.
+    `value` is canonical JSON of the factor's part of the trial's identity, or "" for the baseline's. `brief` is a shorter
+    name for figures.
     """
 
     value: str = ""
@@ -70,7 +70,7 @@ SAME = Level()
 
 
 def axis_of(factors: tuple[str, ...]) -> str:
-    """`model`, `data`, `both`, or `none` where nothing differs."""
+    """Returns `model`, `data`, `both`, or `none` if nothing differs."""
     model, data = "model" in factors, any(name in DATA_FACTORS for name in factors)
     return {(True, True): "both", (True, False): "model", (False, True): "data"}.get((model, data), "none")
 
@@ -85,8 +85,8 @@ def levels_of(
 ) -> dict[str, Level]:
     """Returns the level of each factor, and of the salt, from the identities of a trial and of its control.
 
-    `names` holds what the levels are printed by; a level without a name is called by its function. `overrides` are
-    those of the arm, from which short names are written.
+    `names` holds the printed names of levels; a level without one is named by its function. Short names are written
+    from `overrides`, those of the arm.
     """
     return {
         part: _level(part, trial[part], names.get(part), [item for item in overrides if factor_of(item) == part])
@@ -102,12 +102,12 @@ def _level(part: str, node: Any, name: str | None, overrides: Sequence[str]) -> 
 
 
 def canonical(node: Any) -> str:
-    """Returns the JSON that equal nodes share."""
+    """Returns canonical JSON, the same for equal nodes."""
     return json.dumps(node, sort_keys=True, ensure_ascii=False)
 
 
 def combine(levels: Sequence[Level]) -> Level:
-    """Returns several factors' levels as one."""
+    """Combines the levels of several factors into one."""
     if not any(levels):
         return SAME
     changed = [level for level in levels if level]
@@ -124,12 +124,12 @@ def _name(part: str, node: Any) -> str:
 
 
 def arm_overrides(overrides: Iterable[str]) -> tuple[str, ...]:
-    """Returns those of a user's overrides that make the arm."""
+    """Returns the user's overrides that define the arm."""
     return tuple(item for item in overrides if factor_of(item) in ARM_ROOTS)
 
 
 def label_of(overrides: Sequence[str]) -> str:
-    """Writes an arm's label: the overrides that make it, as the user wrote them, values with spaces in quotes."""
+    """Writes an arm's label: its overrides as the user wrote them, values with spaces in quotes."""
     return " ".join(map(_shown, overrides)) or BASELINE
 
 
@@ -164,7 +164,7 @@ def distinct(briefs: Mapping[T, str], names: Mapping[T, str]) -> dict[T, str]:
 
 @cache
 def _shown(override: str) -> str:
-    """The override without its `+`; a value with spaces gets quotes, so that the label can be pasted.
+    """Returns the override without its `+`; a value with spaces gets quotes, so that the label can be pasted.
 
     What no parser reads (a record may come from anywhere) is shown as it is.
     """
@@ -180,6 +180,6 @@ def _shown(override: str) -> str:
 
 
 def factor_of(override: str) -> str:
-    """What an override is about: `clean` for `clean=oracle` or `+clean.k=5`, `baseline` for `model@baseline.model`."""
+    """Returns what an override sets: `clean` for `clean=oracle` or `+clean.k=5`, `baseline` for `model@baseline.model`."""
     group, _, place = override.lstrip("+~").split("=")[0].partition("@")
     return (place or group).split(".")[0]

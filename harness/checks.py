@@ -1,4 +1,4 @@
-"""Checks a value that a user wrote, and words what is wrong with it and what would be right."""
+"""Checks values that a user wrote, and says what is wrong and what to write instead."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from difflib import get_close_matches
 from harness.errors import BadInput
 
 MOST_NAMED = 20
-"""Names that an error message lists at most."""
+"""The largest number of names in an error message."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Returns `; did you mean 'x'?` with the known name closest to `name`, or nothing where none is close."""
+    """Returns `; did you mean 'x'?` with the known name closest to `name`, or "" if none is close."""
     close = get_close_matches(str(name), [str(one) for one in known], n=1, cutoff=0.6)
     return f"; did you mean '{close[0]}'?" if close else ""
 

@@ -1,28 +1,28 @@
-"""Claims about a study in, verdicts out: supported, refuted or undecided, with the interval that decides.
+"""Reads claims about a study, which are judged as supported, refuted or undecided.
 
-A claim is a YAML file in `experiments/claims`, of the working directory or of this project:
+A claim is a YAML file in `experiments/claims`, in the working directory or in this project:
 
     sentence: Ten points come from the data, a few tenths from the model.
     study: quickstart
     left: best data         # best data | best model | best both | an arm's label | baseline
     right: best model
     relation: at least      # at least | at most | equal within
-    points: 5               # what `left` less `right` is said to be, in points of the study's metric
+    points: 5               # the claimed value of `left` minus `right`, in points of the study's metric
 
-**The verdict.** The sides' mean test scores differ by some points; what is claimed is a region of them: `points` or
-more, `points` or less, or no more than `points` either way. A claim is *supported* when the 95 % interval of the
-difference lies within the region, *refuted* when it lies outside of it, and *undecided* else. Equality is shown by two
-one-sided tests at 5 % each (Schuirmann 1987, J. Pharmacokinet. Biopharm. 15), which is the same as a 90 % interval
-within the region; that no difference was found supports nothing.
+**The verdict.** The claim is that the difference between the two mean test scores lies in a region: `points` or
+more, `points` or less, or at most `points` either way. A claim is *supported* if the 95 % interval of the difference
+lies within the region, *refuted* if it lies outside, and *undecided* otherwise. Equality is shown by two one-sided
+tests at 5 % each (Schuirmann 1987, J. Pharmacokinet. Biopharm. 15), which is the same as a 90 % interval within the
+region. The absence of a significant difference supports nothing.
 
-**The interval.** Between two arms it is that of `effects` for a difference paired by seed: seeds and the test
-examples that seeds share, each with its own t quantile. A best arm is chosen on validation, once in the data and once
-more in every redraw of the means, by the rules and with the interval of `ladder`: references are not chosen,
-the baseline may be, and best both is the best model with the best data, where the two were run together.
+**The interval.** Between two arms it is the interval of `effects` for a difference paired by seed: it covers seeds
+and the test examples that seeds share, each with its own t quantile. A best arm is chosen on validation, once in the
+data and again in every resample of the means, by the rules and with the interval of `ladder`: references are never
+chosen, the baseline may be, and best both is the best model with the best data if the two were run together.
 
-**Written before the run.** Each trial's record holds the hashes of the claims that stood in the folders when the trial
-began. A claim is said to be written before the run only where every record that it rests on holds its hash as it is
-now. Nobody can tell from a hash whether its author had seen other runs.
+**Written before the run.** Each trial's record holds the hashes of the claims that were in the folders when the trial
+began. A claim counts as written before the run only if every record that it uses holds its current hash. A hash does
+not show whether the author had seen other runs.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _NAME = re.compile(r"\w[\w.-]*")
 
 @dataclass(frozen=True)
 class Claim:
-    """What is said of a study: that `left` less `right` stands in that relation to so many points."""
+    """States that `left` minus `right` of a study is in `relation` to a number of points."""
 
     name: str
     sentence: str
@@ -66,34 +66,34 @@ class Claim:
 
     @property
     def content(self) -> dict[str, Any]:
-        """All that is claimed, in the words of its file; the name is not part of it."""
+        """Returns everything that is claimed, as in the file; the name is not part of it."""
         return {name: getattr(self, name) for name in KEYS}
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of the content: neither comments nor the order or the wrapping of lines change it."""
+        """Returns the SHA-256 of the content; comments and the order or wrapping of lines do not change it."""
         return hashlib.sha256(json.dumps(self.content, sort_keys=True).encode()).hexdigest()
 
     @property
     def region(self) -> tuple[float, float]:
-        """The differences, in points, of which the claim is true."""
+        """Returns the range of differences, in points, for which the claim is true."""
         low = {"at least": self.points, "equal within": -self.points}.get(self.relation, -math.inf)
         return low, math.inf if self.relation == "at least" else self.points
 
 
 def folders() -> list[Path]:
-    """Where claims are looked for: the user's own first, then those of this project, each folder once."""
+    """Returns the folders of claims: the user's first, then this project's, each once."""
     found = (Path.cwd() / "experiments" / "claims", conf_dir().parent / "experiments" / "claims")
     return list({path.resolve(): path for path in reversed(found)}.values())[::-1]
 
 
 def claim_files() -> dict[str, Path]:
-    """Every claim's file by its name; the user's own goes before one of this project."""
+    """Returns every claim's file by name; a user's claim replaces this project's of the same name."""
     return {path.stem: path for folder in reversed(folders()) for path in sorted(folder.glob("*.yaml"))}
 
 
 def read_claim(path: Path) -> Claim:
-    """The claim in a file; BadInput says all that is wrong with it, a line each."""
+    """Reads the claim in a file; BadInput lists everything that is wrong with it, one line each."""
     where = f"claim '{path.stem}'"
     try:
         content = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
@@ -113,7 +113,7 @@ def _name_fault(name: str) -> str | None:
 
 
 def _faults(content: Mapping[Any, Any]) -> Iterator[str]:
-    """What is wrong with the content of a claim's file."""
+    """Yields what is wrong with the content of a claim's file."""
     yield from (f"there is no key '{name}'{choices(str(name), KEYS)}" for name in content if name not in KEYS)
     yield from (f"it lacks '{name}'" for name in KEYS if content.get(name) is None)
     said = {name: content[name] for name in KEYS if content.get(name) is not None}
@@ -135,7 +135,7 @@ def _is_text(value: Any) -> bool:
 
 
 def _points_faults(points: Any, relation: str) -> Iterator[str]:
-    """What is wrong with a margin."""
+    """Yields what is wrong with a margin."""
     if type(points) not in (int, float) or not math.isfinite(points):
         yield f"points is {points!r}: it must be a number"
     elif points < 0:
@@ -145,7 +145,7 @@ def _points_faults(points: Any, relation: str) -> Iterator[str]:
 
 
 def hashes(study: str) -> dict[str, str]:
-    """The claims about a study by name, each as the hash of its content; what is no claim is passed over."""
+    """Returns the hash of each claim about a study, by name; files that are not valid claims are skipped."""
     found = {}
     for name, path in sorted(claim_files().items()):
         with suppress(BadInput):
@@ -156,9 +156,9 @@ def hashes(study: str) -> dict[str, str]:
 
 
 def check_claims(study: str) -> dict[str, str]:
-    """The same before a study runs: BadInput for a faulty claim about it, which would be amended when it is too late.
+    """Does the same before a study runs, with BadInput for a faulty claim, since correcting it later would be too late.
 
-    A file of which one cannot tell the study is taken to be about this one.
+    A file that names no study is taken to be about this one.
     """
     wrong = []
     for path in claim_files().values():
@@ -172,7 +172,7 @@ def check_claims(study: str) -> dict[str, str]:
 
 
 def _said_study(path: Path) -> str | None:
-    """The study that a faulty file names, None where it names none."""
+    """Returns the study that a faulty file names, or None."""
     with suppress(*_UNREADABLE):
         content = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
         name = content.get("study") if isinstance(content, dict) else None
@@ -181,6 +181,6 @@ def _said_study(path: Path) -> str | None:
 
 
 def study_file(study: str) -> Path | None:
-    """The study's file, the user's own before one of this project."""
+    """Returns the study's file: the user's own, else this project's."""
     places = [folder.parent / f"{study}.yaml" for folder in folders()]
     return next((path for path in places if path.is_file()), None)

@@ -1,4 +1,4 @@
-"""The one type that flows, what it is scored on, and where both come from.
+"""Defines the training set that strategies and learners exchange, the rows that are scored, and tasks.
 
 Shapes: `n` rows, `k` classes, `m` labelling functions or annotators, `*d` the shape of an example, `b` a batch.
 """
@@ -21,17 +21,17 @@ Modality = Literal["image", "text", "table"]
 Rows = Any
 """`(n, *d)`: anything with `len` that an integer array indexes: uint8 images NHWC, float32 tables, str, or a `View`.
 
-A table of raw cells, not yet numbers, is a structured array (n,) with a field of str a column (see tables.py).
+A table of raw cells, not yet numbers, is a structured array (n,) with one str field per column (see tables.py).
 """
 Prepare = Callable[[Rows], Rows]
-"""A transform of rows that was fitted on training rows alone; each row's result hangs on no other row given with it."""
+"""A transform of rows, fitted on training rows only; the result for a row does not depend on the rows given with it."""
 Augment = Callable[[Any, Any, np.random.Generator], tuple[Any, Any]]
 """`(x, y, rng) -> (x, y)` on a batch: float tensors (b, c, h, w) in [0, 1] or (b, d), or a list of str; y is (b, k)."""
 ABSTAIN = -1
 
 
 class View:
-    """Some rows of an array that stays where it is (a memory map): rows are read when they are indexed."""
+    """Selects rows of an array without copying it (a memory map): rows are read when they are indexed."""
 
     def __init__(self, base: np.ndarray, rows: np.ndarray) -> None:
         self.base, self.rows = base, np.asarray(rows, dtype=np.int64)
@@ -47,26 +47,26 @@ class View:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """`(n, *d)`, as an array's."""
+        """Returns `(n, *d)`, as for an array."""
         return (len(self), *self.base.shape[1:])
 
     @property
     def dtype(self) -> np.dtype:
-        """The element type, as an array's."""
+        """Returns the element type, as for an array."""
         return self.base.dtype
 
     def select(self, rows: np.ndarray) -> View:
-        """A smaller view; nothing is read."""
+        """Returns a smaller view; nothing is read."""
         return View(self.base, self.rows[rows])
 
 
 def take(x: Rows, rows: np.ndarray) -> Rows:
-    """Those rows of `x`; a `View` gives a smaller view and reads nothing."""
+    """Returns those rows of `x`; a `View` gives a smaller view and reads nothing."""
     return x.select(rows) if hasattr(x, "select") else x[rows]
 
 
 def one_hot(classes: np.ndarray, k: int) -> np.ndarray:
-    """Class indices (n,) as hard labels (n, k) float32; an index of -1 (unknown) becomes the uniform distribution."""
+    """Turns class indices (n,) into hard labels (n, k) float32; -1 (unknown) becomes the uniform distribution."""
     y = np.full((len(classes), k), 1.0 / k, dtype=np.float32)
     known = np.asarray(classes) >= 0
     y[known] = np.eye(k, dtype=np.float32)[np.asarray(classes)[known]]
@@ -75,12 +75,12 @@ def one_hot(classes: np.ndarray, k: int) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class TrainSet:
-    """What a learner trains on and a strategy turns into another one; arrays are read-only.
+    """Holds a training set: a strategy turns one into another, a learner trains on it. Arrays are read-only.
 
-    `w` is 0 for a row that has no label yet (its `y` is then uniform); `votes` holds -1 for an abstention and has
-    no column where nobody voted; `ids` name the rows for ever, so what a strategy did can be read off from outside.
-    `prepare` is what a strategy that changes features leaves behind: `x` here is prepared already, and every row that
-    is predicted is prepared in the same way before the model sees it.
+    `w` is 0 for a row that has no label yet (its `y` is then uniform). `votes` holds -1 for an abstention and has no
+    column if there are no votes. `ids` never change, so what a strategy did can be seen by comparing sets. `prepare` is
+    the transform of a strategy that changes features: `x` is transformed already, and every row to predict is
+    transformed in the same way before the model sees it.
     """
 
     ids: np.ndarray
@@ -107,41 +107,41 @@ class TrainSet:
 
     @property
     def k(self) -> int:
-        """The number of classes."""
+        """Returns the number of classes."""
         return self.y.shape[1]
 
     @property
     def labelled(self) -> Bool[np.ndarray, " n"]:
-        """The rows that a learner may train on."""
+        """Returns True for each row that a learner may train on."""
         return self.w > 0
 
     @property
     def classes(self) -> Int64[np.ndarray, " n"]:
-        """The most probable class of each row, the lowest index at a tie; meaningless where `labelled` is false."""
+        """Returns each row's most probable class, the lowest index at a tie; meaningless if `labelled` is false."""
         return self.y.argmax(1)
 
     def rows(self, index: np.ndarray) -> TrainSet:
-        """The rows that a mask or an integer array names."""
+        """Returns the rows that a mask or an integer array selects."""
         index = np.flatnonzero(index) if index.dtype == bool else index
         return replace(
             self, ids=self.ids[index], x=take(self.x, index), y=self.y[index], w=self.w[index], votes=self.votes[index]
         )
 
     def transformed(self, step: Prepare) -> TrainSet:
-        """The set with its rows changed by `step`, which is also left for the rows that will be predicted."""
+        """Returns the set with its rows changed by `step`, which is added to `prepare` for the rows to predict."""
         before = self.prepare
         chain = step if before is None else lambda x: step(before(x))
         return replace(self, x=step(self.x), prepare=chain)
 
     def digest(self) -> str:
-        """SHA-256 of the content (not of `augment` or `prepare`): equal for equal data, whatever made it."""
+        """Returns the SHA-256 of the content (not of `augment` or `prepare`): equal for equal data, however made."""
         parts = (self.ids, self.x, self.y, self.w, self.votes)
         return hashlib.sha256("".join(digest(part) for part in parts).encode()).hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
 class EvalSet:
-    """Rows with known classes that are only ever predicted."""
+    """Holds rows with known classes that are only predicted."""
 
     ids: np.ndarray
     x: Rows
@@ -153,10 +153,10 @@ class EvalSet:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One block's data: a training part, a validation part and the test part that every arm shares.
+    """Holds one block's data: a training part, a validation part and the test part that every arm shares.
 
-    `gold (n,)` are the true classes of the training rows, -1 where nobody knows; only the metered oracle reads them.
-    `facts` are counted while the task is made and printed beside every result: noise, overlap, what is simulated.
+    `gold (n,)` are the true classes of the training rows, -1 if unknown; only the metered oracle reads them. `facts`
+    are counted while the task is made and printed beside every result: noise, overlap, what is simulated.
     """
 
     name: str
@@ -171,9 +171,9 @@ class Task:
 
 @dataclass(frozen=True)
 class Source:
-    """What a task's YAML makes: content that is already at hand, and how a seed turns it into a `Task`.
+    """Holds what a task's YAML makes: content that is already loaded, and how a seed turns it into a `Task`.
 
-    `fingerprint` is the SHA-256 of the content (never of a path); with the task's parameters and the seed it fixes
+    `fingerprint` is the SHA-256 of the content (never of a path); with the task's parameters and the seed it determines
     every row of `split(seed)`.
     """
 
@@ -182,9 +182,9 @@ class Source:
 
 
 def digest(rows: Rows) -> str:
-    """SHA-256 of an array's type, shape and content; strings by their text, a view by the rows that it shows.
+    """Returns the SHA-256 of an array's type, shape and content; strings by their text, a view by its selected rows.
 
-    A structured array is the sum of its fields, names and all, so that no width of a field plays a part.
+    A structured array is hashed field by field with the names, so the width of a field does not matter.
     """
     array = np.asarray(rows)
     if array.dtype.names:
@@ -198,7 +198,7 @@ def digest(rows: Rows) -> str:
 
 
 def _read_only(rows: Rows) -> Rows:
-    """The same values behind an array that cannot be written; a view is read-only by construction."""
+    """Returns a read-only array of the same values; a view is read-only already."""
     if not isinstance(rows, np.ndarray) or not rows.flags.writeable:
         return rows
     locked = rows.view()
@@ -207,7 +207,7 @@ def _read_only(rows: Rows) -> Rows:
 
 
 def row_hashes(x: Rows) -> Int64[np.ndarray, " n"]:
-    """A 64-bit hash of each row's content: equal rows have equal ones, different rows in practice different ones."""
+    """Returns a 64-bit hash of each row's content: equal for equal rows, in practice different for different rows."""
     found = []
     for start in range(0, len(x), CHUNK):
         chunk = np.asarray(x[np.arange(start, min(start + CHUNK, len(x)))])

@@ -1,9 +1,9 @@
-"""The two ways in which a user's input or a trial can go wrong, each told in one line."""
+"""Defines the two errors that are reported in one line: wrong input and a failed trial."""
 
 
 class BadInput(ValueError):
-    """Something that the user gave is wrong: the message says what, where, and what would be right. Exit code 2."""
+    """Reports wrong input of the user: the message says what, where, and what would be right. Exit code 2."""
 
 
 class TrialFailed(RuntimeError):
-    """A trial cannot give a result (a diverged loss, a class dropped whole): recorded, and the study goes on."""
+    """Reports that a trial has no result (a diverged loss, a whole class dropped): recorded, and the study goes on."""

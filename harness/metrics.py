@@ -1,7 +1,7 @@
-"""Confusion matrices in, scores out: a metric is a function of weighted counts, so a bootstrap costs a matrix product.
+"""Computes scores from confusion matrices: a function of weighted counts, so a bootstrap costs a matrix product.
 
 Shapes: a confusion matrix is `(k, k)`, rows the true class, columns the predicted one, entries weighted counts. Every
-metric maps `(*batch, k, k)` to `(*batch,)`, in [0, 1]; it is nan where a matrix is empty.
+metric maps `(*batch, k, k)` to `(*batch,)`, in [0, 1]; it is nan for an empty matrix.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ Metric = Callable[[np.ndarray], np.ndarray]
 
 
 def accuracy(confusion: Num[np.ndarray, "*batch k k"]) -> Float64[np.ndarray, "*batch"]:
-    """The share of the weight that lies on the diagonal."""
+    """Returns the share of the weight that lies on the diagonal."""
     return _ratio(_hits(confusion).sum(-1), confusion.sum((-2, -1)))
 
 
 def balanced_accuracy(confusion: Num[np.ndarray, "*batch k k"]) -> Float64[np.ndarray, "*batch"]:
-    """The mean recall of the classes that have an example (Brodersen et al. 2010); a class without one is left out."""
+    """Returns the mean recall of the classes that have an example (Brodersen et al. 2010)."""
     support = confusion.sum(-1)
     recall = _ratio(_hits(confusion), support)
     return _mean_where(recall, support > 0)
 
 
 def macro_f1(confusion: Num[np.ndarray, "*batch k k"]) -> Float64[np.ndarray, "*batch"]:
-    """The mean F1 over the classes that are true or predicted somewhere, as scikit-learn's `average="macro"`."""
+    """Returns the mean F1 over the classes that occur as true or predicted, as scikit-learn's `average="macro"`."""
     mass = confusion.sum(-1) + confusion.sum(-2)
     return _mean_where(_ratio(2 * _hits(confusion), mass), mass > 0)
 
 
 def f1(confusion: Num[np.ndarray, "*batch k k"]) -> Float64[np.ndarray, "*batch"]:
-    """F1 of class 1 of two; 0 where class 1 is neither true nor predicted, as in scikit-learn.
+    """Returns the F1 of class 1 of two; 0 if class 1 is neither true nor predicted, as in scikit-learn.
 
-    Raises BadInput where there are not two classes.
+    Raises BadInput unless there are two classes.
     """
     if confusion.shape[-1] != 2:
         raise BadInput(f"f1 is for 2 classes, this task has {confusion.shape[-1]}: macro_f1 fits any number")
@@ -54,7 +54,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
 
 
 def metric(name: str) -> Metric:
-    """The metric of that name; raises BadInput with the nearest one where there is none."""
+    """Returns the metric of that name; raises BadInput with the nearest name if there is none."""
     if name not in METRICS:
         raise BadInput(f"unknown metric {name!r}{choices(name, METRICS)}")
     return METRICS[name]
@@ -63,7 +63,7 @@ def metric(name: str) -> Metric:
 def confusion_cells(
     y: Integer[np.ndarray, " n"], predicted: Integer[np.ndarray, " n"], k: int
 ) -> Int64[np.ndarray, " n"]:
-    """The cell of each example in a flattened (k, k) matrix; raises BadInput for an index outside the classes."""
+    """Returns each example's cell in a flattened (k, k) matrix; raises BadInput for an index outside the classes."""
     for name, classes in (("true", y), ("predicted", predicted)):
         if len(classes) and (classes.min() < 0 or classes.max() >= k):
             found = f"{classes.min()} to {classes.max()}"
@@ -74,12 +74,12 @@ def confusion_cells(
 def confusion(
     y: Integer[np.ndarray, " n"], predicted: Integer[np.ndarray, " n"], k: int
 ) -> Float64[np.ndarray, "{k} {k}"]:
-    """The confusion matrix (k, k) of class indices; raises BadInput for an index outside the classes."""
+    """Returns the confusion matrix (k, k) of class indices; raises BadInput for an index outside the classes."""
     return np.bincount(confusion_cells(y, predicted, k), minlength=k * k).reshape(k, k).astype(np.float64)
 
 
 def score(name: str, y: Integer[np.ndarray, " n"], predicted: Integer[np.ndarray, " n"], k: int) -> float:
-    """The metric `name` of predicted against true class indices, in [0, 1]; raises BadInput where nothing is scored."""
+    """Returns the metric `name` of predicted and true class indices, in [0, 1]; raises BadInput if there are none."""
     if not len(y):
         raise BadInput(f"{name} of no example: the part to score is empty")
     return float(metric(name)(confusion(y, predicted, k)))
@@ -90,11 +90,11 @@ def _hits(confusion: np.ndarray) -> np.ndarray:
 
 
 def _ratio(part: np.ndarray | np.generic, whole: np.ndarray | np.generic) -> np.ndarray:
-    """`part / whole`, nan where the whole is 0."""
+    """Returns `part / whole`, nan where the whole is 0."""
     whole = np.asarray(whole, dtype=np.float64)
     return np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
 
 
 def _mean_where(values: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    """The mean over the last axis of the values that are kept; nan where none is."""
+    """Returns the mean over the last axis of the values with `kept`; nan where there are none."""
     return _ratio(np.where(kept, values, 0).sum(-1), kept.sum(-1))

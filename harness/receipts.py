@@ -1,6 +1,6 @@
-"""Two training sets in, what happened between them out; and the way back: a saved receipt applied as a strategy.
+"""Writes a receipt of what a strategy changed between two training sets, and replays a saved one as a strategy.
 
-Rows are told apart by their ids, never by their place, so nobody has to ask the strategy what it did.
+Rows are matched by id, never by position, so the strategy itself need not report what it did.
 """
 
 from __future__ import annotations
@@ -22,13 +22,12 @@ Ids = Shaped[np.ndarray, " i"]
 
 
 def receipt(before: TrainSet, after: TrainSet) -> dict[str, Any]:
-    """What turned `before` into `after`, as plain JSON: counts, and packed detail from which `replay` makes it again.
+    """Returns what turned `before` into `after`, as plain JSON: counts, and packed detail that `replay` can apply.
 
     `changed` lists the rows whose label or weight differs in any bit: their ids, class before (-1 without a label),
-    label after (class indices where all are hard, else distributions in float32) and weights. `n_edited` stands there
-    where the content of kept rows changed. A row that had no
-    label and has one now counts as relabelled too. `order` holds ids only where the kept rows changed places.
-    TrialFailed where an id occurs twice, because its rows could not be told apart.
+    label after (class indices if all are hard, else distributions in float32) and weights. `n_edited` is present if the
+    content of kept rows changed. A row that had no label and now has one counts as relabelled too. `order` holds ids
+    only if the kept rows changed places. TrialFailed if an id occurs twice, because its rows could not be matched.
     """
     old, new = _places(before.ids), _places(after.ids)
     kept = [name for name in new if name in old]
@@ -54,8 +53,8 @@ def receipt(before: TrainSet, after: TrainSet) -> dict[str, Any]:
 
 
 def _edited(before: Rows, after: Rows, was: Int64[np.ndarray, " r"], now: Int64[np.ndarray, " r"]) -> int:
-    """How many of the rows have other content than before; all of them where cells became numbers."""
-    if before is after or isinstance(after, View):  # what lies on the disk is never written
+    """Counts the rows whose content changed; all of them if cells became numbers."""
+    if before is after or isinstance(after, View):  # rows on disk are never written
         return 0
     old, new = np.asarray(before)[was], np.asarray(after)[now]
     if old.dtype != new.dtype and (old.dtype.names or old.shape != new.shape):
@@ -67,11 +66,11 @@ def _edited(before: Rows, after: Rows, was: Int64[np.ndarray, " r"], now: Int64[
 
 
 def replay(train: TrainSet, tools: Tools, *, path: str, stage: str) -> TrainSet:
-    """The set after the receipt that the record file `path` keeps of `stage` (`weak` or `clean`).
+    """Applies the receipt of `stage` (`weak` or `clean`) in the record file `path` to the training set.
 
-    Applied to the set that the receipt was made from it gives the same ids, labels and weights, bit for bit; rows
-    that the receipt does not know stay as they are, at the end. BadInput where there is no such receipt, where it
-    names rows or classes that the set lacks, and where rows were added, whose content no receipt keeps.
+    Applied to the set that the receipt was made from, it gives the same ids, labels and weights, bit for bit. Rows that
+    are not in the receipt stay as they are, at the end. BadInput if there is no such receipt, if it names rows or
+    classes that the set lacks, or if rows were added or edited, since a receipt does not keep their content.
     """
     saved = _receipt(Path(path).expanduser(), stage)
     for what, done in (("n_added", "added"), ("n_edited", "edited")):
@@ -88,7 +87,7 @@ def replay(train: TrainSet, tools: Tools, *, path: str, stage: str) -> TrainSet:
 def _detail(
     before: TrainSet, after: TrainSet, was: Int64[np.ndarray, " r"], now: Int64[np.ndarray, " r"]
 ) -> dict[str, Any]:
-    """The rows `was` of the one set, which are the rows `now` of the other, side by side."""
+    """Returns labels and weights of the rows `was` of `before` beside the same rows `now` of `after`."""
     classes, y = np.where(before.labelled, before.classes, -1)[was], after.y[now]
     hard = bool((((y == 1) | (y == 0)).all(1)).all())
     return {
@@ -101,7 +100,7 @@ def _detail(
 
 
 def _labels(changed: dict[str, Any], k: int, path: str) -> Shaped[np.ndarray, "r k"]:
-    """The labels after, as distributions; BadInput where they are not over `k` classes."""
+    """Returns the labels after, as distributions; BadInput unless they are over `k` classes."""
     saved = unpack(changed["label_after"])
     width = saved.shape[1] if saved.ndim == 2 else max(k, saved.max(initial=-1) + 1)
     if width != k:
@@ -112,7 +111,7 @@ def _labels(changed: dict[str, Any], k: int, path: str) -> Shaped[np.ndarray, "r
 def _order(
     places: dict[str, int], keep: Bool[np.ndarray, " n"], order: dict[str, Any] | None, path: str
 ) -> Int64[np.ndarray, " i"]:
-    """The kept rows in their order: as they lie, or the receipt's, with rows unknown to it at the end."""
+    """Returns the kept rows in their present order, or in the receipt's, with rows that it lacks at the end."""
     if order is None:
         return np.flatnonzero(keep)
     first = _found(places, order, path)
@@ -122,7 +121,7 @@ def _order(
 
 
 def _receipt(path: Path, stage: str) -> dict[str, Any]:
-    """The receipt of that stage in a record file; BadInput where there is none."""
+    """Returns the receipt of that stage in a record file; BadInput if there is none."""
     try:
         record = json.loads(path.read_text())
     except (OSError, ValueError) as error:
@@ -134,7 +133,7 @@ def _receipt(path: Path, stage: str) -> dict[str, Any]:
 
 
 def _found(places: dict[str, int], packed: dict[str, Any], path: str) -> Int64[np.ndarray, " i"]:
-    """Where the packed ids lie in the set; BadInput where it lacks some."""
+    """Returns the positions of the packed ids in the set; BadInput if it lacks some."""
     names = unpack(packed).tolist()
     lacking = [name for name in names if name not in places]
     if lacking:
@@ -143,7 +142,7 @@ def _found(places: dict[str, int], packed: dict[str, Any], path: str) -> Int64[n
 
 
 def _places(ids: Ids) -> dict[str, int]:
-    """Where each id lies, ids as strings."""
+    """Returns the position of each id, ids as strings; TrialFailed if an id occurs twice."""
     places = {str(name): place for place, name in enumerate(ids.tolist())}
     if len(places) < len(ids):
         raise TrialFailed(f"rows cannot be told apart: {len(ids) - len(places)} ids occur more than once")

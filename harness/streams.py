@@ -1,4 +1,4 @@
-"""Names in, independent random generators out: every consumer of randomness has a stream of its own."""
+"""Derives independent random generators from names: every consumer of randomness has a stream of its own."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 from harness.checks import choices
 
 STREAMS = ("init", "order", "augment", "dropout", "folds", "tuning", "adapt", "ludwig")
-"""What learners draw from: initial weights (and a forest's or a booster's only seed), the order of rows, augmentations,
-dropout, folds inside the training rows, configurations to try, what a model cannot take filled in, all of Ludwig's."""
+"""What learners draw: initial weights (and the only seed of a forest or booster), the order of rows, augmentations,
+dropout, folds of the training rows, configurations to try, adaptations to a model's limits, everything of Ludwig's."""
 
 
 def stream(seed: int, *scope: str) -> np.random.Generator:
-    """The generator that `scope` names under `seed`; equal names give equal draws, other names independent ones.
+    """Returns the generator named by `scope` under `seed`: equal names give equal draws, other names independent ones.
 
-    Arms of one block call it with the same names and so share the draws that they can share (common random
-    numbers); a consumer that is new shifts nobody's draws, because names are hashed and never counted.
+    Arms of one block use the same names and so share the draws that they can share (common random numbers). A new
+    consumer does not change the draws of others, because names are hashed and not counted.
     """
     digest = hashlib.sha256(json.dumps(scope).encode()).digest()
     words = np.frombuffer(digest, dtype=np.uint32)
@@ -26,15 +26,15 @@ def stream(seed: int, *scope: str) -> np.random.Generator:
 
 
 def child_seed(rng: np.random.Generator) -> int:
-    """A seed for a library that takes an integer; below 2**31, which all of them accept."""
+    """Draws a seed for a library that takes an integer; below 2**31, which all of them accept."""
     return int(rng.integers(2**31 - 1))
 
 
 def salt_of(salt: str, name: str) -> str:
-    """What of a run's salt renames the stream `name`.
+    """Returns the part of a run's salt that renames the stream `name`.
 
-    `init:a` is the salt `a` to the stream `init` and none to the others; one without a colon is the same to all. What
-    follows the first `/` was added by whoever trains several times over (members, folds), and holds for all streams.
+    `init:a` gives the salt `a` to the stream `init` and none to the others; a salt without a colon applies to all. The
+    part from the first `/` on is added by code that trains several times (members, folds) and applies to all streams.
     """
     head, slash, rest = salt.partition("/")
     chosen, colon, value = head.partition(":")
@@ -44,7 +44,7 @@ def salt_of(salt: str, name: str) -> str:
 
 
 def salt_faults(salt: str) -> list[str]:
-    """What is wrong with a user's salt, in a line; nothing where it is plain, or for a stream that there is."""
+    """Returns what is wrong with a user's salt, in one line; empty if it is plain or names a known stream."""
     chosen, colon, value = salt.partition(":")
     if not colon or "/" in chosen:
         return []

@@ -1,6 +1,6 @@
-"""Tables of raw cells in, numbers out: the encoding is fitted on training rows and left for the rows to predict.
+"""Encodes tables of raw cells as numbers: fitted on the training rows and applied to the rows to predict.
 
-A raw table is a structured array (n,) with one field of str a column; an empty cell is missing.
+A raw table is a structured array (n,) with one str field per column; an empty cell is missing.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from jaxtyping import Float32
 from harness.data import Rows, TrainSet
 
 MOST_LEVELS = 1000
-"""The most levels of a column that get a feature of their own, the most frequent ones."""
+"""How many levels of a column, the most frequent ones, get a feature of their own."""
 Block = Callable[[np.ndarray], Float32[np.ndarray, "n _"]]
 """One column's cells (n,) to its features."""
 Mend = Callable[[np.ndarray], np.ndarray]
-"""One column's cells (n,) to the cells that should stand there; each hangs on no other cell."""
+"""One column's cells (n,) to their corrected cells; each result depends on its own cell only."""
 
 
 def is_raw(x: Rows) -> bool:
-    """Whether rows are raw cells."""
+    """Returns whether rows are raw cells."""
     return bool(getattr(x.dtype, "names", None))
 
 
 def cells_table(columns: Mapping[str, np.ndarray]) -> np.ndarray:
-    """The structured array (n,) of those columns of cells (n,), each field as wide as its longest cell."""
+    """Returns a structured array (n,) of columns of cells (n,), each field as wide as its longest cell."""
     cells = {name: np.asarray(column, dtype=np.str_) for name, column in columns.items()}
     table = np.empty(len(next(iter(cells.values()))), dtype=[(name, column.dtype) for name, column in cells.items()])
     for name, column in cells.items():
@@ -35,12 +35,12 @@ def cells_table(columns: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def columns_of(x: np.ndarray) -> dict[str, np.ndarray]:
-    """The columns of a raw table by name, in their order."""
+    """Returns the columns of a raw table by name, in their order."""
     return {name: x[name] for name in x.dtype.names or ()}
 
 
 def mend_columns(train: TrainSet, mends: Mapping[str, Mend]) -> TrainSet:
-    """The raw set with some columns' cells mended, which is also left for the rows to predict."""
+    """Returns the raw set with the cells of some columns corrected, as they will be for the rows to predict."""
 
     def step(x: np.ndarray) -> np.ndarray:
         return cells_table({name: mends.get(name, np.asarray)(cells) for name, cells in columns_of(x).items()})
@@ -49,11 +49,11 @@ def mend_columns(train: TrainSet, mends: Mapping[str, Mend]) -> TrainSet:
 
 
 def numeric(train: TrainSet) -> TrainSet:
-    """The set with raw cells turned into float32 features (n, d); any other set as it is.
+    """Returns the set with raw cells turned into float32 features (n, d); any other set as it is.
 
-    A column whose every cell of the training rows is a number or missing gives one feature, any other one a feature a
-    level of the training rows, in sorted order. A missing number is nan, and so is what is no number in a row that is
-    predicted; a level that no training row has is all zeros.
+    A column whose training cells are all numbers or missing gives one feature, any other column one feature per level
+    of the training rows, in sorted order. A missing number is nan, and so is a cell of a predicted row that is not a
+    number. A level that no training row has becomes all zeros.
     """
     if not is_raw(train.x):
         return train
@@ -62,7 +62,7 @@ def numeric(train: TrainSet) -> TrainSet:
 
 
 def missing_cells(train: Rows, *others: Rows) -> int:
-    """How many numbers a model would miss in those parts: nan in a table, or what `numeric` would turn into nan."""
+    """Counts the missing numbers in those parts: nan in a table, or cells that `numeric` would turn into nan."""
     if is_raw(train):
         names = [name for name in train.dtype.names if is_number_column(train[name])]
         return sum(int(np.isnan(numbers(x[name])).sum()) for x in (train, *others) for name in names)
@@ -72,17 +72,17 @@ def missing_cells(train: Rows, *others: Rows) -> int:
 
 
 def numbers(cells: np.ndarray) -> Float32[np.ndarray, " n"]:
-    """Cells (n,) as numbers, nan where a cell is missing or no number."""
+    """Returns cells (n,) as numbers, nan where a cell is missing or not a number."""
     return np.array([_number(str(cell)) for cell in cells], dtype=np.float32)
 
 
 def is_number_column(cells: np.ndarray) -> bool:
-    """Whether every cell (n,) that is not missing is a number."""
+    """Returns whether every cell (n,) that is not missing is a number."""
     return not np.isnan(numbers(cells))[np.char.strip(cells) != ""].any()
 
 
 def _number(cell: str) -> float:
-    """The cell as a number; nan where it is none, or none that single precision holds."""
+    """Returns the cell as a number; nan if it is not one, or beyond the range of single precision."""
     try:
         value = float(cell)
     except ValueError:
