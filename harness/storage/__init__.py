@@ -1,1 +1,1 @@
-"""What is kept on disk: records, intermediates, files and where they lie."""
+"""Keeps records, intermediates and files on disk."""

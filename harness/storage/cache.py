@@ -1,4 +1,4 @@
-"""Costly intermediates by content: a key and a computation in, the array and what it cost out."""
+"""Caches costly intermediate arrays by content, with the cost of computing them."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from harness.storage.files import write_atomic
 
 @dataclass(frozen=True)
 class Cache:
-    """A folder of arrays shared by trials and processes.
+    """Holds a folder of arrays shared by trials and processes.
 
-    An arm that finds an intermediate made by another arm is charged what it cost to make: `charged` adds up those
-    costs, so that the order in which arms run changes no arm's bill. Time spent computing in this process is on the
-    trial's own clock already and is not added again, nor is what this trial has asked for before (`known`).
+    An arm that finds an array made by another arm is charged its cost: `charged` collects those costs, so that the cost
+    of an arm does not depend on the order in which arms run. Time spent computing in this process is measured by the
+    trial itself and is not added again, nor is the cost of an array that this trial has asked for before (`known`).
     """
 
     folder: Path
@@ -32,9 +32,9 @@ class Cache:
     known: set[Path] = field(default_factory=set)
 
     def array(self, what: str, parts: Any, compute: Callable[[], np.ndarray]) -> np.ndarray:
-        """The array that `parts` (anything JSON can hold) identifies, computed at most once; read-only.
+        """Returns the array that `parts` (anything JSON can hold) identifies, computed at most once; read-only.
 
-        `what` names the kind of thing (it becomes a folder). A torn or unreadable entry is computed anew.
+        `what` names the kind of array (it becomes a folder). A damaged or unreadable entry is computed again.
         """
         key = hashlib.sha256(json.dumps([what, parts], sort_keys=True).encode()).hexdigest()[:32]
         path = self.folder / what / f"{key}.npy"
@@ -45,13 +45,13 @@ class Cache:
             found = _read(path)
             if found is None:
                 return _made(path, compute)
-        # Waiting for another process is nobody's work: the trial's own clock ran meanwhile, so it is taken off.
+        # Waiting for another process is not work: the trial measured that time, so it is subtracted.
         self.charged.extend([*([_cost(path)] if first else []), Cost(wall_s=asked - time.perf_counter())])
         return found
 
 
 def _made(path: Path, compute: Callable[[], np.ndarray]) -> np.ndarray:
-    """Computes and keeps the array; its cost is written first, so that an array is never there without it."""
+    """Computes and keeps the array; its cost is written first, so that no array is without one."""
     with time_block() as bill:
         value = np.asarray(compute())
     write_atomic(_bill(path), json.dumps(asdict(bill.cost)).encode())
@@ -71,7 +71,7 @@ def _cost(path: Path) -> Cost:
 
 
 def _read(path: Path) -> np.ndarray | None:
-    """The stored array, read-only; None where it is absent or torn."""
+    """Returns the stored array, read-only; None if it is absent or damaged."""
     try:
         _cost(path)
         return np.load(path, mmap_mode="r", allow_pickle=False)

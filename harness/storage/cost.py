@@ -1,4 +1,4 @@
-"""What a piece of work costs: seconds on the wall and on the processor, peak memory."""
+"""Measures what a block of code costs: wall-clock and processor seconds, and peak memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 @dataclass(frozen=True)
 class Cost:
-    """`wall_s` and `cpu_s` in seconds (all threads of this process), `peak_mb` in MiB of resident memory."""
+    """Holds `wall_s` and `cpu_s` in seconds (all threads of this process), `peak_mb` in MiB of resident memory."""
 
     wall_s: float = 0.0
     cpu_s: float = 0.0
@@ -26,14 +26,14 @@ class Cost:
 
 @dataclass
 class Bill:
-    """Filled when the metered block ends."""
+    """Holds the cost of a measured block, once the block has ended."""
 
     cost: Cost = field(default_factory=Cost)
 
 
 @contextmanager
 def meter() -> Iterator[Bill]:
-    """Measures the block, its peak memory from here on; for the outermost block of a trial."""
+    """Measures the block, its peak memory counted from here; for the outermost block of a trial."""
     _reset_peak()
     with time_block() as bill:
         yield bill
@@ -41,7 +41,7 @@ def meter() -> Iterator[Bill]:
 
 @contextmanager
 def time_block() -> Iterator[Bill]:
-    """Measures the block's seconds; its peak is that of the block around it so far, since a process has one mark."""
+    """Measures the block's seconds; peak memory counts from the last reset, since a process has a single peak."""
     bill, wall, cpu = Bill(), time.perf_counter(), time.process_time()
     try:
         yield bill
@@ -50,7 +50,7 @@ def time_block() -> Iterator[Bill]:
 
 
 def _reset_peak() -> None:
-    """Resets the high-water mark, as Linux allows; elsewhere it stays the whole process's, an upper bound."""
+    """Resets the peak memory, which only Linux allows; elsewhere it is the whole process's, an upper bound."""
     try:
         _CLEAR.write_text("5")
     except OSError:
@@ -58,7 +58,7 @@ def _reset_peak() -> None:
 
 
 def peak_mb() -> float:
-    """The peak resident memory in MiB since the last reset."""
+    """Returns the peak resident memory in MiB since the last reset."""
     try:
         line = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) / 1024

@@ -1,4 +1,4 @@
-"""Content in, a file out that is whole or not there."""
+"""Writes files atomically: a file is complete or absent."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 
 def dump(content: Any) -> bytes:
-    """JSON that people can read in a diff: sorted keys, an indent, numbers as Python prints them, no NaN."""
+    """Returns JSON that is readable in a diff: sorted keys, an indent, numbers as Python prints them, no NaN."""
     return (json.dumps(content, sort_keys=True, indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode()
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Writes the whole file or leaves what stood there; nothing half-written stays behind, even on a full disk."""
+    """Writes the whole file or leaves the old one; no partial file stays behind, even on a full disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
     try:

@@ -1,4 +1,4 @@
-"""A path as a user writes it in, where it lies on this machine out."""
+"""Resolves the paths that a user writes, and finds the folders of options."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 from harness.errors import BadInput
 
 PACKAGE = "package:"
-"""What a path begins with that leads into an installed package: `package:NAME` or `package:NAME/inside/it`."""
+"""Prefix of a path into an installed package: `package:NAME` or `package:NAME/inside/it`."""
 
 
 def locate(path: str) -> Path:
-    """Where the path leads, whether or not something lies there; BadInput where its package is not installed.
+    """Returns the resolved path, whether or not it exists; BadInput if its package is not installed.
 
     The package is looked up and never imported.
     """
@@ -31,7 +31,7 @@ def locate(path: str) -> Path:
 
 
 def is_there(path: str) -> bool:
-    """Whether something lies where the path leads."""
+    """Returns whether the path exists."""
     try:
         return locate(path).exists()
     except BadInput:
@@ -39,7 +39,7 @@ def is_there(path: str) -> bool:
 
 
 def conf_dir() -> Path:
-    """The folder of options: inside the package when it was installed from a wheel, else beside it in the checkout."""
+    """Returns the folder of options: inside the package if installed from a wheel, else beside it in the checkout."""
     packaged = Path(__file__).parents[1] / "conf"
     return packaged if packaged.is_dir() else Path(__file__).parents[2] / "conf"
 
@@ -51,22 +51,22 @@ def own_conf() -> Path | None:
 
 
 def is_own(group: str, name: str) -> bool:
-    """Returns whether an option comes from the user's own `conf/`, which wins over ours of the same name."""
+    """Returns whether an option comes from the user's own `conf/`, which has priority over ours of the same name."""
     folder = own_conf()
     return folder is not None and (folder / group / f"{name}.yaml").is_file()
 
 
 def shadowed_options() -> list[str]:
-    """Returns the user's own options that take the place of ours of the same name, as `group=name`."""
+    """Returns the user's own options that replace ours of the same name, as `group=name`."""
     folder = own_conf()
     own = sorted(folder.glob("*/*.yaml")) if folder else []
     return [f"{path.parent.name}={path.stem}" for path in own if (conf_dir() / path.parent.name / path.name).is_file()]
 
 
 def content_of(path: str) -> str:
-    """What a strategy's or model's path stands for: the hash of the files there, or the name itself (a hub's).
+    """Returns the identity of a path's content: the hash of its files, or the path itself if absent (a hub's name).
 
-    `package:NAME/inside/it` stands for what the package holds there, without what Python compiled.
+    `package:NAME/inside/it` is identified by the package's files there, without compiled Python files.
     """
     if not is_there(path):
         return path
@@ -79,7 +79,7 @@ def content_of(path: str) -> str:
 
 @lru_cache(maxsize=64)
 def _digest(place: Path, seen: tuple[tuple[str, int, int], ...]) -> str:
-    """The hash of the files that were `seen`; weights are large and a key is asked for often."""
+    """Hashes the files `seen`; cached, because weights are large and a trial's key is computed often."""
     total = hashlib.sha256()
     for name, _, _ in seen:
         inside = str(Path(name).relative_to(place)).encode()

@@ -1,4 +1,4 @@
-"""Records in, records out: one file a trial, named by its key, whole or not there."""
+"""Stores records: one file per trial, named by its key, complete or absent."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ Work = Callable[[Callable[[Record], Record]], Record]
 
 
 def pack(array: np.ndarray) -> dict[str, Any]:
-    """An array as JSON: its type and shape in words, its content deflated and in base64."""
+    """Returns an array as JSON: its type and shape, and its content compressed (zlib) and in base64."""
     data = base64.b64encode(zlib.compress(np.ascontiguousarray(array).tobytes(), 9)).decode()
     return {"dtype": array.dtype.str, "shape": list(array.shape), "zlib": data}
 
 
 def unpack(packed: dict[str, Any]) -> np.ndarray:
-    """The array that `pack` was given."""
+    """Returns the array that `pack` was given."""
     raw = zlib.decompress(base64.b64decode(packed["zlib"]))
     return np.frombuffer(raw, dtype=np.dtype(packed["dtype"])).reshape(packed["shape"])
 
 
 @dataclass(frozen=True)
 class TestSet:
-    """What a study's trials were scored on: ids (n,), true class indices (n,), class names (k,)."""
+    """Holds the rows that a study's trials were scored on: ids (n,), true class indices (n,), class names (k,)."""
 
     __test__ = False
 
@@ -51,17 +51,17 @@ class TestSet:
 
 @dataclass(frozen=True)
 class Store:
-    """One study's folder: `trials/KEY.json`, `trials/KEY.failed.json`, `tests/DIGEST.json`, and what was asked of it.
+    """Reads and writes one study's folder: `trials/KEY.json`, `trials/KEY.failed.json` and `tests/DIGEST.json`.
 
-    That is `study.json`, the plan, or for trials that were run one by one a row each: `asked/KEY-CONTROL.json`.
+    `study.json` is the plan; trials that were run one by one have a row each instead, `asked/KEY-CONTROL.json`.
 
-    A file's existence means that it is complete: everything is written beside its place and renamed into it.
+    A file that exists is complete: it is written under another name and then renamed.
     """
 
     folder: Path
 
     def read(self, key: str) -> Record | None:
-        """Returns the finished record of that key, or None if there is none that is whole (see `damaged`)."""
+        """Returns the finished record of that key, or None if there is no intact one (see `damaged`)."""
         return _record_in(self._path(key))[0]
 
     def failure(self, key: str) -> Record | None:
@@ -71,9 +71,9 @@ class Store:
     def fetch(self, key: str, work: Work, retry: bool = False, rerun: str | None = None) -> Record:
         """Returns the record of `key`; if there is none, `work` makes it and passes it to the function that it gets.
 
-        When that function returns, the record is safe, whatever `work` does afterwards. Of several processes that
-        want one key, one works and the others wait for its file; a process that is killed releases its lock. A failed
-        record stays until `retry`. With `rerun`, the name of a rerun, records of any other rerun are made anew.
+        When that function returns, the record is safe, whatever `work` does afterwards. If several processes ask for
+        one key, one does the work and the others wait for its file; a process that is killed releases its lock. A
+        failed record stays until `retry`. With `rerun`, the name of a rerun, records of any other rerun are made again.
         """
         with self._lock(key):
             known = self.read(key) or (None if retry else self.failure(key))
@@ -83,17 +83,17 @@ class Store:
             return work(self._keep)
 
     def records(self) -> list[Record]:
-        """All records, finished and failed, by key."""
+        """Returns all records, finished and failed, by key."""
         trials = self.folder / "trials"
         keys = sorted({path.name.split(".")[0] for path in trials.glob("*.json")})
         found = [self.read(key) or self.failure(key) for key in keys]
         return [record for record in found if record is not None]
 
     def damaged(self, keys: Collection[str] | None = None) -> list[str]:
-        """Returns one line for each record that is no longer what this program wrote: it is never used as a number.
+        """Returns one line for each record that is no longer as this program wrote it.
 
-        Of the trials in `keys` only, if they are given. A damaged record counts as missing; the run that makes the
-        trial anew moves it to `trials/damaged`.
+        Only trials in `keys`, if given. A damaged record counts as missing and none of its numbers is used; the run
+        that repeats the trial moves it to `trials/damaged`.
         """
         paths = sorted((self.folder / "trials").glob("*.json"))
         chosen = [path for path in paths if keys is None or path.name.split(".")[0] in keys]
@@ -104,7 +104,7 @@ class Store:
         return sum(not _CHECKSUM.search(path.read_bytes()) for path in (self.folder / "trials").glob("*.json"))
 
     def _remove_damaged(self, key: str) -> None:
-        """Moves what lies in the place of a record, but is none, out of the way."""
+        """Moves damaged records of a trial to `trials/damaged`."""
         for path in (self._path(key), self._failed(key)):
             if _record_in(path)[1]:
                 aside = self.folder / "trials" / "damaged"
@@ -112,7 +112,7 @@ class Store:
                 path.replace(aside / f"{path.stem}.{_free(aside, path.stem)}.json")
 
     def keep_test_set(self, test: TestSet) -> str:
-        """Keeps what trials are scored on, once, under the digest of its content, which is returned."""
+        """Keeps a test set once, under the digest of its content, and returns the digest."""
         name = digest(np.concatenate([test.ids.astype(str), test.y.astype(str), np.asarray(test.classes, dtype=str)]))
         path = self.folder / "tests" / f"{name[:40]}.json"
         if _load(path) is None:
@@ -121,7 +121,7 @@ class Store:
         return name[:40]
 
     def test_set(self, name: str) -> TestSet:
-        """The test set of that digest; FileNotFoundError where it is absent."""
+        """Returns the test set of that digest; FileNotFoundError if it is absent."""
         content = json.loads((self.folder / "tests" / f"{name}.json").read_text())
         return TestSet(np.array(content["ids"], dtype=str), unpack(content["y"]), tuple(content["classes"]))
 
@@ -130,21 +130,21 @@ class Store:
         write_atomic(self.folder / "study.json", dump(plan))
 
     def log(self, event: str) -> None:
-        """Appends an event, with its time, to `log.txt`; a line is written at once, so processes do not mix theirs."""
+        """Appends an event, with its time, to `log.txt`; one write per event, so that processes do not mix lines."""
         when = datetime.now(UTC).isoformat(timespec="seconds")
         with (self.folder / "log.txt").open("a", encoding="utf-8") as file:
             file.write(f"{when} {event.rstrip()}\n")
 
     def plan(self) -> dict[str, Any] | None:
-        """The study's plan, or None for trials that were run one by one."""
+        """Returns the study's plan, or None for trials that were run one by one."""
         return _load(self.folder / "study.json")
 
     def keep_row(self, row: dict[str, Any]) -> None:
-        """Keeps what a trial that was run by itself was called, and which control it was compared with."""
+        """Keeps the names of a trial that was run outside a study, and its control."""
         write_atomic(self.folder / "asked" / f"{row['key']}-{row['control']}.json", dump(row))
 
     def rows(self) -> list[dict[str, Any]]:
-        """The rows of trials that were run one by one, by key and control."""
+        """Returns the rows of trials that were run one by one, by key and control."""
         found = (_load(path) for path in sorted((self.folder / "asked").glob("*.json")))
         return [row for row in found if row is not None]
 
@@ -182,12 +182,12 @@ class Store:
 
 
 def is_of(record: Record, rerun: str | None) -> bool:
-    """Returns whether a record counts for a command: any does, but in a rerun only one that this rerun made."""
+    """Returns whether a command can use a record: any one, but in a rerun only one that this rerun made."""
     return rerun is None or (record.get("provenance") or {}).get("rerun") == rerun
 
 
 def _free(folder: Path, stem: str) -> int:
-    """Returns the first number under which a file of that stem can be put into a folder."""
+    """Returns the first number that is free for a file of that stem in a folder."""
     return next(n for n in count(1) if not (folder / f"{stem}.{n}.json").exists())
 
 
@@ -204,8 +204,8 @@ def _digest(content: bytes) -> str:
 def _record_in(path: Path) -> tuple[Record | None, str]:
     """Returns the record in a file and "", or None and what is wrong with the file ("" if there is no file).
 
-    Records of earlier versions hold no checksum and are taken as they are. The digest is that of the file without its
-    line of the checksum; if that differs, the content decides, since somebody may have changed the layout alone.
+    Records of earlier versions hold no checksum and are used as they are. The digest is that of the file without the
+    checksum's line; if it differs, the parsed content decides, since only the layout may have changed.
     """
     try:
         raw = path.read_bytes()
@@ -227,7 +227,7 @@ def _unsealed(record: Record) -> Record:
 
 
 def _load(path: Path) -> Any:
-    """The file's content; None where there is no file, or one that another hand has torn."""
+    """Returns the file's content; None if it is absent or not valid JSON."""
     try:
         return json.loads(path.read_text())
     except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
