@@ -1,6 +1,6 @@
-"""What Hydra finds by itself: the sweeper of studies, and where options and studies are looked for.
+"""Defines Hydra's plugins: the sweeper of studies, and the search path of options and studies.
 
-Hydra looks for plugins in this namespace package alone; the code itself stands in `harness`.
+Hydra looks for plugins only in this namespace package; the code that they call is in `harness`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _GROUP = "experiments"
 
 
 class StudySweeper(Sweeper):
-    """Hydra's entry to a study; all that it does stands in `harness.commands.study`."""
+    """Runs a study from Hydra, by `harness.commands.study`."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keeps what Hydra hands over and makes the launcher."""
@@ -42,61 +42,61 @@ class StudySweeper(Sweeper):
 
 
 class Studies(FileConfigSource):
-    """A folder of which Hydra sees `experiments/` and nothing else.
+    """Shows Hydra only `experiments/` of a folder.
 
-    As an ordinary source, the folder would make every folder in it a config group, and an override such as
-    `cache=…` would then be taken for the choice of an option from a folder called cache.
+    As an ordinary source, every folder in it would become a config group, and an override such as `cache=…` would then
+    be read as the choice of an option from a folder called cache.
     """
 
     @staticmethod
     def scheme() -> str:
-        """The prefix of this source's places on the search path."""
+        """Returns the prefix of this source's entries on the search path."""
         return "studies"
 
     def available(self) -> bool:
-        """Whether the folder holds studies."""
+        """Returns whether the folder holds studies."""
         return super().is_group(_GROUP)
 
     def is_group(self, config_path: str) -> bool:
-        """Whether it is `experiments` or a folder in it."""
+        """Returns whether it is `experiments` or a folder in it."""
         return _inside(config_path) and super().is_group(config_path)
 
     def is_config(self, config_path: str) -> bool:
-        """Whether it is a study's file."""
+        """Returns whether it is a study's file."""
         return _inside(config_path) and super().is_config(config_path)
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
-        """The studies there, or the one group."""
+        """Returns the studies in the folder, or the only group."""
         if not config_path.strip("/"):
             return [_GROUP] if results_filter in (None, ObjectType.GROUP) else []
         return super().list(config_path, results_filter) if _inside(config_path) else []
 
 
 class OwnOptions(FileConfigSource):
-    """The user's own `conf/`, of which Hydra sees the groups and not the files at the top.
+    """Shows Hydra the groups of the user's own `conf/` and not the files at its top.
 
-    A `config.yaml` of the user's would otherwise take the place of the harness's own.
+    A `config.yaml` of the user's would otherwise replace the harness's own.
     """
 
     @staticmethod
     def scheme() -> str:
-        """The prefix of this source's places on the search path."""
+        """Returns the prefix of this source's entries on the search path."""
         return "options"
 
     def is_config(self, config_path: str) -> bool:
-        """Whether it is an option within a group."""
+        """Returns whether it is an option within a group."""
         return "/" in config_path.strip("/") and super().is_config(config_path)
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
-        """The options of a group, or the groups."""
+        """Returns the options of a group, or all groups."""
         return super().list(config_path, results_filter if config_path.strip("/") else ObjectType.GROUP)
 
 
 class Options(SearchPathPlugin):
-    """Adds the user's own `conf/` before ours, and `experiments/`, then the studies that come with the harness."""
+    """Adds the user's own `conf/` before ours, and the user's `experiments/` before the harness's studies."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        """Adds the folders that exist: what is the user's own wins over what comes with the harness, everywhere."""
+        """Adds the folders that exist; the user's own always have priority over the harness's."""
         here, own = Path.cwd(), conf_dir().parent
         options = own_conf()
         if options:
