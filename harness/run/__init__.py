@@ -1,1 +1,1 @@
-"""Trials: from a composed config to a record in the store."""
+"""Runs trials: from a composed config to a record in the store."""

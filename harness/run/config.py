@@ -1,4 +1,4 @@
-"""A composed Hydra config in, checked options out: what may be chosen, what binds, what a trial's identity is."""
+"""Reads the factors of an arm and of its control from a composed Hydra config."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness.errors import BadInput
 
 
 def plain(node: Any) -> dict[str, Any]:
-    """A config node as resolved, plain containers; BadInput where it borrows from a model what is not there."""
+    """Resolves a config node into plain containers; BadInput if it refers to a part that the wrapped model lacks."""
     try:
         return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else dict(node)  # type: ignore[return-value]
     except InterpolationResolutionError as error:
@@ -23,7 +23,7 @@ def plain(node: Any) -> dict[str, Any]:
 
 
 def _unborrowed(error: InterpolationResolutionError) -> str | None:
-    """Why an effort has no model to be spent on, or not the part of it that it needs; None for any other error."""
+    """Returns why an effort has no model to wrap, or lacks a part of it; None for any other error."""
     where, _, name = str(error.full_key).rpartition(".")
     another = f"say +model@{where}.of=NAME"
     if name == "wraps":
@@ -34,10 +34,10 @@ def _unborrowed(error: InterpolationResolutionError) -> str | None:
 
 
 def arm_of(cfg: DictConfig) -> dict[str, dict[str, Any]]:
-    """The four factors of the arm: a factor that was not chosen is the baseline's, parameters and all."""
+    """Returns the four factors of the arm; a factor that was not chosen is the baseline's, with its parameters."""
     return {name: plain(cfg.get(name) or cfg.baseline[name]) for name in FACTORS}
 
 
 def baseline_of(cfg: DictConfig) -> dict[str, dict[str, Any]]:
-    """The four factors of the control."""
+    """Returns the four factors of the control."""
     return {name: plain(cfg.baseline[name]) for name in FACTORS}

@@ -1,4 +1,4 @@
-"""Checks what an option's YAML declares of itself against the words that there are."""
+"""Checks the declarations in an option's YAML against the words that are allowed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from harness.data import Modality
 from harness.learners.adapt import LIMITS
 
 NEEDS = ("votes", "gold", "probe", "dynamics", "valid", "test", "tuning", "cells")
-"""What an option may need: what the harness lends it, or what the task must have."""
+"""What an option may need: tools that the harness lends, or properties of the task."""
 GIVES = ("rows", "complete", "features")
 WORDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"fits": get_args(Modality), "needs": NEEDS, "lacks": tuple(LIMITS), "asks": tuple(LIMITS), "gives": GIVES}
 )
-"""The words that each list of declarations may hold."""
+"""The words that each declaration may list."""
 
 
 def declaration_faults(where: str, node: Mapping[str, Any]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""A composed config in, its trial's record and delta out: the edge where trials meet store, tracker and terminal."""
+"""Runs the trial of a composed config and its control, with the store, the tracker and the terminal."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from harness.storage.store import Record, Store, TestSet
 from harness.streams import salt_faults
 
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-"""Troubles of the disk that every other trial would have as well: they stop the study instead of failing a trial."""
+"""Disk errors that every other trial would have too: they stop the study instead of failing one trial."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One trial with all that it needs: its data, its baseline, where things go, and who is told of its curve.
+    """Holds one trial with its data, its baseline, its config, and the listener of its training curve.
 
-    `overrides` are those that make its arm; the baseline has none.
+    `overrides` are those that define its arm; the baseline has none.
     """
 
     trial: Trial
@@ -48,20 +48,20 @@ class Job:
 
     @property
     def store(self) -> Store:
-        """The folder of the study."""
+        """Returns the store of the study."""
         return study_store(self.cfg)
 
     def control(self) -> Job:
-        """The job of the trial's control."""
+        """Returns the job of the trial's control."""
         return replace(self, trial=self.trial.control(self.baseline), overrides=())
 
     @property
     def label(self) -> str:
-        """What the trial's arm is called."""
+        """Returns the label of the trial's arm."""
         return label_of(self.overrides)
 
     def row(self) -> dict[str, Any]:
-        """What the study that asks for the trial says of it: its names, its control, and how it differs from that."""
+        """Returns the trial's row in its study: its names, its control, and how it differs from the control."""
         control = self.trial.control(self.baseline).key
         own = () if control == self.trial.key else self.overrides
         return {
@@ -71,28 +71,28 @@ class Job:
         }  # fmt: skip
 
     def head(self) -> dict[str, Any]:
-        """What is known of a trial before it has a result: its row, its study and its identity."""
+        """Returns what is known of a trial before it runs: its row, its study and its identity."""
         return {**self.row(), "study": str(self.cfg.study), "trial": self.trial.identity()}
 
     def beside(self, record: Record) -> Record:
-        """The record with the names that it has in this study."""
+        """Returns the record with the names that it has in this study."""
         return {**record, "study": str(self.cfg.study), **self.row()}
 
 
 def study_store(cfg: DictConfig) -> Store:
-    """The store of the study that a config belongs to."""
+    """Returns the store of the study that a config belongs to."""
     return Store(Path(cfg.store).expanduser() / str(cfg.study))
 
 
 def make_job(cfg: DictConfig, said: list[str], source: Source | None = None) -> Job:
-    """The job that a config describes, `said` being the overrides that made it; BadInput names every fault.
+    """Returns the job that a config describes, made by the overrides `said`; BadInput names every fault.
 
-    A `source` that is at hand already saves reading the data twice.
+    A `source` that is already loaded saves reading the data twice.
     """
     wrong = [*find_faults(cfg), *device_faults(cfg), *salt_faults(str(cfg.salt))]
     if wrong:
         raise BadInput("\n".join(wrong))
-    build(plain(cfg.protocol))  # refuses what no trial could be run with, before anything is read
+    build(plain(cfg.protocol))  # raises before any data is read
     source = source or build(plain(cfg.task))
     arm, baseline = arm_of(cfg), baseline_of(cfg)
     trial = Trial(
@@ -103,15 +103,15 @@ def make_job(cfg: DictConfig, said: list[str], source: Source | None = None) -> 
 
 
 def check_fit(job: Job, task: Task) -> list[str]:
-    """The reasons why the arm or the baseline does not fit the task, one line each."""
+    """Returns the reasons why the arm or the baseline does not fit the task, one line each."""
     arms, probe = (job.trial.arm, job.baseline), job.trial.probe
     return list(dict.fromkeys(line for arm in arms for line in misfits(arm, task, probe)))
 
 
 def settle(job: Job) -> tuple[Record, Record]:
-    """The records of the job and of its control, run now if nobody has yet, tracked and kept, under the names of now.
+    """Returns the records of the job and of its control under this study's names, running the trials that have none.
 
-    Failures become failure records; only a user's wrong input and trouble with the disk are raised.
+    Failures become failure records; only a user's wrong input and disk errors are raised.
     """
     control = job.control()
     control_record = control.beside(_fetch(control, None))
@@ -121,7 +121,7 @@ def settle(job: Job) -> tuple[Record, Record]:
 
 
 def keep_rows(job: Job) -> None:
-    """Keeps what a trial outside a study and its control are called, for a report on such trials."""
+    """Keeps the names of a trial outside a study and of its control, for a report on such trials."""
     for one in (job.control(), job):
         job.store.keep_row(one.row())
 
@@ -134,9 +134,9 @@ def _fetch(job: Job, control: Record | None) -> Record:
 
 
 def _compute(job: Job, control: Record | None, keep: Callable[[Record], Record]) -> Record:
-    """Runs the trial under its tracker; the record is on disk before the tracker hears of the result.
+    """Runs the trial under its tracker; the record is on disk before the tracker gets the result.
 
-    The claims about the study are read before the trial has a result: a record vouches for no claim that came later.
+    The claims about the study are read before the trial runs, so a record never lists a claim that was written later.
     """
     head, written = job.head(), _claims(str(job.cfg.study))
     with tracker(job.cfg).trial(head) as log:
@@ -158,26 +158,26 @@ def _compute(job: Job, control: Record | None, keep: Callable[[Record], Record])
 
 
 def _event(record: Record) -> str:
-    """Returns a trial's line in the log: how it ended, after how long, and why if it failed."""
+    """Returns a trial's entry in the log: how it ended, after how long, and why if it failed."""
     seed, took = record["trial"]["seed"], record["cost"].get("wall_s")
     ended = f"done in {took} s" if record["status"] == "done" else f"failed: {record['reason']}"
     return "\n".join(filter(None, [f"{record['key'][:12]} seed {seed}: {ended}", record.get("traceback", "")]))
 
 
 def tracker(cfg: DictConfig) -> Tracker:
-    """The tracker that the config asks for; it writes beside the study's records."""
+    """Returns the tracker that the config asks for; it writes beside the study's records."""
     return build(plain(cfg.track))(study_store(cfg).folder / "wandb")
 
 
 def delta(record: Record, control: Record | None) -> float | None:
-    """The trial's metric minus its control's, in points; None where one of them failed."""
+    """Returns the trial's metric minus its control's, in points; None if one of them failed."""
     if control is None or "failed" in (record["status"], control["status"]):
         return None
     return 100 * (record["result"]["test"] - control["result"]["test"])
 
 
 def _outcome(job: Job, log: Log) -> dict[str, Any]:
-    """The measured part of the record, or the reason why there is none."""
+    """Returns the measured part of the record, or the reason why there is none."""
 
     def both(row: Mapping[str, float]) -> None:
         log(row)
@@ -207,5 +207,5 @@ def _failure(reason: str) -> dict[str, Any]:
 
 @cache
 def _claims(study: str) -> Mapping[str, str]:
-    """The claims about the study when this process ran its first trial, by name, each as the hash of its content."""
+    """Returns the hash of each claim about the study, by name, as they were when this process ran its first trial."""
     return claims.hashes(study)

@@ -1,4 +1,4 @@
-"""A composed config in, everything that is wrong with its options out, one line each."""
+"""Finds everything that is wrong with the options of a composed config, one line each."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from harness.storage.places import conf_dir
 _HYDRA_KEYS = ("_target_", "_partial_", "_args_", "_convert_", "_recursive_")
 _GROUPS = ("task", "protocol", "baseline", *FACTORS, "probe", "track", "experiments")
 """The groups of options at the top of a config."""
-_TOWER = BeartypeConf(is_pep484_tower=True)  # a whole number is a number
+_TOWER = BeartypeConf(is_pep484_tower=True)  # an int is accepted as a float
 
 
 def find_faults(cfg: DictConfig) -> list[str]:
-    """Every fault that binding each option to its function's signature shows, one line each; empty when all is well."""
+    """Binds each option to its function's signature and returns every fault, one line each."""
     nodes = {name: cfg[name] for name in ("task", *FACTORS, "probe", "protocol", "track") if cfg.get(name) is not None}
     nodes |= {f"baseline.{name}": cfg.baseline[name] for name in FACTORS}
     lines = [line for where, node in nodes.items() for line in _node_faults(where, node)]
-    return list(dict.fromkeys([*lines, *_top_faults(cfg)]))  # an effort has the faults of its model, told once
+    return list(dict.fromkeys([*lines, *_top_faults(cfg)]))  # an effort repeats the faults of its model
 
 
 def _top_faults(cfg: DictConfig) -> Iterator[str]:
-    """The faults of what stands beside the options."""
+    """Yields the faults of settings outside the options."""
     for name, least in (("seed", 0), ("threads", 1)):
         value = cfg.get(name)
         if type(value) is not int or value < least:
@@ -50,7 +50,7 @@ def _top_faults(cfg: DictConfig) -> Iterator[str]:
 
 
 def _unknown_keys(cfg: DictConfig) -> Iterator[str]:
-    """Yields a line for each key that nothing reads, such as one that `+` added with a slip of the pen."""
+    """Yields a line for each key that no code reads, such as a misspelt one added by `+`."""
     known = (*_settings(), *_GROUPS)
     for name in (str(name) for name in cfg if name not in (*known, "hydra")):
         if name in ("experiment", "study_file"):
@@ -63,7 +63,7 @@ def _unknown_keys(cfg: DictConfig) -> Iterator[str]:
 
 @cache
 def _settings() -> tuple[str, ...]:
-    """Returns the keys of the main config file, defaults aside."""
+    """Returns the keys of the main config file except `defaults`."""
     keys = OmegaConf.load(conf_dir() / "config.yaml")
     return tuple(str(name) for name in keys if name not in ("defaults", "hydra"))
 
@@ -88,7 +88,7 @@ def _node_faults(where: str, node: Any) -> Iterator[str]:
 
 
 def _family_faults(where: str, node: Mapping[str, Any]) -> Iterator[str]:
-    """The fault of an option that declares a family which its factor does not have."""
+    """Yields the fault of an option that declares a family that its factor does not have."""
     factor = where.rpartition(".")[2]
     if factor in FACTORS:
         try:
@@ -98,7 +98,7 @@ def _family_faults(where: str, node: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _chosen(where: str) -> str:
-    """How an option is chosen for that place of the config."""
+    """Returns an example of how to choose an option for that part of the config."""
     place = (
         f"model@{where}" if where == "probe" else where.replace("baseline.", f"{where.rpartition('.')[2]}@baseline.")
     )
@@ -106,7 +106,7 @@ def _chosen(where: str) -> str:
 
 
 def _bind(where: str, node: Mapping[Any, Any]) -> Iterator[str]:
-    """The faults of one node and of every node within it that names a target."""
+    """Yields the faults of a node and of every inner node that names a target."""
     if "_target_" in node:
         yield from _signature_faults(where, node)
     for name, value in node.items():
@@ -128,7 +128,7 @@ def _signature_faults(where: str, node: Mapping[Any, Any]) -> Iterator[str]:
     named = [p.name for p in parameters.values() if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
     given = {name: value for name, value in node.items() if name not in _HYDRA_KEYS}
     offered = [p.name for p in parameters.values() if p.kind == p.KEYWORD_ONLY] or named
-    # Nor does a target that takes **anything: what it does not name it may ignore.
+    # A target with **kwargs offers no more than it names: it may ignore the rest.
     yield from (f"{where} has no parameter '{name}'{_right(name, offered)}" for name in given if name not in named)
     needed = [p.name for p in parameters.values() if p.kind == p.KEYWORD_ONLY and p.default is p.empty]
     yield from (f"{where} lacks the parameter '{name}' of {target}" for name in needed if name not in given)
@@ -136,12 +136,12 @@ def _signature_faults(where: str, node: Mapping[Any, Any]) -> Iterator[str]:
 
 
 def _right(name: str, offered: Sequence[str]) -> str:
-    """Returns which parameter or declaration was probably meant, and the parameters that there are."""
+    """Returns the parameter or declaration that was probably meant, and the known parameters."""
     return nearest(name, [*offered, *DECLARED]) + choices(name, offered).removeprefix(nearest(name, sorted(offered)))
 
 
 def _type_faults(where: str, function: Any, given: Mapping[Any, Any]) -> Iterator[str]:
-    """The parameters whose values are not of the annotated type; what cannot be judged from a YAML is let through."""
+    """Yields the parameters whose values are not of the annotated type; types that a YAML cannot hold are accepted."""
     try:
         hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)
     except (NameError, TypeError, AttributeError):
@@ -160,7 +160,7 @@ def _type_faults(where: str, function: Any, given: Mapping[Any, Any]) -> Iterato
 
 
 def _in_words(hint: Any) -> str:
-    """A type as a person says it."""
+    """Returns a type in words."""
     names = {int: "a whole number", float: "a number", str: "a text", type(None): "null", bool: "true or false"}
     return (
         names.get(hint) or " or ".join(map(_in_words, get_args(hint))) or str(hint) if not _is_list(hint) else "a list"

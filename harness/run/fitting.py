@@ -1,4 +1,4 @@
-"""An arm and a task in, the reasons why they do not go together out, one line each; none where all is well."""
+"""Lists the reasons why an arm and a task do not fit together, one line each."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Node = Mapping[str, Any]
 
 
 def misfits(arm: Mapping[str, Node], task: Task, probe: Node | None = None) -> list[str]:
-    """Why the options of an arm do not fit the task, one another, or the machine.
+    """Returns why the options of an arm do not fit the task, one another, or the machine.
 
-    The modality, what the task would have to have, what the model cannot take, what is not installed. `probe` is
-    looked at where an option needs one.
+    Covers the modality, properties that the task lacks, what the model cannot take, and missing packages. `probe` is
+    checked if an option needs one.
     """
     lines = [line for where, node in arm.items() for line in alone(where, node, task)]
     lines += [line for where, node in arm.items() for line in _with_probe(where, node, probe, task)]
@@ -30,7 +30,7 @@ def misfits(arm: Mapping[str, Node], task: Task, probe: Node | None = None) -> l
 
 
 def alone(where: str, node: Node, task: Task) -> Iterator[str]:
-    """Why an option, or a model within it, fits neither the task nor the machine, whatever stands beside it."""
+    """Yields why an option, or a model within it, does not fit the task or the machine, whatever the other options."""
     for layer in layers(node):
         yield from _layer_alone(f"{where} ({name_of(layer)})", layer, task)
 
@@ -53,7 +53,7 @@ def _layer_alone(who: str, node: Node, task: Task) -> Iterator[str]:
 
 
 def _with_wrapped(who: str, node: Node) -> Iterator[str]:
-    """Why an effort does not go with the model that it is spent on."""
+    """Yields why an effort does not fit the model that it wraps."""
     inner = node.get("wraps") or {}
     for ask in node.get("asks") or []:
         if ask in lacks_of(inner):
@@ -66,7 +66,7 @@ def _with_wrapped(who: str, node: Node) -> Iterator[str]:
 
 
 def missing_packages(who: str, node: Node) -> Iterator[str]:
-    """What an option needs that this machine does not have, with the line that installs it."""
+    """Yields the packages and programs that an option needs and this machine lacks, with how to install them."""
     for module, extra in (node.get("extra") or {}).items():
         if importlib.util.find_spec(module) is None:
             yield f"{who} needs {module}, which is not installed: pip install 'gains-harness[{extra}]'"
@@ -76,7 +76,7 @@ def missing_packages(who: str, node: Node) -> Iterator[str]:
 
 
 def _with_probe(where: str, node: Node, probe: Node | None, task: Task) -> Iterator[str]:
-    """Why the probe cannot do what an option needs of it."""
+    """Yields why the probe cannot provide what an option needs."""
     lacks, needs = lacks_of(probe or {}), needs_of(node)
     if not needs & {"probe", "dynamics"} or probe is None:
         return
@@ -91,7 +91,7 @@ def _with_probe(where: str, node: Node, probe: Node | None, task: Task) -> Itera
 
 
 def _with_budget(arm: Mapping[str, Node], task: Task) -> Iterator[str]:
-    """Why more labels are asked for than there are rows to ask about."""
+    """Yields a line if an option asks for more labels than there are rows."""
     node, weak = arm.get("clean") or {}, arm.get("weak")
     k, lends = node.get("k"), weak is not None and name_of(weak) != "none"
     most = len(task.train) if lends else int(task.train.labelled.sum())
@@ -101,7 +101,7 @@ def _with_budget(arm: Mapping[str, Node], task: Task) -> Iterator[str]:
 
 
 def _with_model(arm: Mapping[str, Node], task: Task) -> Iterator[str]:
-    """What the arm's strategies and task would give the model that it cannot take."""
+    """Yields what the arm's strategies and the task require of the model that it cannot take."""
     if "model" not in arm:
         return
     model = arm["model"]
@@ -119,7 +119,7 @@ def _with_model(arm: Mapping[str, Node], task: Task) -> Iterator[str]:
 
 
 def _augments(where: str, node: Node) -> bool:
-    """Whether an option leaves a batch function; what adds rows of its own does not, nor does a reference."""
+    """Returns whether an option sets a batch function; one that adds rows does not, nor does a reference."""
     return (
         where == "augment" and bool(node) and not node.get("reference_kind") and "rows" not in (node.get("gives") or [])
     )

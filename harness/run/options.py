@@ -1,4 +1,4 @@
-"""An option's YAML node in, the function that it stands for and what it declares out."""
+"""Builds the function of an option's YAML node, and reads what the node declares."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ DECLARED = (
     "fits", "needs", "reference_kind", "lacks", "asks", "gives", "extra", "programs", "space", "paper", "library",
     "cost", "wraps", "of", "family",
 )  # fmt: skip
-"""What an option's YAML says of itself; never passed to its function and no part of a trial's identity.
+"""Declarations in an option's YAML; never passed to its function and not part of a trial's identity.
 
-`fits`: modalities. `needs`: what the harness must lend it (votes, gold, probe, dynamics, valid, test, tuning), or the
-task must have: `cells`, those of a raw table. `reference_kind`: what kind of reference the option is, if it is one
-(`harness.arm.REFERENCES`). `lacks`: what a model cannot take (see learners/adapt.py). `asks`: which of those things a
-strategy asks of the model, or a mapping to them from what its parameter `handle` may be. `gives`: `rows` where a
-strategy adds some, `complete` where it fills missing values in, `features` where it changes what stands in a table's
-rows (and leaves the same transform for those that are predicted). `extra`: by module, the extra of this project that
-installs it; `programs`: what must be on the PATH. `space`: what may be tuned, by dotted name. `paper`, `library`,
-`cost`: for the table of arms. `wraps`: the model that an effort is spent on, the baseline's unless `of` names another;
-what that one declares holds for the effort too. `family`: the options among which it is listed, one of `FAMILIES`.
+`fits`: modalities. `needs`: what the harness must lend (votes, gold, probe, dynamics, valid, test, tuning), or what the
+task must have: `cells`, those of a raw table. `reference_kind`: the kind of reference, if the option is one
+(`harness.arm.REFERENCES`). `lacks`: what a model cannot take (see learners/adapt.py). `asks`: which of those a strategy
+requires of the model, or a mapping to them from the values of its parameter `handle`. `gives`: `rows` if a strategy
+adds some, `complete` if it fills in missing values, `features` if it changes the cells of a table (and transforms rows
+to predict likewise). `extra`: by module, the extra of this project that installs it. `programs`: what must be on the
+PATH. `space`: what may be tuned, by dotted name. `paper`, `library`, `cost`: for the table of arms. `wraps`: the model
+that an effort trains, the baseline's unless `of` names another; its declarations hold for the effort too. `family`: the
+heading under which the option is listed, one of `FAMILIES`.
 """
 FAMILIES: Mapping[str, tuple[str, ...]] = {
     "model": ("linear models", "trees", "networks", "pretrained", "automl", "efforts"),
@@ -45,35 +45,36 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
 }
 """The families of each factor's options, in the order in which they are listed."""
 OTHER_FAMILY = "other"
-"""The family of an option that declares none: of a user's own."""
+"""The family of an option that declares none, such as a user's own."""
 _PLACES = ("path", "cache", "forward", "backward", "encoder")
-"""Parameters that say where something lies: the content stands for them in a trial's identity."""
+"""Parameters that hold a path: a trial's identity holds the hash of the content instead."""
 
 
 MOVED: Mapping[str, str] = {
     "harness.track.wandb": "harness.run.track.wandb",
     "harness.track.nothing": "harness.run.track.nothing",
 }
-"""Targets that moved: the path under which records know a function, and the path at which it lies now.
+"""Targets that moved: the dotted path of a function in records, and its present path.
 
-A trial's identity holds the first path, whichever of the two a YAML names, so a move orphans no record; the second one
-is imported, so an old YAML goes on working. A function that moves twice keeps its first entry, with the newest path.
+A trial's identity holds the first path, whichever of the two a YAML names, so that old records stay valid. The second
+one is imported, so that old YAMLs keep working. A function that moves twice keeps its first entry, with the newest
+path.
 """
 
 
 def hashed_target(target: str, moved: Mapping[str, str] = MOVED) -> str:
-    """Returns the path under which a trial's identity holds a target: that of its oldest records."""
+    """Returns the dotted path of a target in a trial's identity: that of its oldest records."""
     now = moved.get(target, target)
     return next((old for old, new in moved.items() if new == now), target)
 
 
 def current_target(target: str, moved: Mapping[str, str] = MOVED) -> str:
-    """Returns the path at which a target lies now."""
+    """Returns the present dotted path of a target."""
     return moved.get(target, target)
 
 
 def moved_targets(node: Any) -> list[str]:
-    """Returns a line for each target in a config that moved, with the path to write instead."""
+    """Returns a line for each target in a config that has moved, with the path to write instead."""
     if isinstance(node, Mapping):
         old = node.get("_target_")
         own = [f"{old} is now {MOVED[old]}: please name the new path"] if isinstance(old, str) and old in MOVED else []
@@ -92,14 +93,14 @@ def build(node: Mapping[str, Any]) -> Any:
 
 
 def _unchecked(made: Any) -> Any:
-    """The same function without the checks that Hydra makes at every call: a loss is called at every step."""
+    """Returns the function without Hydra's checks at every call, since a loss is called at every step."""
     if not isinstance(made, partial):
         return made
     return partial(made.func, *made.args, **{name: _unchecked(value) for name, value in made.keywords.items()})
 
 
 def bare(node: Any) -> Any:
-    """The node without what it and those within it declare of themselves."""
+    """Returns the node without its declarations and those of inner nodes."""
     if not isinstance(node, Mapping):
         return node
     kept = {name: bare(value) for name, value in node.items() if name not in DECLARED}
@@ -107,7 +108,7 @@ def bare(node: Any) -> Any:
 
 
 def layers(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """An option, the model that it wraps, the one that this wraps, and so on."""
+    """Yields an option, the model that it wraps, the one that this wraps, and so on."""
     inner: Mapping[str, Any] | None = node
     while inner:
         yield inner
@@ -115,17 +116,17 @@ def layers(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def needs_of(node: Mapping[str, Any]) -> set[str]:
-    """What an option, or a model within it, says that the harness must lend it."""
+    """Returns the `needs` of an option and of the models within it."""
     return {need for layer in layers(node) for need in layer.get("needs") or []}
 
 
 def lacks_of(node: Mapping[str, Any]) -> set[str]:
-    """What a model, or one within it, says that it cannot take."""
+    """Returns the `lacks` of a model and of the models within it."""
     return {lack for layer in layers(node) for lack in layer.get("lacks") or []}
 
 
 def identity(node: Any, place: Callable[[str], str | None] = lambda path: path) -> Any:
-    """What of a node is semantic: no declarations, and for each place what lies there instead of where."""
+    """Returns what of a node identifies a trial: no declarations, and each path replaced by its content's hash."""
     if isinstance(node, Mapping):
         kept = {name: value for name, value in node.items() if name not in DECLARED}
         if "_target_" in kept:
@@ -140,19 +141,19 @@ def identity(node: Any, place: Callable[[str], str | None] = lambda path: path) 
 
 
 def asks_of(node: Mapping[str, Any]) -> list[str]:
-    """What an option asks of the model, with the `handle` that is chosen where that makes a difference."""
+    """Returns the `asks` of an option, for the chosen `handle` if they depend on it."""
     said = node.get("asks") or []
     return list(said.get(node.get("handle")) or []) if isinstance(said, Mapping) else list(said)
 
 
 def family_of(group: str, node: Mapping[str, Any]) -> str:
-    """Returns the family that an option of that factor declares; BadInput where the factor has no such family."""
+    """Returns the family that an option of that factor declares; BadInput if the factor has no such family."""
     family = str(node.get("family", OTHER_FAMILY))
     one_of(f"{group}.family", family, (*FAMILIES[group], OTHER_FAMILY))
     return family
 
 
 def name_of(node: Mapping[str, Any]) -> str:
-    """The short name of what an option runs: its network where it trains one, else its loss or its function."""
+    """Returns the short name of what an option runs: its network where it trains one, else its loss or its function."""
     part = node.get("loss") if "wraps" in node else node.get("network")
     return str((part or node)["_target_"]).rpartition(".")[2]

@@ -29,9 +29,9 @@ _VERSIONED = ("torch", "numpy", "scikit-learn", "cleanlab", "snorkel", "transfor
 
 @contextlib.contextmanager
 def one_thread(threads: int) -> Iterator[None]:
-    """Gives every numeric library that many threads.
+    """Limits every numeric library to that many threads.
 
-    Results then do not hang on the launcher, and workers do not wait for each other's threads.
+    Results then do not depend on the launcher, and workers do not compete for processors.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -43,7 +43,7 @@ def one_thread(threads: int) -> Iterator[None]:
 
 
 def device_of(cfg: DictConfig) -> str:
-    """The device that is asked for, or the best one at hand."""
+    """Returns the device that is asked for, or the best one available."""
     if cfg.device != "auto":
         return str(cfg.device)
     if torch.cuda.is_available():
@@ -52,7 +52,7 @@ def device_of(cfg: DictConfig) -> str:
 
 
 def device_faults(cfg: DictConfig) -> list[str]:
-    """Why the device that is asked for cannot be had."""
+    """Returns why the device that is asked for is not available."""
     there = {"auto": True, "cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if there.get(str(cfg.device).partition(":")[0]):
         return []
@@ -60,7 +60,7 @@ def device_faults(cfg: DictConfig) -> list[str]:
 
 
 def describe_provenance(device: str, threads: int) -> dict[str, Any]:
-    """Which code, versions and device made the record; nothing that names a person or a machine."""
+    """Returns which code, versions and device made the record; nothing that names a person or a machine."""
     commit, dirty = _commit()
     name = torch.cuda.get_device_name() if device.startswith("cuda") else platform.machine()
     return {
@@ -73,7 +73,7 @@ def describe_provenance(device: str, threads: int) -> dict[str, Any]:
 def rerun_of(cfg: DictConfig) -> str | None:
     """Returns the name of the rerun that this command makes, or None if it makes none.
 
-    The command that starts it names it; its workers inherit the name, so each trial is made anew once.
+    The command that starts it names it; its workers inherit the name, so each trial is repeated once.
     """
     return os.environ.setdefault(RERUN, "rerun") if cfg.rerun else None
 
@@ -100,7 +100,7 @@ def _versions() -> dict[str, str | None]:
 
 @cache
 def _commit() -> tuple[str | None, bool | None]:
-    """The commit of the code if it runs from a checkout of this project, and whether files differ from it."""
+    """Returns the commit of the code if it runs from a checkout of this project, and whether files differ from it."""
     folder = Path(harness.__file__).parents[1]
     if not (folder / ".git").exists():
         return None, None

@@ -1,11 +1,9 @@
-"""Finds the files of a user's own code behind a config, so that a trial's key vouches for the code that made its
-record.
+"""Hashes the files of a user's own code behind a config, so that a trial's key identifies the code of its record.
 
-What counts is the source of every module outside this package that a `_target_` names, and of the modules that it
-imports as far as they lie beside it: in its folder, in a package there, or in the folder from which it was imported.
-Installed packages and the standard library do not count; their versions are in a record's provenance. Our own code does
-not count either: it stays under the protocol's version. Files are read, not run, and hashed byte by byte, comments
-included.
+Hashed is the source of every module outside this package that a `_target_` names, and of the modules that it imports
+from its folder, from a package there, or from the folder from which it was imported. Installed packages and the
+standard library are not hashed; their versions are in a record's provenance. Our own code is not hashed either: the
+protocol's version covers it. Files are read, not run, and hashed byte by byte, comments included.
 """
 
 from __future__ import annotations
@@ -30,8 +28,8 @@ _INSTALLED = tuple(
 def user_sources(*nodes: Any) -> dict[str, str]:
     """Returns the SHA-256 of each file of the user's own code behind those config nodes, by its name.
 
-    Names are relative to the folder from which the code is imported, so that no path of a machine is among them.
-    Empty if all targets are ours or installed.
+    Names are relative to the folder from which the code is imported, so that they hold no path of a machine. Empty if
+    all targets are ours or installed.
     """
     found: dict[str, str] = {}
     for target in _targets(list(nodes)):
@@ -66,7 +64,7 @@ def _python_files(node: Any) -> Iterator[str]:
 
 @cache
 def _sources_of(module: str) -> dict[str, str]:
-    """Hashes the files behind a module, once per process: what was imported stays as it was read."""
+    """Hashes the files behind a module, once per process, since an imported module does not change."""
     name, file = _file_of(module)
     if file is None or not _is_users(file):
         return {}
@@ -76,13 +74,13 @@ def _sources_of(module: str) -> dict[str, str]:
 
 @cache
 def _beside(path: str) -> dict[str, str]:
-    """Hashes what a Python file imports from beside it; the file's own content is in the identity already."""
+    """Hashes the user's modules that a Python file imports; the file itself is in the identity already."""
     file = Path(path).expanduser().resolve()
     return {name: digest for name, digest in _hashed(file.parent, [file]).items() if name != file.name}
 
 
 def _file_of(module: str) -> tuple[str, Path | None]:
-    """Returns a module's name and source file, or those of the module that holds it if it is a class; else None."""
+    """Returns the name and source file (or None) of a module, or of the module of a class."""
     while module:
         try:
             spec = importlib.util.find_spec(module)
@@ -100,7 +98,7 @@ def _is_users(file: Path) -> bool:
 
 
 def _hashed(root: Path, first: list[Path]) -> dict[str, str]:
-    """Hashes files and all that they import from their folder or from `root`, directly or through one another."""
+    """Hashes files and everything that they import from their folder or from `root`, directly or indirectly."""
     waiting, found = list(first), dict[str, str]()
     while waiting:
         file = waiting.pop()
@@ -114,10 +112,10 @@ def _hashed(root: Path, first: list[Path]) -> dict[str, str]:
 
 
 def _imported(root: Path, file: Path, content: bytes) -> Iterator[Path]:
-    """Yields the files of the modules that a source imports, as far as they lie in its folder or in `root`."""
+    """Yields the files of the modules that a source imports from its folder or from `root`."""
     try:
         tree = ast.parse(content)
-    except (SyntaxError, ValueError):  # whoever imports it will be told
+    except (SyntaxError, ValueError):  # the import will report it
         return
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -131,7 +129,7 @@ def _imported(root: Path, file: Path, content: bytes) -> Iterator[Path]:
 
 
 def _lying(file: Path, root: Path, parts: list[str], start: Path | None = None) -> Iterator[Path]:
-    """Yields the files that a dotted name runs through when it is imported: packages on the way, then the module."""
+    """Yields the files that importing a dotted name runs: those of its packages, then of the module."""
     for folder in dict.fromkeys([start] if start else [file.parent, root]):
         place = folder
         for part in parts:

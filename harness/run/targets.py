@@ -1,4 +1,4 @@
-"""Finds the function that a `_target_` names, and says in one line why there is none."""
+"""Finds the function that a `_target_` names, or says in one line why it cannot be found."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from harness.checks import nearest
 
 
 class NoTarget(Exception):
-    """Why a `_target_` cannot be used, in words."""
+    """Says why a `_target_` cannot be used."""
 
 
 def find_target(target: str) -> Any:
-    """Returns the object that a dotted path names; NoTarget says what of the path is wrong.
+    """Returns the object that a dotted path names; NoTarget says which part of the path is wrong.
 
     Hydra's own look-up writes to the log before it raises, and does not say which part of the path is wrong.
     """
@@ -53,7 +53,7 @@ def _module_of(parts: list[str]) -> tuple[Any, list[str]]:
 
 
 def _broken(name: str, error: BaseException) -> str:
-    """Says that a module cannot be imported, with the line of the user's file at which it stops."""
+    """Says that a module cannot be imported, with the line of the user's file at which the import fails."""
     what = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
     if isinstance(error, SyntaxError) and error.filename:
         return f"module {name} cannot be imported: {Path(error.filename).name}, line {error.lineno}: {what}"

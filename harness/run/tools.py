@@ -1,4 +1,4 @@
-"""A trial's task in, what its strategies may use out: every label that they take is counted here."""
+"""Lends strategies the tools that they may use, and counts every label that they ask for."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from harness.streams import stream
 from harness.tables import numeric
 
 COUNTED = ("votes", "rules", "edits")
-"""What strategies may put on the ledger themselves: work that people did before the trial."""
+"""What strategies may enter in the ledger themselves: work that people did before the trial."""
 
 
 @dataclass
 class Purchases:
-    """The till: it sells true classes of training rows, shows validation labels, and remembers what was taken."""
+    """Meters access to gold and validation labels: every label asked for is counted."""
 
     task: Task
     sold: set[Any] = field(default_factory=set)
@@ -29,7 +29,7 @@ class Purchases:
     counted: dict[str, int] = field(default_factory=dict)
 
     def ask(self, ids: np.ndarray) -> np.ndarray:
-        """The true classes (len(ids),) of those rows; BadInput where one is unknown or no row of the task."""
+        """Returns the true classes (len(ids),) of those rows; BadInput if a class or an id is unknown."""
         gold = dict(zip(self.task.train.ids.tolist(), self.task.gold.tolist(), strict=True))
         unknown = [name for name in ids.tolist() if gold.get(name, -1) < 0]
         if unknown:
@@ -38,29 +38,29 @@ class Purchases:
         return np.array([gold[name] for name in ids.tolist()], dtype=np.int64)
 
     def valid(self) -> EvalSet:
-        """The validation rows and labels, all of which are then paid for; BadInput where the task has none."""
+        """Returns the validation rows and counts all their labels; BadInput if the task has none."""
         if not len(self.task.valid):
             raise BadInput(f"task {self.task.name} has no validation rows to learn from")
         self.valid_labels = len(self.task.valid)
         return self.task.valid
 
     def count(self, what: str, number: int) -> None:
-        """Adds to what people did before the trial."""
+        """Adds to the count of work that people did before the trial."""
         if what not in COUNTED:
             raise BadInput(f"the ledger has no line '{what}': a strategy may count {', '.join(COUNTED)}")
         self.counted[what] = self.counted.get(what, 0) + number
 
     def in_test(self, train: TrainSet, signature: Signature) -> np.ndarray:
-        """Which rows of `train` share a signature with a test row."""
+        """Returns True for each row of `train` that shares a signature with a test row."""
         test = self.task.test.x if train.prepare is None else train.prepare(self.task.test.x)
         here, there = (np.asarray(signature(x)) for x in (train.x, test))
         return np.asarray(np.isin(here.reshape(len(here), -1), there).any(1))
 
 
 def lend(kind: str, needs: list[str], probe: Learner, identity: list[Any], run: Run, bought: Purchases) -> Tools:
-    """What a strategy of that kind may use: what its option does not declare under `needs` is refused.
+    """Returns the tools of a strategy of that kind; those that its option does not declare under `needs` are refused.
 
-    `probe` scores rows, `identity` is what JSON can hold of it.
+    `probe` scores rows; `identity` is its identity as JSON, for the cache.
     """
     quiet = replace(run, log=lambda row: None)
 
@@ -97,4 +97,4 @@ WHAT = {
     "valid": "the validation labels",
     "test": "which rows stand in the test part",
 }
-"""What each need opens, in words."""
+"""What each need gives access to, in words."""

@@ -1,4 +1,4 @@
-"""Turns an exception into the text that a failure record keeps, without a path of the machine."""
+"""Turns an exception into the text of a failure record, without absolute paths."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 import harness
 
 MOST = 20_000
-"""Characters of a traceback that are kept, from its end."""
+"""How many characters of a traceback are kept, from its end."""
 _OURS = Path(harness.__file__).resolve().parents[1]
 
 
 def traceback_of(error: BaseException) -> str:
-    """Returns the traceback as text: files of the working folder by their relative path, others from the package on."""
+    """Returns the traceback as text, with the short paths of `_short`."""
     summary = traceback.TracebackException.from_exception(error)
     pending: list[traceback.TracebackException | None] = [summary]
     while pending:
@@ -27,7 +27,7 @@ def traceback_of(error: BaseException) -> str:
 
 
 def last_frames(text: str) -> list[str]:
-    """Returns, from a traceback's text, the user's last two frames, the very last frame, and the error itself."""
+    """Returns the user's last two frames, the very last frame, and the error, from a traceback's text."""
     lines = text.rstrip().splitlines()
     starts = [at for at, line in enumerate(lines) if line.startswith('  File "')]
     if not starts:
@@ -38,7 +38,7 @@ def last_frames(text: str) -> list[str]:
 
 
 def _is_own(filename: str) -> bool:
-    """Returns whether a shortened path names a file of the user's: one in the working folder that is not ours."""
+    """Returns whether a shortened path is a user's file: in the working folder and not ours."""
     return not filename.startswith("harness/") and Path(filename).is_file()
 
 

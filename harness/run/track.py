@@ -1,12 +1,12 @@
-"""Records in, W&B runs out: one run a trial and one leaderboard a study, online where that works and on disk where not.
+"""Logs records to W&B: one run per trial and one leaderboard per study, online if possible, else on disk.
 
-A tracker may cost a trial nothing but a bounded wait: whatever W&B or its server does, the trial goes on, the study
-goes on, and the user is told once. Nothing in here is read back by the harness; the records are the source of truth.
+A tracker delays a trial by a bounded wait at most: whatever W&B or its server does, trial and study go on, and the
+user is informed once. The harness never reads back from W&B; the records are the source of truth.
 
-**Lineage.** The data stand at W&B as an artifact that holds their fingerprint and nothing of them. Each trial's run
-uses it, and so does the leaderboard's, which gives the records as an artifact; a record's file is called after the
-trial's key, which is the id of the trial's run. The same fingerprints stand in every run's config and in the metadata
-of the records, for whoever reads a run from the disk.
+**Lineage.** The data are a W&B artifact that holds their fingerprint only. It is an input of each trial's run and of
+the leaderboard's, whose output is the records as an artifact. A record's file is named after the trial's key, which is
+the id of the trial's run. The same fingerprints are in every run's config and in the metadata of the records, for runs
+that are read from disk.
 """
 
 from __future__ import annotations
@@ -32,64 +32,65 @@ _HOST = "https://api.wandb.ai"
 _MARKER = "offline.txt"
 _TAG_LENGTH = 64
 _OUTCOMES = ("delta", "test", "valid", "cost/cpu_s")
-"""What is logged once a trial as well as summed up: by itself, W&B draws panels of what was logged and nothing else."""
+"""What is logged once per trial as well as put in the summary: by default, W&B draws panels only of logged values."""
 _RECORDS = ("study.json", "table.parquet", "tests", "trials")
 _LOG = logging.getLogger(__name__)
 
 
 @runtime_checkable
 class TrialLog(Protocol):
-    """Where one trial reports: called with each row of the curve, finished with the record."""
+    """Receives the rows of one trial's training curve, then its record."""
 
     def __call__(self, row: Mapping[str, float | int]) -> None:
         """Takes one row of the training curve: `{"step", "loss", …}`."""
 
     def finish(self, record: Mapping[str, Any], delta: float | None) -> None:
-        """Ends the run with a record; `delta` is in points of the metric, None where no control pairs with it."""
+        """Ends the run with a record; `delta` is in points of the metric, None if there is no control."""
 
 
 @runtime_checkable
 class Tracker(Protocol):
-    """What every option of the group `track` makes of the folder in which it may write."""
+    """Defines what every option of the group `track` returns, given the folder in which it may write."""
 
     def begin(self) -> None:
-        """Called once by the process that a user started, before the first trial."""
+        """Prepares the tracker; called once by the process that a user started, before the first trial."""
 
     def trial(self, head: Mapping[str, Any]) -> AbstractContextManager[TrialLog]:
-        """The log of one trial; `head` is its record without what is only known at the end."""
+        """Returns the log of one trial; `head` is the part of its record that is known before it runs."""
 
     def leaderboard(self, study: str, table: pd.DataFrame, figures: list[Path], folder: Path | None = None) -> None:
-        """Publishes a study's leaderboard, its figures (PNG), and the records in the study's `folder` where given."""
+        """Publishes a study's leaderboard, its figures (PNG), and the records in the study's `folder` if given."""
 
 
 @dataclass(frozen=True)
 class Nothing:
-    """The tracker, and the log, that keeps nothing."""
+    """Discards everything, as a tracker and as a log."""
 
     def begin(self) -> None:
-        """There is nothing to begin."""
+        """Does nothing."""
 
     @contextmanager
     def trial(self, head: Mapping[str, Any]) -> Iterator[TrialLog]:
-        """A log that forgets."""
+        """Yields a log that discards everything."""
         yield self
 
     def leaderboard(self, study: str, table: pd.DataFrame, figures: list[Path], folder: Path | None = None) -> None:
-        """There is nobody to show it to."""
+        """Does nothing."""
 
     def __call__(self, row: Mapping[str, float | int]) -> None:
-        """Forgets the row."""
+        """Discards the row."""
 
     def finish(self, record: Mapping[str, Any], delta: float | None) -> None:
-        """Forgets the record."""
+        """Discards the record."""
 
 
 @dataclass(frozen=True)
 class WandB:
-    """Tracks into the folder `folder`, and to a server where there is a key and the server answers.
+    """Tracks into `folder`, and to a server if there is a key and the server answers.
 
-    Each run has a folder of its own, so that two processes that run one trial at the same time collide nowhere. The
-    first trouble with the server leaves a marker in `folder`: no other trial of the study waits for that server again.
+    Each run has a folder of its own, so that two processes that run one trial at the same time do not collide. The
+    first error of the server leaves a marker in `folder`, so that no other trial of the study waits for that server
+    again.
     """
 
     folder: Path
@@ -100,24 +101,24 @@ class WandB:
     finish_timeout: float
 
     def begin(self) -> None:
-        """Forgets the trouble of an earlier command: the server is asked again."""
+        """Removes the marker of an earlier command's error, so that the server is tried again."""
         _attempt(lambda: (self.folder / _MARKER).unlink(missing_ok=True), self._trouble)
 
     @contextmanager
     def trial(self, head: Mapping[str, Any]) -> Iterator[TrialLog]:
-        """The log of one trial; a block that is left without a finished record leaves a run that has failed."""
+        """Yields the log of one trial; a block that ends without a finished record leaves a failed run."""
         with self._run(trial_run(head), [head["trial"]["data"]]) as run:
             yield run
 
     def leaderboard(self, study: str, table: pd.DataFrame, figures: list[Path], folder: Path | None = None) -> None:
-        """One run of job type "leaderboard" whose id is its content: the same leaderboard again takes its place."""
+        """Logs a run of job type "leaderboard" whose id is the hash of its content, so that a repeat replaces it."""
         origin = _attempt(lambda: lineage(folder), _unlinked) if folder else None
         with self._run(leaderboard_run(study, table, origin or {}), origin["data"] if origin else []) as run:
             run.show(table, figures, folder if origin else None)
 
     @contextmanager
     def _run(self, what: Mapping[str, Any], data: Sequence[str]) -> Iterator[_Run]:
-        """A run on the data of those fingerprints, open in the block and closed after it, whatever happens between."""
+        """Opens a run on the data of those fingerprints and closes it after the block, whatever happens."""
         folder = self.folder / f"{what['id'][:12]}-{uuid.uuid4().hex[:8]}"
         with _environment(self.folder, folder, self.init_timeout):
             run = _Run(lambda: self._open(what, folder, data), self._trouble)
@@ -128,9 +129,10 @@ class WandB:
                 run.close(1)
 
     def _open(self, what: Mapping[str, Any], folder: Path, data: Sequence[str]) -> Any:
-        """A W&B run, online if may be, else offline; None when not even the disk takes it.
+        """Returns a W&B run, online if possible, else offline; None if it cannot be written to disk either.
 
-        Offline is tried anew as well: what failed may have been W&B's service, which is a new one then.
+        Offline mode is also tried twice: the failure may have been that of W&B's service, which has been restarted by
+        then.
         """
         run = _attempt(lambda: self._init(what, folder, self._mode()), self._trouble)
         run = run or _attempt(lambda: self._init(what, folder, "offline"), self._trouble)
@@ -139,7 +141,7 @@ class WandB:
         return run
 
     def _mode(self) -> str:
-        """How the next run is kept; a user's own WANDB_MODE goes before `auto`."""
+        """Returns the mode of the next run; a user's own WANDB_MODE has priority over `auto`."""
         if (self.folder / _MARKER).exists():
             return "offline"
         if self.mode == "auto":
@@ -150,7 +152,7 @@ class WandB:
         return self.mode
 
     def _init(self, what: Mapping[str, Any], folder: Path, mode: str) -> Any:
-        """A W&B run of that mode, in place of any that was begun in `folder` before; raises what W&B raises."""
+        """Returns a W&B run of that mode, replacing any run in `folder`; raises what W&B raises."""
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         place = {"project": self.project, "entity": self.entity, "dir": str(folder), "mode": mode}
@@ -162,7 +164,7 @@ class WandB:
             raise
 
     def _trouble(self, error: Exception) -> None:
-        """Keeps the study offline from now on; the first process that gets here says so, in one line."""
+        """Keeps the study offline from now on; the first process that gets here logs one line."""
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -179,9 +181,9 @@ class WandB:
 
 @dataclass
 class _Run:
-    """One W&B run; where none could be opened, or it is closed, every call does nothing.
+    """Wraps one W&B run; every call does nothing if no run could be opened or it is closed.
 
-    `rows` counts the rows of the curve so far; `whole` says whether W&B has taken all that it was told.
+    `rows` counts the rows of the curve so far; `whole` says whether W&B has accepted everything so far.
     """
 
     opened: Callable[[], Any]
@@ -191,24 +193,24 @@ class _Run:
     whole: bool = True
 
     def open(self) -> None:
-        """Begins, or begins again."""
+        """Opens the run, or opens it again."""
         self.run, self.rows, self.whole = self.opened(), 0, True
 
     def __call__(self, row: Mapping[str, float | int]) -> None:
-        """Sends one row of the curve; W&B's own step is left to count rows, so that none is ever dropped."""
+        """Sends one row of the curve; W&B's own step counts rows, so that no row is dropped."""
         self.rows += 1
         self._do(lambda run: run.log({f"curve/{name}": value for name, value in row.items()}))
 
     def finish(self, record: Mapping[str, Any], delta: float | None) -> None:
-        """Sends what the record knows beyond the live rows, then closes; a failed trial has a failed run."""
+        """Sends the parts of the record that were not sent yet, then closes; a failed trial has a failed run."""
         self._tell(lambda: self._finish(record, delta))
 
     def show(self, table: pd.DataFrame, figures: list[Path], folder: Path | None) -> None:
-        """Logs the leaderboard with its figures, and the records where there is a folder of them, then closes."""
+        """Logs the leaderboard with its figures, and the records if there is a folder, then closes."""
         self._tell(lambda: self._show(table, figures, folder))
 
     def close(self, exit_code: int) -> None:
-        """Ends the run if it is still open; waits for the last upload no longer than `finish_timeout`."""
+        """Ends the run if it is still open; waits for the last upload for at most `finish_timeout`."""
         if self.run is not None:
             self._do(lambda run: self._end(run, exit_code))
             self.run = None
@@ -231,21 +233,21 @@ class _Run:
         self.close(0 if self.whole else 1)
 
     def _tell(self, tell: Callable[[], None]) -> None:
-        """Tells what ends a run; if W&B does not take all of it, tells all of it again to a new run on disk."""
+        """Calls `tell`, which ends a run; if W&B does not accept all of it, repeats it with a new run on disk."""
         tell()
         if not self.whole:
             self.open()
             tell()
 
     def _end(self, run: Any, exit_code: int) -> None:
-        """Finishes a run; if that takes too long, the run is whole on disk and only its upload is late."""
+        """Finishes a run; if that takes too long, the run is complete on disk and only its upload is missing."""
         try:
             run.finish(exit_code=exit_code)
         except TimeoutError as late:
             self.trouble(late)
 
     def _do(self, action: Callable[[Any], object]) -> None:
-        """Does what can be done; the run is no longer whole where it cannot."""
+        """Applies an action to the run; if it fails, the run is no longer whole."""
 
         def done() -> bool:
             action(self.run)
@@ -256,7 +258,7 @@ class _Run:
 
 
 def nothing(folder: Path) -> Nothing:
-    """The tracker that keeps nothing and imports nothing."""
+    """Returns the tracker that keeps nothing and imports nothing."""
     return Nothing()
 
 
@@ -269,12 +271,12 @@ def wandb(
     init_timeout: float,
     finish_timeout: float,
 ) -> WandB:
-    """A tracker that writes below `folder` and, as `mode` says, to a W&B server; the timeouts are in seconds."""
+    """Returns a tracker that writes below `folder` and, by `mode`, to a W&B server; timeouts are in seconds."""
     return WandB(folder, project, entity, mode, init_timeout, finish_timeout)
 
 
 def _opened(arguments: Mapping[str, Any], init_timeout: float, finish_timeout: float) -> Any:
-    """A W&B run that is quiet, collects nothing about the machine, and waits no longer than it is told to."""
+    """Returns a W&B run that prints nothing, collects nothing about the machine, and waits for the timeouts at most."""
     import wandb
 
     settings = wandb.Settings(
@@ -290,7 +292,7 @@ def _opened(arguments: Mapping[str, Any], init_timeout: float, finish_timeout: f
 
 
 def _forget() -> None:
-    """Stops W&B's service: it holds the id of a run that could not be opened, and would refuse the same id offline."""
+    """Stops W&B's service: it keeps the id of a run that could not be opened, and would refuse the same id offline."""
     import wandb
 
     try:
@@ -300,7 +302,7 @@ def _forget() -> None:
 
 
 def has_key() -> bool:
-    """Whether the user has logged in to W&B: a key in the environment, or a netrc entry for the server."""
+    """Returns whether the user has logged in to W&B: a key in the environment, or a netrc entry for the server."""
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
     named = [Path(os.environ["NETRC"])] if os.environ.get("NETRC") else [Path("~/.netrc"), Path("~/_netrc")]
@@ -309,7 +311,7 @@ def has_key() -> bool:
 
 
 def _logged_in(path: Path, host: str) -> bool:
-    """Whether a netrc file names that host; a file that cannot be read names nobody."""
+    """Returns whether a netrc file names that host; false if the file cannot be read."""
     try:
         return netrc.netrc(path).authenticators(host) is not None
     except (OSError, netrc.NetrcParseError):
@@ -317,7 +319,7 @@ def _logged_in(path: Path, host: str) -> bool:
 
 
 def trial_run(head: Mapping[str, Any]) -> dict[str, Any]:
-    """What a trial's run is opened with, from the head of its record: identity, place in the study, configuration."""
+    """Returns the arguments of a trial's run, from its record's head: identity, place in the study, configuration."""
     trial = head["trial"]
     tags = [_task_name(trial["task"]), *head["factors"], *(["reference"] if head["reference"] else [])]
     return {
@@ -331,18 +333,18 @@ def trial_run(head: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _place(head: Mapping[str, Any]) -> dict[str, Any]:
-    """What runs are grouped and compared by, under names of one word at the top of the config."""
+    """Returns the values by which runs are grouped and compared, under one-word names at the top of the config."""
     words = {name: head[name] for name in ("study", "arm", "axis", "factors", "reference", "seed")}
     return {**words, "task": _task_name(head["trial"]["task"])}
 
 
 def _task_name(task: Mapping[str, Any]) -> str:
-    """A task's short name: its own, else the last part of its target."""
+    """Returns a task's short name: its `name`, else the last part of its target."""
     return str(task.get("name") or task.get("_target_", "task").rpartition(".")[2])
 
 
 def leaderboard_run(study: str, table: pd.DataFrame, origin: Mapping[str, Any]) -> dict[str, Any]:
-    """What a leaderboard's run is opened with, `origin` being its lineage.
+    """Returns the arguments of a leaderboard's run; `origin` is its lineage.
 
     The id is the hash of the study's name and the table.
     """
@@ -358,9 +360,9 @@ def leaderboard_run(study: str, table: pd.DataFrame, origin: Mapping[str, Any]) 
 
 
 def lineage(folder: Path) -> dict[str, Any]:
-    """What a study's leaderboard was made from: the fingerprints of its data, and its trials counted.
+    """Returns what a study's leaderboard was made from: the fingerprints of its data, and the counts of its trials.
 
-    It is read from the table that stands beside the records; OSError where there is none.
+    They are read from the table beside the records; OSError if there is none.
     """
     trials = pd.read_parquet(folder / "table.parquet", columns=["data", "status"])
     return {
@@ -371,7 +373,7 @@ def lineage(folder: Path) -> dict[str, Any]:
 
 
 def data_artifact(fingerprint: str) -> Any:
-    """The data as W&B's artifact: their fingerprint, and nothing of themselves."""
+    """Returns the data as a W&B artifact that holds their fingerprint only."""
     import wandb
 
     artifact = wandb.Artifact(f"data-{fingerprint[:16]}", type="data", metadata={"fingerprint": fingerprint})
@@ -381,7 +383,7 @@ def data_artifact(fingerprint: str) -> Any:
 
 
 def records_artifact(study: str, folder: Path) -> Any:
-    """The records of a study as W&B's artifact: its plan, its test sets, a file a trial, and the table of them all."""
+    """Returns a study's records as a W&B artifact: its plan, test sets, one file per trial, and the table of all."""
     import wandb
 
     name = re.sub(r"[^A-Za-z0-9_.-]", "_", f"{study}-records")
@@ -395,23 +397,23 @@ def records_artifact(study: str, folder: Path) -> Any:
 
 
 def _link(run: Any, data: Sequence[str]) -> None:
-    """Says that the run uses the data of those fingerprints, without a wait for the server to agree, and on disk too.
+    """Records that the run uses the data of those fingerprints, without waiting for the server, and offline too.
 
-    `Run.use_artifact` waits as long as it takes, and refuses to work offline; this is the half of it that does neither.
+    `Run.use_artifact` waits without a limit and does not work offline; this is the part of it that does neither.
     """
     for fingerprint in data:
         run._log_artifact(data_artifact(fingerprint), use_after_commit=True)
 
 
 def _unlinked(error: Exception) -> None:
-    """Lineage that cannot be said is no trouble with the server, and no reason to stay offline."""
+    """Logs that lineage could not be recorded, which is no reason to stay offline."""
     _LOG.debug("W&B: lineage is not tracked: %s", error)
 
 
 def summary(record: Mapping[str, Any], delta: float | None) -> dict[str, Any]:
-    """A record's outcome under flat names: status, metrics, delta in points, cost, ledger, facts, receipt counts.
+    """Returns a record's outcome under flat names: status, metrics, delta in points, cost, ledger, facts, counts.
 
-    What is not known (the metrics of a failed trial, the reason of one that is done) is left out.
+    Unknown values (the metrics of a failed trial, the reason of a finished one) are left out.
     """
     result = record["result"] or {}
     receipts = {kind: _counts(receipt) for kind, receipt in record["receipts"].items()}
@@ -427,12 +429,12 @@ def summary(record: Mapping[str, Any], delta: float | None) -> dict[str, Any]:
 
 
 def _counts(receipt: Mapping[str, Any]) -> dict[str, Any]:
-    """The plain counts of a receipt; the rows that it names stay in the record."""
+    """Returns the plain counts of a receipt; the rows that it names stay in the record."""
     return {name: value for name, value in receipt.items() if name.startswith("n_")}
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A tree of mappings as one mapping whose names are paths: `{"task": {"n": 1}}` becomes `{"task/n": 1}`."""
+    """Flattens a tree of mappings into one whose names are paths: `{"task": {"n": 1}}` becomes `{"task/n": 1}`."""
     leaves: dict[str, Any] = {}
     for name, value in tree.items():
         leaves |= flatten(value, f"{prefix}{name}/") if hasattr(value, "items") else {f"{prefix}{name}": value}
@@ -440,7 +442,7 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _media(table: pd.DataFrame, figures: list[Path]) -> dict[str, Any]:
-    """The leaderboard and its figures as W&B's own types."""
+    """Returns the leaderboard and its figures as W&B's own types."""
     import wandb
 
     images = {f"figure/{figure.stem}": wandb.Image(str(figure)) for figure in figures}
@@ -448,7 +450,7 @@ def _media(table: pd.DataFrame, figures: list[Path]) -> dict[str, Any]:
 
 
 def _panels(table: pd.DataFrame) -> dict[str, Any]:
-    """A chart of the arms' effects an axis, which a fresh workspace shows as it is; none where none has an effect."""
+    """Returns a chart of the arms' effects per axis, which a new workspace shows; empty if no arm has an effect."""
     import wandb
 
     if not {"axis", "arm", "effect"} <= set(table.columns):
@@ -463,23 +465,23 @@ def _panels(table: pd.DataFrame) -> dict[str, Any]:
 
 
 def _typed(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with one type a column: what is neither number nor truth value is text, and a gap is None."""
+    """Returns the table with one type per column: values but numbers and booleans become text, missing ones None."""
     plain = set(table.select_dtypes(include=["number", "bool"]).columns)
     return pd.DataFrame({name: _cells(table[name], name in plain) for name in table.columns}, dtype=object)
 
 
 def _cells(column: pd.Series, plain: bool) -> list[Any]:
-    """A column's cells as Python's own types; as text unless they are plain."""
+    """Returns a column's cells as Python types; as text unless `plain`."""
     pairs = zip(column.tolist(), column.isna(), strict=True)
     return [None if gap else value if plain else str(value) for value, gap in pairs]
 
 
 @contextmanager
 def _environment(shared: Path, folder: Path, timeout: float) -> Iterator[None]:
-    """W&B reads a few things from the environment alone; what the user has set there stays, and all is put back.
+    """Sets what W&B reads only from the environment, keeping the user's own values, and restores it after the block.
 
-    Without "error reporting" its service also sends no telemetry, which would hold up the end of the process by ten
-    seconds when the server is silent.
+    Without "error reporting" its service also sends no telemetry, which would delay the end of the process by ten
+    seconds if the server does not answer.
     """
     before = _settings()
     ours = {
@@ -498,12 +500,12 @@ def _environment(shared: Path, folder: Path, timeout: float) -> Iterator[None]:
 
 
 def _settings() -> dict[str, str]:
-    """W&B's part of the environment."""
+    """Returns W&B's part of the environment."""
     return {name: value for name, value in os.environ.items() if name.startswith("WANDB_")}
 
 
 def _attempt(action: Callable[[], _T], trouble: Callable[[Exception], None]) -> _T | None:
-    """What `action` returns, or None once its error is told: nothing that a tracker does may cost a trial."""
+    """Returns the result of `action`, or None after reporting its error: a tracker must never fail a trial."""
     try:
         return action()
     except Exception as error:  # noqa: BLE001 - W&B raises a dozen types, some of them undocumented

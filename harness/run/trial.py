@@ -1,4 +1,4 @@
-"""One arm on one block, from its specification to its record; randomness and surroundings are arguments."""
+"""Runs one arm on one block, from its specification to its record; randomness and device are arguments."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ Log = Callable[[Mapping[str, float]], None]
 
 @dataclass(frozen=True)
 class Trial:
-    """The whole specification of one run.
+    """Specifies one run completely.
 
     `task`, `protocol`, `probe` and the four factors of `arm` are resolved config nodes; `data` is the fingerprint of
-    the task's content; `salt` renames the streams of the learner, all or the one that it names (`init:a`), so that two
-    trials can differ in luck alone. BadInput for a salt that names a stream that no learner has.
+    the task's content. `salt` renames the streams of the learner, all or the one that it names (`init:a`), so that two
+    trials can differ in randomness only. BadInput for a salt that names a stream that no learner has.
     """
 
     task: Mapping[str, Any]
@@ -54,10 +54,10 @@ class Trial:
             raise BadInput(wrong[0])
 
     def identity(self) -> dict[str, Any]:
-        """What makes this trial this trial: content and parameters, no path, no device, no tracker.
+        """Returns what identifies the trial: content and parameters, no path, no device, no tracker.
 
-        The probe counts only if a strategy declares that it needs one, the number of tuning trials only if the model
-        tunes, and `sources`, the hashes of the user's own code, is there only if there is such code.
+        The probe is included only if a strategy needs one, the number of tuning trials only if the model tunes, and
+        `sources`, the hashes of the user's own code, only if there is such code.
         """
         probed = any({"probe", "dynamics"} & needs_of(self.arm[name]) for name in DATA_FACTORS)
         tuned = [self.arm["model"], *([self.probe] if probed else [])]
@@ -75,17 +75,17 @@ class Trial:
 
     @property
     def key(self) -> str:
-        """The SHA-256 of the identity, 40 hexadecimal digits."""
+        """Returns the SHA-256 of the identity, 40 hexadecimal digits."""
         return hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode()).hexdigest()[:40]
 
     def control(self, baseline: Mapping[str, Mapping[str, Any]]) -> Trial:
-        """The same block under the baseline arm."""
+        """Returns the trial of the baseline arm on the same block."""
         return replace(self, arm=baseline, salt="")
 
     def against(self, baseline: Mapping[str, Mapping[str, Any]], rows: int = 0) -> dict[str, Any]:
-        """How the arm differs from the baseline: the factors, the axis, and what kind of reference it is, if any.
+        """Returns how the arm differs from the baseline: the factors, the axis, and its kind of reference, if any.
 
-        `rows` is the number of training rows, if it is known: an arm that buys all of their labels is an upper bound.
+        `rows` is the number of training rows, if known: an arm that may ask for all of their labels is an upper bound.
         """
         factors = factors_of(self.identity(), self.control(baseline).identity())
         kind = reference_of([_kind(self.arm[name], rows) for name in factors])
@@ -93,21 +93,21 @@ class Trial:
 
 
 def _kind(option: Mapping[str, Any], rows: int) -> str | None:
-    """Returns the kind of reference that an option is; one that buys all of `rows` labels is an upper bound."""
+    """Returns an option's kind of reference; one that may ask for all labels of `rows` rows is an upper bound."""
     k = option.get("k")
     buys_all = "gold" in needs_of(option) and isinstance(k, int) and 0 < rows <= k
     return "upper_bound" if buys_all else option.get("reference_kind")
 
 
 def shared_rules(protocol: Mapping[str, Any], models: Sequence[Mapping[str, Any]]) -> Any:
-    """The identity of a protocol for a trial that trains these models."""
+    """Returns the identity of a protocol for a trial that trains these models."""
     tuned = any("tuning" in needs_of(model) for model in models)
     return identity({name: value for name, value in protocol.items() if tuned or name != "tuning_trials"})
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a trial runs and whom it tells; nothing in here may change its result."""
+    """Holds a trial's cache, device and log, none of which may change its result."""
 
     cache: Cache
     device: str
@@ -115,13 +115,13 @@ class Place:
 
 
 def run_trial(trial: Trial, task: Task, place: Place) -> dict[str, Any]:
-    """The measured part of a record: result, receipts, ledger, cost, facts, curve; TrialFailed where there is none.
+    """Runs the trial and returns the measured part of its record: result, receipts, ledger, cost, facts, history.
 
-    `task` is the trial's source, split by the trial's seed.
+    `task` is the trial's source, split by the trial's seed. TrialFailed if there is no result.
     """
     place = replace(place, cache=Cache(place.cache.folder))
     run, bought = _run(trial, task, place), Purchases(task)
-    arm = {name: build(trial.arm[name]) for name in FACTORS}  # imports what it needs: nobody is charged for that
+    arm = {name: build(trial.arm[name]) for name in FACTORS}  # imports happen here, outside the measured block
     probe = build(trial.probe)
     with meter() as bill:
         train, receipts = task.train, {}
@@ -153,7 +153,7 @@ def _run(trial: Trial, task: Task, place: Place) -> Run:
 
 
 def _tools(kind: str, trial: Trial, probe: Learner, run: Run, bought: Purchases) -> Tools:
-    """What the strategy of that kind may use; the probe's identity names what is computed with it."""
+    """Returns the tools of the strategy of that kind; the probe's results are cached under its identity."""
     rules = shared_rules(trial.protocol, [trial.probe])
     code = user_sources(trial.probe, trial.protocol)
     who = [identity(trial.probe, content_of), rules, trial.seed, trial.salt, run.steps, *([code] if code else [])]
@@ -161,7 +161,7 @@ def _tools(kind: str, trial: Trial, probe: Learner, run: Run, bought: Purchases)
 
 
 def _stage(kind: str, strategy: Strategy, train: TrainSet, tools: Tools) -> TrainSet:
-    """What a strategy makes of the set; augmentations work on numbers, so raw cells are encoded before them."""
+    """Applies a strategy to the set; augmentations work on numbers, so raw cells are encoded before them."""
     return strategy(numeric(train) if kind == "augment" else train, tools)
 
 
@@ -170,14 +170,14 @@ def _scored(task: Task) -> tuple[tuple[str, EvalSet], tuple[str, EvalSet]]:
 
 
 def _prepared(part: EvalSet, train: TrainSet, lacks: Sequence[str], name: str) -> EvalSet:
-    """The rows as the training rows were prepared; ids and labels are out of every strategy's reach."""
+    """Transforms rows as the training rows were; strategies have no access to ids and labels."""
     part = part if train.prepare is None else replace(part, x=train.prepare(part.x))
     check_complete(part.x, lacks, name)
     return part
 
 
 def _check(after: TrainSet, before: TrainSet, who: str) -> None:
-    """Refuses a training set on which no learner could be trained fairly."""
+    """Raises TrialFailed for a training set with a repeated id, no labelled row, or a class lost."""
     if len(set(after.ids.tolist())) != len(after):
         raise TrialFailed(f"{who} left two rows of one id")
     if not after.labelled.any():
@@ -189,14 +189,14 @@ def _check(after: TrainSet, before: TrainSet, who: str) -> None:
 
 
 def _classes(probabilities: np.ndarray) -> np.ndarray:
-    """The predicted class of each row; TrialFailed where a model predicts no number."""
+    """Returns the predicted class of each row; TrialFailed if a probability is not finite."""
     if not np.isfinite(probabilities).all():
         raise TrialFailed("the model predicts probabilities that are not finite")
     return probabilities.argmax(1)
 
 
 def _result(run: Run, valid: EvalSet, test: EvalSet, fit: Fit, predicted: np.ndarray) -> dict[str, Any]:
-    """Scores are shares; the predicted classes of the test rows are kept, so that any metric can be had later."""
+    """Returns the scores, as shares, and the predicted classes of the test rows, which allow any other metric."""
     metric, k = run.protocol.metric, len(run.classes)
     seen = score(metric, valid.y, _classes(fit.predict(valid.x)), k) if len(valid) else None
     kept = pack(predicted.astype(np.uint8 if k <= 256 else np.uint16))
@@ -204,9 +204,9 @@ def _result(run: Run, valid: EvalSet, test: EvalSet, fit: Fit, predicted: np.nda
 
 
 def _ledger(trial: Trial, task: Task, fit: Fit, bought: Purchases) -> dict[str, int]:
-    """The labels that somebody paid for and this trial used: given, gold, votes, validation, oracle.
+    """Counts the labels that this trial used: given, gold, votes, validation, oracle.
 
-    Rules and edits stand there where a strategy used what people had written or mended before.
+    Rules and edits are included if a strategy used what people had written or corrected before.
     """
     labelled, gold = int(task.train.labelled.sum()), task.facts.get("train_labels") == "gold"
     voted = "votes" in needs_of(trial.arm["weak"])
@@ -221,7 +221,7 @@ def _ledger(trial: Trial, task: Task, fit: Fit, bought: Purchases) -> dict[str, 
 
 
 def _cost(own: Cost, charged: list[Cost], fit: Fit) -> dict[str, float]:
-    """Seconds and MiB of the trial, and of the shared work that it used wherever that was done."""
+    """Returns seconds and MiB of the trial, including cached work that another trial did."""
     total = sum(charged, own)
     rounded = {"wall_s": round(total.wall_s, 3), "cpu_s": round(total.cpu_s, 3), "peak_mb": round(total.peak_mb, 1)}
     return {**rounded, "parameters": fit.parameters, "examples": fit.examples}
