@@ -180,6 +180,6 @@ def _shown(override: str) -> str:
 
 
 def factor_of(override: str) -> str:
-    """Returns what an override sets: `clean` for `clean=oracle` or `+clean.k=5`; `model@baseline.model` sets `baseline`."""
+    """Returns what an override sets: `clean` for `clean=oracle`, `baseline` for `model@baseline.model=mlp`."""
     group, _, place = override.lstrip("+~").split("=")[0].partition("@")
     return (place or group).split(".")[0]

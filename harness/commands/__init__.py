@@ -1,1 +1,1 @@
-"""The commands: each parses its words, calls what is below, and prints."""
+"""Runs the commands: each parses its arguments, calls the other packages, and prints."""

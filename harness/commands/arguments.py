@@ -1,4 +1,4 @@
-"""The words of a command in, what they name and what they set out."""
+"""Parses the arguments of a command."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from harness.errors import BadInput
 
 
 def parse(words: Sequence[str], known: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """The plain words of a command, without its own name, and its options.
+    """Returns the positional arguments of a command, without its own name, and its options.
 
-    `name=value`, `--name=value` and `--name value` mean the same. BadInput for an option that is not `known`, and for
-    one that is said twice or without a value.
+    `name=value`, `--name=value` and `--name value` mean the same. BadInput for an option that is not `known`, is given
+    twice, or has no value.
     """
     plain: list[str] = []
     options: dict[str, str] = {}

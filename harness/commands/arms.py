@@ -1,4 +1,4 @@
-"""A task in, the list of arms out: what fits it, what does not and why; and all of them as a table for the docs."""
+"""Lists the options that fit a task, and why others do not; writes the table of all options for the docs."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ TITLES = {"model": "Models", "weak": "Weak supervision", "clean": "Cleaning", "a
 
 @dataclass(frozen=True)
 class Option:
-    """One YAML of a factor's group: its name and family, what its first lines say, its node, and that as written.
+    """Holds one YAML of a factor's group: name, family, what its first comment says, the resolved node, and as written.
 
-    They differ where a node borrows from the baseline. `fault` says why it cannot, or that there is no such family; the
-    node is then as written.
+    `node` and `written` differ if the YAML refers to the baseline. `fault` says why that fails, or that the family is
+    unknown; `node` is then as written.
     """
 
     group: str
@@ -42,12 +42,12 @@ class Option:
 
     @property
     def arm(self) -> str:
-        """How it is chosen."""
+        """Returns the override that chooses the option."""
         return f"{self.group}={self.name}"
 
 
 def command(words: list[str]) -> int:
-    """`harness arms [GROUP …] [task=NAME …]`: every option of the groups, with the reason where it does not fit."""
+    """Runs `harness arms [GROUP …] [task=NAME …]`: prints every option, with the reason if it does not fit."""
     groups = [word for word in words[1:] if "=" not in word]
     for group in groups:
         if group not in FACTORS:
@@ -64,7 +64,7 @@ def command(words: list[str]) -> int:
 
 
 def options(group: str, cfg: DictConfig, loader: ConfigLoaderImpl) -> Iterator[Option]:
-    """The options of a group, the user's own too, resolved beside that config."""
+    """Yields the options of a group, the user's own included, resolved within that config."""
     for name in sorted(loader.get_group_options(group)):
         found = loader.repository.load_config(f"{group}/{name}")
         if found is None:
@@ -81,9 +81,9 @@ def options(group: str, cfg: DictConfig, loader: ConfigLoaderImpl) -> Iterator[O
 
 
 def why_not(option: Option, cfg: DictConfig, task: Task) -> list[str]:
-    """The reasons why an option does not go with the task, the baseline's model and this machine; none where it does.
+    """Returns the reasons why an option does not fit the task, the baseline's model or this machine.
 
-    A baseline or a probe that does not fit the task itself is no option's fault, and is not held against any.
+    A baseline or a probe that does not fit the task is not the option's fault, and is ignored.
     """
     if option.fault is not None:
         return [option.fault]
@@ -122,12 +122,12 @@ def _headline(task: Task) -> str:
 
 
 def _short(line: str) -> str:
-    """A reason without the option's own name, which stands before it already."""
+    """Returns a reason without the option's own name, which is printed before it."""
     return re.sub(r"^(\w+ \(\w+\)|model) ", "", line)
 
 
 def _first_comment(group: str, name: str) -> str:
-    """What the YAML's first lines say: the user's own option, or one that comes with the harness."""
+    """Returns the first comment of the option's YAML, the user's own or the harness's."""
     for folder in (Path.cwd() / "conf", conf_dir()):
         path = folder / group / f"{name}.yaml"
         if path.is_file():
@@ -141,7 +141,7 @@ def _first_comment(group: str, name: str) -> str:
 
 
 def options_as_markdown() -> str:
-    """Every option of the factors' groups as Markdown tables, a group each: from the YAML files alone."""
+    """Returns Markdown tables of all options of the factors, one per family, from the YAML files only."""
     loader = option_loader()
     cfg = load_checked_config(["track=none"], loader)
     return "\n".join(line for group in FACTORS for line in _markdown_group(group, list(options(group, cfg, loader))))
@@ -173,12 +173,12 @@ def _cells(option: Option) -> tuple[str, ...]:
 
 
 def _said(value: Any) -> Any:
-    """A value as a person reads it; what is borrowed is said in words."""
+    """Returns a value for the table; a reference to the baseline in words."""
     return "the baseline's" if isinstance(value, str) and "${" in value else "null" if value is None else value
 
 
 def _parameters(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """A node's parameters by dotted name; of a node within, what it runs and its parameters."""
+    """Yields a node's parameters by dotted name; for an inner node, its function and its parameters."""
     for name, value in node.items():
         if name.startswith("_") or name in DECLARED:
             continue

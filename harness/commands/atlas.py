@@ -1,4 +1,4 @@
-"""`harness atlas`: prints and writes what published tables say of the claim."""
+"""Runs `harness atlas`: prints and writes what published tables say about the claim."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from harness.storage.files import write_atomic
 
 
 def command(words: list[str]) -> int:
-    """`harness atlas [PATH] [out=FOLDER]`: the published tables, printed and written as table, page and figure.
+    """Runs `harness atlas [PATH] [out=FOLDER]`: prints the published tables and writes a table, a page and a figure.
 
-    PATH is a CSV of facts, a folder of them, or a folder of the literature's whole files; without it HARNESS_SHARED is
-    read where it is set, and else the facts alone that come with the harness.
+    PATH is a CSV of facts, a folder of them, or a folder of the literature's complete files. Without it HARNESS_SHARED
+    is read if set, else only the facts that come with the harness.
     """
     plain, options = parse(words, ("out",))
     if len(plain) > 1:
@@ -40,9 +40,9 @@ def command(words: list[str]) -> int:
 
 
 def tables(places: Sequence[str]) -> list[Published]:
-    """The facts that come with the harness and the tables of those files and folders.
+    """Returns the facts that come with the harness and the tables of those files and folders.
 
-    Without any, those of the literature in the folder that HARNESS_SHARED names, where there is one.
+    If there are no places, the literature's tables in the folder that HARNESS_SHARED names are added, if it exists.
     """
     usual = os.environ.get("HARNESS_SHARED", "")
     there = usual and (Path(usual).expanduser() / "literature").is_dir()
@@ -54,6 +54,6 @@ def tables(places: Sequence[str]) -> list[Published]:
 
 
 def atlas_files(rows: pd.DataFrame) -> dict[str, bytes]:
-    """The atlas as files by name, from the rows of `frame`: every number, a page to read, and the figure."""
+    """Returns the atlas as files by name, from the rows of `readings_frame`: a CSV, a page, and the figure."""
     drawn = {f"atlas.{kind}": content for kind, content in report.figure(rows).items()}
     return {"atlas.csv": report.as_csv(rows), "atlas.md": report.page(rows), **drawn}

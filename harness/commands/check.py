@@ -1,4 +1,4 @@
-"""Overrides that choose options in, a line for each check of them out: `harness check clean=mine`."""
+"""Runs `harness check clean=mine`: checks the chosen options and prints one line per check."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ USAGE = "say harness check clean=NAME [clean.PARAMETER=VALUE …], or weak=, aug
 
 
 def command(words: list[str]) -> int:
-    """`harness check clean=NAME …`: checks each option that is chosen; 0 where all checks pass, else 2."""
+    """Runs `harness check clean=NAME …` for each chosen option; returns 0 if all checks pass, else 2."""
     said = words[1:]
     odd = [word for word in said if "=" not in word]
     if odd:
@@ -56,7 +56,7 @@ def _check_option(arm: str, node: Mapping[str, Any]) -> int:
 
 
 def _summary(outcomes: Sequence[Outcome]) -> str:
-    """Says how many checks pass or fail, and on which modalities."""
+    """Returns how many checks pass or fail, and on which modalities."""
     wrong = sum(outcome.fault is not None for outcome in outcomes)
     sets = dict.fromkeys(each.check.where.split(" (")[0] for each in outcomes if each.check.where != "YAML")
     where = ", ".join(sets) or "the YAML"
@@ -64,7 +64,7 @@ def _summary(outcomes: Sequence[Outcome]) -> str:
 
 
 def _checks(group: str, name: str, node: Mapping[str, Any], folder: Path) -> Iterator[Check]:
-    """The checks of the YAML, then those of the function on every modality."""
+    """Yields the checks of the YAML, then those of the function on every modality."""
     yield Check("says what it is", "YAML", "a comment in the first line, `_partial_: true`, known `fits` and `needs`",
                 lambda: check_declares(_text_of(group, name), node))  # fmt: skip
     yield Check("parameters", "YAML", "every parameter keyword-only in the function and present in the YAML",
@@ -77,7 +77,7 @@ def _checks(group: str, name: str, node: Mapping[str, Any], folder: Path) -> Ite
 
 
 def _text_of(group: str, name: str) -> str:
-    """The option's YAML as written: the user's own, or one that comes with the harness."""
+    """Returns the option's YAML as written, the user's own or the harness's."""
     places = [folder / group / f"{name}.yaml" for folder in (Path.cwd() / "conf", conf_dir())]
     return next(place for place in places if place.is_file()).read_text()
 

@@ -1,4 +1,4 @@
-"""`harness claims`: runs what is missing, judges the claims, and writes the verdicts."""
+"""Runs `harness claims`: runs missing trials, judges the claims, and writes the verdicts."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from harness.errors import BadInput
 from harness.storage.store import Store
 
 PASSED = ("cache", "track", "device", "threads", "retry")
-"""Options of a study's run that may be said beside `store` and `run`; so may any with a dot, as `task.path`."""
+"""Options that are passed on to the study's run, as is any option with a dot, such as `task.path`."""
 
 
 def command(words: list[str]) -> int:
-    """`harness claims [NAME …] [store=results] [run=no] [task.path=…]`: runs what is missing, judges, and writes."""
-    from harness.report.claims import line, write_claim  # it draws, and this module is read by every trial
+    """Runs `harness claims [NAME …] [store=results] [run=no] [task.path=…]`: prints and writes each verdict."""
+    from harness.report.claims import line, write_claim  # imports matplotlib, which no trial needs
 
     own, passed = _split(words)
     names, options = parse(own, ("store", "run"))
@@ -56,7 +56,7 @@ def command(words: list[str]) -> int:
 
 
 def _split(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The words of the command itself, and those that are for the run of the study."""
+    """Returns the arguments of the command itself, and those for the run of the study."""
     names = [word.removeprefix("--").partition("=")[0] for word in words]
     ours = [
         not ("=" in word and (name in PASSED or set(name) & set(".@"))) for word, name in zip(words, names, strict=True)
@@ -66,7 +66,7 @@ def _split(words: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _places(names: Sequence[str]) -> list[Path]:
-    """The files of the claims that are named, or of all; BadInput for a name that no claim has."""
+    """Returns the files of the named claims, or of all; BadInput for an unknown name."""
     known = claim_files()
     for name in names:
         if name not in known:
@@ -77,7 +77,7 @@ def _places(names: Sequence[str]) -> list[Path]:
 
 
 def _known_study(claim: Claim, root: Path) -> str:
-    """The claim's study; BadInput where there is neither a file nor a record of it."""
+    """Returns the claim's study; BadInput if there is neither a file nor a record of it."""
     if study_file(claim.study) is None and not (root / claim.study / "study.json").is_file():
         known = {path.stem for folder in folders() for path in folder.parent.glob("*.yaml")}
         known |= {path.parent.name for path in root.glob("*/study.json")}
@@ -86,7 +86,7 @@ def _known_study(claim: Claim, root: Path) -> str:
 
 
 def is_complete(store: Store, file: Path | None) -> bool:
-    """Whether every planned trial has a record, failed ones too, and the plan has every arm and seed of the file."""
+    """Returns whether every planned trial has a record and the plan has all arms and seeds of the file."""
     joined = join(store)
     if joined.plan is None or joined.missing:
         return False
@@ -96,7 +96,7 @@ def is_complete(store: Store, file: Path | None) -> bool:
 
 
 def _asked(file: Path) -> tuple[set[frozenset[str]], set[int]]:
-    """The overrides of the arms that a study's file lists one by one or to be crossed, and its seeds."""
+    """Returns the overrides of the arms that a study's file lists or crosses, and its seeds."""
     said: Any = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
     listed = [arm for arms in (said.get("arms") or [], *(said.get("cross") or [])) for arm in arms]
     seeds = said.get("seeds") or []
@@ -106,9 +106,9 @@ def _asked(file: Path) -> tuple[set[frozenset[str]], set[int]]:
 
 
 def _run_missing(study: str, root: Path, passed: Sequence[str]) -> None:
-    """Runs the study where something of it is missing, as a user would; its tables go to standard error.
+    """Runs the study if trials are missing, as a command; its tables go to standard error.
 
-    Failed trials are in the records, and the verdict tells of them. BadInput where the study could not be run.
+    Failed trials are in the records and are reported with the verdict. BadInput if the study could not be run.
     """
     file = study_file(study)
     if (is_complete(Store(root / study), file) and "retry=true" not in passed) or file is None:

@@ -1,4 +1,4 @@
-"""Arguments in, an exit code out: 0 when all is well, 2 for wrong input, 1 for a failed trial, 130 when interrupted."""
+"""Runs a command line; exit codes: 0 for success, 2 for wrong input, 1 for a failed trial, 130 when interrupted."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from harness.storage.store import Record
 
 
 class _PastHydra(BaseException):
-    """Carries an error of a single job past Hydra, which would announce it in words of its own."""
+    """Carries an error of a single job past Hydra, which would print its own message."""
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs one command; every error that a user can cause ends in one line a fault on standard error."""
+    """Runs one command; an error that a user can cause is printed as one line per fault on standard error."""
     words = sys.argv[1:] if argv is None else list(argv)
     os.environ[DEBUG] = "1" if {"--debug", "hydra.verbose=true", "hydra.verbose=True"} & set(words) else "0"
     words = [word for word in words if word != "--debug"]
@@ -51,10 +51,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _report_error(error: BaseException, words: list[str]) -> int:
-    """Says an error in one line per fault, with --debug its whole traceback first, and returns the exit code."""
+    """Prints an error, one line per fault, with --debug its traceback first, and returns the exit code."""
     if is_debugging():
         say("".join(traceback.format_exception(error)).rstrip())
-    if isinstance(error, OSError) and not isinstance(error, HYDRA_ERRORS):  # a missing config is both
+    if isinstance(error, OSError) and not isinstance(error, HYDRA_ERRORS):  # a missing config is of both types
         where = error.filename or "a file"
         say(f"harness: cannot read or write {where}: {error.strerror or error}; finished trials are kept")
         return 1
@@ -65,10 +65,10 @@ def _report_error(error: BaseException, words: list[str]) -> int:
 
 
 def _hydra(words: list[str]) -> int:
-    """Trials, sweeps and studies: everything that Hydra composes."""
+    """Runs a trial, a sweep or a study through Hydra."""
     if words and words[0].isidentifier():
         raise BadInput(f"there is no command '{words[0]}'{choices(words[0], COMMANDS)}; options are said as group=NAME")
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come back as exceptions, and `main` says them in one line
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors arrive as exceptions, and `main` prints them in one line
     os.environ[RERUN] = uuid.uuid4().hex
     _importable_from_here()
     _say_own_options()
@@ -83,7 +83,7 @@ def _hydra(words: list[str]) -> int:
 def _run_in_turn(words: list[str], studies: list[str]) -> int:
     """Runs several studies one after another, each as a command of its own; returns the worst exit code.
 
-    BadInput if no study matches. A study that a signal ended counts as a shell counts it: 128 plus the signal's number.
+    BadInput if no study matches. For a study that a signal ended it is, as in a shell, 128 plus the signal's number.
     """
     if not studies:
         raise BadInput(f"no study matches {next(word for word in words if word.startswith('experiments='))}")
@@ -100,7 +100,7 @@ def _run_in_turn(words: list[str], studies: list[str]) -> int:
 
 
 def _say_own_options() -> None:
-    """Says which of the user's own options take the place of ours, and that a config.yaml of the user's is not read."""
+    """Prints which of the user's own options replace ours, and that a user's config.yaml is not read."""
     folder = own_conf()
     for option in shadowed_options():
         say(f"conf/{option.replace('=', '/')}.yaml: your own {option} is used instead of ours of that name")
@@ -109,7 +109,7 @@ def _say_own_options() -> None:
 
 
 def _importable_from_here() -> None:
-    """A user's own functions lie in the working directory; workers inherit the path through the environment."""
+    """Adds the working directory, where a user's functions are, to the module path of this process and its workers."""
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
@@ -119,9 +119,9 @@ def _importable_from_here() -> None:
 
 @hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")
 def run_one(cfg: DictConfig) -> float | None:
-    """One job: the trial that `cfg` describes and its control; returns the delta in points.
+    """Runs the trial that `cfg` describes and its control; returns the delta in points.
 
-    Within a study the terminal belongs to the sweeper and the study was checked before; alone, both are done here.
+    Within a study the sweeper has checked everything and prints the progress; a single trial does both here.
     """
     hydra_cfg = HydraConfig.get()
     try:
@@ -162,7 +162,7 @@ def _refuse_misfits(job: Job) -> None:
 
 
 def result_line(record: Record, control: Record) -> str:
-    """One trial in one line: its score, its control's, and the delta in points."""
+    """Returns a line with a trial's score, its control's, and the delta in points."""
     who = f"{record['arm']}, seed {record['seed']}"
     if record["status"] == "failed":
         return f"{who}: failed: {record['reason']}"
@@ -176,7 +176,7 @@ def result_line(record: Record, control: Record) -> str:
 
 
 def _elsewhere(module: str) -> Callable[[list[str]], int]:
-    """The command that a module brings; imported when it is called, so that others do not pay for it."""
+    """Returns the command of a module, which is imported only when the command is called."""
     return lambda words: import_module(module).command(words)
 
 

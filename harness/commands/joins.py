@@ -1,9 +1,9 @@
-"""A file beside a study, or the task's own data, and the name of a column in; the column's values by test id out.
+"""Joins a column of a user's file, or of the task's own data, to a study's test rows.
 
-The ids of test rows are an id column's text where the task names one (`task.id`). Else rows are numbered as they were
-read, `train-17` or `test-17` by the part whose file they stood in, `digit-17` in the digits, so a file's rows can be
-told by their numbers. Nothing is joined on trust where it can be checked: data that are read again must have the
-fingerprint of the study's, rows that are joined by number must have its labels.
+The ids of test rows are the text of an id column if the task names one (`task.id`). Otherwise rows are numbered as they
+were read, `train-17` or `test-17` by the part of their file, `digit-17` in the digits, so a file's rows can be matched
+by number. A join is checked wherever possible: data that are read again must have the study's fingerprint, rows that
+are joined by number must have its labels.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ TablesByPart = Mapping[str, pd.DataFrame]
 
 @dataclass(frozen=True, eq=False)
 class StudyRows:
-    """What a study's rows are: its task's parameters, the fingerprint of its data, and all of its test examples."""
+    """Holds a study's task parameters, the fingerprint of its data, and all of its test examples."""
 
     task: Mapping[str, Any]
     data: str
@@ -40,17 +40,17 @@ class StudyRows:
 
 @dataclass(frozen=True, eq=False)
 class JoinResult:
-    """A column's values by test id, as they were read, and how they were found, in a sentence."""
+    """Holds a column's values by test id, as they were read, and how they were found, in a sentence."""
 
     values: pd.Series
     how: str
 
 
 def column_of_file(place: str, column: str, key: str | None, sought: StudyRows) -> JoinResult:
-    """The column of a CSV, TSV, parquet or JSONL file, whose rows are told by the column `key`.
+    """Returns the column of a CSV, TSV, parquet or JSONL file, whose rows are matched by the column `key`.
 
-    Without a `key` they are told by the task's own id column if the file has it, else by their numbers. BadInput where
-    ids do not match, a name is unknown, or labels are not the study's.
+    Without a `key` they are matched by the task's own id column if the file has it, else by row number. BadInput if ids
+    do not match, a name is unknown, or labels are not the study's.
     """
     table = open_table(place)
     own = sought.task.get("id")
@@ -64,9 +64,9 @@ def column_of_file(place: str, column: str, key: str | None, sought: StudyRows) 
 
 
 def from_task(column: str, changed: Mapping[str, Any], sought: StudyRows) -> JoinResult:
-    """The column of the task's own files, where `changed` (path, cache) says they lie; features or not.
+    """Returns a column of the task's own files, a feature or not; `changed` (path, cache) says where they are.
 
-    BadInput where the data there are not those of the study, or the task's rows stand in no file with columns.
+    BadInput if the data there are not those of the study, or the task's rows are not in a file with columns.
     """
     node = {**sought.task, **changed}
     kind = str(node["_target_"]).rpartition(".")[2]
@@ -86,7 +86,7 @@ def from_task(column: str, changed: Mapping[str, Any], sought: StudyRows) -> Joi
 
 
 def open_table(place: str) -> pd.DataFrame:
-    """A file's table; cells of CSV and TSV are text as they stand there."""
+    """Reads a file's table; cells of CSV and TSV stay text."""
     path = files.require_path(place, "table")
     if path.suffix.lower() not in READABLE:
         raise BadInput(f"table={place}: a table is a file of {', '.join(READABLE)}")
@@ -99,7 +99,7 @@ def open_table(place: str) -> pd.DataFrame:
 
 
 def ids_as_text(values: pd.Series) -> pd.Series:
-    """Values as tasks write ids: whole numbers without a point, missing ones as nothing."""
+    """Returns values as tasks write ids: whole numbers without a point, missing ones as ""."""
     return values.convert_dtypes().astype("string").fillna("").astype(object)
 
 
@@ -109,7 +109,7 @@ def _known(column: str, table: pd.DataFrame, place: str) -> None:
 
 
 def _by_key(table: pd.DataFrame, column: str, key: str, place: str, sought: StudyRows) -> pd.Series:
-    """Values by id. Where a file's ids do not match as written, `007` and `7.0` are taken for 7, as readers do."""
+    """Returns values by id; if a file's ids do not match as written, `007` and `7.0` count as 7."""
     written = ids_as_text(table[key])
     numbers = pd.to_numeric(written, errors="coerce")
     plainer = ids_as_text(numbers).where(numbers.notna(), written)
@@ -124,7 +124,7 @@ def _by_key(table: pd.DataFrame, column: str, key: str, place: str, sought: Stud
 
 
 def _by_number(table: pd.DataFrame, column: str, place: str, sought: StudyRows) -> tuple[pd.Series, str]:
-    """Values by id where ids number rows, and in words whether labels vouch for it."""
+    """Returns values by id if ids are row numbers, and in words whether labels confirm the match."""
     matched = [_NUMBERED.fullmatch(name) for name in sought.test.ids.tolist()]
     parts = sorted({one[1] if one else "" for one in matched})
     if parts == [""] or len(parts) > 1:
@@ -141,7 +141,7 @@ def _by_number(table: pd.DataFrame, column: str, place: str, sought: StudyRows) 
 
 
 def _vouched(rows: pd.DataFrame, place: str, sought: StudyRows) -> str:
-    """Whether labels say that these are the test rows, in the order of the test set; BadInput where they deny it."""
+    """Returns in words whether labels confirm the rows and their order; BadInput if they contradict it."""
     name = next((one for role in ("gold", "label") if (one := sought.task.get(role)) in rows.columns), None)
     texts = ids_as_text(rows[name]).to_numpy() if name is not None else np.array([])
     try:
@@ -162,7 +162,7 @@ def _vouched(rows: pd.DataFrame, place: str, sought: StudyRows) -> str:
 
 
 def _found(values: pd.Series, sought: StudyRows, where: str) -> pd.Series:
-    """The values of the test ids, in their order; BadInput where one has none."""
+    """Returns the values of the test ids, in their order; BadInput if one is missing."""
     missing = ~np.isin(sought.test.ids, np.asarray(values.index, dtype=str))
     if missing.any():
         first, such = sought.test.ids[missing][0], ", ".join(f"'{one}'" for one in values.index[:3])
@@ -178,7 +178,7 @@ def _raw(node: Mapping[str, Any]) -> TablesByPart:
 
 
 def _read(node: Mapping[str, Any]) -> TablesByPart:
-    """The task's files, a table a part."""
+    """Reads the task's files, one table per part."""
     patterns = {part: node.get(part) for part in files.PARTS}
     return {
         part: pd.DataFrame(dict(_columns(files.open_part(those, node.get("cache")))))
@@ -187,7 +187,7 @@ def _read(node: Mapping[str, Any]) -> TablesByPart:
 
 
 def _columns(rows: datasets.Dataset) -> Iterator[tuple[str, Any]]:
-    """The columns that hold one plain value a row; numbers of classes become their names."""
+    """Yields the columns that hold one plain value per row; class numbers become class names."""
     for name, feature in rows.features.items():
         if hasattr(feature, "names"):
             yield name, reading.texts(rows, name)
@@ -196,6 +196,6 @@ def _columns(rows: datasets.Dataset) -> Iterator[tuple[str, Any]]:
 
 
 def _named(part: str, rows: pd.DataFrame, key: str | None) -> pd.DataFrame:
-    """The rows under the ids that the task gives them."""
+    """Returns the rows under the ids that the task gives them."""
     ids: Sequence[str] = [f"{part}-{row}" for row in range(len(rows))] if key is None else list(ids_as_text(rows[key]))
     return rows.set_axis(pd.Index(ids), axis=0)

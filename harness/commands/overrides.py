@@ -1,4 +1,4 @@
-"""Loads the config that a command's overrides choose: the one place that knows where options are looked for."""
+"""Loads the config that a command's overrides choose, from the harness's and the user's options."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from harness.storage.places import conf_dir
 def option_loader() -> ConfigLoaderImpl:
     """Returns a loader that finds the harness's options and those in the user's own `conf/` and `experiments/`.
 
-    `hydra.compose` is of no use here: within a study Hydra is initialised already and refuses to be so again.
+    `hydra.compose` cannot be used here: within a study Hydra is initialised already and refuses a second time.
     """
     return ConfigLoaderImpl(create_config_search_path(str(conf_dir())))
 
 
 def swept_studies(words: Sequence[str]) -> list[str] | None:
-    """Returns the studies that a list or a pattern of names chooses (none if nothing matches); None without either."""
+    """Returns the studies that a list or a pattern of names chooses (maybe none); None without a list or pattern."""
     said = [word for word in words if word.startswith("experiments=")]
     if not said:
         return None
@@ -41,7 +41,7 @@ def swept_studies(words: Sequence[str]) -> list[str] | None:
 
 
 def load_config(overrides: Sequence[str], loader: ConfigLoaderImpl) -> DictConfig:
-    """Returns the config of those overrides, not checked yet and without Hydra's own part.
+    """Returns the config of those overrides, unchecked and without Hydra's own part.
 
     Raises Hydra's and OmegaConf's errors where an override cannot be applied.
     """
@@ -54,7 +54,7 @@ def load_config(overrides: Sequence[str], loader: ConfigLoaderImpl) -> DictConfi
 def load_checked_config(overrides: Sequence[str], loader: ConfigLoaderImpl) -> DictConfig:
     """Returns the config of those overrides; BadInput lists every fault of its options, one per line.
 
-    Puts the working folder on the module path first: functions that the user's own options name lie there.
+    Adds the working folder to the module path first, for the functions that the user's own options name.
     """
     here = str(Path.cwd())
     if here not in sys.path:

@@ -1,4 +1,4 @@
-"""A study's records in; how many more seeds each arm needs to find an effect, and what that costs, out in words."""
+"""Estimates from a study's records how many more seeds each arm needs to detect an effect, and what they cost."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ from harness.storage.store import Store
 
 OPTIONS = ("effect", "power", "level", "cores", "store")
 SPREAD = 0.8
-"""The level of the range that says how well a pilot knows its own variance."""
+"""The level of the range that shows how uncertain a pilot's own variance is."""
 HEAD = ("arm", "seeds", "found now", "needed", f"{100 * SPREAD:g} % range", "more trials", "more time")
 _USAGE = "harness plan NAME --effect 0.5 [power=0.8] [level=0.05] [cores=N] [store=FOLDER]"
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What is to be found: an effect in points, with which power, at which two-sided level, on how many cores."""
+    """Holds the effect to detect, in points, the power, the two-sided level, and the number of cores."""
 
     effect: float
     power: float
@@ -51,10 +51,10 @@ class Wish:
 
 @dataclass(frozen=True)
 class Line:
-    """One arm: `seeds` have a delta, of `trials` planned; `found` is the least effect in points that they find.
+    """Holds one arm: `seeds` of its `trials` have a delta; `found` is the least effect in points that they detect.
 
-    `need` is what the wish takes, `fewest` and `most` the range of it. Seconds are a trial's means, 0 where none
-    finished. `why` says why there are no numbers; the baseline has none and needs none.
+    `need` is what the wish requires, `fewest` and `most` its range. Seconds are means per trial, 0 if none finished.
+    `why` says why there are no numbers; the baseline has none and needs none.
     """
 
     arm: str
@@ -70,13 +70,13 @@ class Line:
 
     @property
     def more(self) -> int:
-        """The seeds that are still to run, as far as seeds can do it."""
+        """Returns the number of seeds to add; 0 if no number of seeds is enough."""
         return max(0, self.need.seeds - self.seeds) if self.need and self.need.seeds else 0
 
 
 @dataclass(frozen=True)
 class PlanCost:
-    """Trials to run, of which `controls` are the baseline's; seconds on the wall of one core, and on the processor."""
+    """Holds the trials to run, of which `controls` are the baseline's; seconds on one core, and of processor time."""
 
     trials: int
     controls: int
@@ -85,9 +85,9 @@ class PlanCost:
 
 
 def command(words: list[str]) -> int:
-    """`harness plan NAME --effect 0.5`: the seeds each arm needs to find that effect, the time they take, the command.
+    """Runs `harness plan NAME --effect 0.5`: prints the seeds that each arm needs, their cost, and the command to run.
 
-    BadInput where there is no such study, nothing to learn variances from, or no effect to look for.
+    BadInput if there is no such study, no effect, or no records to estimate variances from.
     """
     names, said = parse(words, OPTIONS)
     if len(names) != 1:
@@ -103,7 +103,7 @@ def command(words: list[str]) -> int:
 
 
 def _store(name: str, where: str) -> Store:
-    """The store of that study."""
+    """Returns the store of that study."""
     root = Path(where).expanduser()
     if not (root / name).is_dir():
         known = [path.parent.name for path in root.glob("*/trials")]
@@ -112,7 +112,7 @@ def _store(name: str, where: str) -> Store:
 
 
 def wish_of(said: Mapping[str, str], alpha: float) -> Wish:
-    """The options as numbers; `alpha` is the level where none is said. BadInput for what is none, or out of range."""
+    """Returns the options as numbers, with `alpha` as the default level; BadInput for a value that is out of range."""
     if "effect" not in said:
         raise BadInput(f"say which effect is to be found, in points: {_USAGE}")
     effect, power, level = (
@@ -142,7 +142,7 @@ def _number(name: str, word: str) -> float:
 
 
 def needs(joined: Records, wish: Wish) -> list[Line]:
-    """A line an arm of the plan, the baseline first. BadInput where no arm has deltas on two seeds."""
+    """Returns one line per arm of the plan, the baseline first; BadInput if no arm has deltas on two seeds."""
     records, name = joined.records, joined.name
     if not records:
         raise BadInput(f"'{name}' has no record of a trial of its plan: run the study first")
@@ -161,7 +161,7 @@ def needs(joined: Records, wish: Wish) -> list[Line]:
 def line_of(
     arm: str, planned: Sequence[Mapping[str, Any]], ran: pd.DataFrame, seen: PilotArm | None, wish: Wish
 ) -> Line:
-    """The need of one arm, from its planned and its recorded trials and from its deltas."""
+    """Returns the line of one arm, from its planned and recorded trials and its deltas."""
     done = ran[ran["status"] == "done"]
     wall, cpu = (float(done[name].mean()) if len(done) else 0.0 for name in ("cost_wall_s", "cost_cpu_s"))
     if planned[0]["key"] == planned[0]["control"]:
@@ -179,7 +179,7 @@ def line_of(
 
 
 def _no_delta(ran: pd.DataFrame) -> str:
-    """Why an arm has no delta at all."""
+    """Returns why an arm has no delta."""
     failed = ran[ran["status"] == "failed"]
     if len(failed):
         return f"no trial has a delta; {len(failed)} failed, the first: {failed['reason'].iloc[0]}"
@@ -191,7 +191,7 @@ def _need(found: Pilot, wish: Wish) -> Need:
 
 
 def bill(lines: Sequence[Line], trials: Mapping[str, int]) -> PlanCost:
-    """What it costs that each arm has so many trials, and the baseline, which is the first line, the most of them."""
+    """Returns the cost of bringing arms to those numbers of trials, and the baseline (first line) to the largest."""
     wanted = {**trials, lines[0].arm: max(trials.values(), default=0)}
     more = [max(0, wanted.get(line.arm, 0) - line.trials) for line in lines]
     wall, cpu = (
@@ -202,7 +202,7 @@ def bill(lines: Sequence[Line], trials: Mapping[str, int]) -> PlanCost:
 
 
 def plan_text(plan: Mapping[str, Any], lines: Sequence[Line], wish: Wish, where: str) -> str:
-    """The needs as a table to read, what all of it costs, and the command that goes on."""
+    """Returns the needs as a table, the total cost, and the command that continues the study."""
     arms = lines[1:]
     going = [line for line in arms if line.more]
     each = bill(lines, {line.arm: line.trials + line.more for line in going})
@@ -222,7 +222,7 @@ def plan_text(plan: Mapping[str, Any], lines: Sequence[Line], wish: Wish, where:
 
 
 def _reasons(arms: Sequence[Line], wish: Wish) -> list[str]:
-    """Why some arms have no number of seeds: a sentence for all that lack test examples, one each for the others."""
+    """Returns why some arms have no number of seeds: one sentence for lack of test examples, one per arm otherwise."""
     short = [line.need.reason for line in arms if line.need and line.need.examples]
     first = [f"Where test examples are asked for, {short[0].partition(': it takes')[0]}."] if short else []
     others = [
@@ -234,7 +234,7 @@ def _reasons(arms: Sequence[Line], wish: Wish) -> list[str]:
 
 
 def _table(arms: Sequence[Line], wish: Wish) -> list[str]:
-    """A row an arm in columns of equal width."""
+    """Returns one row per arm, in columns of equal width."""
     rows = [HEAD, *(_row(line, wish) for line in arms)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
@@ -244,7 +244,7 @@ def _table(arms: Sequence[Line], wish: Wish) -> list[str]:
 
 
 def _row(line: Line, wish: Wish) -> tuple[str, ...]:
-    """An arm's cells; what cannot be said is a dash."""
+    """Returns an arm's cells; an unknown value is a dash."""
     if line.found is None or line.need is None:
         return (line.arm, str(line.seeds), *["-"] * 5)
     if line.need.seeds is None:
@@ -267,7 +267,7 @@ def _sum(cost: PlanCost, wish: Wish) -> str:
 
 
 def _lasts(seconds: float) -> str:
-    """A length of time in the unit that reads best."""
+    """Returns a duration in a suitable unit."""
     for unit, size in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
         if seconds >= 2 * size:
             return f"{seconds / size:.1f} {unit}"
@@ -275,7 +275,7 @@ def _lasts(seconds: float) -> str:
 
 
 def _going_on(plan: Mapping[str, Any], lines: Sequence[Line], wish: Wish, where: str) -> list[str]:
-    """The command that brings the study to the seeds that its neediest arm takes, and what that runs."""
+    """Returns the command that gives all arms the largest number of seeds needed, and what it runs."""
     most = max(line.trials + line.more for line in lines)
     words = [f"experiments={plan['name']}", _seeds(plan, most)]
     words += ["task.path=FOLDER"] if "path" in plan["task"] else []
@@ -291,7 +291,7 @@ def _going_on(plan: Mapping[str, Any], lines: Sequence[Line], wish: Wish, where:
 
 
 def _seeds(plan: Mapping[str, Any], most: int) -> str:
-    """The word that says how many seeds: a number where they count from 0, else all of them."""
+    """Returns the override for the number of seeds: a number if they count from 0, else a list."""
     seeds = list(plan["seeds"])
     if plan.get("precision"):
         return f"precision.max_seeds={most}"

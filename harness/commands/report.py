@@ -1,4 +1,4 @@
-"""`harness report`: rebuilds the tables, figures and page of a study from its records."""
+"""Runs `harness report`: rebuilds the tables, figures and page of a study from its records."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from harness.storage.store import Store
 
 
 def command(words: list[str]) -> int:
-    """`harness report NAME [store=results] [task.path=FOLDER] [adjust=holm] [--paper DIR]`.
+    """Runs `harness report NAME [store=results] [task.path=FOLDER] [adjust=holm] [--paper DIR]`.
 
-    Tables, figures and page, from the records alone; with the task's folder the page shows rows, `adjust` is holm or
-    benjamini_yekutieli, and `--paper` fills a folder for a paper.
+    Writes tables, figures and page from the records only. With the task's folder the page shows rows; `adjust` is holm
+    or benjamini_yekutieli; `--paper` fills a folder for a paper.
     """
     names, said = parse(words, ("store", "paper", "task.path", "adjust"))
     store = Path(said.get("store", "results")).expanduser()
@@ -29,7 +29,7 @@ def command(words: list[str]) -> int:
     adjust = said.get("adjust", "holm")
     paths = [*rebuild(folder, said.get("task.path"), adjust), write_index(store)]
     if "paper" in said:
-        from harness.report.paper import write_paper  # most reports need none of it
+        from harness.report.paper import write_paper  # most reports do not need it
 
         paths += write_paper(gather(Store(folder), adjust), Path(said["paper"]).expanduser(), paths)
     print("\n".join(map(str, paths)))

@@ -1,4 +1,4 @@
-"""`harness slices`: prints and writes the deltas by slice and the test rows that flipped."""
+"""Runs `harness slices`: prints and writes the deltas by slice and the test rows that flipped."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ _ACROSS, _NAMED = 10, 20
 
 
 def command(words: list[str]) -> int:
-    """`harness slices STUDY`: deltas by class of all arms, printed; `slices.csv` and a figure in the study's folder.
+    """Runs `harness slices STUDY`: prints all arms' deltas by class; writes `slices.csv` and a figure of the study.
 
-    `by=COLUMN` slices by a column instead, found in `table=FILE` (with `id=COLUMN` if rows are told by ids) or in the
-    task's own data (`task.path=PLACE`); the file then holds the column's values as names of slices. `arm=LABEL` shows
-    that arm alone, with its intervals and the test rows that flipped, which go to `flips.csv`.
+    `by=COLUMN` slices by a column instead, from `table=FILE` (with `id=COLUMN` if rows are matched by id) or from the
+    task's own data (`task.path=PLACE`); `slices.csv` then holds the column's values as names of slices. `arm=LABEL`
+    shows only that arm, with its intervals and the test rows that flipped, which are written to `flips.csv`.
     """
     names, said = parse(words, _OPTIONS)
     if len(names) != 1:
@@ -77,7 +77,7 @@ def _pictures(table: pd.DataFrame, store: Store, title: str) -> dict[str, bytes]
 
 
 def _chosen(arms: list[ArmTrials], name: str | None) -> list[ArmTrials]:
-    """All arms, or the one of that name."""
+    """Returns all arms, or the one of that name."""
     chosen = [arm for arm in arms if name in (None, arm.name)]
     if not chosen:
         raise BadInput(f"no arm '{name}' has a delta{choices(str(name), [arm.name for arm in arms])}")
@@ -91,7 +91,7 @@ def _both(arm: ArmTrials) -> list[Record]:
 def _found(
     arms: Sequence[ArmTrials], sets: Mapping[str, TestSet], said: Mapping[str, str]
 ) -> tuple[str, list[tuple[ArmTrials, list[Slice]]]]:
-    """What was sliced by, in words, and the slices of each arm."""
+    """Returns the unit and the column of the slices, in words, and the slices of each arm."""
     pairs = {arm.name: [_pair(*both, sets) for both in arm.paired] for arm in arms}
     if "by" not in said:
         alone = [name for name in ("table", "id", "task.path", "task.cache") if name in said]
@@ -113,7 +113,7 @@ def _found(
 
 
 def _sought(arms: Sequence[ArmTrials], sets: Mapping[str, TestSet]) -> StudyRows:
-    """The rows of the study: all test examples of all seeds, each once."""
+    """Returns the rows of the study: all test examples of all seeds, each once."""
     trial = arms[0].paired[0][0]["trial"]
     ids = np.concatenate([one.ids for one in sets.values()])
     y = np.concatenate([one.y for one in sets.values()])
@@ -122,7 +122,7 @@ def _sought(arms: Sequence[ArmTrials], sets: Mapping[str, TestSet]) -> StudyRows
 
 
 def slices_text(table: pd.DataFrame, *, whole: bool) -> list[str]:
-    """The table to read: arms by slices, or with `whole` every number of every slice; then what it says and covers."""
+    """Returns a table of arms by slices, or with `whole` of every number of every slice, and its notes."""
     told = [
         f"Against the control of the same seed. Intervals: 95 %, over seeds and the test examples of the slice; fewer "
         f"than {FEWEST_EXAMPLES} examples have none. * the interval leaves 0 out, ** also with p adjusted for the "
@@ -133,7 +133,7 @@ def slices_text(table: pd.DataFrame, *, whole: bool) -> list[str]:
 
 
 def _wide(table: pd.DataFrame) -> list[str]:
-    """A row an arm and a column a slice, so many at a time."""
+    """Returns one row per arm and one column per slice, split into blocks of columns."""
     names = list(dict.fromkeys(zip(table["slice"], table.groupby("slice")["n"].transform("max"), strict=True)))
     cells = {(row["arm"], row["slice"]): _delta(row) for row in table.to_dict("records")}
     lines: list[str] = []
@@ -146,7 +146,7 @@ def _wide(table: pd.DataFrame) -> list[str]:
 
 
 def _long(table: pd.DataFrame) -> list[str]:
-    """A row a slice of one arm."""
+    """Returns one row per slice of one arm."""
     head = ["slice", "n", "control", "delta", "95 % interval", "adjusted p"]
     rows = []
     for row in table.to_dict("records"):
@@ -158,7 +158,7 @@ def _long(table: pd.DataFrame) -> list[str]:
 
 
 def _delta(row: Mapping[Any, Any]) -> str:
-    """A delta with its stars."""
+    """Returns a delta with its stars."""
     if not row["n"]:
         return "-"
     stars = "" if row["why"] else "*" * ((row["p"] < 1 - LEVEL) + (row["p_adjusted"] < 1 - LEVEL))
@@ -166,14 +166,14 @@ def _delta(row: Mapping[Any, Any]) -> str:
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows in columns of equal width, the first to the left."""
+    """Returns rows in columns of equal width, the first to the left."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     shaped = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
     return [line.rstrip() for line in shaped]
 
 
 def flips_text(found: Sequence[Flips], counted: pd.DataFrame) -> list[str]:
-    """The flips to read: how many on each seed, and which on all of them."""
+    """Returns the flips in words: how many on each seed, and which rows on all seeds."""
     rows = [["seed", "wrong to right", "right to wrong", "net", "of"]]
     rows += [[str(one.seed), str(len(one.gained)), str(len(one.lost)), f"{one.net:+d}", str(one.n)] for one in found]
     lines = ["Test rows that flipped, control to arm:", "", *_aligned(rows), ""]

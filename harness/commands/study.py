@@ -1,4 +1,4 @@
-"""A study in, its trials out: what a study file asks for becomes Hydra jobs, all of them checked before one runs."""
+"""Runs a study: its trials become Hydra jobs, all of them checked before the first one runs."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from harness.storage.places import content_of
 from harness.storage.store import Store, is_of
 
 PlannedArm = tuple[str, ...]
-"""The overrides that make an arm; the empty one is the baseline."""
+"""The overrides that define an arm; empty for the baseline."""
 
 
 @dataclass(frozen=True)
 class Precision:
-    """When a study stops adding seeds to an arm: `looks` are the numbers of seeds at which it decides that.
+    """Defines when a study stops adding seeds to an arm; `looks` are the numbers of seeds at which it decides.
 
-    `half_width` is in points, `level` that of the interval at each look; see `harness.analysis.power`.
+    `half_width` is in points, `level` is that of the interval at each look; see `harness.analysis.power`.
     """
 
     half_width: float
@@ -46,17 +46,17 @@ class Precision:
 
     @property
     def level(self) -> float:
-        """The level of the interval at each look."""
+        """Returns the level of the interval at each look."""
         return level_of_looks(len(self.looks))
 
     def as_plan(self) -> dict[str, Any]:
-        """What a study's plan says of it."""
+        """Returns the entry in a study's plan."""
         return {"half_width": self.half_width, "looks": list(self.looks), "level": self.level}
 
 
 @dataclass(frozen=True)
 class PlannedTrial:
-    """One trial of a study: its row in the plan and the overrides that run it."""
+    """Holds one trial of a study: its row in the plan and the overrides that run it."""
 
     row: dict[str, Any]
     arm: PlannedArm
@@ -64,17 +64,18 @@ class PlannedTrial:
 
     @property
     def is_control(self) -> bool:
-        """Whether it is the baseline's trial."""
+        """Returns whether it is the baseline's trial."""
         return not self.arm
 
 
 def run_study(
     config: DictConfig, arguments: Sequence[str], loader: ConfigLoader, launcher: Launcher
 ) -> Sequence[JobReturn]:
-    """Runs what is missing of the study that the composed `config` describes; the results are in its store.
+    """Runs the missing trials of the study that the composed `config` describes; the results are in its store.
 
-    A study that asks for a precision looks at its records when they are there, and goes on with what `choose_trials`
-    adds. BadInput with all faults before anything runs; TrialFailed at the end if a trial failed, when all is written.
+    A study with a precision examines its records when they are complete, and goes on with what `choose_trials` adds.
+    BadInput with all faults before anything runs; TrialFailed at the end, after everything is written, if a trial
+    failed.
     """
     base = plain_overrides(arguments)
     study = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
@@ -99,9 +100,9 @@ def run_study(
 def next_look(
     study: DictConfig, possible: list[PlannedTrial], store: Store, begun: Collection[str]
 ) -> tuple[list[PlannedTrial], list[PlannedTrial]]:
-    """The plan as the records now want it, kept and announced, and what of it is still to run.
+    """Stores and announces the plan that follows from the records; returns it and its trials that are still to run.
 
-    Trials that this command has `begun` are not begun again, however they ended.
+    Trials that this command has `begun` are not started again, however they ended.
     """
     precision = precision_of(study)
     plan = choose_trials(possible, store, precision)
@@ -117,7 +118,7 @@ def next_look(
 
 
 def plain_overrides(arguments: Sequence[str]) -> list[str]:
-    """The command line's overrides; BadInput for a sweep among them, which would multiply the study in silence."""
+    """Returns the command line's overrides; BadInput for a sweep, which would multiply the study unnoticed."""
     parsed = OverridesParser.create().parse_overrides(overrides=list(arguments))
     swept = [item.input_line for item in parsed if item.is_sweep_override()]
     if swept:
@@ -134,7 +135,7 @@ def plain_overrides(arguments: Sequence[str]) -> list[str]:
 
 
 def arms_of(study: DictConfig) -> list[PlannedArm]:
-    """The arms that the study's design asks for, the baseline first; BadInput for what is no arm."""
+    """Returns the arms of the study's design, the baseline first; BadInput for an invalid arm."""
     listed, groups = _listed(plain(study)["arms"]), groups_of(study)
     if not listed and not groups:
         raise BadInput(
@@ -154,7 +155,7 @@ def arms_of(study: DictConfig) -> list[PlannedArm]:
 
 
 def _listed(arms: Any) -> list[PlannedArm]:
-    """The arms as the study lists them; BadInput for what is no list of overrides or of lists of overrides."""
+    """Returns the arms as the study lists them; BadInput unless each is an override or a list of overrides."""
     wrapped = [[arm] if isinstance(arm, str) else arm for arm in arms] if isinstance(arms, list) else [arms]
     for arm in wrapped:
         if not isinstance(arm, list) or not arm or not all(isinstance(item, str) for item in arm):
@@ -165,7 +166,7 @@ def _listed(arms: Any) -> list[PlannedArm]:
 
 
 def factorial(listed: list[PlannedArm]) -> list[PlannedArm]:
-    """Every combination of at most one listed arm a factor set, without the baseline itself."""
+    """Returns every combination of at most one listed arm per set of factors, without the baseline itself."""
     cells: dict[frozenset[str], list[PlannedArm]] = {}
     for arm in listed:
         cells.setdefault(frozenset(factor_of(item) for item in arm), [()]).append(arm)
@@ -176,7 +177,7 @@ def factorial(listed: list[PlannedArm]) -> list[PlannedArm]:
 
 
 def groups_of(study: DictConfig) -> list[list[PlannedArm]]:
-    """The groups that the study crosses, each a list of arms; BadInput for what cannot be crossed."""
+    """Returns the groups that the study crosses, each a list of arms; BadInput for what cannot be crossed."""
     groups = plain(study)["cross"] or []
     if not isinstance(groups, list):
         raise BadInput(
@@ -196,7 +197,7 @@ def groups_of(study: DictConfig) -> list[list[PlannedArm]]:
 
 
 def _group(number: int, group: Any) -> list[PlannedArm]:
-    """One group of what is crossed; BadInput where it is empty, says one thing twice or chooses what is no factor."""
+    """Returns one group of crossed arms; BadInput if it is empty, repeats an arm or sets anything but a factor."""
     if not isinstance(group, list) or not group:
         told = "is empty" if group == [] else f"is {group!r}"
         raise BadInput(f"cross: group {number} {told}: it must be a list of arms, as in ['model=mlp','model=lenet']")
@@ -213,7 +214,7 @@ def _group(number: int, group: Any) -> list[PlannedArm]:
 
 
 def cross_arms(groups: list[list[PlannedArm]], listed: Sequence[PlannedArm]) -> list[PlannedArm]:
-    """Every combination of at most one arm a group, overrides in the factors' order, but for those that are `listed`.
+    """Returns every combination of at most one arm per group, in the factors' order, except those in `listed`.
 
     The same overrides in another order are the same arm.
     """
@@ -224,7 +225,7 @@ def cross_arms(groups: list[list[PlannedArm]], listed: Sequence[PlannedArm]) -> 
 
 
 def seeds_of(study: DictConfig) -> list[int]:
-    """The seeds of the study; a single number counts them from 0. BadInput for what is no list of whole numbers."""
+    """Returns the seeds of the study; a single number n means 0 to n - 1. BadInput unless they are whole numbers."""
     seeds = plain(study)["seeds"]
     seeds = list(range(seeds)) if isinstance(seeds, int) else seeds
     if not isinstance(seeds, list) or not seeds or any(type(seed) is not int or seed < 0 for seed in seeds):
@@ -235,7 +236,7 @@ def seeds_of(study: DictConfig) -> list[int]:
 
 
 def precision_of(study: DictConfig) -> Precision | None:
-    """What the study asks of its intervals; None where it has the seeds that it lists. BadInput for what is no rule."""
+    """Returns the study's rule for adding seeds, or None if its seeds are fixed; BadInput for an invalid rule."""
     said = plain(study)["precision"]
     if said is None:
         return None
@@ -253,18 +254,18 @@ def precision_of(study: DictConfig) -> Precision | None:
 
 
 def possible_seeds(study: DictConfig) -> list[int]:
-    """The study's seeds, and those that its precision may add: numbers counted on from the largest."""
+    """Returns the study's seeds and those that its precision may add, which count on from the largest."""
     seeds, precision = seeds_of(study), precision_of(study)
     more = precision.looks[-1] - len(seeds) if precision else 0
     return [*seeds, *range(max(seeds) + 1, max(seeds) + 1 + more)]
 
 
 def choose_trials(possible: list[PlannedTrial], store: Store, precision: Precision | None) -> list[PlannedTrial]:
-    """The trials of `possible` that the study consists of by what its records say; all of them without a precision.
+    """Returns the trials of `possible` that the study needs, judged by its records; all of them without a precision.
 
-    It looks when every trial so far has a record. An arm that is decided then keeps its seeds, an arm that is not goes
-    on to the next look with its controls, one of which no trial has a delta does not. Each look hangs on the records of
-    its own seeds alone, so a study that was stopped, and one that is run again, come to the same trials.
+    It decides when every trial so far has a record. A decided arm then keeps its seeds. An undecided arm gets more
+    seeds at the next look, together with its controls, unless it has no delta at all. Each look depends only on the
+    records of its own seeds, so a study that was stopped, or is run again, arrives at the same trials.
     """
     if precision is None:
         return possible
@@ -284,13 +285,13 @@ def choose_trials(possible: list[PlannedTrial], store: Store, precision: Precisi
 
 
 def first_seeds(possible: list[PlannedTrial], counts: Mapping[str, int]) -> list[PlannedTrial]:
-    """Of each arm the trials of so many seeds, in the order of the plan."""
+    """Returns each arm's trials of its first `counts` seeds, in the order of the plan."""
     place = {seed: at for at, seed in enumerate(dict.fromkeys(item.row["seed"] for item in possible))}
     return [item for item in possible if place[item.row["seed"]] < counts[item.row["arm"]]]
 
 
 def at_look(plan: list[PlannedTrial], precision: Precision) -> str:
-    """How many arms are at the plan's largest number of seeds, in a sentence."""
+    """Returns a sentence on how many arms have the plan's largest number of seeds."""
     counts = Counter(item.row["arm"] for item in plan if not item.is_control)
     most = max(counts.values())
     number, going = precision.looks.index(most) + 1, sum(count == most for count in counts.values())
@@ -298,10 +299,10 @@ def at_look(plan: list[PlannedTrial], precision: Precision) -> str:
 
 
 def plan_study(study: DictConfig, base: list[str], compose: Callable[[list[str]], DictConfig]) -> list[PlannedTrial]:
-    """Every trial that the study may come to, the controls first; BadInput with all faults of all arms, a line each.
+    """Returns every trial that the study may run, controls first; BadInput with all faults of all arms, one per line.
 
-    Each arm is composed, bound to its functions' signatures, and held against the task of the first seed, which is
-    read and checked here once for all of them.
+    Each arm is composed, bound to its functions' signatures, and checked with the task of the first seed, which is read
+    and checked here once for all arms.
     """
     seeds, arms = possible_seeds(study), arms_of(study)
     composed, wrong = compose_arms(arms, base, seeds[0], compose)
@@ -320,7 +321,7 @@ def plan_study(study: DictConfig, base: list[str], compose: Callable[[list[str]]
 def compose_arms(
     arms: list[PlannedArm], base: list[str], seed: int, compose: Callable[[list[str]], DictConfig]
 ) -> tuple[dict[PlannedArm, DictConfig], list[str]]:
-    """Each arm's config, and the faults of all of them, a line each; a fault that all share is told once."""
+    """Returns each arm's config, and the faults of all arms, one line each; a shared fault is listed once."""
     composed: dict[PlannedArm, DictConfig] = {}
     wrong: dict[str, str] = {}
     for arm in arms:
@@ -334,13 +335,13 @@ def compose_arms(
 
 
 def plan_trial(job: Job, arm: PlannedArm, base: list[str], seed: int) -> PlannedTrial:
-    """The trial of an arm at one seed; its key is known before it runs, since the data's fingerprint is."""
+    """Returns the planned trial of an arm at one seed; its key is known already, since the data's fingerprint is."""
     seeded = replace(job, trial=replace(job.trial, seed=seed))
     return PlannedTrial(seeded.row(), arm, [*base, *arm, f"seed={seed}"])
 
 
 def _distinct(plan: list[PlannedTrial]) -> list[PlannedTrial]:
-    """The same plan; BadInput where two arms are one trial, or two trials would be printed alike."""
+    """Returns the same plan; BadInput if two arms are the same trial, or two trials would have the same label."""
     first: dict[str, PlannedTrial] = {}
     for item in plan:
         known = first.setdefault(item.row["key"], item)
@@ -355,7 +356,7 @@ def _distinct(plan: list[PlannedTrial]) -> list[PlannedTrial]:
 
 
 def as_plan(study: DictConfig, plan: list[PlannedTrial]) -> dict[str, Any]:
-    """What the store keeps of a study: its shape and every trial, with no word of where it ran."""
+    """Returns the plan that the store keeps: the study's design and every trial, without the machine."""
     precision = precision_of(study)
     return {
         "name": str(study.study),
@@ -373,7 +374,7 @@ def as_plan(study: DictConfig, plan: list[PlannedTrial]) -> dict[str, Any]:
 
 
 def raise_trouble(returns: Sequence[JobReturn]) -> None:
-    """Raises what stopped a job, but for failed trials: those are in the records, and the study goes on."""
+    """Raises the error that stopped a job, except for failed trials, which are in the records."""
     for item in returns:
         trouble = item._return_value
         if item.status is JobStatus.FAILED and not isinstance(trouble, TrialFailed):
@@ -381,7 +382,7 @@ def raise_trouble(returns: Sequence[JobReturn]) -> None:
 
 
 def finish(study: DictConfig, store: Store, keys: Sequence[str]) -> None:
-    """Rebuilds the study's tables and figures, shows the leaderboard and tracks it; TrialFailed if a trial failed."""
+    """Rebuilds the study's tables and figures, prints and tracks the leaderboard; TrialFailed if a trial failed."""
     paths = [*rebuild(store.folder), write_index(store.folder.parent)]
     print(store.folder.joinpath("leaderboard.md").read_text())
     print("\n".join(str(path) for path in paths))
@@ -398,6 +399,6 @@ def finish(study: DictConfig, store: Store, keys: Sequence[str]) -> None:
 
 
 def is_unfinished(store: Store, key: str, retry: bool, rerun: str | None = None) -> bool:
-    """Whether a trial is still to run: it has no record, or a failed one that is to be tried again."""
+    """Returns whether a trial is still to run: it has no record, or a failed one that is to be repeated."""
     record = store.read(key) or (None if retry else store.failure(key))
     return record is None or not is_of(record, rerun)

@@ -1,4 +1,4 @@
-"""What a person sees while things run: counts, progress, one line an error."""
+"""Prints what a user sees while trials run: counts, progress, and one line per error."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from harness.run.tracebacks import last_frames
 from harness.storage.store import Record, Store, is_of
 
 DEBUG = "HARNESS_DEBUG"
-"""The environment variable by which a command tells its workers that it asks for whole tracebacks."""
+"""The environment variable by which a command asks its workers for complete tracebacks."""
 HYDRA_ERRORS = (HydraException, OmegaConfBaseException)
 _POLL_S, _LINE_EVERY_S = 0.5, 15.0
 
 
 def say(line: str) -> None:
-    """One line for a person, on standard error, so that standard output stays the result."""
+    """Prints a line on standard error, so that standard output holds only results."""
     print(line, file=sys.stderr, flush=True)
 
 
 def is_debugging() -> bool:
-    """Returns whether the command asks for whole tracebacks (`--debug`, or Hydra's `hydra.verbose=true`)."""
+    """Returns whether the command asks for complete tracebacks (`--debug`, or Hydra's `hydra.verbose=true`)."""
     return os.environ.get(DEBUG) == "1"
 
 
@@ -51,13 +51,13 @@ def failure_lines(label: str, record: Record) -> list[str]:
 
 
 def announce(name: str, planned: int, todo: int) -> None:
-    """Says what a study is about to do."""
+    """Prints how many trials a study has and how many it will run."""
     kept = f", {planned - todo} are done already" if planned > todo else ""
     say(f"study {name}: {planned} trials{kept}, {todo} to run")
 
 
 def one_line(error: BaseException, said: Sequence[str] = ()) -> str:
-    """An error of Hydra's in one line, with the nearest right name where one was misspelt in the overrides `said`."""
+    """Returns an error of Hydra's in one line, with the nearest known name if the overrides `said` misspell one."""
     text = str(error)
     unknown = re.search(r"Could not (?:find|load) '([^']+)'", text)
     options = re.search(r"Available options in '[^']*':\n(.*?)(?:\n\n|\nConfig search path|\Z)", text, re.S)
@@ -71,7 +71,7 @@ def one_line(error: BaseException, said: Sequence[str] = ()) -> str:
 
 
 def _unknown_key(key: str, said: Sequence[str]) -> str:
-    """The line for an override of a parameter that is not there."""
+    """Returns the line for an override of an unknown parameter."""
     group, _, name = key.partition(".")
     known = _known(group if name else "", [item for item in said if item.lstrip("+").split("=")[0] != key])
     if name and known is None:
@@ -80,13 +80,13 @@ def _unknown_key(key: str, said: Sequence[str]) -> str:
 
 
 def _known(group: str, said: list[str]) -> list[str] | None:
-    """The parameters, in dotted form, that the overrides `said` leave to be set in a group or, for "", at the top.
+    """Returns the parameters, in dotted form, that exist in a group, or for "" at the top, given the overrides `said`.
 
-    None where the group has no option to set parameters of.
+    None if the group has no option chosen.
     """
     try:
         cfg = load_config(said, option_loader())
-    except HYDRA_ERRORS:  # another override is wrong as well, and its turn comes next
+    except HYDRA_ERRORS:  # another override is wrong as well, and is reported next
         return []
     if not group:
         return [*map(str, cfg), *FACTORS]
@@ -104,7 +104,7 @@ def _parameters(node: Mapping[str, Any], prefix: str = "") -> list[str]:
 
 @contextmanager
 def curve(label: str) -> Iterator[Callable[[Mapping[str, float]], None]]:
-    """Shows the latest row of a training curve while the block lasts, where there is a terminal to show it on."""
+    """Shows the latest row of a training curve during the block, if there is a terminal."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lambda row: None
@@ -115,7 +115,7 @@ def curve(label: str) -> Iterator[Callable[[Mapping[str, float]], None]]:
 
 @contextmanager
 def progress(store: Store, keys: list[str], rerun: str | None = None) -> Iterator[None]:
-    """Shows how many of those trials have a record by now and how long the rest will take, until the block ends."""
+    """Shows how many of those trials have a record and how long the rest will take, until the block ends."""
     stop = threading.Event()
     thread = threading.Thread(target=_watch, args=(store, keys, rerun, stop), daemon=True)
     if keys:
@@ -129,7 +129,7 @@ def progress(store: Store, keys: list[str], rerun: str | None = None) -> Iterato
 
 
 def _watch(store: Store, keys: list[str], rerun: str | None, stop: threading.Event) -> None:
-    """Workers are other processes: the store is the one place that knows what is finished."""
+    """Reads progress from the store, since the workers are other processes."""
     console = Console(stderr=True)
     left_column = TextColumn("{task.fields[left]}")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), left_column)
@@ -150,7 +150,7 @@ def _watch(store: Store, keys: list[str], rerun: str | None, stop: threading.Eve
 
 
 def time_left(elapsed: float, done: int, total: int) -> str:
-    """How long the rest will take at the pace so far, in words."""
+    """Returns in words how long the rest will take at the rate so far."""
     if done == total:
         return "done"
     if not done:

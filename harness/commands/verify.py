@@ -1,4 +1,4 @@
-"""`harness verify`: recomputes published numbers and prints ours beside theirs."""
+"""Runs `harness verify`: recomputes published numbers and prints both."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ CHECKS: Mapping[str, str] = {"wrench": "golden", "confident": "golden", "literat
 
 
 def command(words: list[str]) -> int:
-    """`harness verify [FOLDER]`: every published number recomputed; TrialFailed where one does not come out.
+    """Runs `harness verify [FOLDER]`: recomputes every published number; TrialFailed if one is not reproduced.
 
-    FOLDER holds `golden` and `literature`; without it HARNESS_SHARED, or `../shared`, is read.
+    FOLDER holds `golden` and `literature`; the default is HARNESS_SHARED, or `../shared`.
     """
     if len(words) > 2 or any(word.startswith("-") or "=" in word for word in words[1:]):
         raise BadInput("say where the published inputs lie: harness verify [FOLDER]")
@@ -36,7 +36,7 @@ def command(words: list[str]) -> int:
 
 
 def print_section(section: str, cells: Iterable[Cell]) -> list[Cell]:
-    """Prints a section, a line a cell as soon as it is there, and gives the cells back."""
+    """Prints a section, one line per cell as soon as it is computed, and returns the cells."""
     print(f"\n{section}\n  {'':54} {'ours':>9} {'theirs':>9} {'within':>8}  result", flush=True)
     seen = []
     for cell in cells:
@@ -50,7 +50,7 @@ def print_section(section: str, cells: Iterable[Cell]) -> list[Cell]:
 
 
 def _all_cells(root: Path) -> Iterator[Cell]:
-    """Every cell that the folders at hand allow; BadInput where there is none of them."""
+    """Yields every cell that the existing folders allow; BadInput if none exists."""
     there = [name for name, folder in CHECKS.items() if (root / folder).is_dir()]
     if not there:
         raise BadInput(f"{root} has neither a folder golden nor literature: say harness verify FOLDER")

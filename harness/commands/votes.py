@@ -1,4 +1,4 @@
-"""A task's votes in, what each labelling function does out, in the words of Snorkel's `LFAnalysis`."""
+"""Runs `harness votes`: summarises a task's labelling functions, in the terms of Snorkel's `LFAnalysis`."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ VOTE_READERS: Mapping[str, Callable[..., tuple[list[str], Int8[np.ndarray, "n m"
     "harness.strategies.weak.rules": user_rules.rule_votes,
     "harness.strategies.weak.crowd": answers.crowd_votes,
 }
-"""The options of `weak` that bring votes of their own, by target, and what reads them."""
+"""The options of `weak` that have votes of their own, by target, and the functions that read them."""
 
 
 def command(words: list[str]) -> int:
-    """`harness votes task=NAME … [weak=rules weak.path=FILE]`: one line a labelling function, then all together.
+    """Runs `harness votes task=NAME … [weak=rules weak.path=FILE]`: prints a line per labelling function, then totals.
 
-    The votes are those of the task, or those that the rules or the crowd of the option give.
+    The votes are the task's, or those of the option's rules or crowd.
     """
     odd = [word for word in words[1:] if "=" not in word]
     if odd:
@@ -47,11 +47,11 @@ def command(words: list[str]) -> int:
 
 
 def analysis(votes: Int8[np.ndarray, "n m"], gold: Int64[np.ndarray, " n"]) -> pd.DataFrame:
-    """One row a labelling function, from votes (-1 abstains) and the true classes (-1 where nobody knows).
+    """Returns one row per labelling function, from votes (-1 abstains) and the true classes (-1 if unknown).
 
     `polarity`: the classes that it votes for. `coverage`, `overlaps`, `conflicts`: the share of all rows on which it
-    votes, on which another one votes too, on which another one votes otherwise. `correct`, `incorrect`: its votes on
-    rows of known truth; `accuracy`: the share of them that is correct, nan where there is none.
+    votes, on which another one votes too, on which another one votes differently. `correct`, `incorrect`: its votes on
+    rows of known class; `accuracy`: the share of them that is correct, nan if there are none.
     """
     cast, known = votes != ABSTAIN, gold >= 0
     many, differ = _overlap(votes), _conflict(votes)
@@ -71,7 +71,7 @@ def analysis(votes: Int8[np.ndarray, "n m"], gold: Int64[np.ndarray, " n"]) -> p
 
 
 def totals(votes: Int8[np.ndarray, "n m"], gold: Int64[np.ndarray, " n"]) -> dict[str, str]:
-    """What all functions do together, in words: rows, votes, the shares covered, overlapping and in conflict."""
+    """Returns totals over all functions, in words: rows, votes, the shares covered, overlapping and in conflict."""
     cast, known = votes != ABSTAIN, gold >= 0
     judged = int((cast & known[:, np.newaxis]).sum())
     right = int((cast & (votes == gold[:, np.newaxis])).sum())
@@ -87,24 +87,24 @@ def totals(votes: Int8[np.ndarray, "n m"], gold: Int64[np.ndarray, " n"]) -> dic
 
 
 def _overlap(votes: Int8[np.ndarray, "n m"]) -> np.ndarray:
-    """Which rows have more than one vote."""
+    """Returns True for each row with more than one vote."""
     return (votes != ABSTAIN).sum(1) > 1
 
 
 def _conflict(votes: Int8[np.ndarray, "n m"]) -> np.ndarray:
-    """Which rows have votes for different classes."""
+    """Returns True for each row with votes for different classes."""
     lowest = np.where(votes == ABSTAIN, np.iinfo(np.int8).max, votes).min(1)
     return (votes != ABSTAIN).any(1) & (votes.max(1) > lowest)
 
 
 def _put_to_them(task: Task, votes: Int8[np.ndarray, "n m"]) -> np.ndarray:
-    """The rows that the functions are for: those without a label where there are any, else those with."""
+    """Returns a mask of the rows to analyse: the unlabelled ones, else the labelled ones; all if these have no vote."""
     rows = ~task.train.labelled if (~task.train.labelled).any() else task.train.labelled
     return rows if (votes[rows] != ABSTAIN).any() else np.ones(len(votes), dtype=bool)
 
 
 def _votes(cfg: DictConfig, task: Task) -> tuple[list[str], Int8[np.ndarray, "n m"]]:
-    """The functions' names and their votes on the training rows."""
+    """Returns the functions' names and their votes on the training rows."""
     node = plain(cfg.weak) if cfg.get("weak") is not None else {}
     reader = VOTE_READERS.get(str(node.get("_target_")))
     if reader is not None:
@@ -115,13 +115,13 @@ def _votes(cfg: DictConfig, task: Task) -> tuple[list[str], Int8[np.ndarray, "n 
 
 
 def _named(columns: Any, m: int) -> list[str]:
-    """The columns that votes were read from where there is one a voter, else numbers."""
+    """Returns the columns that votes were read from if there is one per voter, else numbers."""
     names = [] if columns is None or isinstance(columns, str) else [str(name) for name in columns]
     return names if len(names) == m else [str(j) for j in range(m)]
 
 
 def _shown(table: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
-    """The table as it is printed: class names, shares in per cent."""
+    """Returns the table as printed: class names, shares in per cent."""
     shares = {name: (100 * table[name]).map("{:.1f} %".format) for name in ("coverage", "overlaps", "conflicts")}
     accuracy = (100 * table["accuracy"]).map(lambda value: "" if np.isnan(value) else f"{value:.1f} %")
     polarity = table["polarity"].map(lambda found: ", ".join(classes[c] for c in found))
