@@ -1,1 +1,1 @@
-"""A study's answers as tables, figures, pages and papers."""
+"""Writes a study's answers as tables, figures, pages and papers."""

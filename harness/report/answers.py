@@ -1,4 +1,4 @@
-"""A study in, what it answers as plain data out: the numbers that a page, a README or a test may quote."""
+"""Collects a study's answers as plain data: the numbers that a page, a README or a test may quote."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ ANSWER_DIGITS = 4
 
 
 def collect_answers(study: Study) -> dict[str, Any]:
-    """Verdict, ladder, shares and sensitivity of a study, rounded so that the last bits of a sum do not show.
+    """Returns verdict, ladder, shares and sensitivity of a study, rounded so that rounding errors of sums do not show.
 
-    `attribution` is None where the baseline never finished, and its parts are where the study cannot tell.
+    `attribution` is None if the baseline never finished; parts of it are None if the study cannot determine them.
     """
     return {
         "study": study.name,
@@ -41,7 +41,7 @@ def _first(study: Study) -> list[str]:
 
 
 def plain_data(value: Any) -> Any:
-    """Dataclasses, mappings and numbers as what JSON holds."""
+    """Turns dataclasses, mappings and numbers into what JSON can hold."""
     if is_dataclass(value) and not isinstance(value, type):
         return plain_data(asdict(value))
     if isinstance(value, Mapping):

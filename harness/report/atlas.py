@@ -1,7 +1,7 @@
-"""The rows of `readings_frame` in; a table for the terminal, a CSV, a page in Markdown and a figure out.
+"""Writes the rows of `readings_frame` as a table for the terminal, a CSV, a page in Markdown and a figure.
 
-Lengths are inches. The figure has a row a reading of a table: what a swap of the model and one of the data buy, on an
-axis that is linear below a point and logarithmic above, since the claim is about tenths and about tens.
+Lengths are in inches. The figure has one row per reading of a table: the gain from changing the model and from changing
+the data, on an axis that is linear below one point and logarithmic above, since the claim is about tenths and tens.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ _ZONES = {"model": "#dcebf5", "data": "#fae6d9"}
 
 @dataclass(frozen=True)
 class ReadingRow:
-    """A reading where it stands: its name, the lines that list its arms and that judge it, from the top."""
+    """Holds a reading and its position: the lines of its name, arms and verdict, its top and its height."""
 
     reading: dict[str, Any]
     name: list[str]
@@ -83,7 +83,7 @@ class ReadingRow:
 
 
 def atlas_lines(rows: pd.DataFrame) -> str:
-    """The atlas for a terminal: a reading a line, its verdict below."""
+    """Returns the atlas for a terminal: one line per reading, its verdict below."""
     names = [_name(row, "  with ") for row in _dicts(rows)]
     width = max(map(len, names))
     lines = [f"{'':{width}}  {'arms':>8}  {'model swap':>20}  {'data swap':>20}  share of model, data"]
@@ -95,7 +95,7 @@ def atlas_lines(rows: pd.DataFrame) -> str:
 
 
 def as_csv(rows: pd.DataFrame) -> bytes:
-    """Every number to six digits, so that the last bits of a sum do not show; empty where there is none."""
+    """Returns every number to six digits, so that rounding errors of sums do not show; a missing one is empty."""
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows.columns), lineterminator="\n")
     writer.writeheader()
@@ -109,7 +109,7 @@ def page(rows: pd.DataFrame) -> bytes:
 
 
 def draw_atlas(rows: pd.DataFrame) -> Figure:
-    """The figure: a row a reading, model against data, the share of each, the verdict; claim zones shaded."""
+    """Returns the figure: one row per reading with swaps, shares and the verdict; the claimed ranges shaded."""
     placed = list(_placed(rows))
     height = placed[-1].top + placed[-1].height
     board = sheet(TITLE, _HEAD, _NOTE, width=WIDE, height=_TOP + height + _FEET)
@@ -124,14 +124,14 @@ def draw_atlas(rows: pd.DataFrame) -> Figure:
 
 
 figure = as_files(draw_atlas)
-"""The figure as bytes by format, the same each time."""
+"""Returns the figure as bytes by format, the same each time."""
 
 
 # The figure
 
 
 def _placed(rows: pd.DataFrame) -> Iterator[ReadingRow]:
-    """Readings below one another, with the lines that each needs."""
+    """Yields the readings from top to bottom, each with its lines of text."""
     top = 0.0
     core: dict[str, Any] = {}
     for row in _dicts(rows):
@@ -148,7 +148,7 @@ def _placed(rows: pd.DataFrame) -> Iterator[ReadingRow]:
 
 
 def _axes(board: Sheet, rows: pd.DataFrame, height: float) -> Axes:
-    """The plot, y in inches from its top, with both halves of the claim shaded."""
+    """Returns the plot, y in inches from its top, with both halves of the claim shaded."""
     ax = board.axes(_PLOT[0], _TOP, _PLOT[1], height)
     low = min(0.0, float(rows[["model_low", "data_low"]].min().min()))
     high = max(20.0, float(rows[["model_high", "data_high"]].max().max())) * 1.25
@@ -168,7 +168,7 @@ def _axes(board: Sheet, rows: pd.DataFrame, height: float) -> Axes:
 
 
 def _ticks(ax: Axes, low: float, high: float) -> list[float]:
-    """The round numbers in reach whose words have room, the bounds of the claim before all others."""
+    """Returns the round numbers in range whose labels have room; the bounds of the claim have priority."""
     first, last = ax.transScale.transform([(end, 0) for end in ax.get_xlim()])[:, 0]
     kept: dict[float, float] = {}
     for tick in (0.0, 1.0, 10.0, *_TICKS, *(-tick for tick in _TICKS)):
@@ -185,7 +185,7 @@ def _tick(value: float) -> str:
 
 
 def _heads(board: Sheet) -> None:
-    """What the columns are, and the key: marks above their zones."""
+    """Draws the column heads and the key, with marks above their zones."""
     left, width = _PLOT
     keys = {"model": "model: claimed below 1", "data": "data: claimed from 10"}
     for axis, start in (("model", left + 0.09), ("data", left + width - inches(keys["data"], SMALL))):
@@ -200,7 +200,7 @@ def _heads(board: Sheet) -> None:
 
 
 def _words(board: Sheet, row: ReadingRow) -> None:
-    """A rule above a table's first reading; name, arms and verdict as a block in the middle of the row."""
+    """Draws a rule above a table's first reading, and name, arms and verdict, vertically centred in the row."""
     middle, indent = _TOP + row.top + row.height / 2, 0.12 if row.reading["extra"] else 0.0
     if not row.reading["extra"]:
         _rule(board, _TOP + row.top)
@@ -223,7 +223,7 @@ def _rule(board: Sheet, y: float) -> None:
 
 
 def _marks(ax: Axes, reading: dict[str, Any], y: float) -> None:
-    """The swap of the model a little above the middle, that of the data a little below, so that neither hides."""
+    """Draws the swap of the model just above the middle and that of the data just below, so that neither is hidden."""
     for axis, at in (("model", y - 0.055), ("data", y + 0.055)):
         marker, colour = MARKS[axis]
         ends = [reading[f"{axis}_low"], reading[f"{axis}_high"]]
@@ -233,7 +233,7 @@ def _marks(ax: Axes, reading: dict[str, Any], y: float) -> None:
 
 
 def _bar(board: Sheet, reading: dict[str, Any], y: float) -> None:
-    """The shares as a bar from model to data, the rest white between; or that there are none."""
+    """Draws the shares as a bar from model to data, the rest white between them, or writes that there are none."""
     left, width = _BAR
     if not reading["crossed"]:
         board.text(left, y, "not crossed", size=SMALL, color=FAINT)
@@ -350,7 +350,7 @@ def _name(row: dict[str, Any], within: str) -> str:
 
 
 def _listed(row: dict[str, Any]) -> str:
-    """The admitted arms by name: crossed, or each axis's first level and where its steps lead."""
+    """Returns the names of the admitted arms: crossed, or each axis's first level and the levels of its steps."""
     models, data = row["models"], row["data"]
     if row["crossed"]:
         return f"{_some(models)} × {_some(data)}"
@@ -358,7 +358,7 @@ def _listed(row: dict[str, Any]) -> str:
 
 
 def _changed(row: dict[str, Any], core: dict[str, Any]) -> str:
-    """The admitted arms, of a reading with an extra what sets it apart from the core."""
+    """Returns the admitted arms, or the difference from the core for a reading with an extra."""
     mine, theirs = ([*one["models"], *one["data"]] for one in (row, core))
     more, fewer = [arm for arm in mine if arm not in theirs], [arm for arm in theirs if arm not in mine]
     if mine == theirs:
@@ -375,7 +375,7 @@ def _arms(row: dict[str, Any]) -> str:
 
 
 def _ranged(row: dict[str, Any], axis: str) -> str:
-    """A swap and its ends, to a tenth; a step as it was published, to a hundredth."""
+    """Returns a swap and its range, to a tenth; a step as published, to a hundredth."""
     if not row["crossed"]:
         return f"{row[f'{axis}_swap']:.2f}".replace("-", MINUS)
     low, high = points_text(row[f"{axis}_low"]), points_text(row[f"{axis}_high"])
@@ -383,7 +383,7 @@ def _ranged(row: dict[str, Any], axis: str) -> str:
 
 
 def _shares(row: dict[str, Any]) -> tuple[str, str]:
-    """The shares of model and data; a dash where models and data are not crossed."""
+    """Returns the shares of model and data; a dash if models and data are not crossed."""
     return (f"{row['share_model']:.3f}", f"{row['share_data']:.3f}") if row["crossed"] else (NONE, NONE)
 
 
@@ -392,7 +392,7 @@ def _dicts(rows: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    """A value as it stands in the CSV."""
+    """Returns a value as written to the CSV."""
     if isinstance(value, tuple):
         return "; ".join(value)
     if isinstance(value, bool | np.bool_):

@@ -1,4 +1,4 @@
-"""A verdict on a claim in; a line for the terminal, and JSON, Markdown and a figure of one column out."""
+"""Writes the verdict on a claim as a line for the terminal, JSON, Markdown and a one-column figure."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _MARK = {"supported": MARKS["both"], "refuted": MARKS["data"], "undecided": MARK
 
 
 def line(verdict: ClaimVerdict) -> str:
-    """The verdict in a line."""
+    """Returns the verdict in a line."""
     return " ".join(f"{verdict.claim.name}: {verdict.word}: {verdict_numbers(verdict)}; {verdict.written}".split())
 
 
 def verdict_numbers(verdict: ClaimVerdict) -> str:
-    """The difference with the interval that decides and what was claimed of it, or why there is no number."""
+    """Returns the difference, the interval that decides and the claimed relation, or why there is no number."""
     found, claim = verdict.found, verdict.claim
     claimed = f"claimed {claim.relation} {claim.points:g}"
     if found is None:
@@ -48,7 +48,7 @@ def write_claim(verdict: ClaimVerdict, folder: Path) -> list[Path]:
 
 
 def as_json(verdict: ClaimVerdict) -> bytes:
-    """The verdict as numbers, rounded so that the last bits of a sum do not show."""
+    """Returns the verdict as numbers, rounded so that rounding errors of sums do not show."""
     found, written = verdict.found, verdict.written
     content = {
         "name": verdict.claim.name,
@@ -70,7 +70,7 @@ def _rounded(found: Difference) -> dict[str, Any]:
 
 
 def as_markdown(verdict: ClaimVerdict) -> bytes:
-    """The verdict as a heading, the sentence, and what decides."""
+    """Returns the verdict as a heading, the claim's sentence, and the numbers that decide."""
     claim = verdict.claim
     lines = [
         f"# {escape_markdown(claim.name)}: {verdict.word}", "", f"> {escape_markdown(claim.sentence)}", "",
@@ -95,7 +95,7 @@ def _covers(found: Difference) -> str:
 
 
 def draw_claim(verdict: ClaimVerdict) -> Figure:
-    """The difference with its interval against the claimed region; a sentence where there is no number."""
+    """Returns a figure of the difference with its interval and the claimed region; a sentence if there is no number."""
     claim, found = verdict.claim, verdict.found
     title = f"{claim.name}: {verdict.word}"
     said = f"“{claim.sentence}” {_capital(str(verdict.written))}."
@@ -122,7 +122,7 @@ def draw_claim(verdict: ClaimVerdict) -> Figure:
 
 
 def _span(claim: Claim, found: Difference) -> tuple[float, float]:
-    """What the axis shows: the interval, 0, the edges of the region, and room beside them."""
+    """Returns the range of the axis: the interval, 0 and the edges of the region, with margins."""
     edges = [edge for edge in claim.region if math.isfinite(edge)]
     shown = [found.low, found.high, 0.0, *edges]
     room = 0.12 * ((max(shown) - min(shown)) or 1.0)
@@ -130,7 +130,7 @@ def _span(claim: Claim, found: Difference) -> tuple[float, float]:
 
 
 def _region(ax: Any, claim: Claim, low: float, high: float) -> None:
-    """The claimed region, shaded, with its edges."""
+    """Draws the claimed region, shaded, with its edges."""
     left, right = max(claim.region[0], low), min(claim.region[1], high)
     ax.add_patch(Rectangle((left, -1), right - left, 2, facecolor=SHADE, edgecolor="none", zorder=0))
     for edge in claim.region:

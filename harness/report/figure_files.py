@@ -1,4 +1,4 @@
-"""A study in, its figures out, by name and by format; a figure for which the study has nothing is left out."""
+"""Draws a study's figures, by name and by format; a figure for which the study has no data is left out."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FigureFiles = Mapping[str, bytes]
 def draw_all(study: Study) -> tuple[dict[str, FigureFiles], list[str]]:
     """Draws the figures: each as bytes by format, in the order of `FIGURES`, and a note for each that failed.
 
-    A report is more than one figure: whatever goes wrong with one of them, the tables and the others are still made.
+    An error in one figure does not prevent the tables and the other figures.
     """
     files: dict[str, FigureFiles] = {}
     notes: list[str] = []
@@ -97,7 +97,7 @@ def _variance(study: Study) -> FigureFiles | None:
 
 
 def _note(study: Study) -> str:
-    """What intervals cover, in the first sentence, and whether labels are simulated."""
+    """Returns the note of the figures: what intervals cover, and whether label noise is simulated."""
     simulated = "fact_simulated" in study.table and study.table["fact_simulated"].eq(True).any()
     return (
         coverage_notes(study.effects)[0].partition(". Seeds that draw")[0].rstrip(".")
@@ -116,12 +116,12 @@ def _forest(study: Study) -> FigureFiles:
 
 
 def _first(answer: Any) -> str:
-    """What the intervals of an attribution cover."""
+    """Returns what the intervals of an attribution cover."""
     return next((note for note in answer.notes if note.startswith("95 % intervals account for")), "")
 
 
 def _met(scores: Scores) -> list[int]:
-    """The arms whose model and whose data met another level than the baseline's somewhere: the crossed part."""
+    """Returns the arms of the crossed part: their model and data levels occur in a combination or are the baseline's."""
     both = [arm for arm in range(len(scores.arms)) if scores.model(arm) and scores.data(arm)]
     models, variants = {scores.model(arm) for arm in both} | {SAME}, {scores.data(arm) for arm in both} | {SAME}
     inside = [arm for arm in range(len(scores.arms)) if scores.model(arm) in models and scores.data(arm) in variants]
@@ -134,7 +134,7 @@ def _brief(frame: pd.DataFrame, study: Study) -> pd.DataFrame:
 
 
 def _budgets(study: Study) -> pd.DataFrame:
-    """What strategies of the data alone reach that were given two budgets or more."""
+    """Returns the curves of the data strategies that were run with two or more budgets."""
     curve = figures.budget_frame([effect for effect in study.effects if effect.axis == "data"], study.strategies)
     return curve[curve.groupby("strategy")["labels"].transform("nunique") > 1]
 
@@ -147,4 +147,4 @@ _DRAWN: Mapping[str, Callable[[Study], FigureFiles | None]] = {
     "effects": _forest, "attribution": _attribution, "cells": _cells, "cost": _cost, "budget": _budget,
     "curves": _curves, "variance": _variance,
 }  # fmt: skip
-"""What draws each figure; None where the study has nothing to show in it."""
+"""The function that draws each figure; it returns None if the study has no data for it."""

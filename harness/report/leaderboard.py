@@ -1,8 +1,8 @@
-"""Effects in, a leaderboard as CSV, Markdown, LaTeX or HTML out.
+"""Writes effects as a leaderboard in CSV, Markdown, LaTeX or HTML.
 
-Arms are sorted by effect; each effect stands with its sign, its interval, its adjusted p and its n. A rank carries its
-arm's tie group: arms that share a letter do not differ significantly. `sd`, wherever it
-is taken, holds by arm the standard deviation of its score over seeds (`deviations`); without it no ± is printed.
+Arms are sorted by effect; each effect is printed with its sign, its interval, its adjusted p and its n. The letters
+beside a rank are the arm's tie groups: arms that share a letter do not differ significantly. `sd`, an argument of many
+functions, holds by arm the standard deviation of its score over seeds (`deviations`); without it no ± is printed.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _TEX = {
 
 
 def rank_effects(effects: Sequence[Effect]) -> list[Effect]:
-    """Sorts the baseline first, then arms by falling effect, those without an effect, and the references."""
+    """Sorts the baseline first, then arms by decreasing effect, those without an effect, and the references."""
 
     def place(effect: Effect) -> tuple[int, float]:
         if is_baseline(effect):
@@ -54,50 +54,50 @@ def rank_effects(effects: Sequence[Effect]) -> list[Effect]:
 
 
 def is_baseline(effect: Effect) -> bool:
-    """Whether this is the reference that all others are compared with."""
+    """Returns whether this is the baseline, which all others are compared with."""
     return effect.arm == "baseline"
 
 
 def signed_number(value: float, digits: int = 2) -> str:
-    """A difference with its sign and a true minus; a difference that rounds to nothing has none."""
+    """Returns a difference with its sign and a true minus; one that rounds to 0 has no sign."""
     text = f"{value:+.{digits}f}"
     return text[1:] if float(text) == 0 else text.replace("-", MINUS)
 
 
 def effect_in_words(interval: Interval, digits: int = 2) -> str:
-    """An effect and its interval, in points."""
+    """Returns an effect and its interval, in points."""
     low, high = signed_number(interval.low, digits), signed_number(interval.high, digits)
     return f"{signed_number(interval.effect, digits)} [{low}, {high}]"
 
 
 def seeds_by_examples(interval: Interval) -> str:
-    """Seeds times test examples a seed."""
+    """Returns seeds × test examples per seed."""
     return f"{interval.n_seeds} × {interval.n_scored / interval.n_seeds:.0f}"
 
 
 def probability(p: float | None) -> str:
-    """A p-value to three digits; a smaller one is only said to be smaller."""
+    """Returns a p-value to three digits, or that it is smaller."""
     return NONE if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def deviations(table: pd.DataFrame) -> dict[str, float]:
-    """The standard deviation of each arm's score over seeds, in points, where two trials or more ended well.
+    """Returns the standard deviation of each arm's score over seeds, in points, if two or more trials succeeded.
 
-    `table` holds a row a trial, as `effects.trials` makes it.
+    `table` holds one row per trial, as `effects.trials` makes it.
     """
     found = table.groupby("arm")["test"].std(ddof=1)
     return {str(arm): float(value) for arm, value in found.dropna().items()}
 
 
 def legend(effects: Sequence[Effect], sd: Mapping[str, float] | None = None) -> list[str]:
-    """What the columns mean, a note each; a note on what no row shows is left out."""
+    """Returns notes on what the columns mean, without those that apply to no row."""
     shown = ((_SD, sd), (_P, any(effect.p_adjusted is not None for effect in effects)))
     letters = any(effect.letters for effect in effects)
     return [_LEGEND, *(note for note, there in (*shown, (_LETTERS, letters)) if there)]
 
 
 def as_csv(effects: Sequence[Effect], sd: Mapping[str, float] | None = None) -> bytes:
-    """A row an arm, plain numbers, empty where there is none."""
+    """Returns one row per arm, as plain numbers; a missing one is empty."""
     rows = [_numbers(rank, effect, sd or {}) for rank, effect in number_ranks(effects)]
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
@@ -110,7 +110,7 @@ def as_markdown(
     effects: Sequence[Effect], study: str, task: str, metric: str, notes: Sequence[str],
     sd: Mapping[str, float] | None = None,
 ) -> bytes:  # fmt: skip
-    """A heading, the table in columns that line up as plain text too, and the notes as a list."""
+    """Returns a heading, the table with columns aligned as plain text too, and the notes as a list."""
     rows = [_cells(rank, effect, sd or {}, code) for rank, effect in number_ranks(effects)]
     head = heads(metric, sd)
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
@@ -126,7 +126,7 @@ def as_latex(
     effects: Sequence[Effect], study: str, task: str, metric: str, notes: Sequence[str],
     sd: Mapping[str, float] | None = None,
 ) -> bytes:  # fmt: skip
-    """A table for the booktabs package, notes below it."""
+    """Returns a table for the booktabs package, notes below it."""
     rows = [_cells(rank, effect, sd or {}, typewriter) for rank, effect in number_ranks(effects)]
     head = heads(metric, sd)
     body = [" & ".join([latex(row[0]), row[1], *map(latex, row[2:])]) + r" \\" for row in rows]
@@ -153,10 +153,10 @@ def as_html(
     effects: Sequence[Effect], metric: str, sd: Mapping[str, float] | None = None,
     links: Mapping[str, str] | None = None,
 ) -> str:  # fmt: skip
-    """A table element; everything in it that comes from data is escaped.
+    """Returns a table element; everything in it that comes from data is escaped.
 
-    A cell's `data-v` is what it is sorted by, "" where it has nothing; a row carries its `data-axis`, its
-    `data-failed` trials and, for a reference, `data-reference`. `links` says by arm where its name leads.
+    A cell's `data-v` is its sort key, "" if it has none; a row has a `data-axis`, the number of `data-failed` trials
+    and, for a reference, `data-reference`. `links` holds the link target of each arm's name.
     """
     head, scale = heads(metric, sd), IntervalScale.of(effects)
     titles = "".join(
@@ -167,7 +167,7 @@ def as_html(
 
 
 def code(text: str) -> str:
-    """Text as Markdown code in a table's cell: nothing in it can end the code or the cell."""
+    """Returns text as Markdown code in a table cell; nothing in it can end the code or the cell."""
     plain = _one_line(text).replace("|", r"\|")
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", plain)), default=0))
     pad = " " if "`" in plain else ""
@@ -175,17 +175,17 @@ def code(text: str) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    """Text as Markdown text: what could start a mark-up is escaped."""
+    """Escapes text for Markdown."""
     return re.sub(r"([\\`*<>\[\]|~#&]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", _one_line(text))
 
 
 def latex(text: str) -> str:
-    """Text as LaTeX text: what could start a command is escaped."""
+    """Escapes text for LaTeX."""
     return "".join(_TEX.get(letter, letter) for letter in _one_line(text))
 
 
 def typewriter(text: str) -> str:
-    """Text as LaTeX code."""
+    """Returns text as LaTeX code."""
     return rf"\texttt{{{latex(text)}}}"
 
 
@@ -193,7 +193,7 @@ _LEFT = ("arm", "axis")
 
 
 def heads(metric: str, sd: Mapping[str, float] | None = None) -> list[str]:
-    """The names of the columns."""
+    """Returns the names of the columns."""
     return [
         "rank",
         "arm",
@@ -211,7 +211,7 @@ def heads(metric: str, sd: Mapping[str, float] | None = None) -> list[str]:
 
 
 def _cells(rank: int | None, effect: Effect, sd: Mapping[str, float], mark: Callable[[str], str]) -> list[str]:
-    """A row as text; `mark` sets the arm's name in the format's own way, the rest is still to be escaped."""
+    """Returns a row as text; `mark` formats and escapes the arm's name, the other cells are not escaped yet."""
     kind = f" ({kind_in_words(effect.reference)})" if effect.reference else ""
     return [
         f"{NONE if rank is None else rank} {effect.letters}".strip(),
@@ -230,17 +230,17 @@ def _cells(rank: int | None, effect: Effect, sd: Mapping[str, float], mark: Call
 
 
 def _scored(effect: Effect, sd: Mapping[str, float]) -> str:
-    """A score, with its standard deviation where there is one."""
+    """Returns a score, with its standard deviation if known."""
     return _number(effect.score, 2) + (f" ± {sd[effect.arm]:.2f}" if effect.arm in sd else "")
 
 
 def _gap(effect: Effect) -> str:
-    """What stands in the place of an effect."""
+    """Returns the text for a missing effect."""
     return "control" if is_baseline(effect) else "no delta"
 
 
 def _numbers(rank: int | None, effect: Effect, sd: Mapping[str, float]) -> Mapping[str, Any]:
-    """A row as numbers, rounded so that the last bits of a sum do not show."""
+    """Returns a row as numbers, rounded so that rounding errors of sums do not show."""
     found = effect.interval
     values = {
         "rank": rank, "letters": effect.letters, "arm": effect.arm, "axis": effect.axis,
@@ -257,12 +257,12 @@ def _numbers(rank: int | None, effect: Effect, sd: Mapping[str, float]) -> Mappi
 
 
 def _digits(p: float | None) -> str | None:
-    """A p-value to four significant digits, however small."""
+    """Returns a p-value to four significant digits, however small."""
     return None if p is None else f"{p:.4g}"
 
 
 def number_ranks(effects: Sequence[Effect]) -> Iterable[tuple[int | None, Effect]]:
-    """Yields each arm with its rank, equal effects with an equal one; None for baseline, references, and no effect."""
+    """Yields each arm with its rank, the same for equal effects; None for the baseline, references, and no effect."""
     place, rank, before = 0, 0, None
     for effect in rank_effects(effects):
         if effect.interval is None or effect.reference:
@@ -279,14 +279,14 @@ def _number(value: float | None, digits: int) -> str:
 
 @dataclass(frozen=True)
 class IntervalScale:
-    """The points between which every row's interval is drawn; wider ones are cut there."""
+    """Holds the range, in points, in which every row's interval is drawn; wider intervals are cut."""
 
     low: float
     high: float
 
     @classmethod
     def of(cls, effects: Sequence[Effect]) -> IntervalScale:
-        """From the least to the largest effect, 0 among them, and beyond by the median half-width or a sixth."""
+        """Covers all effects and 0, with a margin of the median half-width or a sixth."""
         found = [effect.interval for effect in effects if effect.interval]
         points = [0.0, *(one.effect for one in found)]
         halves = [(one.high - one.low) / 2 for one in found]
@@ -294,13 +294,13 @@ class IntervalScale:
         return cls(min(points) - room, max(points) + room)
 
     def at(self, value: float) -> str:
-        """Where a number of points stands, from 0 to 100."""
+        """Returns the position of a number of points, from 0 to 100."""
         share = (value - self.low) / (self.high - self.low)
         return f"{100 * min(max(share, 0.0), 1.0):.1f}"
 
 
 def _drawn(interval: Interval, scale: IntervalScale) -> str:
-    """An effect and its interval as a small picture; the text beside it says the same."""
+    """Returns an effect and its interval as a small SVG; the text beside it says the same."""
     zero, low, high, at = (scale.at(value) for value in (0.0, interval.low, interval.high, interval.effect))
     return (
         '<svg class="whisker" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">'
@@ -313,8 +313,8 @@ def _row(
     rank: int | None, effect: Effect, head: Sequence[str], sd: Mapping[str, float], links: Mapping[str, str],
     scale: IntervalScale,
 ) -> str:  # fmt: skip
-    """A row of the table element: what is told apart by its looks is told by its words too."""
-    name = re.sub(r"([=_])(?=\w)", r"\1<wbr>", escape(_one_line(effect.arm)))  # where a long name may be broken
+    """Returns a row of the table element; what its style shows is also in its text."""
+    name = re.sub(r"([=_])(?=\w)", r"\1<wbr>", escape(_one_line(effect.arm)))  # where a long name may break
     link = links.get(effect.arm)
     arm = f'<a class="arm" href="{escape(link)}">{name}</a>' if link else f'<span class="arm">{name}</span>'
     arm += f' <span class="reference">{kind_in_words(effect.reference)}</span>' if effect.reference else ""
@@ -331,7 +331,7 @@ def _row(
 
 
 def _effect_cell(effect: Effect, scale: IntervalScale) -> str:
-    """The effect, its interval and their picture; what there is instead where there is none."""
+    """Returns the effect, its interval and their SVG, or the text for a missing effect."""
     if effect.interval is None:
         return f'<span class="gap">{_gap(effect)}</span>'
     value, _, interval = effect_in_words(effect.interval).partition(" ")
@@ -347,7 +347,7 @@ def _known(axis: str) -> str:
 
 
 def _sorted_by(rank: int | None, effect: Effect) -> list[str]:
-    """What each cell of a row is sorted by; the baseline's effect is 0, which all others are counted from."""
+    """Returns the sort key of each cell of a row; the baseline's effect is 0, since all others are relative to it."""
     found = effect.interval
     gain = found.effect if found else 0.0 if is_baseline(effect) else None
     numbers = [
@@ -367,5 +367,5 @@ def _line(row: Sequence[str], widths: Sequence[int], head: Sequence[str]) -> str
 
 
 def _one_line(text: str) -> str:
-    """Text without line breaks or other control characters."""
+    """Returns text without line breaks or other control characters."""
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())

@@ -1,15 +1,15 @@
-r"""A study's report in; what a paper needs to include it out: tables, figures, and a macro for every number.
+r"""Writes a study's report for a paper: tables, figures, and a macro for every number.
 
 The folder that `write_paper` fills holds
 
     leaderboard.tex   the leaderboard, for \input
     attribution.tex   model, data and both, their difference, shares: a table for \input
     *.pdf             the study's figures, for \includegraphics
-    numbers.tex       a \newcommand a number: \quickstartModelGain is the best model's gain in points
-    example.tex       a document that uses them all, and shows what each macro is called and says
+    numbers.tex       one \newcommand per number: \quickstartModelGain is the best model's gain in points
+    example.tex       a document that uses them all, and lists each macro with its value
 
-A macro's name is the study's name, then what it says, in letters alone: digits are spelled out, everything else parts
-words. A difference has its sign, and a minus that is one in text and in formulas. Equal reports give equal bytes.
+A macro's name is the study's name and the number's, in letters only: digits are spelled out, other characters separate
+words. A difference has a sign, and a true minus in text and in formulas. Equal reports give equal bytes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from harness.report.leaderboard import is_baseline, latex, typewriter
 from harness.storage.files import write_atomic
 
 Macros = dict[str, str]
-"""What a macro says, as LaTeX, by its name without the backslash."""
+"""The LaTeX value of each macro, by its name without the backslash."""
 _DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
 _SIGNS = {
     "\N{EN DASH}": "--", "\N{MULTIPLICATION SIGN}": r"$\times$", "\N{SUPERSCRIPT TWO}": r"\textsuperscript{2}",
@@ -36,9 +36,9 @@ _MINUS, _NONE = r"\ensuremath{-}", "--"
 
 
 def write_paper(study: Study, folder: Path, made: Sequence[Path]) -> list[Path]:
-    """Fills `folder` and returns what is in it; `made` are the files of the study's report, as `rebuild` returns them.
+    """Fills `folder` and returns its files; `made` are the files of the study's report, as `rebuild` returns them.
 
-    BadInput where the leaderboard is not among them.
+    BadInput if the leaderboard is not among them.
     """
     boards = [path for path in made if path.name == "leaderboard.tex"]
     if not boards:
@@ -60,14 +60,14 @@ def write_paper(study: Study, folder: Path, made: Sequence[Path]) -> list[Path]:
 
 
 def study_macros(study: Study) -> Macros:
-    """Every number of the study as a macro: what it is of, its arms, its attribution; names are unique."""
+    """Returns every number of the study as a macro with a unique name: the study's, its arms', its attribution's."""
     prefix = _lower(letters_only(study.name))
     told = [*_about(study), *_attributed(study.attribution), *_arms(study.effects)]
     return {f"{prefix}{name}": said for name, said in unique(told).items()}
 
 
 def unique(told: Sequence[tuple[str, str]]) -> Macros:
-    """The same by name; where names are alike, which letters alone cannot always help, the later ones are counted."""
+    """Returns the values by unique names: a repeated name, which letters alone cannot always avoid, gets a number."""
     found: Macros = {}
     for name, said in told:
         count, free = 2, name
@@ -78,7 +78,7 @@ def unique(told: Sequence[tuple[str, str]]) -> Macros:
 
 
 def letters_only(text: str) -> str:
-    """A text as words that begin with a capital, in letters from A to Z alone; "X" where there are none."""
+    """Returns a text as capitalised words joined, in letters from A to Z only; "X" if there are none."""
     folded = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     spelled = re.sub(r"[0-9]", lambda digit: f" {_DIGITS[int(digit[0])]} ", folded)
     words = re.findall(r"[A-Za-z]+", spelled)
@@ -90,7 +90,7 @@ def _lower(text: str) -> str:
 
 
 def plain_latex(text: str) -> str:
-    """LaTeX without letters that not every engine can set: accents fall off, what is left is a question mark."""
+    """Returns LaTeX in ASCII: accents are removed, any other character becomes a question mark."""
     for sign, said in _SIGNS.items():
         text = text.replace(sign, said)
     kept = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
@@ -98,7 +98,7 @@ def plain_latex(text: str) -> str:
 
 
 def difference_text(value: float | None) -> str:
-    """A difference in points with its sign, at two digits; a dash where there is none."""
+    """Returns a difference in points with its sign, to two digits; a dash for None."""
     if value is None:
         return _NONE
     text = f"{value:+.2f}"
@@ -106,12 +106,12 @@ def difference_text(value: float | None) -> str:
 
 
 def number_text(value: float | None, digits: int = 2) -> str:
-    """A number without a sign of its own; a dash where there is none."""
+    """Returns a number without a plus sign; a dash for None."""
     return _NONE if value is None else f"{value:.{digits}f}".replace("-", _MINUS)
 
 
 def p_value_text(p: float | None) -> str:
-    """A p-value at three digits, and as an inequality where that would be 0."""
+    """Returns a p-value to three digits, as an inequality below 0.001; a dash for None."""
     if p is None:
         return _NONE
     return r"\ensuremath{<}0.001" if p < 0.001 else f"{p:.3f}"
@@ -122,7 +122,7 @@ def _text(text: str) -> str:
 
 
 def _about(study: Study) -> Iterator[tuple[str, str]]:
-    """What the study is: its name, task and metric, its trials, its baseline."""
+    """Yields the study's name, task, metric, counts of trials, and the baseline's score."""
     base = next((one for one in study.effects if is_baseline(one)), None)
     yield "Study", _text(study.name)
     yield "Task", _text(study.task)
@@ -134,7 +134,7 @@ def _about(study: Study) -> Iterator[tuple[str, str]]:
 
 
 def _attributed(found: Attribution | None) -> Iterator[tuple[str, str]]:
-    """The verdict, the ladder and the shares; only what there is."""
+    """Yields the verdict, the ladder and the shares, as far as known."""
     if found is None:
         return
     if found.verdict is not None:
@@ -150,7 +150,7 @@ def _attributed(found: Attribution | None) -> Iterator[tuple[str, str]]:
 
 
 def _rungs(found: Ladder) -> Iterator[tuple[str, str]]:
-    """The best model, the best data, both: arm, gain and costs; interaction and difference."""
+    """Yields arm, gain and costs of the best model, the best data and both, then interaction and difference."""
     for name, step in (("Model", found.model), ("Data", found.data), ("Both", found.both)):
         if step is not None:
             yield f"{name}Arm", typewriter_name(step.arm)
@@ -163,13 +163,13 @@ def _rungs(found: Ladder) -> Iterator[tuple[str, str]]:
 
 
 def _estimate(name: str, found: Estimate, signed: bool = True) -> Iterator[tuple[str, str]]:
-    """A value and the ends of its interval."""
+    """Yields a value and the bounds of its interval."""
     for end, value in (("", found.value), ("Low", found.low), ("High", found.high)):
         yield f"{name}{end}", difference_text(value) if signed else number_text(value)
 
 
 def _arms(effects: Sequence[Effect]) -> Iterator[tuple[str, str]]:
-    """Each arm's name, score, effect with interval and p-values, n, failures and costs."""
+    """Yields each arm's name, score, effect with interval and p-values, n, failures and costs."""
     for one in effects:
         if is_baseline(one):
             continue
@@ -189,12 +189,12 @@ def _arms(effects: Sequence[Effect]) -> Iterator[tuple[str, str]]:
 
 
 def typewriter_name(arm: str) -> str:
-    """An arm's name as LaTeX code."""
+    """Returns an arm's name as LaTeX code."""
     return plain_latex(typewriter(arm))
 
 
 def attribution_table(study: Study) -> str:
-    """The attribution as a table for the booktabs package; a comment and a sentence where there is none."""
+    """Returns the attribution as a table for the booktabs package; a comment and a sentence if there is none."""
     found = study.attribution
     rows = [] if found is None else [*_ladder_rows(found), *_share_rows(found)]
     notes = [] if found is None else [*([found.verdict.sentence] if found.verdict else []), *found.notes]
@@ -220,7 +220,7 @@ def attribution_table(study: Study) -> str:
 
 
 def _ladder_rows(found: Attribution) -> Iterator[str]:
-    """The rungs in points."""
+    """Yields the steps of the ladder in points."""
     if found.ladder is None:
         return
     rungs: Mapping[str, Step | None] = {
@@ -233,7 +233,7 @@ def _ladder_rows(found: Attribution) -> Iterator[str]:
 
 
 def _share_rows(found: Attribution) -> Iterator[str]:
-    """Shapley shares in points, then shares of variance."""
+    """Yields Shapley shares in points, then shares of variance."""
     if found.shapley:
         yield r"\midrule"
         yield from (_row(f"Shapley, {name}", "", part) for name, part in found.shapley.items())
@@ -251,7 +251,7 @@ def _row(name: str, arm: str, found: Estimate, signed: bool = True) -> str:
 
 
 def example(name: str, macros: Macros, figures: Sequence[str]) -> str:
-    """A document that includes every table and figure and says every macro."""
+    """Returns a document that includes every table and figure and prints every macro."""
     says = [rf"\texttt{{\textbackslash {macro}}}: \{macro}\par" for macro in macros]
     return "\n".join([
         r"\documentclass{article}",

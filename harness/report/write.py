@@ -1,6 +1,6 @@
-"""A study's folder of records in; tables, figures and a page beside them out, the same bytes each time.
+"""Writes tables, figures and a page beside a study's records, the same bytes each time.
 
-Nothing in here computes: `study` gathers, the others draw, word and write.
+No statistics are computed here: `study` gathers them, other modules draw and format them.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ PAGE = "index.html"
 def rebuild(folder: Path, path: str | None = None, adjust: str = "holm") -> list[Path]:
     """Writes tables, figures and page of the study in `folder` from its records; returns their paths.
 
-    `path` is where the task lies, for a page that shows the first rows that strategies changed; an embedded task needs
-    none. `adjust` is how p-values account for the number of arms (`study.ADJUSTS`). Each file is whole or not there,
-    and is written after all of them could be made; figures of an earlier report that this one has not go. BadInput
-    where there is no record.
+    `path` is the path of the task, for a page that shows the first rows that strategies changed; an embedded task needs
+    none. `adjust` is how p-values account for the number of arms (`study.ADJUSTS`). Files are written atomically, after
+    all of them have been made; figures of an earlier report that this one lacks are deleted. BadInput if there is no
+    record.
     """
     study = gather(Store(folder), adjust)
     files = make_files(study, path)
@@ -48,7 +48,7 @@ def rebuild(folder: Path, path: str | None = None, adjust: str = "holm") -> list
 
 
 def make_files(study: Study, path: str | None) -> dict[str, bytes]:
-    """The files of a study's report by name."""
+    """Returns the files of a study's report by name."""
     sd = leaderboard.deviations(study.table)
     pictures, failed = draw_all(study)
     study = replace(study, notes=[*study.notes, *failed])
@@ -68,7 +68,7 @@ def make_files(study: Study, path: str | None) -> dict[str, bytes]:
 
 
 def _page(study: Study, figures: Mapping[str, bytes], path: str | None) -> PageData:
-    """What the page shows, with the training rows that it names where they are at hand."""
+    """Returns the content of the page, with the training rows that it names if the data are available."""
     data = page_data(study, figures, None, study_command(study), study.classes)
     stages = chain.from_iterable(arm.stages for arm in data.arms.values())
     named = {one.id for stage in stages for one in chain.from_iterable(stage.rows.values())}
@@ -77,25 +77,25 @@ def _page(study: Study, figures: Mapping[str, bytes], path: str | None) -> PageD
 
 
 def write_index(store: Path) -> Path:
-    """The page that leads to the pages of all studies in a store; returns its path."""
+    """Writes the page that links to the pages of all studies in a store; returns its path."""
     write_atomic(store / PAGE, index(store, PAGE))
     return store / PAGE
 
 
 def read_table(folder: Path) -> pd.DataFrame:
-    """The leaderboard that `rebuild` wrote, a row an arm, as numbers."""
+    """Reads the leaderboard that `rebuild` wrote, one row per arm, as numbers."""
     return pd.read_csv(folder / "leaderboard.csv")
 
 
 def study_command(study: Study) -> str:
-    """The command that runs the study again; "" for trials that were run one by one."""
+    """Returns the command that runs the study; "" for trials that were run one by one."""
     if study.plan is None:
         return ""
     return f"harness -m experiments={study.name}{' task.path=FOLDER' if needs_path(study.plan) else ''}"
 
 
 def _parquet(table: pd.DataFrame) -> bytes:
-    """The table as parquet; equal tables give equal bytes."""
+    """Returns the table as parquet; equal tables give equal bytes."""
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pandas(table, preserve_index=False), buffer)
     return buffer.getvalue()

@@ -1,7 +1,7 @@
-"""A study in, one self-contained HTML file out; and an index over such files.
+"""Writes a study as one self-contained HTML file, and an index of such files.
 
-A file asks nothing of any other: style, script, figures and data are inside, and its policy forbids every request, so
-that it opens from a path, offline, and anywhere else just the same.
+A file needs no other: style, script, figures and data are inside, and its policy forbids every request, so that it
+opens from a path, offline or from a server in the same way.
 """
 
 from harness.report.page.overview import OverviewLine, index, overview_line, render_index

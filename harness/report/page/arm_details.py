@@ -1,4 +1,4 @@
-"""Records of an arm in, what its row opens to out: config, receipts, ledger, costs, facts, failures, in plain words."""
+"""Describes an arm from its records: config, receipts, ledger, costs, facts and failures, as text."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from harness.arm import FACTORS
 from harness.storage.store import Record, unpack
 
 FIRST = 8
-"""How many rows of a receipt are named."""
+"""How many rows of a receipt are shown."""
 RECEIPT_COUNTS = ("dropped", "relabelled", "reweighted", "edited", "added")
 
 
 @dataclass(frozen=True)
 class ReceiptRow:
-    """A training row that a receipt names, and what became of its label ("" where it was dropped or added)."""
+    """Holds a training row that a receipt names, and its label before and after ("" if it was dropped or added)."""
 
     id: str
     became: str
@@ -29,7 +29,7 @@ class ReceiptRow:
 
 @dataclass(frozen=True)
 class Stage:
-    """What a strategy did to the training rows: counts over all seeds, and the first rows on one of them."""
+    """Holds what a strategy did to the training rows: counts over all seeds, and the first rows for one seed."""
 
     name: str
     counts: Mapping[str, str]
@@ -39,7 +39,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Factor:
-    """One of the four choices of an arm, as YAML; `own` where it is not the baseline's, or no baseline is known."""
+    """Holds one of the four factors of an arm, as YAML; `own` unless it is known to be the baseline's."""
 
     name: str
     text: str
@@ -48,7 +48,7 @@ class Factor:
 
 @dataclass(frozen=True)
 class ArmDetails:
-    """What stands below an arm's row. Values are ranges over seeds, already in words."""
+    """Holds what is shown below an arm's row. Values are ranges over seeds, as text."""
 
     factors: Sequence[Factor]
     stages: Sequence[Stage]
@@ -63,7 +63,7 @@ class ArmDetails:
 def describe_arm(
     records: Sequence[Record], baseline: Record | None, classes: Sequence[str], command: str
 ) -> ArmDetails:
-    """What the arm of those records opens to; `baseline` is a record of the control, `command` runs the study."""
+    """Returns the details of the records' arm; `baseline` is a record of the control, `command` runs the study."""
     mine = sorted(records, key=lambda record: record["seed"])
     done = [record for record in mine if record["status"] == "done"]
     stages = [name for name in FACTORS if any(name in record["receipts"] for record in done)]
@@ -78,26 +78,26 @@ def describe_arm(
 
 
 def _arm_command(command: str, records: Sequence[Record]) -> str:
-    """The command that runs an arm again; "" where nothing ran, or the plan does not hold the arm's overrides."""
+    """Returns the command that runs an arm again; "" if nothing ran or the plan lacks the arm's overrides."""
     if not records or "overrides" not in records[0]:
         return ""
     return arm_command(command, records[0]["overrides"], [record["seed"] for record in records])
 
 
 def arm_command(command: str, words: Sequence[str], seeds: Sequence[int]) -> str:
-    """The command that runs the trials of those overrides and their controls again, in a store of its own.
+    """Returns the command that runs the trials of those overrides and their controls again, in a store of its own.
 
-    With POSIX quoting; no overrides are the baseline.
+    With POSIX quoting; without overrides it runs the baseline.
     """
     listed = ",".join('"' + word.replace("\\", "\\\\").replace('"', r"\"") + '"' for word in words)
-    # A study has arms; the baseline is run beside one whose luck alone differs.
+    # A study needs an arm, so the baseline is run beside one that differs only in its salt.
     said = [f"arms=[[{listed}]]" if words else 'arms=["salt=again"]', "cross=[]", "design=one_factor", "precision=null"]
     said += [f"seeds=[{','.join(map(str, dict.fromkeys(seeds)))}]", "store=again"]
     return " ".join([command, *map(shlex.quote, said)])
 
 
 def stage(name: str, done: Sequence[Record], classes: Sequence[str]) -> Stage:
-    """What that stage did on each seed; without counts where it changed nothing at all."""
+    """Returns what that stage did on each seed; without counts if it changed nothing."""
     kept = [(record["seed"], record["receipts"][name]) for record in done if name in record["receipts"]]
     totals = {kind: [receipt.get(f"n_{kind}", 0) for _, receipt in kept] for kind in RECEIPT_COUNTS}
     counts = {kind: range_text(values) for kind, values in totals.items() if any(values)}
@@ -112,12 +112,12 @@ def stage(name: str, done: Sequence[Record], classes: Sequence[str]) -> Stage:
 
 
 def _ids(packed: Mapping[str, Any] | None) -> list[str]:
-    """The first ids of a packed list."""
+    """Returns the first ids of a packed list."""
     return [] if packed is None else [str(name) for name in unpack(dict(packed))[:FIRST].tolist()]
 
 
 def _relabelled(receipt: Mapping[str, Any], classes: Sequence[str]) -> Iterator[ReceiptRow]:
-    """The rows whose class changed or became a distribution, with the class before and the likeliest one after."""
+    """Yields the rows whose class changed or became a distribution, with the most probable class before and after."""
     changed = receipt.get("changed")
     if not changed or not receipt.get("n_relabelled"):
         return
@@ -137,13 +137,13 @@ def _class(index: int, classes: Sequence[str]) -> str:
 
 
 def range_text(values: Sequence[Any]) -> str:
-    """One value where all are equal, else the least and the largest."""
+    """Returns the value if all are equal, else the least and the largest."""
     low, high = min(values), max(values)
     return readable_number(low) if low == high else f"{readable_number(low)}–{readable_number(high)}"
 
 
 def readable_number(value: Any) -> str:
-    """A value as a person reads it: thousands apart, no digits that say nothing."""
+    """Returns a value for a reader: with thousands separators and without insignificant digits."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if not isinstance(value, int | float):
@@ -154,14 +154,14 @@ def readable_number(value: Any) -> str:
 
 
 def _ranges(done: Sequence[Record], part: str) -> dict[str, str]:
-    """Each number of that part of the records, over seeds."""
+    """Returns the range over seeds of each number in that part of the records."""
     names = dict.fromkeys(name for record in done for name in record[part])
     found = {name: [record[part][name] for record in done if record[part].get(name) is not None] for name in names}
     return {name: range_text(values) for name, values in found.items() if values}
 
 
 def _facts(done: Sequence[Record]) -> dict[str, str]:
-    """What was counted in the data of the first seed."""
+    """Returns the facts of the data of the first seed."""
     facts: Mapping[str, Any] = done[0]["facts"] if done else {}
     return {
         name: readable_number(value) if isinstance(value, str | int | float) else json.dumps(value, sort_keys=True)
@@ -170,7 +170,7 @@ def _facts(done: Sequence[Record]) -> dict[str, str]:
 
 
 def _factors(record: Record, baseline: Record | None) -> list[Factor]:
-    """The four choices of a trial as YAML; a record that keeps none of them has none."""
+    """Returns the factors of a trial as YAML; none if the record does not hold them."""
     trial, other = record["trial"], baseline["trial"] if baseline else {}
     return [
         Factor(name, as_yaml(trial[name]), not other or trial[name] != other.get(name))
@@ -180,5 +180,5 @@ def _factors(record: Record, baseline: Record | None) -> list[Factor]:
 
 
 def as_yaml(node: Any) -> str:
-    """A config as YAML, keys in order."""
+    """Returns a config as YAML, keys in order."""
     return yaml.safe_dump(node, sort_keys=True, allow_unicode=True, width=100).rstrip("\n")

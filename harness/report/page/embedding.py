@@ -1,7 +1,7 @@
-"""Bytes and texts in, what stands for them inside one HTML file out: pictures, data for the script, its licence to run.
+"""Embeds pictures and data into one HTML file, and computes the hashes by which its policy allows style and script.
 
-Nothing here trusts what it is given: pictures become `img` elements, in which no script runs, and data cannot end the
-element that holds them.
+Input is not trusted: pictures become `img` elements, in which no script runs, and data cannot end the element that
+holds them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _PLAIN = " '()*+,-./:;=@_!$?"
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture as an address that holds it, and its size in pixels of the page."""
+    """Holds a picture as a data URL, and its size in CSS pixels."""
 
     address: str
     width: int
@@ -37,10 +37,10 @@ class Picture:
 
 
 def picture(content: bytes, what: str) -> Picture:
-    """A figure of a PNG's or an SVG's bytes, made small. BadInput for other bytes; `what` names them.
+    """Returns a compact picture from the bytes of a PNG or an SVG; BadInput for other bytes, which `what` names.
 
-    Figures are drawn for paper, where 6.5 points are read at half an arm's length: a point becomes two pixels, and a
-    PNG of 300 dots an inch is shown at half its size, sharp on dense screens and in print.
+    Figures are drawn for paper, with type of 6.5 points: a point becomes two pixels, and a PNG of 300 dots per inch is
+    shown at half its size, sharp on high-resolution screens and in print.
     """
     if content.startswith(PNG):
         return _raster(content)
@@ -52,7 +52,7 @@ def picture(content: bytes, what: str) -> Picture:
 
 
 def _size(svg: str, what: str) -> tuple[float, float]:
-    """The size of a drawing in its own units, from its view box or its width and height in points."""
+    """Returns the size of an SVG in its own units, from its viewBox or its width and height in points."""
     head = svg[: svg.find(">")]
     box = re.search(r'\bviewBox="[-\d.]+ [-\d.]+ ([\d.]+) ([\d.]+)"', head)
     sides = box.groups() if box else re.findall(r'\b(?:width|height)="([\d.]+)(?:pt)?"', head)
@@ -62,23 +62,23 @@ def _size(svg: str, what: str) -> tuple[float, float]:
 
 
 def png(content: bytes) -> str:
-    """A PNG as an address that holds it."""
+    """Returns a PNG as a data URL."""
     return f"data:image/png;base64,{base64.b64encode(content).decode()}"
 
 
 def for_script(data: Any) -> str:
-    """Data as JSON that may stand within a script element: nothing in it can end or open one."""
-    text = json.dumps(data, separators=(",", ":"), allow_nan=False)  # ASCII alone, so without U+2028 too
+    """Returns data as JSON for a script element: nothing in it can end or open one."""
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False)  # ASCII only, so without U+2028
     return text.replace("&", r"\u0026").replace("<", r"\u003c").replace(">", r"\u003e")
 
 
 def fingerprint(text: str) -> str:
-    """The hash by which a content security policy knows a style or a script."""
+    """Returns the hash by which a content security policy allows a style or a script."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _raster(content: bytes) -> Picture:
-    """A PNG in a palette of its own where that makes it smaller."""
+    """Returns a PNG, with a palette if that makes it smaller."""
     few = io.BytesIO()
     whole: Image.Image = Image.open(io.BytesIO(content))
     width, height = whole.width // _DOTS, whole.height // _DOTS

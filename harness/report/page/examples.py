@@ -1,7 +1,7 @@
-"""A study in, its training rows that a page names out, as texts or small pictures, where the data is at hand.
+"""Returns the training rows of a study that a page names, as texts or small pictures, if the data are available.
 
-Records hold no data. A task that is embedded is at hand always; one that lies in a folder is where the folder is said.
-What is shown is made from what the strategies saw, so the folder must hold the very content that the study ran on.
+Records hold no data. An embedded task is always available; a task in a folder only if the path is given. The rows are
+shown as the strategies saw them, so the folder must hold the same content as when the study ran.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from harness.run.options import build
 
 ShownRow = Mapping[str, str | bytes]
 CELLS = 12
-"""How many numbers of a table's row are shown."""
+"""How many numbers of a table row are shown."""
 
 
 def rows(plan: Mapping[str, Any] | None, data: Collection[str], ids: Collection[str], path: str | None) -> ShownRow:
-    """Texts or PNG bytes of the training rows of these ids; empty where the data is not at hand.
+    """Returns texts or PNG bytes of the training rows of these ids; empty if the data are not available.
 
-    `data` are the fingerprints of what the study's trials ran on, `path` is where its task lies, None where nobody
-    said. BadInput where other content lies there.
+    `data` are the fingerprints of the data of the study's trials; `path` is the path of its task, None if unknown.
+    BadInput if the content there is different.
     """
     source = _source(plan, path) if plan and ids else None
     if plan is None or source is None:
@@ -42,14 +42,14 @@ def rows(plan: Mapping[str, Any] | None, data: Collection[str], ids: Collection[
 
 
 def needs_path(plan: Mapping[str, Any] | None) -> bool:
-    """Whether the study's task lies in a place that its user says."""
+    """Returns whether the study's task needs a path from the user."""
     if not plan or "_target_" not in plan.get("task", {}):
         return False
     return "path" in inspect.signature(get_method(plan["task"]["_target_"])).parameters
 
 
 def _source(plan: Mapping[str, Any], path: str | None) -> Source | None:
-    """The task's source; None where it needs a place that was not said, or is no function of this program."""
+    """Returns the task's source; None if it needs a path that is not given, or is not a function of this program."""
     if "_target_" not in plan.get("task", {}) or (needs_path(plan) and path is None):
         return None
     where = {"path": path} if needs_path(plan) else {}
@@ -58,7 +58,7 @@ def _source(plan: Mapping[str, Any], path: str | None) -> Source | None:
 
 
 def _named(task: Task, ids: Collection[str]) -> dict[str, str | bytes]:
-    """Those of the training rows of one split that are asked for."""
+    """Returns the training rows of one split that have one of the ids."""
     places = [place for place, name in enumerate(task.train.ids.astype(str).tolist()) if name in ids]
     x = take(task.train.x, np.array(places, dtype=np.int64)) if places else []
     names = task.train.ids.astype(str)
@@ -66,7 +66,7 @@ def _named(task: Task, ids: Collection[str]) -> dict[str, str | bytes]:
 
 
 def show_row(row: Any) -> str | bytes:
-    """A row as a person sees it: a picture as PNG, a text as it is, a table's row as its first numbers."""
+    """Returns a row for display: an image as PNG, a text as it is, a table row as its first numbers."""
     if isinstance(row, str):
         return str(row)
     if isinstance(row, np.ndarray) and row.ndim == 3:
@@ -78,7 +78,7 @@ def show_row(row: Any) -> str | bytes:
 
 
 def _png(pixels: np.ndarray) -> bytes:
-    """A picture (height, width, colours) of bytes as PNG, grey where it has one colour."""
+    """Returns an image (height, width, channels) of uint8 as PNG, grey if it has one channel."""
     buffer = io.BytesIO()
     Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""Pages of studies in, the page that leads to them out: what each says of itself, a line a study."""
+"""Writes the page that links to the pages of studies, one line per study, from the summary in each."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from harness.report.page.sheet import fill_template
 
 @dataclass(frozen=True)
 class OverviewLine:
-    """A study's line in the index: where its page lies, and what that says.
+    """Holds a study's line in the index: the address of its page, and the page's summary.
 
-    `word` is data, model, undecided or untold, `verdict` says it in sentences, `best` are the arms of rank 1.
+    `word` is data, model, undecided or untold, `verdict` is the verdict in sentences, `best` are the arms of rank 1.
     """
 
     href: str
@@ -32,21 +32,21 @@ class OverviewLine:
 
 
 def index(folder: Path, page: str) -> bytes:
-    """The index of a folder of studies, from the files called `page` in its sub-folders, in the order of their names.
+    """Returns the index of a folder of studies, from the files called `page` in its sub-folders, ordered by name.
 
-    BadInput where one of them is no page of a study.
+    BadInput if one of them is not the page of a study.
     """
     found = sorted(folder.glob(f"*/{page}"))
     return render_index([overview_line(path.read_bytes(), f"{path.parent.name}/{page}") for path in found])
 
 
 def render_index(studies: Sequence[OverviewLine]) -> bytes:
-    """The page over several studies, in the order given."""
+    """Returns the page over several studies, in the order given."""
     return fill_template("index.html", {"studies": studies})
 
 
 def overview_line(page: bytes, href: str) -> OverviewLine:
-    """The line of a page that `render` made, which lies at `href`; BadInput for any other file."""
+    """Returns the line of a page that `render` made, with the address `href`; BadInput for any other file."""
     found = re.search(r'<script type="application/json" id="summary">(.*?)</script>', page.decode(errors="replace"))
     if not found:
         raise BadInput(f"{href} is not the page of a study: make it anew with harness report")

@@ -1,4 +1,4 @@
-"""A template and what it shows in, a whole HTML file out, with the house's style and script inside."""
+"""Fills a template into a complete HTML file that includes style and script."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from harness.report.page.embedding import fingerprint
 
 HERE = Path(__file__).parent
 _BREAKS = re.compile(r">\n+<(?!tr|li|details|section|script|style)")
-"""Line breaks between elements, a node each, which add up; some stay so that a change shows as lines."""
+"""Line breaks between elements that are removed, as each is a node; some stay, so that diffs are by line."""
 
 
 def fill_template(template: str, content: Mapping[str, Any]) -> bytes:
-    """The template's file, filled; whatever is put into it is escaped unless it is marked as markup.
+    """Returns the filled template; all content is escaped unless it is marked as markup.
 
-    Its policy lets in pictures that stand in addresses, one style and one script, by their hashes, and nothing else.
+    Its policy allows pictures in data URLs, one style and one script, by their hashes, and nothing else.
     """
     style, script = ((HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     policy = (

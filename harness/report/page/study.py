@@ -1,7 +1,7 @@
-"""A study in, one HTML file out that holds all that a reader asks of it.
+"""Writes a study as one HTML file.
 
-It can be read without its script, which adds sorting, filters, rows that open in place and copy buttons. Whatever comes
-from data is escaped where it is put. Equal studies give equal bytes.
+It can be read without its script, which adds sorting, filters, rows that open in place and copy buttons. Everything
+that comes from data is escaped. Equal studies give equal bytes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from harness.report.page.sheet import fill_template
 from harness.storage.store import Record
 
 LONGEST = 240
-"""Letters of a row's text that are shown."""
+"""How many characters of a row's text are shown."""
 CAPTIONS: Mapping[str, tuple[str, str]] = {
     "effects": ("Effects", "Forest plot: each arm's effect in points with its 95 % interval"),
     "cells": ("Models and data strategies", "Heat map: the score of each model with each data strategy"),
@@ -40,19 +40,19 @@ CAPTIONS: Mapping[str, tuple[str, str]] = {
     "variance": ("Variance", "Shares of the variance of scores by what it comes from"),
     "atlas": ("Published tables", "What a swap of the model and one of the data buy in published tables"),
 }
-"""By the name of a figure its heading and what it shows, for those who do not see it; other names stand for both."""
+"""The heading and the alternative text of each figure, by name; an unknown name is used for both."""
 TRIAL_COLUMNS = ("seed", "score", "validation", "delta", "cpu s", "wall s", "peak MB", "record")
 _MEASURED = ("test", "valid", "delta", "cost_cpu_s", "cost_wall_s", "cost_peak_mb")
 
 
 @dataclass(frozen=True, eq=False)
 class PageData:
-    """All that a study's page shows.
+    """Holds everything that a study's page shows.
 
-    `trials` holds a row a trial: arm, seed, key, status, why (there is no delta), and in points test, valid and delta.
-    `arms` says by arm what its row opens to. `shared` are the configs that all arms share, as YAML; `made_by` is the
+    `trials` has one row per trial: arm, seed, key, status, why (there is no delta), and in points test, valid and
+    delta. `arms` holds the details of each arm. `shared` are the configs that all arms share, as YAML; `made_by` is the
     code that made the records. `figures` are PNG or SVG by name, `rows` texts or PNG by the id of a training row.
-    `command` runs the study; "" where none is known.
+    `command` runs the study; "" if it is unknown.
     """
 
     name: str
@@ -72,7 +72,7 @@ class PageData:
 
 @dataclass(frozen=True)
 class VerdictText:
-    """A verdict as it is set: its word (data, model, undecided, untold), its first sentence, the others."""
+    """Holds a verdict for the page: its word (data, model, undecided, untold), its first sentence, the others."""
 
     word: str
     head: str
@@ -83,7 +83,7 @@ def page_data(
     study: Study, figures: Mapping[str, bytes], rows: Mapping[str, str | bytes] | None, command: str,
     classes: Sequence[str] = (),
 ) -> PageData:  # fmt: skip
-    """The page's input from a study; `classes` names the classes of its task, in their order."""
+    """Returns the page's content from a study; `classes` names the classes of its task, in their order."""
     by_arm: dict[str, list[Record]] = {}
     for record in study.records:
         by_arm.setdefault(record["arm"], []).append(record)
@@ -99,7 +99,7 @@ def page_data(
 
 
 def render(data: PageData) -> bytes:
-    """The page. BadInput for a figure that is neither PNG nor SVG, or a row that is neither text nor PNG."""
+    """Returns the page; BadInput for a figure that is neither PNG nor SVG, or a row that is neither text nor PNG."""
     places = {effect.arm: place for place, effect in enumerate(data.effects)}
     links = {arm: f"#arm-{place}" for arm, place in places.items()}
     sd = leaderboard.deviations(data.trials)
@@ -118,7 +118,7 @@ def render(data: PageData) -> bytes:
 
 
 def verdict(attribution: Attribution | None, notes: Sequence[str]) -> VerdictText:
-    """The verdict of a study; without one, why it cannot be told."""
+    """Returns the verdict of a study, or why there is none."""
     if attribution and attribution.verdict:
         head, _, rest = attribution.verdict.sentence.partition(". ")
         return VerdictText(attribution.verdict.word, f"{head.rstrip('.')}.", [rest] if rest else [])
@@ -129,25 +129,25 @@ def verdict(attribution: Attribution | None, notes: Sequence[str]) -> VerdictTex
 
 
 def estimate_text(value: Any) -> str:
-    """An estimate with its interval, in points."""
+    """Returns an estimate with its interval, in points."""
     return f"{signed_number(value.value)} [{signed_number(value.low)}, {signed_number(value.high)}]"
 
 
 def share(value: Any) -> str:
-    """A share of 1 with its interval, in percent."""
+    """Returns a share of 1 with its interval, in percent."""
     low, high = (f"{100 * side:.1f}" for side in (value.low, value.high))
     return f"{100 * value.value:.1f} % [{low}, {high}]".replace("-", leaderboard.MINUS)
 
 
 def _figure(name: str, content: bytes) -> tuple[str, str, Picture]:
-    """A figure's heading, what it shows in words, and its picture."""
+    """Returns a figure's heading, its alternative text, and its picture."""
     plain = name.replace("_", " ")
     heading, shows = CAPTIONS.get(name, (plain[:1].upper() + plain[1:], f"Figure: {plain}"))
     return heading, shows, picture(content, f"figure '{name}'")
 
 
 def _counts(data: PageData) -> dict[str, int]:
-    """How much was run."""
+    """Returns the numbers of arms, trials, seeds, failed and missing trials."""
     return {
         "arms": len(data.effects), "trials": len(data.trials), "seeds": int(data.trials["seed"].nunique()),
         "failed": sum(effect.n_failed for effect in data.effects),
@@ -156,7 +156,7 @@ def _counts(data: PageData) -> dict[str, int]:
 
 
 def _summary(data: PageData) -> dict[str, Any]:
-    """What the index says of the study."""
+    """Returns the study's summary for the index."""
     first = [effect for rank, effect in leaderboard.number_ranks(data.effects) if rank == 1]
     best = "; ".join(f"{one.arm} {leaderboard.effect_in_words(one.interval)}" for one in first if one.interval)
     said, counts = verdict(data.attribution, data.notes), _counts(data)
@@ -169,7 +169,7 @@ def _summary(data: PageData) -> dict[str, Any]:
 
 
 def _embedded(data: PageData, places: Mapping[str, int]) -> dict[str, Any]:
-    """What the script draws when a row is opened: the arm's trials, and the training rows that receipts name."""
+    """Returns the data that the script shows when a row is opened: the arm's trials, and the rows named in receipts."""
     trials: dict[str, list[list[Any]]] = {}
     for row in data.trials.to_dict("records"):
         trials.setdefault(str(places.get(row["arm"], -1)), []).append(_trial(row))
@@ -184,14 +184,14 @@ def _embedded(data: PageData, places: Mapping[str, int]) -> dict[str, Any]:
 
 
 def _trial(row: Mapping[Any, Any]) -> list[Any]:
-    """Seed, key, whether it failed, what was measured (None where it was not), and why there is no delta."""
+    """Returns seed, key, whether the trial failed, its measurements (None if missing), and why there is no delta."""
     measured = [round(float(row[name]), 3) if pd.notna(row.get(name)) else None for name in _MEASURED]
     why = row.get("why")
     return [int(row["seed"]), row["key"], int(row["status"] == "failed"), measured, why if isinstance(why, str) else ""]
 
 
 def _example(name: str, content: str | bytes) -> str:
-    """A training row as its text, or as a picture's address; pictures are told by their first letters alone."""
+    """Returns a training row as its text, or as a data URL, which the script recognises by its prefix."""
     if isinstance(content, bytes):
         if not content.startswith(PNG):
             raise BadInput(f"row '{name}' is neither text nor a PNG")
@@ -200,13 +200,13 @@ def _example(name: str, content: str | bytes) -> str:
 
 
 def _shared(records: Sequence[Record]) -> dict[str, str]:
-    """The configs that a study's trials share."""
+    """Returns the configs that a study's trials share."""
     trial = records[0]["trial"] if records else {}
     return {name: as_yaml(trial[name]) for name in ("task", "protocol", "probe") if trial.get(name)}
 
 
 def _made_by(records: Sequence[Record]) -> dict[str, str]:
-    """The code, versions and devices that made the records; several where they differ."""
+    """Returns the code, versions and devices that made the records; several if they differ."""
     found: dict[str, dict[str, None]] = {}
     for record in records:
         made = record["provenance"]
