@@ -1,4 +1,4 @@
-"""Simulated rates in, coverage and false positives against the number of seeds out."""
+"""Draws simulated coverage and false positives against the number of seeds."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ _NOMINAL: Any = {"color": INK, "linewidth": 0.9, "linestyle": (0, (6, 2))}
 
 
 def draw(rates: pd.DataFrame, *, title: str, note: str) -> Figure:
-    """The figure: `rates` has `kind`, `setting`, `seeds`, `rate`, `nominal`, `simulations`, a row a simulated setting.
+    """Returns the figure; `rates` has `kind`, `setting`, `seeds`, `rate`, `nominal` and `simulations`.
 
-    `kind` (coverage, false positives) makes a panel, `setting` a line. Rates are shares. The band is where 95 % of
-    counts would fall by the luck of so many simulations if the rate were the nominal one (binomial quantiles).
+    Each row is a simulated setting. `kind` (coverage, false positives) is a panel, `setting` a line. Rates are shares.
+    The band holds 95 % of counts of that many simulations if the true rate is the nominal one (binomial quantiles).
     """
     there = finite_rows(rates, "seeds", "rate", "nominal", "simulations")
     if there.empty:
@@ -70,7 +70,7 @@ def draw(rates: pd.DataFrame, *, title: str, note: str) -> Figure:
 
 
 def _scales(rates: pd.DataFrame, width: float) -> tuple[Scale, Scale]:
-    """Seeds across, by factors and with a tick at each number that was simulated; percent upwards."""
+    """Returns the scales: seeds, logarithmic with a tick at each simulated number, and percent."""
     seeds = sorted(set(rates["seeds"].astype(float)))
     across = replace(logarithmic(seeds, width, 0.12), ticks=tuple(seeds))
     low, high = _luck(rates)
@@ -78,13 +78,13 @@ def _scales(rates: pd.DataFrame, width: float) -> tuple[Scale, Scale]:
 
 
 def _luck(rates: pd.DataFrame) -> tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
-    """The shares between which 95 % of simulated counts fall at the nominal rate, a row each."""
+    """Returns for each row the shares between which 95 % of simulated counts lie at the nominal rate."""
     n, p = rates["simulations"].to_numpy(dtype=np.float64), rates["nominal"].to_numpy(dtype=np.float64)
     return binom.ppf(0.025, n, p) / n, binom.ppf(0.975, n, p) / n
 
 
 def _band(ax: Axes, rates: pd.DataFrame, across: Scale, up: Scale) -> None:
-    """The nominal rate and the band around it, over the panel's whole width."""
+    """Draws the nominal rate and the band around it, over the panel's whole width."""
     low, high = _luck(rates)
     rows = rates.assign(lowest=low, highest=high).drop_duplicates("seeds").sort_values("seeds")
     x = [0.0, *(across.place(value) for value in rows["seeds"]), across.length]

@@ -121,7 +121,7 @@ def _first(answer: Any) -> str:
 
 
 def _met(scores: Scores) -> list[int]:
-    """Returns the arms of the crossed part: their model and data levels occur in a combination or are the baseline's."""
+    """Returns the arms of the crossed part: both levels occur in a combination or are the baseline's."""
     both = [arm for arm in range(len(scores.arms)) if scores.model(arm) and scores.data(arm)]
     models, variants = {scores.model(arm) for arm in both} | {SAME}, {scores.data(arm) for arm in both} | {SAME}
     inside = [arm for arm in range(len(scores.arms)) if scores.model(arm) in models and scores.data(arm) in variants]

@@ -1,8 +1,8 @@
-"""Frames in, figures out as PDF, PNG and SVG: one module a figure, one house style, the same bytes each time.
+"""Draws data frames as figures in PDF, PNG and SVG: one module per figure, one style, the same bytes each time.
 
-Every figure but the first is the `draw` of its module, which documents the columns that it reads, made into a function
-that returns bytes by format; functions named `..._frame` make those columns from records, effects, scores or an
-attribution. Where there is nothing to draw, the figure says so in words.
+Every figure but the first is the `draw` of its module, which documents the columns that it reads, wrapped so that it
+returns bytes by format. Functions named `..._frame` make those columns from records, effects, scores or an attribution.
+If there is nothing to draw, the figure says so in words.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""An attribution in, the figure of its answer out: ladder, shares, and how far it hangs on single arms.
+"""Draws an attribution: ladder, shares, and how much the answer depends on single arms.
 
-Gains stand in points on one axis, so that lengths compare; shares of variance stand below on their own.
+Gains are in points on one axis, so that lengths can be compared; shares of variance are below on an axis of their own.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ _MOST = 8
 
 
 def attribution_frame(attribution: Attribution, briefs: Mapping[str, str]) -> pd.DataFrame:
-    """What `draw` reads, a row a number of the attribution: `section` (ladder, shapley, eta2, omega2, omitted), `name`.
+    """Returns the frame for `draw`, one row per number: `section` (ladder, shapley, eta2, omega2, omitted), `name`, ….
 
     `value`, `low` and `high` are points, for eta2 and omega2 shares of 1. `arm` names the arm of a step of the ladder,
-    or what was left out; `changes` says of the latter that the verdict is another one without it, `omits` that it is
-    one arm. `briefs` holds the short names of arms.
+    or what was left out; `changes` says whether leaving it out changes the verdict, `omits` whether it is one arm.
+    `briefs` holds the short names of arms.
     """
     ladder, word = attribution.ladder, attribution.verdict.word if attribution.verdict else ""
     rows: list[tuple[Any, ...]] = []
@@ -82,7 +82,7 @@ def _left_out(one: Omitted, briefs: Mapping[str, str]) -> str:
 
 
 def draw(answer: pd.DataFrame, *, title: str, verdict: str, note: str) -> Figure:
-    """The figure; `answer` as `attribution_frame` makes it, `verdict` a sentence below the title ("" for none)."""
+    """Returns the figure; `answer` is from `attribution_frame`, `verdict` a sentence below the title ("" for none)."""
     there = finite_rows(answer, "value", "low", "high")
     if there.empty:
         return blank(title, "Nothing can be attributed: no model and no data strategy have effects to compare.", note)
@@ -124,7 +124,7 @@ def _rows_of(answer: pd.DataFrame, section: str) -> list[dict[Any, Any]]:
 
 
 def _ladder(answer: pd.DataFrame) -> list[str | PlotRow]:
-    """The steps of the ladder, then the interaction and the difference."""
+    """Returns the steps of the ladder, then the interaction and the difference."""
     rows: list[str | PlotRow] = []
     for row in _rows_of(answer, "ladder"):
         name, arm = str(row["name"]), str(row["arm"])
@@ -134,7 +134,7 @@ def _ladder(answer: pd.DataFrame) -> list[str | PlotRow]:
 
 
 def _shapley(answer: pd.DataFrame) -> list[str | PlotRow]:
-    """Model and data, and below data what it consists of."""
+    """Returns model and data, and below data its parts."""
     found = {str(row["name"]): row for row in _rows_of(answer, "shapley")}
     rows: list[str | PlotRow] = []
     for name in sorted(found, key=["model", "data", "weak", "clean", "augment"].index):
@@ -144,7 +144,7 @@ def _shapley(answer: pd.DataFrame) -> list[str | PlotRow]:
 
 
 def _omitted(answer: pd.DataFrame) -> list[str | PlotRow]:
-    """A tick for each arm left out on one row, a row for each that changes the verdict, and the other omissions."""
+    """Returns one row with a tick per omitted arm, a row for each that changes the verdict, and the other omissions."""
     found = _rows_of(answer, "omitted")
     if not found:
         return []
@@ -166,7 +166,7 @@ def _omitted(answer: pd.DataFrame) -> list[str | PlotRow]:
 
 
 def _variance(answer: pd.DataFrame) -> list[str | PlotRow]:
-    """Eta² filled and omega² hollow, one below the other."""
+    """Returns rows of eta² (filled) and omega² (hollow), one below the other."""
     rows: list[str | PlotRow] = []
     for name in ("model", "data", "interaction"):
         for section, sign in (("eta2", "η²"), ("omega2", "ω²")):

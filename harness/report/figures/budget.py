@@ -1,4 +1,4 @@
-"""Strategies that buy labels in, accuracy against labels bought out, and what it takes to come near to clean labels."""
+"""Draws accuracy against the oracle budget, and the number of labels that comes near to the score of clean labels."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from harness.report.figures.style import (  # fmt: skip
 
 COLUMNS = ["strategy", "reference", "labels", "score", "low", "high"]
 SHARE = 0.95
-"""The part of the way from baseline to clean labels that a strategy should come."""
+"""The share of the gain from baseline to clean labels that a strategy should reach."""
 _HEIGHT, _LEFT, _BELOW, _APART, _FINE = 1.9, 0.4, 0.34, 0.035, 200
 _LINES: dict[str, Any] = {
     "clean": {"color": INK, "linewidth": 0.9, "linestyle": "-"},
@@ -42,10 +42,10 @@ _LINES: dict[str, Any] = {
 
 
 def budget_frame(effects: Sequence[Effect], strategies: Mapping[str, str]) -> pd.DataFrame:
-    """What `draw` reads: a row an arm that bought labels, by strategy and then by labels bought.
+    """Returns the frame for `draw`: one row per arm that used the oracle, by strategy and then by number of labels.
 
-    `strategies` names the strategy of each arm; arms that differ in their budget alone share one.
-    `score` is the arm's own in points, `low` and `high` lie as far from it as its effect's interval reaches.
+    `strategies` names the strategy of each arm; arms that differ only in their budget share one. `score` is the arm's
+    score in points; `low` and `high` are as far from it as the bounds of the effect's interval are from the effect.
     """
     rows: list[tuple[Any, ...]] = []
     for effect in effects:
@@ -57,7 +57,7 @@ def budget_frame(effects: Sequence[Effect], strategies: Mapping[str, str]) -> pd
 
 
 def labels_to_reach(labels: Sequence[float], scores: Sequence[float], target: float) -> float | None:
-    """At how many labels a curve first comes to the target, on straight lines between its points; None if nowhere."""
+    """Returns at how many labels a curve first reaches the target, by linear interpolation; None if never."""
     if scores[0] >= target:
         return labels[0]
     for at in range(1, len(labels)):
@@ -70,9 +70,9 @@ def labels_to_reach(labels: Sequence[float], scores: Sequence[float], target: fl
 def draw(
     curve: pd.DataFrame, *, title: str, metric: str, note: str, baseline: float | None, clean: float | None
 ) -> Figure:
-    """The figure; `curve` as `budget_frame` makes it, `baseline` and `clean` scores in points (None where unknown).
+    """Returns the figure; `curve` is from `budget_frame`, `baseline` and `clean` are scores in points, None if unknown.
 
-    Every curve begins at the baseline with no label bought. `clean` is the score with clean labels only.
+    Every curve begins at the baseline with no labels. `clean` is the score with clean labels only.
     """
     there = finite_rows(curve, "labels", "score", "low", "high")
     if there.empty:
@@ -112,7 +112,7 @@ def draw(
 def _lines_of(
     curve: pd.DataFrame, names: Sequence[str], baseline: float | None
 ) -> dict[str, tuple[list[float], list[float]]]:
-    """Each strategy's labels and scores, from none bought on where the baseline is known."""
+    """Returns each strategy's labels and scores, from no labels on if the baseline is known."""
     found = {}
     for name in names:
         rows = curve[curve["strategy"] == name].sort_values("labels", kind="stable")
@@ -125,7 +125,7 @@ def _key(
     drawn: dict[str, Stroke], ends: dict[str, float | None], baseline: float | None, target: float | None,
     clean: float | None, metric: str,
 ) -> tuple[list[str], list[Line2D]]:  # fmt: skip
-    """Every line in words: what it is, and for a strategy what it takes to come near to clean labels."""
+    """Returns the key of all lines, with the labels that each strategy needs to come near to clean labels."""
     way = f"{100 * SHARE:.0f} % of the way"
     said = {
         name: "" if target is None else f": {way} at {end:.0f} labels" if end is not None else f": {way} not reached"
@@ -154,7 +154,7 @@ def _curve(
     ax: Axes, rows: pd.DataFrame, line: tuple[Sequence[float], Sequence[float]], stroke: Stroke,
     scales: tuple[Scale, Scale], shift: float,
 ) -> None:  # fmt: skip
-    """One strategy: its line, straight in labels whatever the scale, its points and their intervals side by side."""
+    """Draws one strategy: its line, which is linear in labels on any scale, and its points with intervals."""
     across, up = scales
     fine = np.unique(np.concatenate([line[0], np.linspace(line[0][0], line[0][-1], _FINE)]))
     heights = np.interp(fine, *line)
@@ -167,6 +167,6 @@ def _curve(
 
 
 def _end(ax: Axes, x: float, y: float, stroke: Stroke) -> None:
-    """Where a curve has come near to clean labels: a star, and a line down to the number of labels."""
+    """Draws a star where a curve has come near to clean labels, and a line down to the number of labels."""
     ax.plot([x, x], [0, y], color=stroke.colour, linewidth=0.7, linestyle=(0, (1, 1.5)), zorder=1.7)
     ax.plot([x], [y], "*", color=stroke.colour, markersize=6, markeredgewidth=0.4, markeredgecolor="white", zorder=4)

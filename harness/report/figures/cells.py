@@ -1,7 +1,7 @@
-"""Cells of model by data level in, a heat map with numbers out.
+"""Draws the cells of models by data levels as a heat map with numbers.
 
-Colours are cividis (Nuñez, Anderton & Renslow 2018, PLOS ONE 13(7)): even steps to the eye, the same to colour-blind
-eyes, and ever lighter, so that a grey print keeps the order.
+Colours are cividis (Nuñez, Anderton & Renslow 2018, PLOS ONE 13(7)): perceptually uniform, the same for colour-blind
+readers, and of increasing lightness, so that a grey print keeps the order.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ from harness.report.leaderboard import signed_number
 _NARROW, _COMFORT, _ROOMY, _ROW, _LOW_ROW, _LABELS, _STRIP = 0.36, 0.4, 0.66, 0.27, 0.2, (0.55, 1.25), 0.09
 _LEVELS = 256
 _EVEN = 0.179
-"""The luminance on which black and white letters stand out alike: (L + 0.05)² = 1.05 x 0.05."""
+"""The luminance on which black and white letters have equal contrast: (L + 0.05)² = 1.05 x 0.05."""
 CellNumber = Literal["score", "effect"]
 
 
 def cells_frame(scores: Scores, redraws: Redraws | None) -> pd.DataFrame:
-    """What `draw` reads, a row a cell that was run: model, data, score, effect, interaction and its interval, points.
+    """Returns the frame for `draw`, one row per cell: model, data, score, effect, interaction with interval, in points.
 
-    The interaction is the cell less its row's and its column's effect: score(m, d) - score(m, 0) - score(0, d) +
-    score(0, 0), where 0 is the baseline's level; nan where one of these was not run. Its interval (95 %) comes from the
-    redraws, and is nan without them. Of arms that share a cell the first one counts.
+    The interaction is the cell minus its row's and its column's effect: score(m, d) - score(m, 0) - score(0, d) +
+    score(0, 0), where 0 is the baseline's level; nan if one of these was not run. Its interval (95 %) comes from the
+    resamples, and is nan without them. If arms share a cell, the first one counts.
     """
     place: dict[tuple[Level, Level], int] = {}
     for arm in range(len(scores.arms)):
@@ -78,7 +78,7 @@ def _called(levels: Sequence[Level]) -> dict[Level, str]:
 def _interaction(
     corner: Sequence[int | None], means: Float64[np.ndarray, " a"], redraws: Redraws | None
 ) -> dict[str, float]:
-    """A cell's interaction and its interval, from the four arms that it takes."""
+    """Returns a cell's interaction and its interval, from the four arms that define it."""
     arms = [arm for arm in corner if arm is not None]
     if len(arms) < 4:
         return {"interaction": np.nan, "low": np.nan, "high": np.nan}
@@ -88,12 +88,12 @@ def _interaction(
 
 
 def draw(cells: pd.DataFrame, *, title: str, metric: str, note: str, shown: CellNumber) -> Figure:
-    """The heat map: data levels below one another, models side by side, the interaction small in each cell.
+    """Returns the heat map: data levels as rows, models as columns, the interaction in small type in each cell.
 
-    `cells` has a row a cell: `model`, `data` ("" is the baseline's level), the `score` or `effect` that is `shown`, in
-    points, and where they are known `interaction` with its interval `low`, `high`. Levels keep their order, the
-    baseline's stand first. A cell that is absent or nan is hatched. Where models and data were crossed, levels that
-    were not are left out, and counted in words.
+    `cells` has one row per cell: `model`, `data` ("" is the baseline's level), the `score` or `effect` that is `shown`,
+    in points, and if known `interaction` with its interval `low`, `high`. Levels keep their order, the baseline's
+    first. A cell that is absent or nan is hatched. If models and data were crossed, levels that were not are left out
+    and counted in the legend.
     """
     there = finite_rows(cells, shown)
     if there.empty:
@@ -131,7 +131,7 @@ def draw(cells: pd.DataFrame, *, title: str, metric: str, note: str, shown: Cell
 
 
 def _crossed(cells: pd.DataFrame) -> dict[str, list[str]]:
-    """The levels of both axes, the baseline's first; only those that were crossed where any were."""
+    """Returns the levels of both axes, the baseline's first; if any were crossed, only those."""
     both = cells[(cells["model"] != "") & (cells["data"] != "")]
     kept = cells if both.empty else both
     names = {axis: set(kept[axis]) - {""} for axis in ("model", "data")}
@@ -139,7 +139,7 @@ def _crossed(cells: pd.DataFrame) -> dict[str, list[str]]:
 
 
 def _left_out(cells: pd.DataFrame, levels: Mapping[str, Sequence[str]]) -> str:
-    """How many models and data levels are not in the map, in words."""
+    """Returns how many models and data levels are not in the map, in words."""
     words = {"model": "model", "data": "data level"}
     missing = {words[axis]: len(set(cells[axis]) - set(levels[axis])) for axis in levels}
     said = [f"{count} {name}{'s' * (count > 1)}" for name, count in missing.items() if count]
@@ -147,7 +147,7 @@ def _left_out(cells: pd.DataFrame, levels: Mapping[str, Sequence[str]]) -> str:
 
 
 def _label_room(levels: Mapping[str, Sequence[str]], width: float) -> float:
-    """Inches for the names of data levels: what they need, but not so much that words of models' names break."""
+    """Returns the inches for names of data levels, such that the words of models' names need not be broken."""
     low, high = _LABELS
     words = [word for name in levels["model"] for word in re.findall(r"[^_ ]+_?", _level(name))]
     cell = min(max(inches(word, SMALL) for word in words) + 0.02, _ROOMY)
@@ -168,7 +168,7 @@ def _head(name: str, cell: float) -> list[str]:
 
 
 def _legend(small: bool, holes: bool, left_out: str, width: float) -> list[str]:
-    """What the signs in the cells mean, as far as they are there."""
+    """Returns the meaning of the signs that occur in the cells."""
     words = ["Framed: the baseline."]
     if small:
         words.append(
@@ -181,7 +181,7 @@ def _legend(small: bool, holes: bool, left_out: str, width: float) -> list[str]:
 
 
 def _scale(values: Sequence[float]) -> tuple[float, float]:
-    """The range of the colours; never empty."""
+    """Returns the range of the colours; never empty."""
     low, high = min(values), max(values)
     return (low, high) if high > low else (low - 0.5, high + 0.5)
 
@@ -189,7 +189,7 @@ def _scale(values: Sequence[float]) -> tuple[float, float]:
 def _names(
     page: Sheet, top: float, models: Sequence[str], datas: Sequence[str], labels: float, cell: float, row: float
 ) -> None:
-    """Names of rows and columns, and what rows and columns are."""
+    """Draws the names of rows and columns, and their headings."""
     tall = max(len(_head(name, cell)) for name in models) * NOTE
     page.text(MARGIN + labels, top - tall - 0.1, "model", weight="bold")
     page.text(MARGIN, top - 0.05, "data", weight="bold")
@@ -206,7 +206,7 @@ def _names(
 
 
 def _board(page: Sheet, left: float, top: float, width: float, height: float) -> Axes:
-    """A plot without axes."""
+    """Returns a plot without axes."""
     ax = page.axes(left, top, width, height)
     ax.set_axis_off()
     return ax
@@ -215,7 +215,7 @@ def _board(page: Sheet, left: float, top: float, width: float, height: float) ->
 def _cell(
     ax: Axes, x: int, y: int, found: Mapping[Any, Any] | None, scale: tuple[float, float], shown: CellNumber, base: bool
 ) -> None:
-    """One cell: its colour, its number and below it the interaction."""
+    """Draws one cell: its colour, its number and below it the interaction."""
     if found is None:
         ax.add_patch(Rectangle((x, y), 1, 1, facecolor="white", edgecolor="#a0a0a0", hatch="/////", linewidth=0))
         ax.add_patch(Rectangle((x, y), 1, 1, fill=False, edgecolor="white", linewidth=0.8))
@@ -236,7 +236,7 @@ def _cell(
 
 
 def _small(found: Mapping[Any, Any]) -> str:
-    """The interaction with a star where its interval leaves out 0; empty where there is none."""
+    """Returns the interaction, with a star if its interval excludes 0; empty if there is none."""
     value, low, high = (float(found.get(name, np.nan)) for name in ("interaction", "low", "high"))
     if not np.isfinite(value):
         return ""
@@ -249,13 +249,13 @@ def _colour(share: float) -> tuple[float, float, float]:
 
 
 def _luminance(colour: tuple[float, float, float]) -> float:
-    """Relative luminance, 0 to 1 (WCAG 2.2, from sRGB)."""
+    """Returns the relative luminance, 0 to 1 (WCAG 2.2, from sRGB)."""
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour]
     return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
 
 
 def _strip(page: Sheet, top: float, scale: tuple[float, float], unit: str, labels: float) -> None:
-    """The colours from the lowest to the highest value, with both in numbers."""
+    """Draws the colour scale with the lowest and the highest value."""
     low, high = (f"{value:.1f}".replace("-", "\N{MINUS SIGN}") for value in scale)
     wide, said = 1.0, f"{high}   {unit}"
     room = page.width - MARGIN - inches(said, SMALL) - 0.06 - wide

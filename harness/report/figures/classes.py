@@ -1,4 +1,4 @@
-"""Deltas by slice in, a dot plot out: slices below one another, an arm a panel."""
+"""Draws deltas by slice as a dot plot: one row per slice, one panel per arm."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ _ROW, _HEAD, _BELOW, _LABELS, _GAP, _END = 0.125, 2, 0.34, (0.5, 1.1), 0.2, 0.1
 
 
 def draw(slices: pd.DataFrame, *, title: str, metric: str, note: str) -> Figure:
-    """The figure: `slices` has a row an arm and slice with `slice`, `arm`, `axis`, `reference`, `delta`, `low`, `high`,
-    `n`.
+    """Returns the figure; `slices` has one row per arm and slice.
 
-    Deltas in points against the baseline, `n` test examples. Slices and arms keep their order. At most 12 arms and 30
-    slices are drawn, those that move most, and fewer slices where they would not fit a page; the note counts the rest.
+    Its columns are `slice`, `arm`, `axis`, `reference`, `delta`, `low`, `high` (points against the baseline) and `n`
+    (test examples). Slices and arms keep their order. At most 12 arms and 30 slices are drawn, those with the largest
+    deltas, and fewer slices if they would not fit a page; the note counts the rest.
     """
     there = finite_rows(slices, "delta", "low", "high")
     if there.empty:
@@ -70,14 +70,14 @@ def draw(slices: pd.DataFrame, *, title: str, metric: str, note: str) -> Figure:
 
 
 def _kept(slices: pd.DataFrame, column: str, most: int) -> list[str]:
-    """Up to so many arms or slices, those whose deltas are largest on average, in their own order."""
+    """Returns at most `most` arms or slices, those with the largest mean absolute delta, in their order."""
     mean = slices["delta"].abs().groupby(slices[column]).mean().sort_values(ascending=False, kind="stable")
     kept = set(mean.index[:most])
     return [name for name in slices[column].drop_duplicates() if name in kept]
 
 
 def _left_out(slices: pd.DataFrame, arms: Sequence[str], names: Sequence[str]) -> str:
-    """How many arms and slices are not drawn, in words."""
+    """Returns how many arms and slices are not drawn, in words."""
     more = ((slices["arm"].nunique() - len(arms), "arms"), (slices["slice"].nunique() - len(names), "slices"))
     said = " and ".join(f"{count} {what}" for count, what in more if count)
     return f"Not drawn: {said} that move less. " if said else ""
@@ -91,7 +91,7 @@ def _panel(
     page: Sheet, place: tuple[float, float, float, float], arm: str, slices: pd.DataFrame, names: Sequence[str],
     metric: str,
 ) -> None:  # fmt: skip
-    """One arm's deltas; all panels share the range."""
+    """Draws one arm's deltas; all panels share the range."""
     left, top, width, tall = place
     ax = page.axes(left, top, width, tall)
     _undress(ax, tall)
@@ -106,7 +106,7 @@ def _panel(
 
 
 def _undress(ax: Axes, tall: float) -> None:
-    """The plot's y becomes inches from its top; rows are faint lines."""
+    """Sets the plot's y to inches from its top, and draws rows as faint lines."""
     ax.set_ylim(tall, 0)
     ax.set_yticks([0.02 + _ROW * (row + 0.5) for row in range(round((tall - 0.04) / _ROW))], [])
     ax.tick_params(axis="y", length=0)

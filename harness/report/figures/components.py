@@ -1,4 +1,4 @@
-"""Components of a variance in, horizontal bars with intervals out: what makes a score move from run to run."""
+"""Draws the variance components of a score as points with intervals."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _BAR = "#b9cfe0"
 
 
 def draw(components: pd.DataFrame, *, title: str, unit: str, note: str) -> Figure:
-    """The figure: a row a component with `name`, `value`, `low` and `high` in `unit` (points, or % of the variance)."""
+    """Returns the figure; `components` has `name`, `value`, `low`, `high` in `unit` (points, or % of the variance)."""
     there = finite_rows(components, "value", "low", "high")
     if there.empty:
         return blank(title, "No component of the variance is known: no trials vary one stream alone.", note)

@@ -1,4 +1,4 @@
-"""Arms with their effects and costs in, gain against cost out: processor seconds and labels bought, side by side."""
+"""Draws gain against cost: one panel for processor seconds and one for labels bought."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _FRONT: Any = {"color": INK, "linewidth": 0.8, "linestyle": (0, (1, 1.2)), "zord
 
 @dataclass(frozen=True)
 class Point:
-    """An arm's place in a panel, in inches, the ends of its interval, and whether it goes on beyond them."""
+    """Holds an arm's position in a panel, in inches, the ends of its interval, and whether these are cut."""
 
     x: float
     y: float
@@ -59,7 +59,7 @@ class Point:
 
 
 def gain_frame(effects: Sequence[Effect]) -> pd.DataFrame:
-    """What `draw` reads, a row an arm that has an effect or is the baseline: effects in points, costs a trial."""
+    """Returns the frame for `draw`: the baseline and each arm with an effect; effects in points, costs per trial."""
     rows: list[tuple[Any, ...]] = []
     for effect in effects:
         found = effect.interval
@@ -70,9 +70,9 @@ def gain_frame(effects: Sequence[Effect]) -> pd.DataFrame:
 
 
 def front(cost: Sequence[float], gain: Sequence[float]) -> list[int]:
-    """The Pareto front, cheapest first: no other point costs no more and gains more, or costs less and gains as much.
+    """Returns the indices of the Pareto front, cheapest first; of equal points the first.
 
-    Of equal points the first one counts.
+    No other point gains more at no higher cost, or as much at a lower cost.
     """
     kept: list[int] = []
     for point in sorted(range(len(cost)), key=lambda one: (cost[one], -gain[one])):
@@ -82,10 +82,10 @@ def front(cost: Sequence[float], gain: Sequence[float]) -> list[int]:
 
 
 def draw(arms: pd.DataFrame, *, title: str, metric: str, note: str) -> Figure:
-    """The figure, two panels wide; `arms` as `gain_frame` makes it, the baseline's effect being 0.
+    """Returns the figure of two panels; `arms` is from `gain_frame`, with 0 as the baseline's effect.
 
-    A stepped line is the Pareto front by point estimates, references left out. Names stand where there is room, those
-    of the front first; in a crowd the other arms are small marks.
+    A stepped line is the Pareto front of the point estimates, without references. Names are drawn where there is room,
+    the front's first; if there are many arms, the others are small marks.
     """
     there = finite_rows(arms, "effect", "low", "high", "cpu_s", "labels")
     if there.empty or (there["arm"] == "baseline").all():
@@ -107,7 +107,7 @@ def draw(arms: pd.DataFrame, *, title: str, metric: str, note: str) -> Figure:
 
 
 def _key(arms: pd.DataFrame) -> tuple[list[str], list[Line2D]]:
-    """What markers mean, as far as they are there, and the front."""
+    """Returns the key of the markers that occur, and of the front."""
     names = [axis for axis in AXES if (arms.loc[arms["arm"] != "baseline", "axis"] == axis).any()]
     samples = [
         Line2D([], [], color=MARKS[name][1], marker=MARKS[name][0], markersize=3.8, linewidth=1) for name in names
@@ -129,7 +129,7 @@ def _front(arms: pd.DataFrame, cost: str) -> list[int]:
 
 
 def _panel(ax: Axes, arms: pd.DataFrame, cost: str, width: float) -> None:
-    """One panel, its coordinates being inches: scales, front, points and names."""
+    """Draws one panel in coordinates of inches: scales, front, points and names."""
     limit = 4 * float(((arms["high"] - arms["low"]) / 2)[arms["arm"] != "baseline"].median()) or np.inf
     ends = (arms["low"].clip(lower=arms["effect"] - limit), arms["high"].clip(upper=arms["effect"] + limit))
     across = (logarithmic if cost == "cpu_s" else from_zero)(arms[cost], width, 0.22)
@@ -153,7 +153,7 @@ def _panel(ax: Axes, arms: pd.DataFrame, cost: str, width: float) -> None:
 
 
 def _dodged(x: Sequence[float], low: Sequence[float], high: Sequence[float]) -> list[float]:
-    """Places across, moved apart where several arms cost the same and their intervals would cover each other."""
+    """Returns the horizontal positions, moved apart if arms of equal cost have overlapping intervals."""
     moved = list(x)
     for place in sorted(set(x)):
         same = [one for one, value in enumerate(x) if value == place]
@@ -163,7 +163,7 @@ def _dodged(x: Sequence[float], low: Sequence[float], high: Sequence[float]) -> 
 
 
 def _bars(steps: Sequence[tuple[float, float]], width: float) -> list[Box]:
-    """The stepped line as thin boxes that no name may cross."""
+    """Returns the stepped line as thin boxes that no name may overlap."""
     found: list[Box] = []
     for (x, y), (next_x, next_y) in zip(steps, [*steps[1:], (width, steps[-1][1])], strict=True):
         found += [(x, y - 0.01, next_x, y + 0.01), (next_x - 0.01, y, next_x + 0.01, next_y)]
@@ -173,7 +173,7 @@ def _bars(steps: Sequence[tuple[float, float]], width: float) -> list[Box]:
 def _names(
     arms: pd.DataFrame, order: Sequence[int], points: Sequence[Point], bars: Sequence[Box], width: float, cost: str
 ) -> list[Spot | None]:
-    """A place for each arm's name, None where it gets none: the front's first, then who paid, then by effect."""
+    """Returns a place for each arm's name, or None: the front's first, then arms with a cost, then by effect."""
     rank = list(zip(arms["labels"] * (cost == "labels") == 0, -arms["effect"], strict=True))
     others = sorted(set(range(len(arms))) - set(order), key=lambda one: rank[one])
     wanted = [one for one in [*reversed(order), *others] if arms["arm"].iloc[one] != "baseline"][:_CROWD]
@@ -191,7 +191,7 @@ def _called(arm: str) -> str:
 
 
 def _point(ax: Axes, row: Mapping[Any, Any], point: Point, small: bool) -> None:
-    """One arm's mark and interval, arrows where it is cut; the baseline is a cross."""
+    """Draws one arm's mark and interval, with arrows where it is cut; the baseline is a cross."""
     if row["arm"] == "baseline":
         ax.plot([point.x], [point.y], "x", color=INK, markersize=4, zorder=4)
         return
@@ -204,8 +204,8 @@ def _point(ax: Axes, row: Mapping[Any, Any], point: Point, small: bool) -> None:
 
 
 def _name(ax: Axes, arm: str, point: Point, spot: Spot) -> None:
-    """An arm's name, led to by a line where it stands away from its point."""
+    """Draws an arm's name, with a line to its point if it is far away."""
     if spot.lead:
         ax.plot([point.x, spot.lead[0]], [point.y, spot.lead[1]], color=FAINT, linewidth=0.4, zorder=1.7)
     name = ax.text(spot.x, spot.y, _called(arm), fontsize=SMALL, va="center", zorder=5)
-    name.set_path_effects([Stroke(linewidth=1.4, foreground="white"), Normal()])  # readable where a line is below it
+    name.set_path_effects([Stroke(linewidth=1.4, foreground="white"), Normal()])  # readable over a line

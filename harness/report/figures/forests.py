@@ -1,7 +1,7 @@
-"""Effects in, a forest plot out.
+"""Draws effects as a forest plot.
 
-The figure is one column wide. Arms stand in groups by axis, references first in their group, shaded and hollow; the
-axis has a marker of its own, so nothing hangs on colour.
+The figure is one column wide. Arms are grouped by axis, references first in their group, shaded and hollow; each axis
+has a marker of its own, so that nothing depends on colour.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _PAD, _HEADER, _HEADS, _NOTE = 0.065, 0.17, 0.24, 0.085
 
 @dataclass(frozen=True)
 class ForestRow:
-    """One arm: the lines of its label and of remarks below it, and where it stands, from the top of the plot."""
+    """Holds one arm: the lines of its label and of the remarks below it, and its position from the top of the plot."""
 
     effect: Effect
     label: list[str]
@@ -57,7 +57,7 @@ class ForestRow:
 
 @dataclass(frozen=True)
 class Group:
-    """A heading and where it stands, from the top of the plot."""
+    """Holds a heading and its position from the top of the plot."""
 
     title: str
     top: float
@@ -66,9 +66,7 @@ class Group:
 def draw(
     effects: Sequence[Effect], title: str, metric: str, note: str, reasons: Mapping[str, str], briefs: Mapping[str, str]
 ) -> Figure:
-    """The forest plot of a study; `reasons` says of an arm without an effect why it has none, `briefs` holds
-    short names of arms.
-    """
+    """Returns the forest plot of a study; `reasons` says why an arm has no effect, `briefs` holds short names."""
     arms = [effect for effect in effects if not is_baseline(effect)]
     usual = _usual_count(arms)
     groups = _grouped(arms)
@@ -95,13 +93,13 @@ def draw(
 
 
 def _usual_count(effects: Sequence[Effect]) -> str:
-    """The n of most arms; the others say theirs below their name."""
+    """Returns the n of most arms; the others have theirs below their name."""
     counts = [seeds_by_examples(effect.interval) for effect in effects if effect.interval]
     return mode(counts) if counts else ""
 
 
 def _grouped(effects: Sequence[Effect]) -> dict[str, list[Effect]]:
-    """Arms by what they change, in a fixed order of headings; references first in each."""
+    """Returns arms by what they change, in a fixed order of headings, references first in each."""
     order = ["model", "data: weak", "data: clean", "data: augment"]
     groups: dict[str, list[Effect]] = {name: [] for name in order}
     for effect in sorted(effects, key=lambda effect: ("model", "data", "both", "none").index(effect.axis)):
@@ -114,14 +112,14 @@ def _short(effect: Effect, briefs: Mapping[str, str]) -> str:
 
 
 def _label_width(groups: Mapping[str, list[Effect]], briefs: Mapping[str, str]) -> float:
-    """Inches for the labels: as the longest needs, within bounds."""
+    """Returns the inches for labels: as the longest needs, within bounds."""
     low, high = _LABELS
     widest = max((inches(_short(e, briefs), TEXT) for found in groups.values() for e in found), default=low)
     return min(max(widest, low), high)
 
 
 def _number_width(effects: Sequence[Effect]) -> float:
-    """Inches for effects and intervals in numbers."""
+    """Returns the inches for effects and intervals in numbers."""
     return max(
         (inches(effect_in_words(effect.interval, 1), SMALL) for effect in effects if effect.interval), default=0.7
     )
@@ -130,7 +128,7 @@ def _number_width(effects: Sequence[Effect]) -> float:
 def _placed(
     groups: Mapping[str, list[Effect]], labels: float, usual: str, briefs: Mapping[str, str]
 ) -> tuple[list[Group | ForestRow], float]:
-    """Everything that stands below one another, from the top, and the height of it all."""
+    """Returns headings and rows with their positions from the top, and the total height."""
     items: list[Group | ForestRow] = []
     top = 0.0
     for title, found in groups.items():
@@ -145,7 +143,7 @@ def _placed(
 
 
 def _remarks(effect: Effect, usual: str) -> list[str]:
-    """What must be known of an arm: that it is a reference and of which kind, failed trials, fewer seeds."""
+    """Returns what is unusual about an arm: that it is a reference and of which kind, failed trials, fewer seeds."""
     kind = [kind_in_words(effect.reference)] if effect.reference else []
     failed = [f"failed {effect.n_failed} of {effect.n_trials}"] if effect.n_failed else []
     fewer = (
@@ -157,7 +155,7 @@ def _remarks(effect: Effect, usual: str) -> list[str]:
 
 
 def _axes(figure: Figure, labels: float, numbers: float, height: float, foot: float) -> Axes:
-    """The plot, with y in inches from its top; what stands beside it is placed from its left edge in inches."""
+    """Returns the plot, y in inches from its top; text beside it is placed in inches from the figure's left edge."""
     total = figure.get_figheight()
     left = MARGIN + labels + GAP
     width = WIDTH - left - GAP - numbers - MARGIN
@@ -175,7 +173,7 @@ def _axes(figure: Figure, labels: float, numbers: float, height: float, foot: fl
 
 
 def _row(ax: Axes, row: ForestRow, limit: float, reason: str) -> None:
-    """One arm: shade, label, and either point, interval and numbers, or why there is none."""
+    """Draws one arm: shade, label, and either point, interval and numbers, or why there are none."""
     middle = row.top + row.height / 2
     if row.effect.reference:
         left, right = _left(ax, MARGIN / 2), _left(ax, WIDTH - MARGIN / 2)
@@ -197,7 +195,7 @@ def _row(ax: Axes, row: ForestRow, limit: float, reason: str) -> None:
 
 
 def _absent(ax: Axes, row: ForestRow, reason: str) -> None:
-    """Why there is no point, in two lines at most; the whole reason stands below the leaderboard."""
+    """Writes why there is no point, in two lines at most; the full reason is below the leaderboard."""
     start = ax.get_position().x0 * WIDTH
     lines = wrap_lines(drawable(reason), WIDTH - start - MARGIN, SMALL)
     if len(lines) > 2:
@@ -206,11 +204,11 @@ def _absent(ax: Axes, row: ForestRow, reason: str) -> None:
         y = row.top + row.height / 2 + (number - (len(lines) - 1) / 2) * 0.9 * LINE
         behind = SHADE if row.effect.reference else "white"
         text = _text(ax, start, y, line, color=WARN, size=SMALL, zorder=4, backgroundcolor=behind)
-        text.get_bbox_patch().set(linewidth=0, boxstyle="square,pad=0.05")  # the zero line must not run through words
+        text.get_bbox_patch().set(linewidth=0, boxstyle="square,pad=0.05")  # the zero line must not cross text
 
 
 def _heads(ax: Axes, titles: Sequence[str], baseline: str) -> None:
-    """Title, baseline and column head, from the plot's top upwards."""
+    """Draws the title, the baseline and the column head above the plot."""
     for number, line in enumerate(reversed(titles)):
         _text(ax, MARGIN, -_HEADS - TITLE * (number + 0.5), line, weight="bold", size=TEXT + 1, va="center")
     _text(ax, MARGIN, -_HEADS + 0.05, baseline, size=SMALL, color=FAINT, va="center")
@@ -224,12 +222,12 @@ def _baseline(effects: Sequence[Effect], metric: str) -> str:
 
 
 def _text(ax: Axes, inches: float, y: float, text: str, **style: Any) -> Any:
-    """Text at so many inches from the figure's left edge, at the plot's own y."""
+    """Draws text at a number of inches from the figure's left edge, at the plot's y."""
     style = {"va": "center_baseline", "fontsize": style.pop("size", TEXT), **style}
     return ax.text(_left(ax, inches), y, text, transform=ax.get_yaxis_transform(), clip_on=False, **style)
 
 
 def _left(ax: Axes, inches: float) -> float:
-    """A place in inches from the figure's left edge as a fraction of the plot's width."""
+    """Converts inches from the figure's left edge into a fraction of the plot's width."""
     box = ax.get_position()
     return (inches / WIDTH - box.x0) / box.width

@@ -1,4 +1,4 @@
-"""Points and the sizes of their labels in, places in which no label hides anything out; always the same ones."""
+"""Places the labels of points so that none hides anything; equal input gives equal places."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SIDES = ((1, 0), (-1, 0), (1, 1), (-1, 1), (1, -1), (-1, -1), (0, 1), (0, -1))
 
 @dataclass(frozen=True)
 class Spot:
-    """Where a label stands: the middle of its left edge, and where a line to its point ends if one must lead there."""
+    """Holds a label's position: the middle of its left edge, and the end of a line to its point if one is needed."""
 
     x: float
     y: float
@@ -23,7 +23,7 @@ class Spot:
 
 
 def overlaps(one: Box, other: Box) -> bool:
-    """Whether two boxes share an area."""
+    """Returns whether two boxes share an area."""
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
@@ -31,12 +31,11 @@ def spots(
     points: Sequence[tuple[float, float]], sizes: Sequence[tuple[float, float]], bounds: Box,
     hard: Sequence[Box], soft: Sequence[Box], must: int,
 ) -> list[Spot | None]:  # fmt: skip
-    """A place for each label, given in the order of their importance; None where there is no room.
+    """Returns a place for each label, most important first; None if there is no room.
 
-    Tried are eight sides of the point, from near to far. A label keeps within `bounds`, off the boxes of marks
-    (`hard`) and of lines (`soft`), off labels before it and the lines that lead to those; its own line crosses no
-    label. The first `must` labels may lie on soft boxes where nothing else is free. All lengths have one unit, which is
-    the inch in every figure here.
+    Eight sides of the point are tried, from near to far. A label stays within `bounds` and does not overlap the boxes
+    of marks (`hard`) and of lines (`soft`), earlier labels, or their lines; its own line crosses no label. The first
+    `must` labels may overlap soft boxes if nothing else is free. All lengths have the same unit, here inches.
     """
     labels, leads = list[Box](), list[Box]()
     found: list[Spot | None] = []
@@ -54,7 +53,7 @@ def spots(
 def _free(
     point: tuple[float, float], size: tuple[float, float], bounds: Box, used: Sequence[Box], labels: Sequence[Box]
 ) -> Spot | None:
-    """The first place that is free."""
+    """Returns the first place that is free."""
     for step, side in product(_STEPS, _SIDES):
         box = _beside(point, size, step, side)
         end = (min(max(point[0], box[0]), box[2]), min(max(point[1], box[1]), box[3]))
@@ -65,7 +64,7 @@ def _free(
 
 
 def _beside(point: tuple[float, float], size: tuple[float, float], step: float, side: tuple[int, int]) -> Box:
-    """The box of a label on a side of a point, so far away."""
+    """Returns the box of a label on a side of a point, at a distance."""
     (x, y), (width, height), (across, up) = point, size, side
     left = x + across * (_NEAR + step) - (0.0 if across > 0 else width if across < 0 else width / 2)
     middle = y + up * (step + (_NEAR + height / 2) * (0.6 if across else 1.0))
@@ -73,7 +72,7 @@ def _beside(point: tuple[float, float], size: tuple[float, float], step: float, 
 
 
 def _crumbs(start: tuple[float, float], end: tuple[float, float]) -> list[Box]:
-    """A line as small boxes from its start to its end."""
+    """Covers a line by small boxes."""
     shares = [(number + 1) / _PIECES for number in range(_PIECES)]
     places = [(start[0] + share * (end[0] - start[0]), start[1] + share * (end[1] - start[1])) for share in shares]
     return [(x - _CRUMB, y - _CRUMB, x + _CRUMB, y + _CRUMB) for x, y in places]
@@ -84,7 +83,7 @@ def _any(box: Box, others: Sequence[Box]) -> bool:
 
 
 def slots(spans: Sequence[tuple[float, float]], most: int) -> list[int]:
-    """For intervals on one line the lane of each, 0, 1, -1, 2, …: those in one lane do not overlap while lanes last."""
+    """Returns a lane for each interval, 0, 1, -1, 2, …: those in one lane do not overlap unless lanes run out."""
     lanes = [(lane + 1) // 2 * (1 if lane % 2 else -1) for lane in range(most)]
     filled: dict[int, list[tuple[float, float]]] = {lane: [] for lane in lanes}
     chosen = []

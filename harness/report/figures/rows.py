@@ -1,4 +1,4 @@
-"""Numbers with intervals in rows below one another: what the forest plot and its kin share."""
+"""Draws rows of numbers with intervals, for the forest plot and similar figures."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from harness.report.figures.style import (  # fmt: skip
 from harness.report.leaderboard import signed_number
 
 EstimateEnds = tuple[float, float, float]
-"""A value and the ends of its interval."""
+"""A value and the bounds of its interval."""
 HEADER, PAD, FEET, WIDEST = 0.17, 0.065, 0.38, 4.0
 
 
 @dataclass(frozen=True)
 class PlotRow:
-    """A row of a plot: its label, its numbers with marker and colour; ticks that stand alone, the noted ones bold."""
+    """Holds a row of a plot: its label, its numbers with marker and colour, and separate ticks, some of them bold."""
 
     label: str
     estimate: EstimateEnds | None = None
@@ -48,7 +48,7 @@ class PlotRow:
 
 @dataclass(frozen=True)
 class PlacedRow:
-    """A heading (a bare string) or a row with the lines of its label; where it begins, from the top, and its height."""
+    """Holds a heading (a string) or a row, the lines of its label, its top and its height."""
 
     item: str | PlotRow
     lines: list[str]
@@ -57,7 +57,7 @@ class PlacedRow:
 
 
 def place_rows(items: Sequence[str | PlotRow], labels: float) -> list[PlacedRow]:
-    """Headings and rows below one another, labels in two lines at most."""
+    """Places headings and rows from top to bottom, with labels in two lines at most."""
     found: list[PlacedRow] = []
     top = 0.0
     for item in items:
@@ -71,7 +71,7 @@ def place_rows(items: Sequence[str | PlotRow], labels: float) -> list[PlacedRow]
 
 
 def height_of(items: Sequence[PlacedRow]) -> float:
-    """The height of the plot without what stands below its axis."""
+    """Returns the height of the plot without the labels of its axis."""
     return items[-1].top + items[-1].height + 0.03 if items else 0.0
 
 
@@ -86,9 +86,9 @@ def draw_rows(
     ticks: Callable[[float, object], str],
     widest: float,
 ) -> Axes:
-    """Draws the rows: label, plot with a line at zero, numbers; an axis with its unit below takes `FEET` more.
+    """Draws the rows: label, plot with a line at zero, numbers; the axis with its unit below needs another `FEET`.
 
-    An interval is cut where it is more than `widest` times as wide as the middle one.
+    An interval is cut if it is more than `widest` times as wide as the median one.
     """
     numbers = max(
         (inches(_said(item.item, words), SMALL) for item in items if isinstance(item.item, PlotRow)), default=0.5
@@ -103,7 +103,7 @@ def draw_rows(
     for one in items:
         if isinstance(one.item, str):
             page.text(MARGIN, top + one.top + HEADER - 0.05, one.item, weight="bold", va="baseline")
-            ax.axhspan(one.top, one.top + HEADER, color="white", linewidth=0, zorder=1.8)  # no line through words
+            ax.axhspan(one.top, one.top + HEADER, color="white", linewidth=0, zorder=1.8)  # no line through text
         else:
             _row(ax, page, top, one, one.item, limit, _said(one.item, words))
     name_axis(ax.xaxis, unit, 2 * (page.width - MARGIN - left) - width)
@@ -112,7 +112,7 @@ def draw_rows(
 
 
 def _row(ax: Axes, page: Sheet, top: float, at: PlacedRow, row: PlotRow, limit: float, said: str) -> None:
-    """One row: its label, its ticks or its point and interval, its numbers."""
+    """Draws one row: its label, its ticks or its point and interval, its numbers."""
     middle = at.top + at.height / 2
     for number, line in enumerate(at.lines):
         page.text(MARGIN + row.indent, top + middle + (number - (len(at.lines) - 1) / 2) * LINE, line)
@@ -125,16 +125,16 @@ def _row(ax: Axes, page: Sheet, top: float, at: PlacedRow, row: PlotRow, limit: 
 
 
 def estimate_in_points(estimate: EstimateEnds) -> str:
-    """An estimate in points and its interval."""
+    """Returns an estimate in points and its interval."""
     value, low, high = (signed_number(number, 1) for number in estimate)
     return f"{value} [{low}, {high}]"
 
 
 def limits(ax: Axes, estimates: Sequence[EstimateEnds], widest: float = WIDEST) -> float:
-    """Sets the range of effects and returns how far from its value an interval is cut and ends in an arrow.
+    """Sets the range of effects and returns the distance from the value at which an interval is cut.
 
-    One arm with few seeds can have an interval so wide that all others would shrink to points: it may be `widest` times
-    as wide as the middle one.
+    One arm with few seeds can have an interval so wide that all others would shrink to points, so an interval may be at
+    most `widest` times as wide as the median one.
     """
     halves = [max(high - value, value - low) for value, low, high in estimates] or [1.0]
     limit = widest * median(halves) if median(halves) else max(halves) or 1.0
@@ -151,7 +151,7 @@ def limits(ax: Axes, estimates: Sequence[EstimateEnds], widest: float = WIDEST) 
 def span(
     ax: Axes, y: float, estimate: EstimateEnds, mark: tuple[str, str], hollow: bool, limit: float, size: float = 3.8
 ) -> None:
-    """Point and interval at a height; an arrow where the interval is cut at so much on a side."""
+    """Draws a point and its interval at height `y`; an arrow where the interval is cut at the distance `limit`."""
     (value, whole_low, whole_high), (marker, colour) = estimate, mark
     low, high = max(whole_low, value - limit), min(whole_high, value + limit)
     ax.plot([low, high], [y, y], color=colour, linewidth=1.1, solid_capstyle="butt", zorder=2)
@@ -164,7 +164,7 @@ def span(
 
 
 def _undress(ax: Axes, height: float) -> None:
-    """The plot's y becomes inches from its top; only the x axis and a line at zero are left."""
+    """Sets the plot's y to inches from its top, and leaves only the x axis and a line at zero."""
     ax.set_ylim(height, 0)
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)
@@ -173,14 +173,14 @@ def _undress(ax: Axes, height: float) -> None:
 
 
 def _hold(ax: Axes, ticks: Sequence[float]) -> None:
-    """Widens the range so that ticks stand in it."""
+    """Widens the range to include the ticks."""
     low, high = ax.get_xlim()
     room = 0.03 * (high - low)
     ax.set_xlim(min([low, *(tick - room for tick in ticks)]), max([high, *(tick + room for tick in ticks)]))
 
 
 def _said(row: PlotRow, words: Callable[[EstimateEnds], str]) -> str:
-    """The numbers of a row in words."""
+    """Returns the numbers of a row as text."""
     if row.said is not None:
         return row.said
     return words(row.estimate) if row.estimate else ""

@@ -1,4 +1,4 @@
-"""Values in, places in inches along an axis out, with ticks whose words have room."""
+"""Maps values to inches along an axis, and chooses ticks whose labels have room."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LETTER = 0.13
 
 @dataclass(frozen=True)
 class Scale:
-    """An axis of so many inches between two bent values; `ticks` are values where marks may stand."""
+    """Holds an axis: its length in inches, the transformed values at its ends, and candidate ticks."""
 
     bend: Callable[[float], float]
     low: float
@@ -25,11 +25,11 @@ class Scale:
     ticks: tuple[float, ...]
 
     def place(self, value: float) -> float:
-        """Inches from the axis' beginning; what lies below it stands on it."""
+        """Returns the inches from the start of the axis; 0 for a value below it."""
         return max(0.0, (self.bend(value) - self.low) / (self.high - self.low) * self.length)
 
     def mark(self, axis: Any, words: Callable[[float], str]) -> None:
-        """Gives a matplotlib axis, whose unit becomes the inch, as many ticks as have room, the first among them."""
+        """Sets a matplotlib axis to inches, with as many ticks as have room, always including the first."""
         kept: list[float] = []
         free = -np.inf
         for tick in self.ticks:
@@ -42,19 +42,19 @@ class Scale:
 
 
 def linear_scale(values: Iterable[float], length: float, room: float) -> Scale:
-    """Equal steps; `room` inches stay free at both ends."""
+    """Returns a linear scale; `room` inches stay free at both ends."""
     return _scale(values, length, room, float, _even)
 
 
 def logarithmic(values: Iterable[float], length: float, room: float) -> Scale:
-    """Equal factors; a value that is not positive stands at the beginning."""
+    """Returns a logarithmic scale; a value that is not positive is placed at the start."""
     found = [value for value in values if value > 0] or [1.0]
     least = min(found) / 1e3
     return _scale(found, length, room, lambda value: float(np.log10(max(value, least))), _decades)
 
 
 def from_zero(values: Iterable[float], length: float, room: float) -> Scale:
-    """From 0 on; equal steps, and equal factors beyond the smallest value where the largest is 20 times as large."""
+    """Returns a scale from 0: linear, or logarithmic beyond the smallest value if the largest is 20 times as large."""
     found = [0.0, *values]
     least = min((value for value in found if value > 0), default=1.0)
     if max(found) <= 20 * least:
@@ -66,7 +66,7 @@ def _scale(
     values: Iterable[float], length: float, room: float, bend: Callable[[float], float],
     steps: Callable[[float, float], Sequence[float]],
 ) -> Scale:  # fmt: skip
-    """The scale over the values' range, its ticks within that range."""
+    """Returns the scale over the values' range, its ticks within that range."""
     found = sorted(values)
     first, last = bend(found[0]), bend(found[-1])
     if last - first < 1e-9 * max(1.0, abs(last)):
@@ -78,7 +78,7 @@ def _scale(
 
 
 def _even(low: float, high: float) -> list[float]:
-    """Round numbers at equal steps; a little beyond the range too, where there is room for them."""
+    """Returns round numbers at equal steps, also slightly beyond the range, if they have room."""
     if high == low:
         return [low]
     found = MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(low, high)
@@ -86,7 +86,7 @@ def _even(low: float, high: float) -> list[float]:
 
 
 def _decades(low: float, high: float) -> list[float]:
-    """0, and 1, 2, 5 in every power of ten; even steps where the range is short."""
+    """Returns 0, and 1, 2, 5 times every power of ten; equal steps if the range is short."""
     if high <= 4 * low:
         return _even(low, high)
     powers = range(int(np.floor(np.log10(low or high / 1e4))), int(np.ceil(np.log10(high))) + 1)

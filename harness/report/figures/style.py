@@ -1,8 +1,8 @@
-"""The house style of every figure: sizes, colours, marks, words that fit, and saving to the same bytes each time.
+"""Defines the style of every figure: sizes, colours, marks, text that fits, and files of the same bytes each time.
 
-All lengths are inches and all sizes of type points. A figure is one column of a two-column paper wide (3.4) or both
-(7.0). What an arm changes has a marker of its own and what is drawn as a line a dash of its own, so nothing hangs on
-colour. Figures are drawn and saved within `house()`, which keeps the user's own style out.
+All lengths are in inches, all type sizes in points. A figure is as wide as one column of a two-column paper (3.4) or
+both (7.0). Each kind of arm has its own marker and each line its own dash, so that nothing depends on colour. Figures
+are drawn and saved within `house()`, so that the user's own style has no effect.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _SHAPES = ("s", "o", "D", "^", "v", "p", "<", ">", "h", "P", "X")
 
 @dataclass(frozen=True)
 class Stroke:
-    """How a line is drawn: its colour, dash and marker; hollow for references."""
+    """Holds a line's colour, dash and marker; hollow for references."""
 
     colour: str
     dash: Any
@@ -59,7 +59,7 @@ class Stroke:
     hollow: bool = False
 
     def line(self, x: Any, y: Any) -> Line2D:
-        """The line through those points, without markers that would hide each other: every fourth or so has one."""
+        """Returns the line through those points, with few enough markers that they do not hide each other."""
         face = "white" if self.hollow else self.colour
         step = max(1, len(x) // 4)
         return Line2D(x, y, color=self.colour, linestyle=self.dash, linewidth=1.0, marker=self.marker, markersize=2.8,
@@ -68,18 +68,18 @@ class Stroke:
 
 @dataclass(frozen=True, eq=False)
 class Sheet:
-    """A figure with its title drawn; places on it are inches from its left edge and from below its heads."""
+    """Holds a figure with its title; positions are inches from its left edge and from below its heads."""
 
     figure: Figure
     head: float
 
     @property
     def width(self) -> float:
-        """The figure's width."""
+        """Returns the figure's width."""
         return float(self.figure.get_figwidth())
 
     def axes(self, left: float, top: float, width: float, height: float) -> Axes:
-        """A plot at that place, with its spines, ticks and grid in the house's style."""
+        """Returns a plot at that place, with its spines, ticks and grid in the house's style."""
         total = self.figure.get_figheight()
         ax = self.figure.add_axes(
             (left / self.width, 1 - (self.head + top + height) / total, width / self.width, height / total)
@@ -94,25 +94,25 @@ class Sheet:
 
     def text(self, x: float, y: float, text: str, *, size: float = TEXT, color: str = INK, ha: str = "left",
              weight: str = "normal", va: str = "center_baseline", rotation: float = 0) -> Text:  # fmt: skip
-        """Text at that place."""
+        """Draws text at that position."""
         place = x / self.width, 1 - (self.head + y) / self.figure.get_figheight()
         return self.figure.text(
             *place, drawable(text), fontsize=size, color=color, ha=ha, va=va, weight=weight, rotation=rotation
         )
 
     def lines(self, x: float, y: float, lines: Sequence[str], *, size: float = SMALL, color: str = FAINT) -> None:
-        """Lines of text below one another, the first one's top at `y`."""
+        """Draws lines of text below one another, the top of the first at `y`."""
         for number, line in enumerate(lines):
             self.text(x, y + NOTE * (number + 0.5), line, size=size, color=color)
 
 
 def house() -> AbstractContextManager[None]:
-    """While it holds, drawing and saving follow the house's style alone."""
+    """Applies this style only, for drawing and saving, during the block."""
     return matplotlib.style.context(["default", STYLE], after_reset=True)
 
 
 def as_files(draw: Callable[P, Figure]) -> Callable[P, dict[str, bytes]]:
-    """A function that draws a figure becomes one that returns it as bytes by format: PDF, PNG and SVG."""
+    """Turns a function that draws a figure into one that returns its bytes by format: PDF, PNG and SVG."""
 
     @wraps(draw)
     def render(*args: P.args, **kwargs: P.kwargs) -> dict[str, bytes]:
@@ -124,14 +124,14 @@ def as_files(draw: Callable[P, Figure]) -> Callable[P, dict[str, bytes]]:
 
 
 def save_figure(figure: Figure, kind: str) -> bytes:
-    """A figure's bytes in one format; without dates and versions, so equal figures give equal bytes."""
+    """Returns a figure's bytes in one format; without dates and versions, so equal figures give equal bytes."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format=kind, **SAVED[kind])
     return buffer.getvalue()
 
 
 def sheet(title: str, head: str, note: str, *, width: float, height: float) -> Sheet:
-    """An empty figure with so much room between its heads (a bold title, a faint sentence) and its notes."""
+    """Returns a figure of `height` inches between its heads (a bold title, a faint sentence) and its notes."""
     room = width - 2 * MARGIN
     titles, heads = wrap_lines(drawable(title), 0.86 * room, TEXT + 1), wrap_lines(drawable(head), room, SMALL)
     notes = wrap_lines(drawable(note), room, SMALL)
@@ -145,7 +145,7 @@ def sheet(title: str, head: str, note: str, *, width: float, height: float) -> S
 
 
 def blank(title: str, why: str, note: str, *, width: float = WIDTH) -> Figure:
-    """A figure that says in words why there is nothing to draw."""
+    """Returns a figure that says in words why there is nothing to draw."""
     lines = wrap_lines(drawable(why), width - 2 * MARGIN, TEXT)
     page = sheet(title, "", note, width=width, height=LINE * len(lines) + 0.2)
     for number, line in enumerate(lines):
@@ -154,7 +154,7 @@ def blank(title: str, why: str, note: str, *, width: float = WIDTH) -> Figure:
 
 
 def finite_rows(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
-    """The rows that have finite numbers in those columns, as floats; none at all where the frame is empty."""
+    """Returns the rows with finite numbers in those columns, as floats; none if the frame is empty."""
     if frame.empty:
         return frame
     numbers = frame.astype(dict.fromkeys(columns, np.float64))
@@ -162,12 +162,12 @@ def finite_rows(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
 
 
 def heading(axis: str, factors: Sequence[str]) -> str:
-    """What an arm changes, in words, as a heading over arms of its kind."""
+    """Returns a heading for arms that change the same factors."""
     return f"data: {' and '.join(factors)}" if axis == "data" and factors else AXES.get(axis, AXES["none"])
 
 
 def strokes(n: int) -> list[Stroke]:
-    """`n` ways to draw a line; colour, dash and marker go round at different lengths, so that the first 66 differ."""
+    """Returns `n` line styles; colour, dash and marker have cycles of different lengths, so the first 66 differ."""
     shapes = (_SHAPES[place % len(_SHAPES)] for place in range(n))
     pairs = (divmod(place, len(_COLOURS)) for place in range(n))
     return [
@@ -177,21 +177,21 @@ def strokes(n: int) -> list[Stroke]:
 
 
 def key_columns(labels: Sequence[str], width: float) -> tuple[int, float]:
-    """How many entries of a key stand side by side in a width, and the room of each."""
+    """Returns the number of columns of a key within a width, and the width of each."""
     widest = max((inches(label, SMALL) for label in labels), default=0.0) + 0.36
     columns = max(1, min(len(labels), int(width / min(widest, width))))
     return columns, min(widest + 0.08, width / columns)
 
 
 def key_height(labels: Sequence[str], width: float) -> float:
-    """The height of the key that `key` draws."""
+    """Returns the height of the key that `key` draws."""
     columns, room = key_columns(labels, width)
     counts = [len(fit_lines(label, room - 0.36, SMALL, 2)) for label in labels]
     return sum(max(counts[row : row + columns]) * NOTE + 0.02 for row in range(0, len(labels), columns))
 
 
 def key(page: Sheet, left: float, top: float, width: float, labels: Sequence[str], lines: Sequence[Line2D]) -> None:
-    """A key of lines in columns, each label in two lines at most; its samples are drawn as the lines are."""
+    """Draws a key in columns, each label in two lines at most, with samples of the lines."""
     columns, room = key_columns(labels, width)
     for row in range(0, len(labels), columns):
         texts = [fit_lines(label, room - 0.36, SMALL, 2) for label in labels[row : row + columns]]
@@ -210,18 +210,18 @@ def key(page: Sheet, left: float, top: float, width: float, labels: Sequence[str
 
 
 def name_axis(axis: Any, words: str, room: float) -> None:
-    """Puts words at a matplotlib axis of so many inches, cut where they are longer."""
+    """Labels a matplotlib axis with `words`, cut to fit into `room` inches."""
     axis.set_label_text(shorten(words.replace("_", " "), room, TEXT), fontsize=TEXT)
     axis.labelpad = 2
 
 
 def signs(value: float, _: object = None) -> str:
-    """A tick's difference with its sign; none at 0."""
+    """Returns the label of a tick, with a sign except at 0."""
     return f"{value:+g}".replace("-", "\N{MINUS SIGN}") if value else "0"
 
 
 def counts(value: float, _: object = None) -> str:
-    """A tick's count or cost, short: 1500 is 1.5k."""
+    """Returns the short label of a tick of counts or costs: 1500 is 1.5k."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
             return f"{value / size:.3g}{letter}"
@@ -229,7 +229,7 @@ def counts(value: float, _: object = None) -> str:
 
 
 def fit_lines(text: str, room: float, size: float, most: int) -> list[str]:
-    """At most so many lines that fit, never none; of what the last should hold the middle is left out if need be."""
+    """Breaks text into at most `most` lines that fit, at least one; the last one may lose its middle."""
     rest = _sane(text)
     lines = wrap_lines(rest, room, size)
     for line in lines[: most - 1]:
@@ -238,18 +238,18 @@ def fit_lines(text: str, room: float, size: float, most: int) -> list[str]:
 
 
 def _sane(text: str) -> str:
-    """Text that can be drawn, without the middle of what no figure has room for."""
+    """Returns text that can be drawn, without the middle if it is far too long."""
     plain = drawable(text)
     return plain if len(plain) <= 2 * _SANE else f"{plain[:_SANE]}…{plain[-_SANE:]}"
 
 
 def name_line(text: object) -> str:
-    """A name in one line that can be drawn; in words where it is empty."""
+    """Returns a name in one line that can be drawn; a placeholder if it is empty."""
     return drawable(str(text)) or "(no name)"
 
 
 def shorten(text: str, room: float, size: float) -> str:
-    """One line that fits; an ellipsis stands for the middle of a text that is too long: names differ in their ends."""
+    """Returns one line that fits; an ellipsis replaces the middle of a long text, since names differ in their ends."""
     whole = _sane(text)
     head, tail = whole[:_SANE], whole[-_SANE:]
     while inches(whole, size) > room and len(head) + len(tail) > 2:
@@ -260,7 +260,7 @@ def shorten(text: str, room: float, size: float) -> str:
 
 
 def wrap_lines(text: str, inches_wide: float, size: float) -> list[str]:
-    """Lines that fit: broken at spaces, and within a word only where the word alone is too wide."""
+    """Breaks text into lines that fit: at spaces, and within a word only if the word itself is too wide."""
     lines = [""]
     for word in text.split():
         for piece in [word] if inches(word, size) <= inches_wide else _parts(word, inches_wide, size):
@@ -270,7 +270,7 @@ def wrap_lines(text: str, inches_wide: float, size: float) -> list[str]:
 
 
 def _parts(word: str, room: float, size: float) -> list[str]:
-    """A word in parts that each fit, cut after a sign that joins two words where there is one."""
+    """Splits a word into parts that fit, preferably after a sign that joins two words."""
     parts = [""]
     for piece in re.findall(r"[^=,_/+.-]*[=,_/+.-]?", word):
         letters = [piece] if inches(piece, size) <= room else list(piece)
@@ -281,7 +281,7 @@ def _parts(word: str, room: float, size: float) -> list[str]:
 
 
 def inches(text: str, size: float) -> float:
-    """The width of a text as it will be drawn."""
+    """Returns the width of a text as it will be drawn."""
     return _measure(text)[0] * size / 10 / 72
 
 
@@ -295,7 +295,7 @@ def _font() -> FontProperties:
 
 
 def drawable(text: str) -> str:
-    """Text in one line with a replacement sign for each letter that the font lacks."""
+    """Returns text in one line with a replacement sign for each character that the font lacks."""
     font = get_font(findfont(_font()))
     plain = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
     return "".join(letter if font.get_char_index(ord(letter)) else "\N{REPLACEMENT CHARACTER}" for letter in plain)

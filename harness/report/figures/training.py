@@ -1,4 +1,4 @@
-"""Histories of trials in, training curves out: mean and spread over seeds, arm by arm beside the baseline."""
+"""Draws the training curves of arms beside the baseline's: mean and spread over seeds."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ _BASE = Stroke(FAINT, (0, (6, 2)), "x")
 
 
 def history_frame(records: Sequence[Record], column: str) -> pd.DataFrame:
-    """What `draw` reads: a row a step of a trial, `value` being `valid` in points or the `loss`.
+    """Returns the frame for `draw`: one row per step of a trial; `value` is `valid` in points or the `loss`.
 
-    A finished trial that has no such history (it was fitted at once) gives one row without a step and a value.
+    A finished trial without such a history (its model does not train in steps) gives one row without step and value.
     """
     factor = 100.0 if column == "valid" else 1.0
     rows: list[tuple[Any, ...]] = []
@@ -54,17 +54,17 @@ def history_frame(records: Sequence[Record], column: str) -> pd.DataFrame:
             found = [
                 (row["step"], factor * row[column])
                 for row in record["history"]
-                if row.get(column) is not None and row.get("step") is not None  # a row of a search has no step
+                if row.get(column) is not None and row.get("step") is not None  # rows of a search have no step
             ]
             rows += [(*who, *point) for point in found or [(np.nan, np.nan)]]
     return pd.DataFrame(rows, columns=COLUMNS).sort_values(["arm", "seed", "step"], ignore_index=True, kind="stable")
 
 
 def mean_curve(history: pd.DataFrame) -> pd.DataFrame:
-    """One arm's `step`, `mean`, `low` and `high` (a standard deviation over seeds on each side; nan with one seed).
+    """Returns one arm's `step`, `mean`, `low`, `high` (one standard deviation over seeds each way; nan with one seed).
 
-    Seeds that were measured at other steps are read off straight lines between their steps, over the steps that all of
-    them cover; 200 steps at most.
+    Seeds that were measured at other steps are interpolated linearly, over the steps that all of them cover; 200 steps
+    at most.
     """
     seeds = [rows.sort_values("step") for _, rows in history.groupby("seed")]
     first, last = max(rows["step"].iloc[0] for rows in seeds), min(rows["step"].iloc[-1] for rows in seeds)
@@ -79,9 +79,9 @@ def mean_curve(history: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw(history: pd.DataFrame, *, title: str, unit: str, note: str) -> Figure:
-    """The figure; `history` as `history_frame` makes it, `unit` what its values are, in words.
+    """Returns the figure; `history` is from `history_frame`, `unit` names its values.
 
-    A panel holds up to five arms of one kind and the baseline. Arms without a curve are named below.
+    A panel holds up to five arms of one kind and the baseline. Arms without a curve are listed below.
     """
     there = finite_rows(history, "step", "value")
     if there.empty:
@@ -122,14 +122,14 @@ def _panels(history: pd.DataFrame) -> Iterator[tuple[str, list[tuple[str, bool]]
 
 
 def _rank(group: str) -> tuple[int, int]:
-    """The place of a heading: models, weak, clean, augment, combinations of those, both, the rest."""
+    """Returns the order of a heading: models, weak, clean, augment, combinations of those, both, the rest."""
     factors = [place for place, name in enumerate(FACTORS) if name in group.removeprefix("data:").split()]
     kind = 0 if group == AXES["model"] else 1 if group.startswith("data") else 2 if group == AXES["both"] else 3
     return kind, 10 * len(factors) + sum(factors)
 
 
 def _key(arms: Sequence[tuple[str, bool]], base: bool) -> tuple[list[str], list[Line2D]]:
-    """The arms of a panel and how their lines are drawn, the baseline last."""
+    """Returns the key of a panel: its arms and their lines, the baseline last."""
     labels = [name_line(arm) + (" (reference)" if hollow else "") for arm, hollow in arms] + ["baseline"] * base
     return labels, [one.line([0], [0]) for one in [*_drawn(arms), *[_BASE] * base]]
 
@@ -140,9 +140,9 @@ def _drawn(arms: Sequence[tuple[str, bool]]) -> list[Stroke]:
 
 
 def _limits(curves: dict[Any, pd.DataFrame]) -> tuple[float, float, float, float]:
-    """The range of steps and of values that all panels share.
+    """Returns the range of steps and of values that all panels share.
 
-    What curves do in the first tenth, where they start from anywhere, must not press the rest together.
+    Values in the first tenth of the steps, which can be extreme, do not count.
     """
     every = pd.concat(list(curves.values()))
     end = float(every["step"].max()) or 1.0
@@ -158,7 +158,7 @@ def _panel(
     curves: dict[Any, pd.DataFrame], keyed: tuple[list[str], list[Line2D]], unit: str,
     limits: tuple[float, float, float, float],
 ) -> None:  # fmt: skip
-    """One panel with its heading above and its key below."""
+    """Draws one panel with its heading above and its key below."""
     left, top, width = at
     page.text(left, top + _TITLE / 2, panel[0], weight="bold")
     ax = page.axes(left + _LEFT, top + _TITLE, width, _HEIGHT)
@@ -175,13 +175,13 @@ def _panel(
 
 
 def _curve(ax: Axes, curve: pd.DataFrame, stroke: Stroke) -> None:
-    """One arm's mean and, behind it, its spread."""
+    """Draws one arm's mean and, behind it, its spread."""
     ax.fill_between(curve["step"], curve["low"], curve["high"], color=stroke.colour, alpha=0.13, linewidth=0)
     ax.add_line(stroke.line(curve["step"].to_numpy(), curve["mean"].to_numpy()))
 
 
 def _noted(history: pd.DataFrame, curves: dict[Any, pd.DataFrame], limits: tuple[float, ...], note: str) -> str:
-    """The note, with what a band is, what lies outside of the panels and which arms have no curve."""
+    """Returns the note: what a band is, whether values are outside of the panels, and which arms have no curve."""
     without = [name_line(str(arm)) for arm in history["arm"].drop_duplicates() if arm not in curves]
     every = pd.concat(list(curves.values()))
     several = every["low"].notna().any()
