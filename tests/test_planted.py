@@ -157,7 +157,7 @@ def test_draws_from_elsewhere_are_seen(strategy: Any, run: Run) -> None:
 )
 def test_moved_global_generators_are_seen(strategy: Any, whose: str, run: Run) -> None:
     train, gold = weak_set("table")
-    with fails(f"the global generator of {whose} was moved"):
+    with fails(f"the global generator of {whose} was used"):
         check_global_generators_kept(lambda: strategy(train, tools_of(train, gold, run)))
 
 
@@ -250,7 +250,7 @@ def test_an_augmentation_in_place_is_seen(augment: Augment, message: str) -> Non
 
 @pytest.mark.parametrize(
     ("augment", "message"),
-    [(by_torch, "global generator of torch was moved"), (by_a_seed, "another seed gave the same batch")],
+    [(by_torch, "global generator of torch was used"), (by_a_seed, "another seed gave the same batch")],
 )
 def test_an_augmentation_with_luck_of_its_own_is_seen(augment: Augment, message: str) -> None:
     with fails(message):
@@ -298,8 +298,8 @@ def forgets_weights(train: TrainSet, valid: EvalSet, run: Run) -> Fit:
 @pytest.mark.parametrize(
     ("draw", "message"),
     [
-        (lambda shape: LEGACY.normal(size=shape), "the global generator of numpy was moved"),
-        (lambda shape: torch.randn(shape).numpy(), "the global generator of torch was moved"),
+        (lambda shape: LEGACY.normal(size=shape), "the global generator of numpy was used"),
+        (lambda shape: torch.randn(shape).numpy(), "the global generator of torch was used"),
         (lambda shape: OWN.normal(size=shape), "two runs with the same seed differ"),
         (lambda shape: np.array([random.random() for _ in range(*shape)]), "two runs with the same seed differ"),
     ],
@@ -423,7 +423,7 @@ def a_node(name: str, **values: Any) -> dict[str, Any]:
     [
         (a_node("any_parameters", shaer=0.5), r"takes \*settings: a misspelt parameter would be ignored"),
         (a_node("with_default", shaer=0.5), r"has no parameter \['shaer'\]"),
-        (a_node("with_default"), r"\['share'\] must stand in the YAML"),
+        (a_node("with_default"), r"\['share'\] must be in the YAML"),
         (a_node("by_place", share=0.5), "the rest must be keyword-only"),
         (a_node("with_default", share=a_node("any_parameters")), r"takes \*settings"),
     ],

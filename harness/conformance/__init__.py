@@ -1,1 +1,1 @@
-"""Checks that every option keeps the promises of its kind; the tests and `harness check` call the same functions."""
+"""Checks that every option meets the contract of its kind; tests and `harness check` call the same functions."""

@@ -1,4 +1,4 @@
-"""Checks what a batch function promises: shapes, labels, an untouched batch, and draws from its generator."""
+"""Checks batch functions: shapes, labels, an unchanged input batch, and draws from the given generator."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.streams import stream
 
 
 def check_augments(augment: Augment, x: Any, y: torch.Tensor) -> None:
-    """A batch of the same shape and type, labels that are distributions, and the batch that came in as it was."""
+    """Checks that shapes and types stay the same, labels are distributions, and the input batch is unchanged."""
     kept = copy_of(x), y.clone()
     new, labels = augment(x, y, stream(0, "augment"))
     require(same(x, kept[0]), "the augmentation changed the batch that it was given")
@@ -24,7 +24,7 @@ def check_augments(augment: Augment, x: Any, y: torch.Tensor) -> None:
     require(labels.shape == y.shape, f"labels of shape {tuple(y.shape)} became {tuple(labels.shape)}")
     require(torch.allclose(labels.sum(1), torch.ones(len(y))), "a row of y does not sum to 1")
     if isinstance(new, BlendedBatch):
-        require(sorted(set(new.partner.tolist()) | set(range(len(y)))) == list(range(len(y))), "a partner is no row")
+        require(sorted(set(new.partner.tolist()) | set(range(len(y)))) == list(range(len(y))), "a partner is not a row")
         require(((new.share >= 0) & (new.share <= 1)).all(), "a share is none")
         new = new.batch
     require(len(new) == len(x), f"{len(x)} rows became {len(new)}")
@@ -33,7 +33,7 @@ def check_augments(augment: Augment, x: Any, y: torch.Tensor) -> None:
 
 
 def check_augments_by_its_stream(augment: Augment, x: Any, y: torch.Tensor) -> None:
-    """Equal streams give equal batches, another one another batch, and nobody else's luck plays a part."""
+    """Checks that equal streams give equal batches, another stream another batch, whatever the global generators."""
     found: list[Any] = []
     for seed, luck in ((0, 0), (0, 1), (1, 0)):
         with global_luck(luck):
@@ -49,12 +49,12 @@ def _keep_draw(kept: list[Any], augment: Augment, x: Any, y: torch.Tensor, seed:
 
 
 def copy_of(x: Any) -> Any:
-    """A batch of the same content."""
+    """Returns a batch of the same content."""
     return x.clone() if torch.is_tensor(x) else list(x)
 
 
 def same(first: Any, second: Any) -> bool:
-    """Whether two batches are equal."""
+    """Returns whether two batches are equal."""
     if isinstance(first, BlendedBatch):
         parts = ((first.partner, second.partner), (first.share, second.share), (first.batch, second.batch))
         return all(same(one, other) for one, other in parts)

@@ -1,4 +1,4 @@
-"""Checks that a trial sees no validation row, no test row, and no true class that it did not buy."""
+"""Checks that a trial sees no validation row, no test row, and no true class that it did not ask for."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from harness.tables import cells_table, columns_of
 
 
 def check_blind(trial: Trial, task: Task, folder: Path) -> None:
-    """Nothing that an arm does may hang on validation rows, test rows, or true classes that it did not buy.
+    """Checks that an arm does not depend on validation rows, test rows, or true classes that it did not ask for.
 
-    The task is poisoned, once in what is only scored and once in every row too, and the trial is run again. With
-    `protocol.selection=last` the validation rows play no part either. What the arm declares that it needs is left as
-    it is: gold labels that it buys, validation rows that it pays for, test rows (never their labels) that it is told
-    apart from.
+    The trial is run again with the labels of the scored parts and the unused true classes changed, and once more with
+    their rows changed too. With `protocol.selection=last` the validation rows play no part either. What the arm
+    declares under `needs` is left unchanged: gold labels, validation rows, and test rows (never their labels) to
+    compare with.
     """
     k, lent = len(task.classes), declared_needs(trial)
     parts = {"test": task.test} if lent & {"valid", "tuning"} else {"valid": task.valid, "test": task.test}
@@ -34,11 +34,11 @@ def check_blind(trial: Trial, task: Task, folder: Path) -> None:
         for number, found in enumerate((task, _with_parts(task, gold, labels), _with_parts(task, gold, rows)))
     ]
     receipts = [record["receipts"] for record in records]
-    require(receipts[0] == receipts[1] == receipts[2], "a strategy saw validation, test or unbought true classes")
+    require(receipts[0] == receipts[1] == receipts[2], "a strategy saw validation rows, test rows or gold labels")
     curves = [[{**row, "valid": None} for row in record["history"]] for record in records]
-    require(curves[0] == curves[1] == curves[2], "training saw validation, test or unbought true classes")
+    require(curves[0] == curves[1] == curves[2], "training saw validation rows, test rows or gold labels")
     predicted = [unpack(record["result"]["predictions"]) for record in records[:2]]
-    require(np.array_equal(predicted[0], predicted[1]), "the model hangs on labels that it must not see")
+    require(np.array_equal(predicted[0], predicted[1]), "the model depends on labels that it must not see")
 
 
 def _with_parts(task: Task, gold: np.ndarray, parts: Mapping[str, EvalSet]) -> Task:
@@ -47,12 +47,12 @@ def _with_parts(task: Task, gold: np.ndarray, parts: Mapping[str, EvalSet]) -> T
 
 
 def declared_needs(trial: Trial) -> set[str]:
-    """What the options of the arm declare that they need."""
+    """Returns all `needs` that the options of the arm declare."""
     return {need for node in trial.arm.values() for need in (node.get("needs") or [])}
 
 
 def invert_rows(x: np.ndarray) -> np.ndarray:
-    """Other rows of the same kind: a negative, and every text or cell backwards."""
+    """Returns other rows of the same kind: pixels inverted, numbers negated, every text or cell reversed."""
     if x.dtype.names:
         return cells_table({name: invert_rows(cells) for name, cells in columns_of(x).items()})
     if x.dtype.kind == "U":

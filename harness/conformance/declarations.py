@@ -1,4 +1,4 @@
-"""Checks what an option's YAML says: that it describes itself, binds to its function, and brings no budget."""
+"""Checks an option's YAML: its description, its parameters, and that it sets no budget of its own."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ NEEDS = ("votes", "gold", "probe", "dynamics", "valid", "test", "tuning", "cells
 
 
 def check_declares(text: str, node: Mapping[str, Any]) -> None:
-    """A first line says what the option does; it is partial, and says what it fits and needs."""
+    """Checks that the first line describes the option, and that it is partial and declares what it fits and needs."""
     require(text.startswith("# "), "the first line must say what the option does")
     require(node.get("_partial_") is True, "_partial_ must be true")
     require(node.get("fits"), "fits must name at least one modality")
-    require(set(node["fits"]) <= {"image", "text", "table"}, f"fits {node['fits']} names no modality")
-    require(set(node.get("needs", [])) <= set(NEEDS), f"needs {node.get('needs')} names nothing known")
+    require(set(node["fits"]) <= {"image", "text", "table"}, f"fits {node['fits']} names an unknown modality")
+    require(set(node.get("needs", [])) <= set(NEEDS), f"needs {node.get('needs')} names an unknown need")
     require(
         node.get("reference_kind") in (None, *REFERENCES),
         f"reference must be one of {', '.join(REFERENCES)}, or absent",
@@ -36,7 +36,7 @@ def check_declares(text: str, node: Mapping[str, Any]) -> None:
 
 
 def check_binds(node: Mapping[str, Any]) -> None:
-    """Every hyper-parameter is keyword-only and in the YAML, and nothing else is; the same for nodes within."""
+    """Checks that exactly the hyper-parameters are keyword-only and in the YAML, also in inner nodes."""
     for inner in nodes_of(node):
         target = inner["_target_"]
         parameters = inspect.signature(get_object(target)).parameters.values()
@@ -45,21 +45,21 @@ def check_binds(node: Mapping[str, Any]) -> None:
         require(not wild, f"{target} takes *{''.join(wild[:1])}: a misspelt parameter would be ignored")
         hyper = {p.name for p in parameters if p.kind == p.KEYWORD_ONLY}
         loose = [p.name for p in parameters if p.kind != p.KEYWORD_ONLY]
-        require(loose in PASSED, f"{target} takes {loose} by place, none of {PASSED}: the rest must be keyword-only")
+        require(loose in PASSED, f"{target} takes {loose} by position, not {PASSED}: the rest must be keyword-only")
         require(given <= hyper, f"{target} has no parameter {sorted(given - hyper)}")
-        require(given >= hyper, f"{target}: {sorted(hyper - given)} must stand in the YAML")
+        require(given >= hyper, f"{target}: {sorted(hyper - given)} must be in the YAML")
 
 
 def check_no_private_budget(node: Mapping[str, Any]) -> None:
-    """A model brings nothing of its own that the protocol gives to all arms alike."""
+    """Checks that a model does not set what the protocol sets for all arms."""
     shared = {field.name for field in fields(Protocol)}
     for inner in nodes_of(node):
         own = sorted(shared & set(inner))
-        require(not own, f"{inner['_target_']} has {own} of its own; the protocol gives them to all arms")
+        require(not own, f"{inner['_target_']} sets {own} itself; the protocol sets them for all arms")
 
 
 def nodes_of(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The node and those within it that name a target."""
+    """Yields the node and its inner nodes that name a target."""
     if "_target_" in node:
         yield node
     for value in node.values():

@@ -1,4 +1,4 @@
-"""Makes small sets of three classes that any learner should tell apart, for images, texts and tables."""
+"""Makes small sets of three classes that any learner should separate, of images, texts and tables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ COLOURS = (("red", "crimson", "scarlet"), ("green", "olive", "lime"), ("blue", "
 
 
 def easy(modality: str, n: int = 48) -> tuple[TrainSet, EvalSet]:
-    """A training and a validation set of three classes that anything should tell apart."""
+    """Returns a training and a validation set of three classes that are easy to separate."""
     rng = stream(1, "easy", modality)
     classes = rng.permutation(np.arange(2 * n) % 3)
     x = {"image": _images, "text": _texts, "table": _table}[modality](classes, rng)
@@ -21,7 +21,7 @@ def easy(modality: str, n: int = 48) -> tuple[TrainSet, EvalSet]:
 
 
 def _images(classes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """8 x 8 x 1: a bright band whose place is the class, in noise."""
+    """Returns images 8 x 8 x 1: noise with a bright band whose position gives the class."""
     x = rng.integers(0, 60, (len(classes), 8, 8, 1))
     for band in range(3):
         x[classes == band, 1 + 2 * band : 3 + 2 * band] += 150
@@ -29,13 +29,13 @@ def _images(classes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _texts(classes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Two words of the class's colour among words that tell nothing."""
+    """Returns texts with two words of the class's colour among words without information."""
     pairs = [rng.choice(COLOURS[label], 2) for label in classes]
     return np.array([f"the {first} and {second} thing no. {rng.integers(9)}" for first, second in pairs])
 
 
 def _table(classes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Five columns: three that tell the class, one on a wild scale, one constant."""
+    """Returns tables of five columns: three with the class, one on a very different scale, one constant."""
     told = 3 * np.eye(3)[classes] + rng.normal(size=(len(classes), 3))
     other = np.stack([1e4 * rng.normal(size=len(classes)), np.full(len(classes), 0.1)], 1)
     return np.concatenate([told, other], 1).astype(np.float32)

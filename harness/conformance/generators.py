@@ -1,6 +1,6 @@
-"""Watches the global generators of Python, numpy and torch: options must neither draw from them nor move them.
+"""Sets and reads the global generators of Python, numpy and torch, which options must not draw from.
 
-The only module besides `streams.py` that touches a generator which is not an argument.
+No other module but `streams.py` uses a generator that is not an argument.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 
 @contextmanager
 def global_luck(seed: int) -> Iterator[None]:
-    """Puts the global generators of Python, numpy and torch somewhere else for a block."""
+    """Seeds the global generators of Python, numpy and torch for a block, and restores their states afterwards."""
     kept = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002 - kept, never drawn from
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002 - where an option must not look
@@ -31,15 +31,15 @@ def global_luck(seed: int) -> Iterator[None]:
 
 
 def scatter_global_state() -> None:
-    """Puts the global generators somewhere new, drawn by the system."""
+    """Puts the global generators into a new state, drawn by the operating system."""
     np.random.seed(secrets.randbits(32))  # noqa: NPY002 - the very generator that is tested
     torch.manual_seed(secrets.randbits(48))
 
 
 def global_state() -> dict[str, Any]:
-    """Where the global generators stand, to the last number drawn: numpy's words change only every 624 draws.
+    """Returns the states of the global generators, with numpy's position, since its words change every 624 draws only.
 
-    Python's is not among them: beartype, which checks annotations while tests run, draws from it.
+    Python's is not included: beartype, which checks annotations while tests run, draws from it.
     """
     kind, words, *place = np.random.get_state()  # noqa: NPY002 - looked at, not drawn from
     return {"numpy": [kind, np.asarray(words).tolist(), *place], "torch": torch.get_rng_state().tolist()}

@@ -1,4 +1,4 @@
-"""Lists the checks of a model's option: on an easy set of each modality that it fits."""
+"""Lists the checks of a model option, on an easy set of each modality that it fits."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from harness.learners.adapt import LIMITS
 from harness.run.options import build, lacks_of, needs_of
 
 STEPS = 8
-"""Steps of each fit: the checks ask for promises, not for accuracy."""
+"""Steps of each fit; few, since accuracy is not checked."""
 
 
 def learner_checks(node: Mapping[str, Any], fits: Sequence[str], folder: Path) -> Iterator[Check]:
-    """Yields the checks of an option of model on the modalities `fits`; each fit has a folder for what is cached."""
+    """Yields the checks of a model option on the modalities `fits`; `folder` holds the caches of the fits."""
     yield Check("no budget of its own", "YAML", "epochs, lr, batch_size, … come from the protocol",
                 lambda: check_no_private_budget(node))  # fmt: skip
     for modality in fits:
@@ -66,14 +66,14 @@ def _check_runs(learner: Learner, train: TrainSet, valid: EvalSet, run: Run) -> 
 
 
 def _check_one_row(learner: Learner, train: TrainSet, valid: EvalSet, run: Callable[[], Run], needs: set[str]) -> None:
-    """Predicts one row; a learner that needs validation rows keeps them."""
+    """Checks predictions for one row, without validation rows unless the learner needs them."""
     nothing = replace(valid, ids=valid.ids[:0], x=take(valid.x, np.arange(0)), y=valid.y[:0])
     fit = learner(train, valid if needs & {"valid", "tuning"} else nothing, run())
     check_probabilities(fit.predict(valid.x[:1]), 1, train.k)
 
 
 def _check_limit(learner: Learner, train: TrainSet, valid: EvalSet, run: Callable[[], Run], what: str) -> None:
-    """Fits twice, with other weights or with softer labels: what an option does not list under `lacks` matters."""
+    """Checks that other weights or softer labels change the fit, unless the option lists them under `lacks`."""
     odd = np.arange(len(train)) % 2 == 1
     contrary = np.roll(train.y, 1, axis=1)
     mixed = replace(train, y=np.where(odd[:, np.newaxis], train.y, contrary))

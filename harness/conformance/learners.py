@@ -1,4 +1,4 @@
-"""Checks what a learner promises: equal runs, probabilities, the run's budget, and respect for weights."""
+"""Checks learners: reproducible runs, probabilities, the run's budget, and sample weights."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from harness.learners import Fit, Learner, Run
 
 
 def check_equal_fits(learner: Learner, train: TrainSet, valid: EvalSet, runs: Callable[[], Run]) -> Fit:
-    """Equal runs give equal bits, and leave input and global generators as they were; `runs` gives a fresh run.
+    """Checks that equal runs give equal bits and do not depend on the global generators or change the input.
 
-    Returns the first fit.
+    `runs` makes a new run at each call. Returns the first fit.
     """
     content, fits = train.digest(), []
     for luck in (0, 1):
@@ -32,16 +32,16 @@ def check_equal_fits(learner: Learner, train: TrainSet, valid: EvalSet, runs: Ca
 
 
 def check_probabilities(found: np.ndarray, n: int, k: int) -> None:
-    """A distribution a row, in single precision."""
+    """Checks that each row is a distribution in single precision."""
     require(found.dtype == np.float32, f"probabilities are {found.dtype}, not float32")
     require(found.shape == (n, k), f"probabilities of shape {found.shape}, not {(n, k)}")
     require(np.allclose(found.sum(1), 1, atol=1e-5), "a row of probabilities does not sum to 1")
 
 
 def check_budget(learner: Learner, train: TrainSet, valid: EvalSet, run: Run, fits: int = 1, networks: int = 1) -> None:
-    """A learner that trains in steps takes exactly those of the run, counted by the batches that it augments.
+    """Checks that a learner takes exactly the steps of the run, counted by the batches that it augments.
 
-    An effort that takes the budget in each of several `fits`, or shows a batch to several `networks`, owns up to it.
+    An effort that uses the budget in each of several `fits`, or passes a batch to several `networks`, must report so.
     """
     seen: list[int] = []
 
@@ -57,7 +57,7 @@ def check_budget(learner: Learner, train: TrainSet, valid: EvalSet, run: Run, fi
 
 
 def check_weights_count(learner: Learner, train: TrainSet, valid: EvalSet, run: Run) -> None:
-    """A row of weight 0 has no part in anything."""
+    """Checks that rows of weight 0 do not affect the fit."""
     w = train.w.copy()
     w[::5] = 0
     muted = replace(train, w=w)
@@ -66,12 +66,12 @@ def check_weights_count(learner: Learner, train: TrainSet, valid: EvalSet, run: 
 
 
 def check_luck(learner: Learner, train: TrainSet, valid: EvalSet, run: Run) -> None:
-    """Another salt gives another model: what is random hangs on the run's streams and not on a seed in the code."""
+    """Checks that another salt gives another model: draws come from the run's streams, not from a fixed seed."""
     first, second = (learner(train, valid, replace(run, salt=salt)) for salt in ("", "other"))
     alike = np.array_equal(first.predict(valid.x), second.predict(valid.x))
-    require(not alike, "another salt gave the same model: the draws hang on something else")
+    require(not alike, "another salt gave the same model: the draws do not come from the run's streams")
 
 
 def equal_fits(first: Fit, second: Fit, x: Any) -> bool:
-    """Whether two fits predict the same bits by way of the same curve."""
+    """Returns whether two fits have the same training curve and predict the same bits."""
     return np.array_equal(first.predict(x), second.predict(x)) and first.history == second.history

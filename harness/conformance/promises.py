@@ -1,10 +1,10 @@
-"""Defines how a check says that an option broke a promise."""
+"""Defines the error of a check that fails."""
 
 from __future__ import annotations
 
 
 class BrokenPromise(Exception):
-    """An option does not do what every option of its kind must do: the message says what happened instead."""
+    """Reports that an option does not do what its kind requires: the message says what happened instead."""
 
 
 def require(holds: object, message: str) -> None:

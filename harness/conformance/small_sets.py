@@ -1,6 +1,6 @@
-"""Makes small sets of every modality, a learner that fits them in milliseconds, and tools made of both.
+"""Makes small sets of every modality, a learner that fits them in milliseconds, and tools from both.
 
-Nothing is read from a file or downloaded.
+No file is read and nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ MODALITY = {"grey": "image", "colour": "image", "text": "text", "table": "table"
 
 
 def rows_of(kind: str, gold: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Rows from which the class can nearly always be told."""
+    """Returns rows from which the class can nearly always be predicted."""
     if kind == "text":
         noise = rng.choice(np.array(["one", "two", "three", "four"]), size=(len(gold), 5))
         return np.array([" ".join([WORDS[c], *line]) for c, line in zip(gold, noise, strict=True)])
@@ -51,7 +51,7 @@ def rows_of(kind: str, gold: np.ndarray, rng: np.random.Generator) -> np.ndarray
 
 
 def cells_of(gold: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Raw cells with what is wrong in them: units, two spellings of a word, gaps, one number far off."""
+    """Returns raw cells with errors: units, two spellings of a word, missing cells, one outlier."""
     sizes = [f"{10 * (c + 1) + noise:.2f}" for c, noise in zip(gold, rng.normal(size=len(gold)), strict=True)]
     written = rng.choice(np.array(["{} cm", "{}cm", "{} CM."]), size=len(gold))
     weights = np.array([f"{c + noise:.3f}" for c, noise in zip(gold, rng.normal(size=len(gold)), strict=True)])
@@ -65,7 +65,7 @@ def cells_of(gold: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def weak_set(kind: str) -> tuple[TrainSet, np.ndarray]:
-    """90 rows and their true classes: 60 labelled (10 wrong, 5 soft), 30 not; four vote, each often, on 80 rows."""
+    """Returns 90 rows and their true classes: 60 labelled (10 wrong, 5 soft), 30 not; four voters vote on 80 rows."""
     rng = stream(7, "small", kind)
     gold = np.arange(90) % K
     given = np.where(np.arange(90) < 60, gold, -1)
@@ -84,7 +84,7 @@ def weak_set(kind: str) -> tuple[TrainSet, np.ndarray]:
 
 
 def features(x: Any) -> np.ndarray:
-    """One float vector a row, whatever the rows are."""
+    """Returns one float vector per row, for rows of any kind."""
     x = np.asarray(x)
     if x.dtype.kind == "U":
         return HashingVectorizer(n_features=64).transform(x.tolist()).toarray()
@@ -92,7 +92,7 @@ def features(x: Any) -> np.ndarray:
 
 
 def logistic(train: TrainSet, valid: EvalSet, run: Run, max_iter: int = 200) -> Fit:
-    """Logistic regression on the most probable classes; probability 0 for a class that is not there."""
+    """Fits logistic regression to the most probable classes; probability 0 for an absent class."""
     model = LogisticRegression(max_iter=max_iter).fit(features(train.x), train.classes, sample_weight=train.w)
 
     def predict(x: Any) -> np.ndarray:
@@ -104,7 +104,7 @@ def logistic(train: TrainSet, valid: EvalSet, run: Run, max_iter: int = 200) -> 
 
 
 def refused(*_: Any) -> Any:
-    """Raises BrokenPromise: stands in place of each tool that is not lent."""
+    """Raises BrokenPromise; replaces each tool that is not lent."""
     raise BrokenPromise("a tool was used that the test does not lend")
 
 
@@ -114,17 +114,17 @@ def tools_with(
     classes: tuple[str, ...] = ("a", "b", "c"),
     **lent: Callable[..., Any],
 ) -> Tools:
-    """Tools of which only those that are `lent` may be used; counting is always allowed and forgotten."""
+    """Returns tools of which only `lent` may be used; counting is always allowed and has no effect."""
     names = ("pred_probs", "dynamics", "ask", "valid", "in_test")
     if not set(lent) <= {*names, "count"}:
-        raise ValueError(f"no tools are called {set(lent) - set(names)}")
+        raise ValueError(f"unknown tools {set(lent) - set(names)}")
     closed: dict[str, Any] = dict.fromkeys(names, refused) | {"count": lambda what, number: None}
     kept = cache or Cache(Path(tempfile.mkdtemp(prefix="harness-test-")))
     return Tools(rng=rng, classes=classes, cache=kept, device="cpu", **{**closed, **lent})
 
 
 def tools_of(train: TrainSet, gold: Sequence[int] | np.ndarray, run: Run, *, seed: int = 0) -> Tools:
-    """Tools with the small learner as the probe and an oracle over `gold`."""
+    """Returns tools with the small learner as the probe and an oracle over `gold`."""
     known = dict(zip(train.ids.tolist(), gold, strict=True))
     true = np.asarray(gold)
     return tools_with(
@@ -139,19 +139,19 @@ def tools_of(train: TrainSet, gold: Sequence[int] | np.ndarray, run: Run, *, see
 
 
 def held_out(train: TrainSet, gold: np.ndarray) -> EvalSet:
-    """Rows of the same kind with their true classes: the first half of the set's own."""
+    """Returns the first half of the set's rows with their true classes."""
     x = np.array(train.x[: len(train) // 2])
     return EvalSet(np.array([f"held/{i}" for i in range(len(x))]), x, np.asarray(gold[: len(x)], dtype=np.int64))
 
 
 def shared_signatures(train: TrainSet, test: EvalSet, signature: Signature) -> np.ndarray:
-    """Which rows share a signature with the first six of the held-out ones."""
+    """Returns True for rows that share a signature with one of the first six held-out rows."""
     here, there = signature(train.x), signature(test.x[:6])
     return np.asarray(np.isin(np.asarray(here).reshape(len(train), -1), there).any(1))
 
 
 def stepwise(train: TrainSet, valid: EvalSet, run: Run) -> Fit:
-    """The small learner, shown four times on its way: a quarter of its iterations, a half, …"""
+    """Fits the small learner and reports it four times: after a quarter of its iterations, a half, …"""
     for iterations in (1, 2, 4):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
@@ -162,7 +162,7 @@ def stepwise(train: TrainSet, valid: EvalSet, run: Run) -> Fit:
 
 
 def tied_tools(train: TrainSet, gold: Sequence[int] | np.ndarray, *, seed: int = 0) -> Tools:
-    """Tools whose probabilities go with the ids and say the same of every row of a class, wrong labels alike."""
+    """Returns tools whose probabilities follow the ids and are equal for all rows of a class, wrong labels included."""
     known = dict(zip(train.ids.tolist(), gold, strict=True))
     sure = 0.7 * np.eye(train.k, dtype=np.float32) + 0.3 / train.k
 
@@ -180,7 +180,7 @@ def tied_tools(train: TrainSet, gold: Sequence[int] | np.ndarray, *, seed: int =
 
 
 def small_run(folder: Path, seed: int) -> Run:
-    """Returns a run of 20 steps whose cache lies in `folder`; every field of its protocol is explicit."""
+    """Returns a run of 20 steps with its cache in `folder`; every field of its protocol is explicit."""
     protocol = Protocol(
         version=1, metric="accuracy", epochs=2, steps=None, batch_size=16, optimiser="adamw", lr=1e-2,
         lr_pretrained=1e-4, weight_decay=1e-4, warmup=0.1, selection="last", precision="fp32", augment_draws=2, folds=3,

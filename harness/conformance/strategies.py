@@ -1,4 +1,4 @@
-"""Checks what a strategy promises: sound results, an untouched input, and draws from its own stream only."""
+"""Checks strategies: valid results, an unchanged input, and draws from their own stream only."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from harness.data import TrainSet
 from harness.strategies import Strategy, Tools
 
 ToolsOf = Callable[[int], Tools]
-"""Fresh tools with the generator at its start; another number gives another generator."""
+"""Makes new tools with the generator at its start; another number gives another generator."""
 
 
 def check_sound(train: TrainSet, after: TrainSet) -> None:
-    """The result holds rows of the input, each once and in the same order, with content as it was and sound labels."""
+    """Checks that the result holds rows of the input, at most once, in order, unchanged, and with valid labels."""
     require(isinstance(after, TrainSet), f"the result is a {type(after).__name__}: it must be a TrainSet")
     require(after.k == train.k, f"y has {after.k} columns: it must have {train.k}, one for each class")
     place = {name: row for row, name in enumerate(train.ids.tolist())}
@@ -39,7 +39,7 @@ def check_sound(train: TrainSet, after: TrainSet) -> None:
 
 
 def check_added(train: TrainSet, after: TrainSet) -> TrainSet:
-    """New rows follow those of the input: hard labels, its type, no votes. Returns the rows before them."""
+    """Checks that new rows follow the input's: hard labels, its type, no votes. Returns the rows before them."""
     kept = int(np.isin(after.ids, train.ids).sum())
     own, new = after.rows(np.arange(kept)), after.rows(np.arange(kept, len(after)))
     require(len(new), "no row was added")
@@ -48,35 +48,36 @@ def check_added(train: TrainSet, after: TrainSet) -> TrainSet:
     require(new.x.dtype == train.x.dtype, f"the new rows are {new.x.dtype}, the old ones {train.x.dtype}")
     require(((new.y == 0) | (new.y == 1)).all(), "a new row has a soft label")
     require(new.labelled.all(), "a new row has no label")
-    require((new.votes == -1).all(), "somebody voted on a new row")
+    require((new.votes == -1).all(), "a new row has votes")
     return own
 
 
 def check_transformed(train: TrainSet, after: TrainSet, exact: bool) -> TrainSet:
-    """What was done to the features is done to a row that is predicted, whatever rows come with it.
+    """Checks that the features of a predicted row are transformed independently of the rows given with it.
 
-    With `exact` the training rows went through the same. Returns the set with its content as it was, for `check_sound`.
+    With `exact` the training rows must have had the same transform. Returns the set with its original rows, for
+    `check_sound`.
     """
     place = {name: row for row, name in enumerate(train.ids.tolist())}
     x = train.x[[place[name] for name in after.ids.tolist()]]
     prepare = after.prepare or (lambda rows: rows)
     batch = prepare(x)
     alone = np.concatenate([prepare(x[[row]]) for row in range(len(x))])
-    require(equal_rows(alone, batch), "what becomes of a row hangs on the rows that come with it")
-    require(not exact or equal_rows(np.asarray(after.x), batch), "training rows went through something else")
-    require(len(prepare(x[:0])) == 0, "no rows became some")
+    require(equal_rows(alone, batch), "the result for a row depends on the rows given with it")
+    require(not exact or equal_rows(np.asarray(after.x), batch), "training rows had another transform")
+    require(len(prepare(x[:0])) == 0, "an empty set of rows did not stay empty")
     return replace(after, x=x)
 
 
 def equal_rows(first: np.ndarray, second: np.ndarray) -> bool:
-    """Whether two tables hold the same, raw cells by their text, numbers as far as single precision goes."""
+    """Returns whether two tables are equal: raw cells by their text, numbers up to single precision."""
     if first.dtype.names:
         return first.tolist() == second.tolist()
     return first.shape == second.shape and bool(np.allclose(first, second, rtol=1e-5, atol=1e-5, equal_nan=True))
 
 
 def check_pure(strategy: Strategy, train: TrainSet, tools: ToolsOf) -> None:
-    """The input is what it was, for whoever else holds it."""
+    """Checks that the strategy does not change its input."""
     content, kept = train.digest(), train.augment
     strategy(train, tools(0))
     require(train.digest() == content, "the input changed: copy an array before you write into it")
@@ -84,7 +85,7 @@ def check_pure(strategy: Strategy, train: TrainSet, tools: ToolsOf) -> None:
 
 
 def check_reproducible(strategy: Strategy, train: TrainSet, tools: ToolsOf) -> None:
-    """Equal streams give equal bits, on the first call and later, wherever the global generators stand."""
+    """Checks that equal streams give equal bits, at every call and in any state of the global generators."""
     found = []
     for luck in (0, 1):
         with global_luck(luck):
@@ -93,29 +94,29 @@ def check_reproducible(strategy: Strategy, train: TrainSet, tools: ToolsOf) -> N
 
 
 def check_global_generators_kept(call: Callable[[], Any]) -> None:
-    """Nobody's luck changes because the option ran.
+    """Checks that the option does not change the global generators.
 
-    The generators are first put where no seed in the code would put them: whoever seeds them with a number of his own
-    would otherwise go unseen where the same number had been seeded before.
+    They are first put into a state that no seed in the code would give: otherwise code that seeds them would not be
+    noticed if the same seed had been set before.
     """
     scatter_global_state()
     before = global_state()
     call()
     moved = [name for name, state in global_state().items() if state != before[name]]
-    require(not moved, f"the global generator of {' and '.join(moved)} was moved")
+    require(not moved, f"the global generator of {' and '.join(moved)} was used")
 
 
 def check_draws(strategy: Strategy, train: TrainSet, tools: ToolsOf) -> None:
-    """Other streams give other results: what is random hangs on the stream and not on a seed in the code."""
+    """Checks that other streams give other results: draws come from the stream, not from a fixed seed."""
     found = {strategy(train, tools(luck)).digest() for luck in range(3)}
-    require(len(found) == 3, f"three streams gave {len(found)} results: the draws hang on something else")
+    require(len(found) == 3, f"three streams gave {len(found)} results: the draws do not come from the stream")
 
 
 def check_ties(strategy: Strategy, train: TrainSet, tools: ToolsOf) -> None:
-    """Rows that nothing tells apart are not chosen by their place.
+    """Checks that the position of a row does not decide between equally likely rows.
 
-    Turning the rows round must change no row's fate, unless fate is drawn: then other streams change it too.
-    `tools` gives probabilities that go with the ids. Labels may differ by rounding, as sums run in another order.
+    Reversing the rows must not change the result, unless the choice is random: then other streams change it too.
+    `tools` gives probabilities that follow the ids. Labels may differ by rounding, as sums run in another order.
     """
     first = strategy(train, tools(0))
     turned = strategy(train.rows(np.arange(len(train))[::-1]), tools(0))
@@ -127,7 +128,7 @@ def check_ties(strategy: Strategy, train: TrainSet, tools: ToolsOf) -> None:
 
 
 def alike(first: TrainSet, second: TrainSet) -> bool:
-    """Whether two sets hold the same rows with the same labels, in whatever order."""
+    """Returns whether two sets hold the same rows with the same labels, in any order."""
     one, two = (found.rows(np.argsort(found.ids)) for found in (first, second))
     if not np.array_equal(one.ids, two.ids):
         return False
@@ -137,5 +138,5 @@ def alike(first: TrainSet, second: TrainSet) -> bool:
 
 
 def columns(train: TrainSet) -> tuple[np.ndarray, ...]:
-    """A set's arrays."""
+    """Returns a set's arrays."""
     return train.ids, train.x, train.y, train.w, train.votes

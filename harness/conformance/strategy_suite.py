@@ -1,4 +1,4 @@
-"""Lists the checks of a strategy's option: on each small set that it fits, with the tools that a trial would lend."""
+"""Lists the checks of a strategy option, on each small set that it fits, with the tools that a trial would lend."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ from harness.strategies import Strategy, Tools
 from harness.streams import stream
 
 LENT = {"probe": "pred_probs", "dynamics": "dynamics", "gold": "ask", "valid": "valid", "test": "in_test"}
-"""The tool that each need opens."""
+"""The tool that each need unlocks."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One strategy on one small set: the option's group and node, the set's kind, and a folder for what is cached."""
+    """Holds one strategy and one small set: the option's group and node, the set's kind, and a folder for the cache."""
 
     group: str
     node: Mapping[str, Any]
@@ -48,34 +48,34 @@ class Case:
 
     @property
     def train(self) -> TrainSet:
-        """The training set."""
+        """Returns the training set."""
         return weak_set(self.kind)[0]
 
     @property
     def strategy(self) -> Strategy:
-        """The option's function with its parameters."""
+        """Returns the option's function with its parameters."""
         return build(self.node)
 
     def task(self) -> Task:
-        """The set as a task, with the first half of its rows as validation and test rows."""
+        """Returns the set as a task, with the first half of its rows as validation and test rows."""
         train, gold = weak_set(self.kind)
         held = held_out(train, gold)
         return Task("small", MODALITY[self.kind], ("a", "b", "c"), train, held, held, gold)  # type: ignore[arg-type]
 
     def tools(self, seed: int) -> Tools:
-        """What a trial would lend: what the option does not declare is refused."""
+        """Returns the tools that a trial would lend; those that the option does not declare are refused."""
         run = small_run(self.folder, 0)
         needs = sorted(needs_of(self.node))
         lent = lend(self.group, needs, stepwise, ["stepwise"], run, Purchases(self.task()))
         return replace(lent, rng=stream(seed, "strategy", self.group))
 
     def result(self) -> TrainSet:
-        """What the strategy makes of the set."""
+        """Returns the set after the strategy."""
         return self.strategy(self.train, self.tools(0))
 
     @property
     def gives(self) -> list[str]:
-        """What the option says that it gives: rows, features."""
+        """Returns the option's `gives`: rows, features."""
         return list(self.node.get("gives") or [])
 
 
@@ -88,7 +88,7 @@ def kinds_of(node: Mapping[str, Any]) -> list[str]:
 
 
 def strategy_checks(group: str, node: Mapping[str, Any], folder: Path) -> Iterator[Check]:
-    """Yields the checks of an option of weak, clean or augment; `folder` keeps what the probe computes."""
+    """Yields the checks of an option of weak, clean or augment; `folder` caches what the probe computes."""
     for kind in kinds_of(node):
         case = Case(group, node, kind, folder)
         named = {"grey": "image (grey)", "colour": "image (colour)", "raw": "table (raw cells)"}.get(kind, kind)
@@ -98,7 +98,7 @@ def strategy_checks(group: str, node: Mapping[str, Any], folder: Path) -> Iterat
 
 
 def _shared_checks(case: Case, where: str) -> Iterator[Check]:
-    """The checks of every strategy."""
+    """Yields the checks of every strategy."""
     train = case.train
 
     def made(name: str, expects: str, call: Callable[[], Any], vital: bool = False) -> Check:
@@ -161,7 +161,7 @@ def _check_unlabelled_kept(case: Case) -> None:
 
 
 def _check_votes_declared(case: Case) -> None:
-    """Compares the result with that of the same set without votes: BrokenPromise where they differ undeclared."""
+    """Compares the results with and without votes: BrokenPromise if they differ and votes are not declared."""
     if "votes" in needs_of(case.node):
         return
     bare = replace(case.train, votes=np.zeros((len(case.train), 0), dtype=np.int8))
@@ -176,7 +176,7 @@ def _labels(train: TrainSet) -> list[Any]:
 
 
 def _check_needs_used(case: Case) -> None:
-    """Counts the calls of each tool that is lent, for every word that a parameter may be, until all needs are used."""
+    """Checks that each declared need is used, trying every word that a parameter may have."""
     needs, used = needs_of(case.node), set[str]()
     for node in variants(case.node):
         if needs & set(LENT) <= used:
@@ -191,7 +191,7 @@ def _check_needs_used(case: Case) -> None:
 
 
 def _used_by(case: Case, needs: set[str]) -> set[str]:
-    """Which of the needs a call asks for; an error ends the call and is another check's finding."""
+    """Returns the needs that a call uses; an error ends the call and is reported by another check."""
     used: set[str] = set()
 
     def spied(need: str, tool: Callable[..., Any], *given: Any) -> Any:
@@ -205,7 +205,7 @@ def _used_by(case: Case, needs: set[str]) -> set[str]:
 
 
 def variants(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yields the node, then the node with each other word that one of its parameters may be, by its annotation."""
+    """Yields the node, then the node with each other word that the annotation of a parameter allows."""
     yield node
     hints = get_type_hints(get_object(node["_target_"]))
     for name in sorted(set(hints) & set(node)):
@@ -222,7 +222,7 @@ def _augment_of(case: Case) -> Any:
 
 
 def _check_batch_draws(case: Case) -> None:
-    """A batch function that changes nothing (a reference) has no draws to check."""
+    """Checks the draws of a batch function, unless it changes nothing (a reference)."""
     augment, (x, y) = _augment_of(case), batch_of(case.kind)
     new, _ = augment(x, y, stream(0, "augment"))
     if isinstance(new, BlendedBatch) or not same(new, x):

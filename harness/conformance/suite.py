@@ -13,14 +13,14 @@ from harness.conformance.promises import BrokenPromise
 
 HERE = Path(__file__).parents[1]
 FRAMES = 3
-"""Lines of an option's own code that a failed check shows at most."""
+"""The largest number of lines of an option's own code that a failed check shows."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One check of one option: its name, the set it runs on, what it expects, and the call that raises otherwise.
+    """Holds one check of one option: its name, the set it runs on, what it expects, and the call that raises otherwise.
 
-    Where a check that is `vital` fails, the others on the same set say nothing more and are left out.
+    If a `vital` check fails, the other checks on the same set are skipped, since they would show nothing more.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a check: the seconds that it took and, where it failed, what happened instead."""
+    """Holds the result of a check: the seconds that it took and, if it failed, what happened instead."""
 
     check: Check
     seconds: float
@@ -40,7 +40,7 @@ class Outcome:
 
 
 def run_checks(checks: Iterable[Check]) -> Iterator[Outcome]:
-    """Yields the outcome of each check in turn; after a vital one that fails, the rest of the same set is left out."""
+    """Yields the outcome of each check in turn; after a vital check fails, the rest of the same set is skipped."""
     closed: set[str] = set()
     for check in checks:
         if check.where in closed:
@@ -53,9 +53,9 @@ def run_checks(checks: Iterable[Check]) -> Iterator[Outcome]:
 
 
 def fault_of(call: Callable[[], object]) -> str | None:
-    """Returns what went wrong in a call, in words, and None where nothing did.
+    """Returns in words what went wrong in a call, or None.
 
-    An error of the option's own code is told with the last lines of that code.
+    An error of the option's own code is reported with the last lines of that code.
     """
     try:
         call()
