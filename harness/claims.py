@@ -98,9 +98,9 @@ def read_claim(path: Path) -> Claim:
     try:
         content = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
     except _UNREADABLE as error:
-        raise BadInput(f"{where}: {path} is no YAML: {' '.join(str(error).split())}") from None
+        raise BadInput(f"{where}: {path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
-        raise BadInput(f"{where}: {path} must hold {', '.join(KEYS)}, a line each")
+        raise BadInput(f"{where}: {path} must hold {', '.join(KEYS)}, one per line")
     wrong = [f"{where}: {line}" for line in (_name_fault(path.stem), *_faults(content)) if line]
     if wrong:
         raise BadInput("\n".join(wrong))
@@ -109,16 +109,16 @@ def read_claim(path: Path) -> Claim:
 
 
 def _name_fault(name: str) -> str | None:
-    return None if _NAME.fullmatch(name) else "its file is called after it, in letters, digits, '.', '-' and '_'"
+    return None if _NAME.fullmatch(name) else "a claim has the name of its file, in letters, digits, '.', '-' and '_'"
 
 
 def _faults(content: Mapping[Any, Any]) -> Iterator[str]:
     """Yields what is wrong with the content of a claim's file."""
-    yield from (f"there is no key '{name}'{choices(str(name), KEYS)}" for name in content if name not in KEYS)
+    yield from (f"unknown key '{name}'{choices(str(name), KEYS)}" for name in content if name not in KEYS)
     yield from (f"it lacks '{name}'" for name in KEYS if content.get(name) is None)
     said = {name: content[name] for name in KEYS if content.get(name) is not None}
     texts = {name: value for name, value in said.items() if name != "points"}
-    yield from (f"{name} is {value!r}: it must be a text" for name, value in texts.items() if not _is_text(value))
+    yield from (f"{name} is {value!r}: it must be text" for name, value in texts.items() if not _is_text(value))
     if _is_text(said.get("relation")) and " ".join(said["relation"].split()) not in RELATIONS:
         yield f"relation is '{said['relation']}'{choices(said['relation'], RELATIONS)}"
     for side in ("left", "right"):

@@ -49,5 +49,5 @@ def salt_faults(salt: str) -> list[str]:
     if not colon or "/" in chosen:
         return []
     if chosen not in STREAMS:
-        return [f"salt={salt} names no stream '{chosen}'{choices(chosen, STREAMS)}; one without ':' renames them all"]
-    return [] if value and "/" not in value else [f"salt={salt}: say a word without '/' after ':', as in {chosen}:a"]
+        return [f"salt={salt}: unknown stream '{chosen}'{choices(chosen, STREAMS)}; one without ':' renames them all"]
+    return [] if value and "/" not in value else [f"salt={salt}: write a word without '/' after ':', as in {chosen}:a"]

@@ -26,8 +26,8 @@ def parse(words: Sequence[str], known: Sequence[str]) -> tuple[list[str], dict[s
         if name not in known:
             raise BadInput(f"{words[0]} has no option '{name}'{choices(name, known)}")
         if not sign and (not rest or rest[0].startswith("--")):
-            raise BadInput(f"{words[0]}: say a value, as in {name}=…")
+            raise BadInput(f"{words[0]}: {name} needs a value, as in {name}=…")
         if name in options:
-            raise BadInput(f"{words[0]}: {name} is said twice")
+            raise BadInput(f"{words[0]}: {name} is given twice")
         options[name] = value if sign else rest.pop(0)
     return plain, options

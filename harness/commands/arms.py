@@ -51,13 +51,13 @@ def command(words: list[str]) -> int:
     groups = [word for word in words[1:] if "=" not in word]
     for group in groups:
         if group not in FACTORS:
-            raise BadInput(f"there is no group '{group}'{choices(group, FACTORS)}")
+            raise BadInput(f"unknown group '{group}'{choices(group, FACTORS)}")
     loader = option_loader()
     cfg = load_checked_config([word for word in words[1:] if "=" in word], loader)
     task = build(plain(cfg.task)).split(int(cfg.seed))
     print(_headline(task))
     for line in misfits({"model": plain(cfg.baseline.model)}, task):
-        print(f"the baseline's {line}: say model@baseline.model=NAME")
+        print(f"the baseline's {line}: choose another with model@baseline.model=NAME")
     for group in groups or FACTORS:
         _print_group(group, list(options(group, cfg, loader)), cfg, task)
     return 0

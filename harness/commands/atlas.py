@@ -28,7 +28,7 @@ def command(words: list[str]) -> int:
     """
     plain, options = parse(words, ("out",))
     if len(plain) > 1:
-        raise BadInput("say one file or folder of published tables: harness atlas [PATH] [out=FOLDER]")
+        raise BadInput("name one file or folder of published tables: harness atlas [PATH] [out=FOLDER]")
     out = Path(options.get("out", "atlas")).expanduser()
     rows = readings_frame(readings(tables(plain)))
     files = atlas_files(rows)

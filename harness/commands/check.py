@@ -21,7 +21,7 @@ from harness.run.fitting import missing_packages
 from harness.run.options import layers
 from harness.storage.places import conf_dir
 
-USAGE = "say harness check clean=NAME [clean.PARAMETER=VALUE …], or weak=, augment=, model="
+USAGE = "write harness check clean=NAME [clean.PARAMETER=VALUE …], or weak=, augment=, model="
 
 
 def command(words: list[str]) -> int:

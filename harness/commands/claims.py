@@ -70,9 +70,9 @@ def _places(names: Sequence[str]) -> list[Path]:
     known = claim_files()
     for name in names:
         if name not in known:
-            raise BadInput(f"there is no claim '{name}'{choices(name, known)}")
+            raise BadInput(f"unknown claim '{name}'{choices(name, known)}")
     if not known:
-        raise BadInput(f"there is no claim: write one to {folders()[0]}/NAME.yaml")
+        raise BadInput(f"there are no claims: write one to {folders()[0]}/NAME.yaml")
     return [known[name] for name in dict.fromkeys(names or sorted(known))]
 
 
@@ -81,7 +81,7 @@ def _known_study(claim: Claim, root: Path) -> str:
     if study_file(claim.study) is None and not (root / claim.study / "study.json").is_file():
         known = {path.stem for folder in folders() for path in folder.parent.glob("*.yaml")}
         known |= {path.parent.name for path in root.glob("*/study.json")}
-        raise BadInput(f"claim '{claim.name}': there is no study '{claim.study}'{choices(claim.study, known)}")
+        raise BadInput(f"claim '{claim.name}': unknown study '{claim.study}'{choices(claim.study, known)}")
     return claim.study
 
 

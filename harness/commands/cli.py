@@ -67,7 +67,7 @@ def _report_error(error: BaseException, words: list[str]) -> int:
 def _hydra(words: list[str]) -> int:
     """Runs a trial, a sweep or a study through Hydra."""
     if words and words[0].isidentifier():
-        raise BadInput(f"there is no command '{words[0]}'{choices(words[0], COMMANDS)}; options are said as group=NAME")
+        raise BadInput(f"unknown command '{words[0]}'{choices(words[0], COMMANDS)}; options are written as group=NAME")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors arrive as exceptions, and `main` prints them in one line
     os.environ[RERUN] = uuid.uuid4().hex
     _importable_from_here()

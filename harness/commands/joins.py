@@ -72,11 +72,11 @@ def from_task(column: str, changed: Mapping[str, Any], sought: StudyRows) -> Joi
     kind = str(node["_target_"]).rpartition(".")[2]
     if kind not in ("table", "folder", "raw_table") or node.get("path") is None:
         raise BadInput(
-            f"the task's rows are no file with columns that can be read from here ({kind}): say table=FILE, with "
+            f"the task's rows are not in a file with columns that can be read here ({kind}): set table=FILE, with "
             "id=COLUMN if its rows are not in the order of the data; or task.path=PLACE for a task of files"
         )
     if build(node).fingerprint != sought.data:
-        raise BadInput(f"task.path={node['path']} holds other data than the study was run on: say where those lie")
+        raise BadInput(f"task.path={node['path']} does not hold the data that the study was run on: give their path")
     parts = _raw(node) if kind == "raw_table" else _read(node)
     table = pd.concat([_named(part, rows, node.get("id")) for part, rows in parts.items()])
     _known(column, table, str(node["path"]))
@@ -118,7 +118,7 @@ def _by_key(table: pd.DataFrame, column: str, key: str, place: str, sought: Stud
     repeated = ids[ids.duplicated() & ids.isin(wanted)]
     if len(repeated):
         raise BadInput(
-            f"'{repeated.iloc[0]}' stands more than once in column '{key}' of {place}: ids name one row each"
+            f"'{repeated.iloc[0]}' occurs more than once in column '{key}' of {place}: ids name one row each"
         )
     return _found(table[column].set_axis(pd.Index(ids)), sought, f"column '{key}' of {place}")
 
@@ -129,7 +129,7 @@ def _by_number(table: pd.DataFrame, column: str, place: str, sought: StudyRows) 
     parts = sorted({one[1] if one else "" for one in matched})
     if parts == [""] or len(parts) > 1:
         first = sought.test.ids[0]
-        raise BadInput(f"the study's test ids, such as '{first}', are no row numbers: say id=COLUMN, which holds them")
+        raise BadInput(f"the study's test ids, such as '{first}', are not row numbers: set id=COLUMN, which holds them")
     rows = np.array([int(one[2]) for one in matched if one])
     if rows.max() >= len(table):
         raise BadInput(
@@ -156,7 +156,7 @@ def _vouched(rows: pd.DataFrame, place: str, sought: StudyRows) -> str:
         raise BadInput(
             f"{place} is not in the order of the study's data: '{sought.test.ids[first]}' is "
             f"'{sought.test.classes[sought.test.y[first]]}' there and '{texts[first]}' here ({len(differ)} of "
-            f"{len(found)} rows differ); say id=COLUMN for a file that holds the ids"
+            f"{len(found)} rows differ): set id=COLUMN for a file that holds the ids"
         )
     return f", and its '{name}' agrees with the study's classes"
 

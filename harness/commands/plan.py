@@ -91,7 +91,7 @@ def command(words: list[str]) -> int:
     """
     names, said = parse(words, OPTIONS)
     if len(names) != 1:
-        raise BadInput(f"say which study: {_USAGE}")
+        raise BadInput(f"name a study: {_USAGE}")
     store = _store(names[0], said.get("store", "results"))
     joined = join(store)
     plan = joined.plan
@@ -114,7 +114,7 @@ def _store(name: str, where: str) -> Store:
 def wish_of(said: Mapping[str, str], alpha: float) -> Wish:
     """Returns the options as numbers, with `alpha` as the default level; BadInput for a value that is out of range."""
     if "effect" not in said:
-        raise BadInput(f"say which effect is to be found, in points: {_USAGE}")
+        raise BadInput(f"give the effect to detect, in points: {_USAGE}")
     effect, power, level = (
         _number(name, said.get(name, default))
         for name, default in (("effect", ""), ("power", str(POWER)), ("level", str(alpha)))
@@ -123,7 +123,7 @@ def wish_of(said: Mapping[str, str], alpha: float) -> Wish:
     if effect <= 0:
         raise BadInput(f"effect is {effect:g}: it must be a number of points above 0")
     if not 0 < level <= 0.5:
-        raise BadInput(f"level is {level:g}: it is how often nothing may be called an effect, above 0 and at most 0.5")
+        raise BadInput(f"level is {level:g}: the rate of false positives must be above 0 and at most 0.5")
     if not level < power < 1:
         raise BadInput(f"power is {power:g}: it must lie between level ({level:g}) and 1")
     if cores < 1 or cores != int(cores):

@@ -21,7 +21,7 @@ def command(words: list[str]) -> int:
     names, said = parse(words, ("store", "paper", "task.path", "adjust"))
     store = Path(said.get("store", "results")).expanduser()
     if len(names) != 1:
-        raise BadInput("say which study: harness report NAME [store=FOLDER] [task.path=FOLDER] [--paper DIR]")
+        raise BadInput("name a study: harness report NAME [store=FOLDER] [task.path=FOLDER] [--paper DIR]")
     folder = store / names[0]
     if not folder.is_dir():
         known = [path.name for path in store.glob("*/") if (path / "trials").is_dir()]

@@ -48,7 +48,7 @@ def command(words: list[str]) -> int:
     """
     names, said = parse(words, _OPTIONS)
     if len(names) != 1:
-        raise BadInput(f"say which study: {_USAGE}")
+        raise BadInput(f"name a study: {_USAGE}")
     store = Store(Path(said.get("store", "results")).expanduser() / names[0])
     arms = _chosen(gather_arms(store), said.get("arm"))
     sets = {one["result"]["test_set"]: store.test_set(one["result"]["test_set"]) for arm in arms for one in _both(arm)}
@@ -96,7 +96,7 @@ def _found(
     if "by" not in said:
         alone = [name for name in ("table", "id", "task.path", "task.cache") if name in said]
         if alone:
-            raise BadInput(f"{alone[0]} says where a column is, but none is named: say by=COLUMN")
+            raise BadInput(f"{alone[0]} needs a column to slice by: set by=COLUMN")
         classes = next(iter(sets.values())).classes
         return "points of recall by class", [(arm, by_class(pairs[arm.name], classes, arm.name)) for arm in arms]
     sought = _sought(arms, sets)
@@ -104,7 +104,7 @@ def _found(
     if "table" in said:
         joined = column_of_file(said["table"], said["by"], said.get("id"), sought)
     elif "id" in said:
-        raise BadInput("id names a column of a file: say table=FILE as well")
+        raise BadInput("id names a column of a file: set table=FILE as well")
     else:
         joined = from_task(said["by"], moved, sought)
     where = cut_column(joined.values)

@@ -123,14 +123,14 @@ def plain_overrides(arguments: Sequence[str]) -> list[str]:
     swept = [item.input_line for item in parsed if item.is_sweep_override()]
     if swept:
         raise BadInput(
-            f"a study lists its arms: say arms=[…] or seeds=[…] instead of the sweep {' '.join(map(str, swept))}"
+            f"a study lists its arms: write arms=[…] or seeds=[…] instead of the sweep {' '.join(map(str, swept))}"
         )
     if any(factor_of(item) == "seed" for item in arguments):
-        raise BadInput("a study lists its seeds: say seeds=[…] instead of seed")
+        raise BadInput("a study lists its seeds: write seeds=[…] instead of seed")
     touched = [item for item in arguments if factor_of(item) in ARM_ROOTS]
     if touched:
         where = "baseline." if "." in touched[0].split("=")[0] else f"{factor_of(touched[0])}@baseline."
-        raise BadInput(f"{touched[0]} would change every arm of the study: say {where}{touched[0]}, or arms=[…]")
+        raise BadInput(f"{touched[0]} would change every arm of the study: write {where}{touched[0]}, or arms=[…]")
     return list(arguments)
 
 
@@ -160,7 +160,7 @@ def _listed(arms: Any) -> list[PlannedArm]:
     for arm in wrapped:
         if not isinstance(arm, list) or not arm or not all(isinstance(item, str) for item in arm):
             raise BadInput(
-                f"{arm!r} is no arm: an arm is an override or a list of overrides, as in arms=['clean=confident']"
+                f"{arm!r} is not an arm: an arm is an override or a list of overrides, as in arms=['clean=confident']"
             )
     return [tuple(arm) for arm in wrapped]
 
@@ -172,7 +172,7 @@ def factorial(listed: list[PlannedArm]) -> list[PlannedArm]:
         cells.setdefault(frozenset(factor_of(item) for item in arm), [()]).append(arm)
     shared = [name for name in FACTORS if sum(name in factors for factors in cells) > 1]
     if shared:
-        raise BadInput(f"a factorial cannot cross arms that share the factor {shared[0]}: list one factor an arm")
+        raise BadInput(f"a factorial cannot cross arms that share the factor {shared[0]}: list one factor per arm")
     return [sum(cell, ()) for cell in itertools.product(*cells.values())][1:]
 
 
@@ -184,14 +184,14 @@ def groups_of(study: DictConfig) -> list[list[PlannedArm]]:
             f"cross is {groups!r}: it must be a list of groups, as in cross=[['model=mlp'],['clean=oracle']]"
         )
     if groups and study.design == "factorial":
-        raise BadInput("a factorial crosses all of its arms already: say design=one_factor, or leave cross out")
+        raise BadInput("a factorial crosses all of its arms already: set design=one_factor, or leave cross out")
     found = [_group(number, group) for number, group in enumerate(groups, 1)]
     for name in FACTORS:
         shared = [number for number, group in enumerate(found, 1) if any(name in map(factor_of, arm) for arm in group)]
         if len(shared) > 1:
             raise BadInput(
                 f"cross: groups {shared[0]} and {shared[1]} share the factor {name}: "
-                "an arm has one choice a factor, so list all of them in one group"
+                "an arm has one choice per factor, so list all of them in one group"
             )
     return found
 
@@ -205,7 +205,7 @@ def _group(number: int, group: Any) -> list[PlannedArm]:
     alien = [item for arm in arms for item in arm if factor_of(item) not in FACTORS]
     if alien:
         name = factor_of(alien[0])
-        raise BadInput(f"cross: {alien[0]} chooses '{name}', which is no factor{choices(name, FACTORS)}")
+        raise BadInput(f"cross: {alien[0]} chooses '{name}', which is not a factor{choices(name, FACTORS)}")
     sets = [frozenset(arm) for arm in arms]
     twice = [" ".join(arm) for arm, said in zip(arms, sets, strict=True) if sets.count(said) > 1]
     if twice:

@@ -22,7 +22,7 @@ def command(words: list[str]) -> int:
     FOLDER holds `golden` and `literature`; the default is HARNESS_SHARED, or `../shared`.
     """
     if len(words) > 2 or any(word.startswith("-") or "=" in word for word in words[1:]):
-        raise BadInput("say where the published inputs lie: harness verify [FOLDER]")
+        raise BadInput("give the folder of the published inputs: harness verify [FOLDER]")
     root = Path(words[1] if len(words) > 1 else os.environ.get("HARNESS_SHARED", "../shared")).expanduser()
     began, seen = time.perf_counter(), []
     for section, cells in groupby(_all_cells(root), key=lambda cell: cell.section):
@@ -31,7 +31,7 @@ def command(words: list[str]) -> int:
     print(f"\n{len(seen) - len(wrong)} of {len(seen)} cells agree ({time.perf_counter() - began:.0f} s)")
     if wrong:
         names = "; ".join(f"{cell.section}, {cell.what}" for cell in wrong)
-        raise TrialFailed(f"{len(wrong)} published numbers do not come out: {names}")
+        raise TrialFailed(f"{len(wrong)} published numbers are not reproduced: {names}")
     return 0
 
 
@@ -53,7 +53,7 @@ def _all_cells(root: Path) -> Iterator[Cell]:
     """Yields every cell that the existing folders allow; BadInput if none exists."""
     there = [name for name, folder in CHECKS.items() if (root / folder).is_dir()]
     if not there:
-        raise BadInput(f"{root} has neither a folder golden nor literature: say harness verify FOLDER")
+        raise BadInput(f"{root} has neither a folder golden nor a folder literature: write harness verify FOLDER")
     for name in there:
         find: Callable[[Path], Iterator[Cell]] = import_module(f"harness.verify.{name}").cells
         yield from find(root / CHECKS[name])

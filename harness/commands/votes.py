@@ -33,7 +33,7 @@ def command(words: list[str]) -> int:
     """
     odd = [word for word in words[1:] if "=" not in word]
     if odd:
-        raise BadInput(f"'{odd[0]}' is no override: say harness votes task=NAME [weak=rules weak.path=FILE]")
+        raise BadInput(f"'{odd[0]}' is not an override: write harness votes task=NAME [weak=rules weak.path=FILE]")
     cfg = load_checked_config(words[1:], option_loader())
     task = build(plain(cfg.task)).split(int(cfg.seed))
     names, votes = _votes(cfg, task)
@@ -110,7 +110,7 @@ def _votes(cfg: DictConfig, task: Task) -> tuple[list[str], Int8[np.ndarray, "n 
     if reader is not None:
         return reader(task.train, str(node["path"]), task.classes, Cache(Path(cfg.cache).expanduser()))
     if not task.train.votes.shape[1]:
-        raise BadInput(f"task {task.name} has no votes: say weak=rules weak.path=FILE, or weak=crowd weak.path=FILE")
+        raise BadInput(f"task {task.name} has no votes: set weak=rules weak.path=FILE, or weak=crowd weak.path=FILE")
     return _named(cfg.task.get("votes"), task.train.votes.shape[1]), np.asarray(task.train.votes)
 
 

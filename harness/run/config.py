@@ -25,11 +25,11 @@ def plain(node: Any) -> dict[str, Any]:
 def _unborrowed(error: InterpolationResolutionError) -> str | None:
     """Returns why an effort has no model to wrap, or lacks a part of it; None for any other error."""
     where, _, name = str(error.full_key).rpartition(".")
-    another = f"say +model@{where}.of=NAME"
+    another = f"choose one with +model@{where}.of=NAME"
     if name == "wraps":
-        return f"{where} is an effort on the baseline's model, and cannot be that model itself: {another}"
+        return f"{where} is an effort that trains the baseline's model, and cannot be that model itself: {another}"
     if isinstance(error, InterpolationKeyError) and "'wraps." in str(error):
-        return f"{where} needs a model with a {name} of its own, which that of the baseline is not: {another}"
+        return f"{where} needs a model with a {name}, which the baseline's model lacks: {another}"
     return None
 
 

@@ -70,7 +70,7 @@ def _settings() -> tuple[str, ...]:
 
 def _node_faults(where: str, node: Any) -> Iterator[str]:
     if not OmegaConf.is_config(node):
-        yield f"{where} is '{node}', which is no option: choose one, as in {_chosen(where)}"
+        yield f"{where} is '{node}', which is not an option: choose one, as in {_chosen(where)}"
         return
     try:
         plainly = plain(node)
@@ -78,9 +78,9 @@ def _node_faults(where: str, node: Any) -> Iterator[str]:
         yield str(error)
         return
     missing = sorted(OmegaConf.missing_keys(node))  # in full, from the root of the config
-    yield from (f"{name} is required: say {name}=…" for name in missing)
+    yield from (f"{name} is required: set {name}=…" for name in missing)
     if not isinstance(plainly, dict) or "_target_" not in plainly:
-        yield f"{where} is no option: choose one, as in {_chosen(where)}"
+        yield f"{where} is not an option: choose one, as in {_chosen(where)}"
     else:
         yield from _family_faults(where, plainly)
         yield from declaration_faults(where, plainly)

@@ -115,7 +115,7 @@ def _with_model(arm: Mapping[str, Node], task: Task) -> Iterator[str]:
     filled = any("complete" in (arm[where].get("gives") or []) for where in DATA_FACTORS if where in arm)
     if "missing_values" in lacks and task.facts.get("missing") and not filled:
         there = f"task {task.name} has {task.facts['missing']}"
-        yield f"{who} cannot take missing values, and {there}: say clean=impute, or another model"
+        yield f"{who} cannot take missing values, and {there}: use clean=impute or another model"
 
 
 def _augments(where: str, node: Node) -> bool:

@@ -147,7 +147,7 @@ class WandB:
         if self.mode == "auto":
             return os.environ.get("WANDB_MODE") or ("online" if has_key() else "offline")
         if self.mode == "online" and not has_key():
-            self._trouble(PermissionError("there is no key: set WANDB_API_KEY or run `wandb login`"))
+            self._trouble(PermissionError("there is no API key: set WANDB_API_KEY or run `wandb login`"))
             return "offline"
         return self.mode
 
@@ -176,7 +176,7 @@ class WandB:
         except OSError as full:
             reason = f"{reason}; {full}"
         runs = self.folder / "*" / "wandb" / "*run-*"
-        _LOG.warning("W&B: %s. Tracked on disk from here on; later: wandb sync --include-online %s", reason, runs)
+        _LOG.warning("W&B: %s. Tracked on disk from now on; later: wandb sync --include-online %s", reason, runs)
 
 
 @dataclass

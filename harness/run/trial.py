@@ -179,7 +179,7 @@ def _prepared(part: EvalSet, train: TrainSet, lacks: Sequence[str], name: str) -
 def _check(after: TrainSet, before: TrainSet, who: str) -> None:
     """Raises TrialFailed for a training set with a repeated id, no labelled row, or a class lost."""
     if len(set(after.ids.tolist())) != len(after):
-        raise TrialFailed(f"{who} left two rows of one id")
+        raise TrialFailed(f"{who} left two rows with one id")
     if not after.labelled.any():
         raise TrialFailed(f"{who} left no labelled row of {len(before)}")
     present = [train.y[train.labelled].sum(0) > 0 for train in (before, after)]

@@ -130,8 +130,8 @@ def test_the_joint_interval_holds_the_truth_at_the_stated_rate() -> None:
     ("words", "line"),
     [
         (["plan", "x", "effekt=1"], "plan has no option 'effekt'; did you mean 'effect'? (choose from: effect, store)"),
-        (["plan", "--effect"], "plan: say a value, as in effect=…"),
-        (["plan", "effect=1", "--effect", "2"], "plan: effect is said twice"),
+        (["plan", "--effect"], "plan: effect needs a value, as in effect=…"),
+        (["plan", "effect=1", "--effect", "2"], "plan: effect is given twice"),
     ],
 )
 def test_wrong_words_are_told(words: list[str], line: str) -> None:

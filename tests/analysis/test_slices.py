@@ -224,9 +224,9 @@ def test_a_task_of_a_table_is_read_again_and_gives_any_of_its_columns(tmp_path: 
     with pytest.raises(BadInput, match=r"no column 'rov'; did you mean 'row'\?"):
         from_task("rov", moved, wanted)
     rows.assign(b=0.0).to_csv(tmp_path / "other.csv", index=False)
-    with pytest.raises(BadInput, match="holds other data than the study was run on"):
+    with pytest.raises(BadInput, match="does not hold the data that the study was run on"):
         from_task("row", {**moved, "path": str(tmp_path / "other.csv")}, wanted)
-    with pytest.raises(BadInput, match="no file with columns"):
+    with pytest.raises(BadInput, match="not in a file with columns"):
         from_task("row", {}, wanted)
 
 
@@ -291,9 +291,9 @@ def test_ids_that_are_numbers_match_however_a_file_writes_them(tmp_path: Path) -
     ("content", "key", "words"),
     [
         ("id,v\nt0,1\nt1,2\n", "id", "1 of 3 test ids are not in column 'id'"),
-        ("id,v\nt0,1\nt1,2\nt1,3\nt2,4\n", "id", "'t1' stands more than once"),
+        ("id,v\nt0,1\nt1,2\nt1,3\nt2,4\n", "id", "'t1' occurs more than once"),
         ("id,v\nt0,1\nt1,2\nt2,2\n", "idd", "no column 'idd'; did you mean 'id'"),
-        ("id,v\nt0,1\nt1,2\nt2,2\n", None, "are no row numbers: say id=COLUMN"),
+        ("id,v\nt0,1\nt1,2\nt2,2\n", None, "are not row numbers: set id=COLUMN"),
         ("id,w\nt0,1\nt1,2\nt2,2\n", "id", "no column 'v'"),
     ],
 )
@@ -376,12 +376,12 @@ def test_one_arm_by_a_column_with_its_flips(study: Path, capsys: pytest.CaptureF
         (["made", "arm=clean=mach"], "no arm 'clean=mach' has a delta; did you mean 'clean=much'?"),
         (["made", "arm=clean=broken"], "no arm 'clean=broken' has a delta"),
         (["maed"], "no record of a study 'maed'"),
-        (["made", "by=site"], "no file with columns"),
-        (["made", "table=rows.csv"], "say by=COLUMN"),
-        (["made", "by=site", "id=id"], "say table=FILE as well"),
+        (["made", "by=site"], "not in a file with columns"),
+        (["made", "table=rows.csv"], "set by=COLUMN"),
+        (["made", "by=site", "id=id"], "set table=FILE as well"),
         (["made", "by=site", "table=gone.csv"], "there is no file or folder gone.csv"),
         (["made", "collumn=site"], "slices has no option 'collumn'"),
-        ([], "say which study"),
+        ([], "name a study"),
     ],
 )
 def test_wrong_words_are_told_in_one_line(

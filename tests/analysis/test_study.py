@@ -144,7 +144,7 @@ def test_rows_that_are_not_at_hand_are_left_out_and_other_data_are_refused() -> 
     assert not needs_path(plan)
     assert rows(wrench, ["x"], ["a"], None) == {}
     assert rows(None, [], ["a"], None) == {}
-    with pytest.raises(BadInput, match="holds other data than the study 'mine' ran on"):
+    with pytest.raises(BadInput, match="does not hold the data that the study 'mine' ran on"):
         rows(plan, ["another"], ["a"], None)
 
 

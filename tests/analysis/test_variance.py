@@ -68,7 +68,7 @@ def test_a_salt_for_one_stream_renames_that_one_alone(run: Run) -> None:
 @pytest.mark.parametrize(
     ("salt", "words"),
     [
-        ("intt:a", "salt=intt:a names no stream 'intt'; did you mean 'init'?"), (":a", "names no stream ''"),
+        ("intt:a", "salt=intt:a: unknown stream 'intt'; did you mean 'init'?"), (":a", "unknown stream ''"),
         ("augmentation:a", "did you mean 'augment'?"), ("init:", "as in init:a"), ("init:a/b", "without '/'"),
     ],
 )  # fmt: skip

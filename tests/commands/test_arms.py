@@ -56,7 +56,7 @@ def test_an_option_of_the_users_own_is_listed(
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (["cleen"], "there is no group 'cleen'; did you mean 'clean'?"),
+        (["cleen"], "unknown group 'cleen'; did you mean 'clean'?"),
         (["task=youtube"], "task.path is required"),
         (["task=yutube"], "did you mean 'youtube'?"),
     ],

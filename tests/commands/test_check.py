@@ -141,8 +141,8 @@ def test_an_augmentation_of_ones_own_is_checked(own: Callable[..., list[str]]) -
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "no option to check is chosen: say harness check clean=NAME"),
-        (["confident"], "'confident' is not an override: say harness check clean=NAME"),
+        ([], "no option to check is chosen: write harness check clean=NAME"),
+        (["confident"], "'confident' is not an override: write harness check clean=NAME"),
         (["clean=confidnt"], "clean has no option 'confidnt'; did you mean 'confident'?"),
         (["clean=random", "clean.handle=dorp"], "clean.handle is 'dorp'; did you mean 'drop'?"),
     ],

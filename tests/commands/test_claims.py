@@ -98,13 +98,13 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ({"points": math.inf}, "points is inf: it must be a number"),
         ({"points": 0, "relation": "equal within"}, "points is 0: no data can show"),
         ({"relation": "at last"}, "relation is 'at last'; did you mean 'at least'? (choose from: at least, at most, equal within)"),
-        ({"relation": 3}, "relation is 3: it must be a text"),
+        ({"relation": 3}, "relation is 3: it must be text"),
         ({"left": "best datum"}, "left is 'best datum'; did you mean 'best data'?"),
         ({"left": "best model"}, "left and right are both 'best model'"),
         ({"sentence": None}, "it lacks 'sentence'"),
-        ({"sentence": "  "}, "sentence is '  ': it must be a text"),
-        ({"margin": 3}, "there is no key 'margin'"),
-        ({"point": 3}, "there is no key 'point'; did you mean 'points'?"),
+        ({"sentence": "  "}, "sentence is '  ': it must be text"),
+        ({"margin": 3}, "unknown key 'margin'"),
+        ({"point": 3}, "unknown key 'point'; did you mean 'points'?"),
     ],
 )  # fmt: skip
 def test_what_is_no_claim_is_told(changes, line, tmp_path):
@@ -384,10 +384,10 @@ def test_the_command_judges_what_is_there(here, say):
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["wims"], "there is no claim 'wims'; did you mean 'wins'? (choose from: elsewhere, wins)"),
+        (["wims"], "unknown claim 'wims'; did you mean 'wins'? (choose from: elsewhere, wins)"),
         (["wins", "run=maybe"], "run is 'maybe' (choose from: no, yes)"),
         (["wins", "stroe=x"], "claims has no option 'stroe'; did you mean 'store'?"),
-        (["elsewhere", "run=no"], "claim 'elsewhere': there is no study 'stuby'; did you mean 'study'?"),
+        (["elsewhere", "run=no"], "claim 'elsewhere': unknown study 'stuby'; did you mean 'study'?"),
     ],
 )
 def test_wrong_words_are_told_in_one_line(words, line, here, say):
@@ -410,7 +410,7 @@ def test_overrides_are_for_one_study(here, say):
 
 
 def test_no_claims_at_all(here, say):
-    assert say()[2].startswith("harness: there is no claim: write one to ")
+    assert say()[2].startswith("harness: there are no claims: write one to ")
 
 
 def test_hostile_words_stay_words(tmp_path):

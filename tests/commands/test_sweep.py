@@ -138,9 +138,9 @@ def test_a_study_runs_what_it_lists_and_what_it_crosses():
         ({"cross": 5}, "cross is 5: it must be a list of groups"),
         ({"cross": ["model=mlp"]}, "group 1 is 'model=mlp': it must be a list of arms"),
         ({"cross": [["model=lenet"], []]}, "group 2 is empty: it must be a list of arms"),
-        ({"cross": [["modle=lenet"]]}, r"modle=lenet chooses 'modle', which is no factor; did you mean 'model'\?"),
-        ({"cross": [["salt=a"]]}, "chooses 'salt', which is no factor \\(choose from: augment, clean, model, weak"),
-        ({"cross": [["model=lenet", 3]]}, "3 is no arm"),
+        ({"cross": [["modle=lenet"]]}, r"modle=lenet chooses 'modle', which is not a factor; did you mean 'model'\?"),
+        ({"cross": [["salt=a"]]}, "chooses 'salt', which is not a factor \\(choose from: augment, clean, model, weak"),
+        ({"cross": [["model=lenet", 3]]}, "3 is not an arm"),
         ({"cross": [["model=lenet", "model=lenet"]]}, "group 1 lists model=lenet twice"),
         ({"cross": [[["clean=oracle", "+clean.k=3"], ["+clean.k=3", "clean=oracle"]]]}, "group 1 lists .* twice"),
         (
@@ -216,7 +216,7 @@ def test_a_sweep_beside_a_study_is_refused(argument):
 
 
 def test_an_override_that_would_change_every_arm_is_refused():
-    with pytest.raises(BadInput, match=r"say model@baseline\.model=mlp"):
+    with pytest.raises(BadInput, match=r"write model@baseline\.model=mlp"):
         plain_overrides(["experiments=quickstart", "model=mlp"])
 
 

@@ -80,9 +80,9 @@ def test_rules_are_named_in_the_table(tmp_path: Path, capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        (["youtube"], "'youtube' is no override: say harness votes task=NAME"),
+        (["youtube"], "'youtube' is not an override: write harness votes task=NAME"),
         (["task=roman_numerals", "task.path=nowhere"], "nowhere"),
-        (["task=digits", "weak=rules"], "weak.path is required: say weak.path=…"),
+        (["task=digits", "weak=rules"], "weak.path is required: set weak.path=…"),
         (["task=digits", "seed=-1"], "seed is -1"),
     ],
 )

@@ -68,8 +68,8 @@ def test_efforts_on_efforts() -> None:
 def test_the_baseline_cannot_be_an_effort_on_itself_but_one_on_another(name: str) -> None:
     lines = find_faults(composed(f"model@baseline.model={name}"))
     assert lines == [
-        "baseline.model is an effort on the baseline's model, and cannot be that model itself: "
-        "say +model@baseline.model.of=NAME"
+        "baseline.model is an effort that trains the baseline's model, and cannot be that model itself: "
+        "choose one with +model@baseline.model.of=NAME"
     ]
     other = composed(f"model@baseline.model={name}", "+model@baseline.model.of=mlp")
     assert find_faults(other) == []
@@ -78,7 +78,7 @@ def test_the_baseline_cannot_be_an_effort_on_itself_but_one_on_another(name: str
 
 @pytest.mark.parametrize("name", NETWORKED)
 def test_a_baseline_without_a_network_is_told(name: str) -> None:
-    line = "model needs a model with a network of its own, which that of the baseline is not: say +model@model.of=NAME"
+    line = "model needs a model with a network, which the baseline's model lacks: choose one with +model@model.of=NAME"
     cfg = composed(f"model={name}", "model@baseline.model=random_forest")
     assert find_faults(cfg) == [line]
     with pytest.raises(BadInput, match="needs a model with a network"):
@@ -87,7 +87,7 @@ def test_a_baseline_without_a_network_is_told(name: str) -> None:
 
 def test_what_the_model_of_the_baseline_misses_is_told_once() -> None:
     assert find_faults(composed("model=gce", "model@baseline.model=transformer")) == [
-        "baseline.model.network.path is required: say baseline.model.network.path=…"
+        "baseline.model.network.path is required: set baseline.model.network.path=…"
     ]
 
 

@@ -65,7 +65,7 @@ def test_missing_values_need_somebody_who_fills_them_in_or_takes_them(table: Tas
     holes = replace(table, facts={**table.facts, "missing": 7})
     refused = misfits(arm("model=mlp", model={"lacks": ["missing_values"]}), holes)
     assert refused == [
-        "model (mlp) cannot take missing values, and task table has 7: say clean=impute, or another model"
+        "model (mlp) cannot take missing values, and task table has 7: use clean=impute or another model"
     ]
     filled = arm("model=mlp", model={"lacks": ["missing_values"]}, clean={"gives": ["complete"]})
     assert not misfits(filled, holes)

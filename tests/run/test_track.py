@@ -548,7 +548,7 @@ def test_killed_process_leaves_no_service(tmp_path: Path) -> None:
 def test_online_without_a_key_is_told_and_kept(tmp_path: Path) -> None:
     job = start(tmp_path / "wandb", [[DONE, 1.25]], options={"mode": "online"})
     _, err = job.ended()
-    assert "there is no key: set WANDB_API_KEY" in err
+    assert "there is no API key: set WANDB_API_KEY" in err
     assert len(err.splitlines()) == len(job.runs("offline-")) == 1
 
 

@@ -48,7 +48,7 @@ def test_a_wrong_input_is_told_and_a_wrong_number_is_a_failure(
     tmp_path: Path, shared: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["verify", str(tmp_path)]) == 2
-    assert "neither a folder golden nor literature" in capsys.readouterr().err
+    assert "neither a folder golden nor a folder literature" in capsys.readouterr().err
     broken = tmp_path / "literature"
     broken.mkdir()
     for path in (shared / "literature").glob("*.csv"):
@@ -60,7 +60,7 @@ def test_a_wrong_input_is_told_and_a_wrong_number_is_a_failure(
     assert main(["verify", str(tmp_path)]) == 1
     told = capsys.readouterr()
     assert "6 of 8 cells agree" in told.out
-    assert "2 published numbers do not come out" in told.err
+    assert "2 published numbers are not reproduced" in told.err
 
 
 @pytest.mark.slow

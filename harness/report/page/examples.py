@@ -34,7 +34,7 @@ def rows(plan: Mapping[str, Any] | None, data: Collection[str], ids: Collection[
     if plan is None or source is None:
         return {}
     if set(data) != {source.fingerprint}:
-        raise BadInput(f"task.path: {path} holds other data than the study '{plan['name']}' ran on")
+        raise BadInput(f"task.path: {path} does not hold the data that the study '{plan['name']}' ran on")
     found: dict[str, str | bytes] = {}
     for seed in plan["seeds"]:
         found |= _named(source.split(seed), set(ids) - set(found))
