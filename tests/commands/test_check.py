@@ -73,7 +73,7 @@ def test_the_example_of_the_readme_passes(folder: Path, capsys: pytest.CaptureFi
         ),
         (
             "return train.rows(np.sort(np.random.permutation(len(train))[:80]))", "global generators kept",
-            "the global generator of numpy was moved",
+            "the global generator of numpy was used",
         ),
         (
             "return replace(train, ids=np.arange(len(train)).astype(str))", "sound result",
