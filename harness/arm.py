@@ -50,8 +50,8 @@ def kind_in_words(reference: str) -> str:
 class Level:
     """Holds an arm's choice for one factor. Levels are equal if their `value` is, whatever `name` is printed.
 
-    `value` is canonical JSON of the factor's part of the trial's identity, or "" for the baseline's. `brief` is a shorter
-    name for figures.
+    `value` is canonical JSON of the factor's part of the trial's identity, or "" for the baseline's. `brief` is a
+    shorter name for figures.
     """
 
     value: str = ""
