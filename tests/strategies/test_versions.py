@@ -164,6 +164,15 @@ def test_rows_that_are_merely_numbered_are_matched_by_their_place(write: Callabl
     assert labels(after) == {"train-4": "b", "train-0": "c"}
 
 
+def test_numbered_rows_whose_ids_a_column_holds_are_matched_by_that_column(write: Callable[[str], str]) -> None:
+    """A file that was sorted by another column, or has lost rows, must not be matched by its order."""
+    numbered = replace(
+        train_set(np.zeros((3, 1), dtype=np.float32), [0, 1, 2], 3), ids=np.array(["train-4", "train-0", "train-9"])
+    )
+    after = VERSION(numbered, tools(), path=write("row,label\ntrain-9,a\ntrain-4,c\n"), label="label")
+    assert labels(after) == {"train-4": "c", "train-9": "a"}
+
+
 def test_parquet_with_declared_classes(tmp_path: Path, train: TrainSet) -> None:
     features = datasets.Features(
         {"name": datasets.Value("string"), "label": datasets.ClassLabel(names=["c", "b", "a"])}

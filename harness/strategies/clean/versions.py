@@ -47,9 +47,9 @@ def from_file(
     """The set as the file `path` (parquet, CSV, JSONL) has it: the user's own cleaned version.
 
     Rows are matched by the column `id` (None: the one that holds most of the training rows' ids; where rows are
-    merely numbered, the file's own order). Rows that the file lacks go. `label` names the column of labels (None: they
-    stay as they are): a class relabels, one of `kept` leaves the row as it is, one of `dropped` or nothing at all
-    drops it. Of a raw table, cells that differ in a column of the same name are edited; `carry` as in `edits`.
+    numbered and no column holds their ids, by the file's own order). Rows that the file lacks go. `label` names the
+    column of labels (None: they stay as they are): a class relabels, one of `kept` leaves the row as it is, one of
+    `dropped` or nothing at all drops it. Of a raw table, cells that differ in a column of the same name are edited; `carry` as in `edits`.
     """
     file = _columns(path, tools, [name for name in (id, label) if name is not None])
     rows = _matched(file, train, id, path)
@@ -167,10 +167,11 @@ def _matched(file: Mapping[str, np.ndarray], train: TrainSet, id: str | None, pa
     """The row of the file (n,) for each training row, -1 where it has none."""
     ids = train.ids.astype(str)
     numbered = all(name.startswith("train-") and name[6:].isdecimal() for name in ids.tolist())
-    if id is None and numbered:
+    held = {name: int(np.isin(ids, column.astype(str)).sum()) for name, column in file.items()}
+    column = id or max(held, key=lambda name: held[name])
+    if id is None and numbered and not held[column]:
         rows = np.array([int(name[6:]) for name in ids.tolist()], dtype=np.int64)
         return np.where(rows < len(next(iter(file.values()))), rows, -1)
-    column = id or max(file, key=lambda name: int(np.isin(ids, file[name].astype(str)).sum()))
     names = file[column].astype(str)
     if len(set(names.tolist())) < len(names):
         raise BadInput(f"{path}: ids in column '{column}' occur more than once, so that rows cannot be matched")
