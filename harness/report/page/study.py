@@ -125,7 +125,7 @@ def verdict(attribution: Attribution | None, notes: Sequence[str]) -> VerdictTex
     said = [*(attribution.notes if attribution else ()), *notes]
     why = [note.partition(": ")[2] for note in said if note.startswith(("No attribution: ", "No verdict: "))]
     reason = why[0].rstrip(".") if why else "nothing was attributed"
-    return VerdictText("untold", "It cannot be told whether model or data gained more.", [f"Because {reason}."])
+    return VerdictText("untold", "It is not known whether the model or the data gained more.", [f"Because {reason}."])
 
 
 def estimate_text(value: Any) -> str:

@@ -49,7 +49,8 @@ def from_file(
     Rows are matched by the column `id` (None: the one that holds most of the training rows' ids; where rows are
     numbered and no column holds their ids, by the file's own order). Rows that the file lacks go. `label` names the
     column of labels (None: they stay as they are): a class relabels, one of `kept` leaves the row as it is, one of
-    `dropped` or nothing at all drops it. Of a raw table, cells that differ in a column of the same name are edited; `carry` as in `edits`.
+    `dropped` or nothing at all drops it. Of a raw table, cells that differ in a column of the same name are edited;
+    `carry` as in `edits`.
     """
     file = _columns(path, tools, [name for name in (id, label) if name is not None])
     rows = _matched(file, train, id, path)
