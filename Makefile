@@ -8,7 +8,7 @@ PINNED := sound_training_set or keeps_shapes_labels or learns_an_easy_set or fix
 export OMP_NUM_THREADS = 1
 TWO := -n 2 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: demo test fast lint types readme pins records site statistics clean
+.PHONY: demo test fast costs lint types readme pins records site statistics clean
 
 demo: $(STAMP)
 	$(VENV)/bin/harness -m experiments=quickstart store=demo
@@ -17,7 +17,11 @@ test: lint types $(STAMP)
 	$(VENV)/bin/python -m pytest $(TWO) -q --durations=10
 
 fast: $(STAMP)
-	$(VENV)/bin/python -m pytest $(TWO) -q --durations=10 -m "not slow"
+	$(VENV)/bin/python -m pytest -q --durations=10 -m "not slow"
+
+# Runs everything and writes what each test costs, from which the fast ones are chosen.
+costs: $(STAMP)
+	HARNESS_WRITE_COSTS=1 $(VENV)/bin/python -m pytest $(TWO) -q --durations=10
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import costs
 import numpy as np
 import pytest
 import yaml
@@ -26,11 +27,33 @@ ROOT = Path(__file__).resolve().parents[1]
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long tests begin first, so that no process waits for one at the end; a module's fixture is made in one process."""
+    for item in items:
+        if costs.is_slow(item.nodeid):
+            item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     for item in items:
         made = item._fixtureinfo.name2fixturedefs.values()
         if any(one.scope == "module" for found in made for one in found):
             item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+
+def pytest_collection_finish() -> None:
+    costs.since_last()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport() -> Iterator[None]:
+    """Adds to each report the processor time since the last one, that of programs which the test ran included."""
+    outcome = yield
+    outcome.get_result().cpu_s = costs.since_last()
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    costs.note(report.nodeid, report.when or "", getattr(report, "cpu_s", 0.0))
+
+
+def pytest_sessionfinish() -> None:
+    costs.write()
 
 
 @pytest.fixture(scope="session")

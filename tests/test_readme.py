@@ -14,6 +14,7 @@ import pages_site as site
 import pandas as pd
 import pytest
 from conftest import ROOT
+from pictures import shown_in
 from PIL import Image
 from readme import BLOCK, render
 
@@ -114,6 +115,10 @@ def test_what_is_committed_is_what_the_records_give(name, tmp_path):
     files = make_files(study, None)
     for file in ("leaderboard.md", "answers.json"):
         assert files[file].decode() == (ROOT / "results" / name / file).read_text(), f"run `harness report {name}`"
+    pictures = sorted((ROOT / "results" / name).glob("*.png"))
+    assert pictures
+    for picture in pictures:
+        assert shown_in(files[picture.name]) == shown_in(picture.read_bytes()), f"run `harness report {name}`"
 
 
 def copy_records(name: str, folder: Path) -> None:

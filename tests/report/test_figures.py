@@ -21,6 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
+from pictures import shown_in
 from scipy.stats import binom
 from studies import keep, large, levels_in, made_test_set, record, shown
 
@@ -261,6 +262,23 @@ def test_bytes_are_the_same_in_another_process_with_another_matplotlibrc(tmp_pat
     around = {**os.environ, "MATPLOTLIBRC": str(tmp_path / "matplotlibrc"), "PYTHONPATH": where}
     other = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=around)
     assert other.stdout.strip() == str(every_digest())
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_picture_says_which_data_it_shows(case: str) -> None:
+    """The same for the same data in other pixels, another for a value that moves, or a word."""
+    draw, frame, words = CASES[case]("some")
+    with style.house():
+        figure = draw(frame, title=case, note=NOTE, **words)
+        seen = style.drawn(figure)
+        assert shown_in(style.save_figure(figure, "png")) == seen
+        with mpl.rc_context({"lines.antialiased": False, "savefig.dpi": 40}):
+            assert style.drawn(draw(frame, title=case, note=NOTE, **words)) == seen
+        numbers = [name for name in frame.select_dtypes("number") if name not in ("seed", "seeds", "simulations")]
+        other = 1 + 0.05 * (np.arange(len(frame)) % 2)  # the same factor on all would move the scales along
+        moved = frame.assign(**{name: frame[name] * other for name in numbers})
+        assert style.drawn(draw(moved, title=case, note=NOTE, **words)) != seen
+        assert style.drawn(draw(frame, title=case, note="Other words.", **words)) != seen
 
 
 def test_rendering_leaves_the_callers_style_alone() -> None:

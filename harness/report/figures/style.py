@@ -7,6 +7,7 @@ are drawn and saved within `house()`, so that the user's own style has no effect
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -18,10 +19,14 @@ from typing import Any, ParamSpec
 import matplotlib.style
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.collections import Collection
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.text import Text
 from matplotlib.textpath import TextToPath
 
@@ -125,9 +130,43 @@ def as_files(draw: Callable[P, Figure]) -> Callable[P, dict[str, bytes]]:
 
 def save_figure(figure: Figure, kind: str) -> bytes:
     """Returns a figure's bytes in one format; without dates and versions, so equal figures give equal bytes."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, **SAVED[kind])
+    buffer, saved = io.BytesIO(), dict(SAVED[kind])
+    if kind == "png":
+        saved["metadata"] = {**saved["metadata"], "Description": drawn(figure)}
+    figure.savefig(buffer, format=kind, **saved)
     return buffer.getvalue()
+
+
+def drawn(figure: Figure) -> str:
+    """Returns a digest of what a figure shows: the data of its lines, areas, patches and images, and its texts.
+
+    It is kept in each PNG, so that two pictures can be compared by what they show: pixels change with the version of
+    matplotlib, data do not. Axes count by their limits.
+    """
+    parts: list[str] = [text.get_text() for text in figure.texts]
+    for ax in figure.axes:
+        parts += [_numbers([*ax.get_xlim(), *ax.get_ylim()])]
+        parts += [_data_of(artist) for artist in ax.get_children() if artist is not ax.patch]
+    return "drawn " + hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _data_of(artist: Artist) -> str:
+    """Returns the data of an artist as text; "" for axes' own parts."""
+    kind = type(artist).__name__
+    if isinstance(artist, Text):
+        return artist.get_text()
+    if isinstance(artist, Line2D):
+        return kind + _numbers(artist.get_xydata())
+    if isinstance(artist, Collection):
+        return kind + "".join(_numbers(path.vertices) for path in artist.get_paths()) + _numbers(artist.get_offsets())
+    if isinstance(artist, Patch):
+        return kind + _numbers(artist.get_patch_transform().transform(artist.get_path().vertices))
+    return kind + _numbers(artist.get_array()) if isinstance(artist, AxesImage) else ""
+
+
+def _numbers(values: Any) -> str:
+    """Returns numbers to five digits, which rounding on another machine leaves as they are."""
+    return " ".join(f"{value:.5g}" for value in np.asarray(values, dtype=np.float64).ravel() + 0.0)
 
 
 def sheet(title: str, head: str, note: str, *, width: float, height: float) -> Sheet:
