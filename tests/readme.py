@@ -47,7 +47,7 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 def summary(folders: list[Path]) -> str:
     """A study a row: its baseline, the best model and the best data, the difference and the verdict."""
     return table(
-        ["study", "baseline", "best model", "best data", "data less model", "verdict"], list(map(line, folders))
+        ["study", "baseline", "best model", "best data", "data minus model", "verdict"], list(map(line, folders))
     )
 
 

@@ -229,7 +229,7 @@ def _ladder_rows(found: Attribution) -> Iterator[str]:
     yield from (_row(name, typewriter_name(step.arm), step.effect) for name, step in rungs.items() if step is not None)
     if found.ladder.interaction is not None:
         yield _row("interaction", "", found.ladder.interaction)
-    yield _row("data less model", "", found.ladder.difference)
+    yield _row("data minus model", "", found.ladder.difference)
 
 
 def _share_rows(found: Attribution) -> Iterator[str]:

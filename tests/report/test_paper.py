@@ -183,7 +183,7 @@ def test_braces_are_balanced_and_letters_plain(name: str, written: dict[str, Pat
 def test_the_table_says_what_the_attribution_says(written: dict[str, Path]) -> None:
     text = written["attribution.tex"].read_text()
     assert r"best model & \texttt{model=resnet8} & +3.78 & [+0.81, +6.74] \\" in text
-    assert r"data less model &  & +8.27 & [+4.88, +12.26] \\" in text
+    assert r"data minus model &  & +8.27 & [+4.88, +12.26] \\" in text
     assert r"$\eta^2$, data &  & 0.75 & [0.50, 0.90] \\" in text
     assert r"References: a\_b." in text
 

@@ -47,7 +47,7 @@ _MARKS: Mapping[str, tuple[str, str]] = {
 }  # fmt: skip
 _HEADINGS = {
     "ladder": "best arms, chosen on validation", "shapley": "Shapley shares of the whole gain",
-    "omitted": "data less model, with something left out", "variance": "shares of the variance of cells",
+    "omitted": "data minus model, with something left out", "variance": "shares of the variance of cells",
 }  # fmt: skip
 _MOST = 8
 
@@ -92,7 +92,7 @@ def draw(answer: pd.DataFrame, *, title: str, verdict: str, note: str) -> Figure
     top, bottom = place_rows(gains, labels), place_rows(shares, labels)
     height = sum(height_of(part) + FEET + 0.02 for part in (top, bottom) if part)
     if there["changes"].any():
-        note = f"Bold ticks, hollow: without it the verdict is another one. {note}"
+        note = f"Bold ticks, hollow: the verdict changes without it. {note}"
     page = sheet(title, verdict, note, width=WIDTH, height=height + 0.04)
     if top:
         draw_rows(page, 0.0, top, labels=labels, unit="points", words=estimate_in_points, ticks=signs, widest=WIDEST)
@@ -128,7 +128,7 @@ def _ladder(answer: pd.DataFrame) -> list[str | PlotRow]:
     rows: list[str | PlotRow] = []
     for row in _rows_of(answer, "ladder"):
         name, arm = str(row["name"]), str(row["arm"])
-        label = {"difference": "data less model"}.get(name, f"{name}: {name_line(arm)}" if arm else name)
+        label = {"difference": "data minus model"}.get(name, f"{name}: {name_line(arm)}" if arm else name)
         rows.append(PlotRow(label, _estimate(row), _MARKS.get(name, _MARKS["none"])))
     return [_HEADINGS["ladder"], *rows] if rows else []
 
@@ -139,7 +139,9 @@ def _shapley(answer: pd.DataFrame) -> list[str | PlotRow]:
     rows: list[str | PlotRow] = []
     for name in sorted(found, key=["model", "data", "weak", "clean", "augment"].index):
         part = name in ("weak", "clean", "augment")
-        rows.append(PlotRow(f"of it {name}" if part else name, _estimate(found[name]), _MARKS[name], part, 0.1 * part))
+        rows.append(
+            PlotRow(f"of which {name}" if part else name, _estimate(found[name]), _MARKS[name], part, 0.1 * part)
+        )
     return [_HEADINGS["shapley"], *rows] if rows else []
 
 

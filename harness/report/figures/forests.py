@@ -183,7 +183,8 @@ def _row(ax: Axes, row: ForestRow, limit: float, reason: str) -> None:
     for number, line in enumerate([*row.label, *row.remarks]):
         y = middle + (number - (len(row.label) + len(row.remarks) - 1) / 2) * LINE
         remark = number >= len(row.label)
-        _text(ax, MARGIN, y, line, color=WARN if remark else INK, size=SMALL if remark else TEXT)
+        color = INK if not remark else FAINT if line == kind_in_words(row.effect.reference) else WARN
+        _text(ax, MARGIN, y, line, color=color, size=SMALL if remark else TEXT)
     if row.effect.interval:
         found = row.effect.interval
         span(
