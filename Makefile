@@ -6,7 +6,7 @@ PINNED := sound_training_set or keeps_shapes_labels or learns_an_easy_set or fix
 	or breast_cancer or roman_numerals or beers or real_data
 # Two test processes of one thread each: threads that wait for each other's cores cost more than the tests.
 export OMP_NUM_THREADS = 1
-TWO := -n 2 --dist loadgroup --no-loadscope-reorder
+TWO := -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test fast costs lint types readme pins records site statistics clean
 

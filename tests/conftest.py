@@ -24,17 +24,12 @@ from harness.streams import stream
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long tests begin first, so that no process waits for one at the end; a module's fixture is made in one process."""
+    """Marks tests that are known to be slow; the dearest files begin, so that no process waits for one at the end."""
     for item in items:
         if costs.is_slow(item.nodeid):
             item.add_marker(pytest.mark.slow)
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
-    for item in items:
-        made = item._fixtureinfo.name2fixturedefs.values()
-        if any(one.scope == "module" for found in made for one in found):
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    items.sort(key=lambda item: -costs.of_file(item.nodeid.partition("::")[0]))
 
 
 def pytest_collection_finish() -> None:

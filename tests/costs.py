@@ -11,6 +11,7 @@ import os
 import resource
 import time
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
 COSTS = Path(__file__).with_name("costs.json")
@@ -30,9 +31,15 @@ def is_slow(nodeid: str) -> bool:
     return max(_known.get(nodeid.partition("::")[0], 0.0), _known.get(_function(nodeid), 0.0)) > SLOW
 
 
+@cache
+def of_file(file: str) -> float:
+    """Returns what the tests of a file take together, in seconds; 0 if that is not known."""
+    return sum(seconds for name, seconds in _known.items() if name.startswith(f"{file}::"))
+
+
 def _function(nodeid: str) -> str:
-    """Returns a test's id without its parameters, and without the group (`@…`) that processes share it by."""
-    return nodeid.partition("[")[0].partition("@")[0]
+    """Returns a test's id without its parameters."""
+    return nodeid.partition("[")[0]
 
 
 def since_last() -> float:
