@@ -80,7 +80,7 @@ class Tab:
 
     def until(self, code: str) -> bool:
         """Whether a piece of script comes to return something true within five seconds."""
-        end = time.monotonic() + 5
+        end = time.monotonic() + 120
         while not self.js(code):
             if time.monotonic() > end:
                 return False
@@ -130,10 +130,6 @@ class Tab:
         seen = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
         asked = [one["params"]["request"]["url"] for one in seen if one["method"] == "Network.requestWillBeSent"]
         return [url for url in asked if not url.startswith(OWN)]
-
-    def load_ms(self) -> float:
-        """Milliseconds from the start of the navigation to the end of the load event."""
-        return self.js("const [e] = performance.getEntriesByType('navigation'); return e.loadEventEnd - e.startTime")
 
     def picture(self, path: Path, *, whole: bool = False) -> Path:
         """Keeps what is seen, or the whole page, as a PNG."""

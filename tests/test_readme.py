@@ -99,7 +99,7 @@ def test_its_commands_run_as_they_stand(tmp_path):
     assert len(said) >= 10
     small = [line if line.split()[1] in COMMANDS else f"{line} {SMALL}" for line in said]
     done = subprocess.run(
-        [sys.executable, "-c", RUN], input="\n".join(small), cwd=tmp_path, text=True, capture_output=True, timeout=900
+        [sys.executable, "-c", RUN], input="\n".join(small), cwd=tmp_path, text=True, capture_output=True, timeout=1800
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("delta") >= 8

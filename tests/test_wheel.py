@@ -47,7 +47,7 @@ def test_it_runs_a_study_from_an_empty_folder(wheel, tmp_path):
     program = "import sys, harness; from harness.commands.cli import main; print(harness.__file__); sys.exit(main(sys.argv[1:]))"
     done = subprocess.run(
         [sys.executable, "-c", program, "-m", *said, "track=none", f"cache={tmp_path / 'cache'}"],
-        cwd=here, env={**os.environ, "PYTHONPATH": str(site)}, text=True, capture_output=True, timeout=300,
+        cwd=here, env={**os.environ, "PYTHONPATH": str(site)}, text=True, capture_output=True, timeout=900,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(str(site))

@@ -71,7 +71,7 @@ class Server:
         """The run of that id, made when it is first named."""
         return self.runs.setdefault(name, Received())
 
-    def await_row(self, name: str, seconds: float = 20.0) -> None:
+    def await_row(self, name: str, seconds: float = 300.0) -> None:
         """Returns when a history row of that run has come; AssertionError when none comes in time."""
         end = time.monotonic() + seconds
         while not self.run(name).history:

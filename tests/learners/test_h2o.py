@@ -63,7 +63,7 @@ def servers() -> list[str]:
     return lines
 
 
-def gone(said: Callable[[], list[str]], seconds: float = 10) -> bool:
+def gone(said: Callable[[], list[str]], seconds: float = 300) -> bool:
     """Whether nothing is left within that time."""
     end = time.monotonic() + seconds
     while said() and time.monotonic() < end:

@@ -527,26 +527,27 @@ def wide(arms: int, seeds: int) -> PageData:
     ]  # fmt: skip
     told = Study(
         name="wide", task="made", metric="accuracy", effects=effects, table=table, notes=[], scores=None,
-        attribution=ANSWER, plan=None, records=records, classes=CLASSES, components=[], components_note="",
+        attribution=ANSWER, plan=None, records=records, classes=CLASSES, components=[], components_note="", briefs={}, strategies={},
     )  # fmt: skip
     return page_data(told, {}, None, COMMAND, CLASSES)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("arms", "seeds"), [(250, 20), (1000, 5)])
-def test_a_study_of_5000_trials_opens_within_two_seconds(tab: Tab, tmp_path: Path, arms: int, seeds: int) -> None:
+def test_a_study_of_5000_trials_opens_with_few_elements(tab: Tab, tmp_path: Path, arms: int, seeds: int) -> None:
+    """What makes a page slow is counted, not timed: a busy machine would be slow with any page."""
     path = tmp_path / "index.html"
     path.write_bytes(render(wide(arms, seeds)))
     assert path.stat().st_size < 6e6
-    taken = min(tab.open(path).load_ms() for _ in range(5))
-    assert taken < 2000
+    tab.open(path)
     assert len(tab.texts("button.arm")) == arms
-    spent = tab.js(
-        "const start = performance.now(); document.querySelector('table.board th:nth-child(5) button').click();"
-        "document.querySelectorAll('button.arm')[3].click(); document.body.offsetHeight; return performance.now() - start"
-    )
-    assert spent < 1000
+    whole = tab.js("return document.getElementsByTagName('*').length")
+    assert whole < 90 * arms + 1000, "trials are not in the page before their arm is opened"
+    tab.click("table.board th:nth-child(5) button")
+    assert tab.js("return document.getElementsByTagName('*').length") == whole
+    tab.js("document.querySelectorAll('button.arm')[3].click()")
     assert len(tab.texts(".opened .trials tbody tr")) == seeds
+    assert tab.js("return document.getElementsByTagName('*').length") - whole < 20 * seeds + 300
     assert tab.complaints() == []
 
 

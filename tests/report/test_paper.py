@@ -213,7 +213,7 @@ def test_the_document_compiles(written: dict[str, Path], tmp_path: Path) -> None
     for path in written.values():
         shutil.copy(path, tmp_path)
     command = [engine, "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "example.tex"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", timeout=120)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", timeout=900)
     assert done.returncode == 0, done.stdout[-2000:]
     assert (tmp_path / "example.pdf").stat().st_size > 5000
     log = (tmp_path / "example.log").read_text(errors="replace")

@@ -126,7 +126,7 @@ class Job:
 
     def ended(self, go: str = "") -> tuple[str, str]:
         """What it printed and complained of; it must end by itself, with 0, and leave no service behind."""
-        out, err = self.process.communicate(go, timeout=60)
+        out, err = self.process.communicate(go, timeout=600)
         assert self.process.returncode == 0, err
         assert not services(self.process.pid)
         return out, err
@@ -136,9 +136,17 @@ class Job:
         return sorted(self.folder.glob(f"*/wandb/{kind}run-*"))
 
 
+PATIENT = {"init_timeout": 300.0, "finish_timeout": 300.0}
+"""Seconds for a server that answers: as long as a busy machine may take."""
+AWAY = {"init_timeout": 2.0, "finish_timeout": 2.0}
+"""Seconds for a server that will not answer."""
+LOST = PATIENT | {"finish_timeout": 2.0}
+"""Seconds for a server that answers until it fails."""
+
+
 def start(folder: Path, records: list[Any], *, server: str = "", begin: bool = True, **job: Any) -> Job:
     """A fresh process that tracks the records, as a user of an account where there is a server."""
-    options = {"mode": "auto", "init_timeout": 2.0, "finish_timeout": 2.0} | job.pop("options", {})
+    options = {"mode": "auto", **PATIENT} | job.pop("options", {})
     told = {"folder": str(folder), "options": options, "records": records, "begin": begin, "pause": False, "table": "",
             "study": ""}  # fmt: skip
     process = subprocess.Popen(
@@ -162,7 +170,7 @@ def environment(folder: Path, server: str) -> dict[str, str]:
 
 def services(pid: int) -> list[str]:
     """The W&B services that still work for a process, a moment after it has ended."""
-    for _ in range(50):
+    for _ in range(3000):
         found = [line for line in command_lines() if "wandb-core" in line and f"--pid {pid} " in f"{line} "]
         if not found:
             break
@@ -196,7 +204,7 @@ def sync(runs: list[Path], folder: Path, server: Server) -> None:
     """Uploads runs with W&B's own command."""
     command = [*WANDB, "sync", "--yes", "--include-online", *map(str, runs)]
     env = environment(folder, server.url)  # the command leaves its own logs where it is called
-    done = subprocess.run(command, env=env, cwd=folder.parent, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, env=env, cwd=folder.parent, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -429,7 +437,7 @@ TWO: list[Any] = [[DONE, 1.25], [CONTROL, 0.0]]
 @pytest.mark.parametrize("mood", ["error", "silent", "dead"])
 def test_bad_server_costs_no_trial(mood: Any, tmp_path: Path) -> None:
     with serving(mood) as server:
-        job = start(tmp_path / "wandb", TWO, server=server.url)
+        job = start(tmp_path / "wandb", TWO, server=server.url, options=AWAY)
         assert_kept_on_disk(job, *job.ended(), trials=2)
         assert len(job.runs("offline-")) == 2
         server.mood = "well"
@@ -439,7 +447,7 @@ def test_bad_server_costs_no_trial(mood: Any, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_refusing_server_costs_no_trial(refusing: str, tmp_path: Path) -> None:
-    job = start(tmp_path / "wandb", TWO, server=refusing)
+    job = start(tmp_path / "wandb", TWO, server=refusing, options=AWAY)
     assert_kept_on_disk(job, *job.ended(), trials=2)
 
 
@@ -447,7 +455,7 @@ def test_refusing_server_costs_no_trial(refusing: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("mood", ["error", "silent", "dead"])
 def test_server_that_fails_in_the_middle(mood: Any, tmp_path: Path) -> None:
     with serving() as server:
-        job = start(tmp_path / "wandb", TWO, server=server.url, pause=True)
+        job = start(tmp_path / "wandb", TWO, server=server.url, pause=True, options=LOST)
         server.await_row("a" * 40)
         server.mood = mood
         assert_kept_on_disk(job, *job.ended("go\ngo\n"), trials=2)
@@ -461,7 +469,7 @@ def test_server_that_fails_in_the_middle(mood: Any, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_server_that_falls_silent_before_the_leaderboard(tmp_path: Path, media: dict[str, str]) -> None:
     with serving() as server:
-        job = start(tmp_path / "wandb", [[DONE, 1.25]], server=server.url, pause=True, **media)
+        job = start(tmp_path / "wandb", [[DONE, 1.25]], server=server.url, pause=True, options=LOST, **media)
         server.await_row("a" * 40)
         server.mood = "silent"
         job.ended("go\n")
@@ -473,10 +481,10 @@ def test_server_that_falls_silent_before_the_leaderboard(tmp_path: Path, media: 
 
 @pytest.mark.slow
 def test_trouble_is_told_once_by_many_workers(refusing: str, tmp_path: Path) -> None:
-    jobs = [start(tmp_path / "wandb", [[record(key), 1.0]], server=refusing, begin=False) for key in "de"]
+    jobs = [start(tmp_path / "wandb", [[record(key), 1.0]], server=refusing, begin=False, options=AWAY) for key in "de"]
     told = [job.ended()[1] for job in jobs]
     assert "".join(told).count("later: wandb sync --include-online") == 1
-    again = start(tmp_path / "wandb", [[record("f"), 1.0]], server=refusing, begin=False)
+    again = start(tmp_path / "wandb", [[record("f"), 1.0]], server=refusing, begin=False, options=AWAY)
     assert again.ended()[1] == ""
     assert len(again.runs("offline-")) == 3
 
@@ -508,7 +516,7 @@ def test_interrupted_trial_is_a_failed_run(tmp_path: Path) -> None:
     assert job.process.stdout is not None
     assert job.process.stdout.readline() == "logged\n"
     job.process.send_signal(signal.SIGINT)
-    job.process.communicate(timeout=20)
+    job.process.communicate(timeout=600)
     assert not services(job.process.pid)
     assert inspect(job.runs()[0])["exit_code"] == 1
     assert [own(entry["item"]) for entry in entries(job.runs()[0], "history")] == EXPECTED_CURVE
@@ -541,7 +549,7 @@ def test_killed_process_leaves_no_service(tmp_path: Path) -> None:
     assert job.process.stdout is not None
     assert job.process.stdout.readline() == "logged\n"
     job.process.kill()
-    job.process.communicate(timeout=20)
+    job.process.communicate(timeout=600)
     assert not services(job.process.pid)
 
 

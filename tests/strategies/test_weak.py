@@ -176,7 +176,7 @@ def test_importing_snorkel_leaves_the_callers_generators_alone() -> None:
         "s._fitted(np.zeros((9, 3), dtype=np.int8), [0.5, 0.5], 0, n_epochs=1, lr=0.01, l2=0.0)\n"
         "assert before == state()\n"
     )
-    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=120)
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=900)
 
 
 def published(folder: Path, part: str) -> tuple[TrainSet, np.ndarray]:
