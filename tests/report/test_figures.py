@@ -270,15 +270,15 @@ def test_a_picture_says_which_data_it_shows(case: str) -> None:
     draw, frame, words = CASES[case]("some")
     with style.house():
         figure = draw(frame, title=case, note=NOTE, **words)
-        seen = style.drawn(figure)
+        seen = style.digest_of(figure)
         assert shown_in(style.save_figure(figure, "png")) == seen
         with mpl.rc_context({"lines.antialiased": False, "savefig.dpi": 40}):
-            assert style.drawn(draw(frame, title=case, note=NOTE, **words)) == seen
+            assert style.digest_of(draw(frame, title=case, note=NOTE, **words)) == seen
         numbers = [name for name in frame.select_dtypes("number") if name not in ("seed", "seeds", "simulations")]
         other = 1 + 0.05 * (np.arange(len(frame)) % 2)  # the same factor on all would move the scales along
         moved = frame.assign(**{name: frame[name] * other for name in numbers})
-        assert style.drawn(draw(moved, title=case, note=NOTE, **words)) != seen
-        assert style.drawn(draw(frame, title=case, note="Other words.", **words)) != seen
+        assert style.digest_of(draw(moved, title=case, note=NOTE, **words)) != seen
+        assert style.digest_of(draw(frame, title=case, note="Other words.", **words)) != seen
 
 
 def test_rendering_leaves_the_callers_style_alone() -> None:

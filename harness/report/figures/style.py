@@ -132,12 +132,12 @@ def save_figure(figure: Figure, kind: str) -> bytes:
     """Returns a figure's bytes in one format; without dates and versions, so equal figures give equal bytes."""
     buffer, saved = io.BytesIO(), dict(SAVED[kind])
     if kind == "png":
-        saved["metadata"] = {**saved["metadata"], "Description": drawn(figure)}
+        saved["metadata"] = {**saved["metadata"], "Description": digest_of(figure)}
     figure.savefig(buffer, format=kind, **saved)
     return buffer.getvalue()
 
 
-def drawn(figure: Figure) -> str:
+def digest_of(figure: Figure) -> str:
     """Returns a digest of what a figure shows: the data of its lines, areas, patches and images, and its texts.
 
     It is kept in each PNG, so that two pictures can be compared by what they show: pixels change with the version of
