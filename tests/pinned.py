@@ -27,11 +27,13 @@ from harness.tables import is_raw
 PINS = Path(__file__).with_name("pinned.json")
 WRITE = "HARNESS_WRITE_PINS"
 """The variable under which numbers are written instead of compared; one process at a time."""
-CLOSE = 0.02
-"""The relative difference that processors and versions of libraries may make to a fit; a changed method makes more."""
+CLOSE = 1e-3
+"""The relative difference that other processors and versions of libraries may make to rows."""
+CLOSE_FIT = 0.1
+"""The same for a fit, whose steps carry rounding on; another start, order or rate of learning makes more."""
 
 
-def check_pinned(name: str, numbers: Mapping[str, float]) -> None:
+def check_pinned(name: str, numbers: Mapping[str, float], close: float = CLOSE) -> None:
     """Fails where an option no longer computes the numbers that were pinned under this version of the protocol."""
     pins = json.loads(PINS.read_text()) if PINS.is_file() else {"version": None, "numbers": {}}
     if os.environ.get(WRITE):
@@ -41,7 +43,7 @@ def check_pinned(name: str, numbers: Mapping[str, float]) -> None:
     assert pins["version"] == protocol_version(), "the protocol has a new version: write its numbers with `make pins`"
     pinned = pins["numbers"].get(name)
     assert pinned is not None, f"nothing is pinned for {name}: write its numbers with `make pins`"
-    assert _short(numbers) == pytest.approx(pinned, rel=CLOSE, abs=1e-6), (
+    assert _short(numbers) == pytest.approx(pinned, rel=close, abs=close / 5), (
         f"{name} no longer computes what protocol version {pins['version']} stands for: undo the change, or raise "
         "`version` in conf/protocol/default.yaml and write the numbers with `make pins`"
     )
