@@ -356,7 +356,7 @@ def test_what_is_not_there_and_wrong_words_are_told(tmp_path: Path) -> None:
     for words, reason in (
         ((str(tmp_path / "nothing"),), "there is no file or folder"),
         ((str(tmp_path),), "holds no published table"),
-        (("a", "b"), "say one file or folder"),
+        (("a", "b"), "name one file or folder"),
         (("outt=x",), "did you mean 'out'"),
     ):
         with pytest.raises(BadInput, match=reason):
@@ -378,7 +378,7 @@ def test_two_tables_of_one_name_are_told(tmp_path: Path) -> None:
         ("fastaa_cifar_error.csv", "cutout", "cut", "has no column 'cutout'"),
         ("fastaa_cifar_error.csv", "WRN-40-2,5.3", "WRN-40-2,5.3 %", r"row 2: the score '5\.3 %' is not a number"),
         ("dclm_evals.csv", ",7b,", ",8b,", "lacks runs of DCLM's sizes"),
-        ("confident_learning_table2.csv", "baseline", "base", "one of them is baseline"),
+        ("confident_learning_table2.csv", "baseline", "base", "one of them must be baseline"),
     ],
 )
 def test_a_wrong_file_of_the_literature_is_told(
