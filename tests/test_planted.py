@@ -442,7 +442,7 @@ def test_a_misspelt_parameter_is_told_even_where_a_function_takes_any() -> None:
 def test_a_models_private_budget_is_seen(name: str) -> None:
     check_no_private_budget(MLP)
     for bad in ({**MLP, name: 1}, {**MLP, "network": {**MLP["network"], name: 1}}):
-        with fails(rf"has \['{name}'\] of its own"):
+        with fails(rf"sets \['{name}'\] itself"):
             check_no_private_budget(bad)
 
 
