@@ -67,7 +67,7 @@ def test_n_train_counts_gold_rows_and_pool(source: Make, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("n_gold", "n_train", "said"),
     [
-        (12, None, "task.n_gold is 12: which is every row of valid.json"),
+        (12, None, "task.n_gold is 12, which is every row of valid.json"),
         (13, None, "task.n_gold is 13, but there are only 12 rows"),
         (1, None, "task.n_gold is 1, but there are 2 classes"),
         (4, 4, "task.n_train is 4: 4 gold rows and the pool allow 5 to 34"),
