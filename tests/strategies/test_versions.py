@@ -160,8 +160,19 @@ def test_rows_that_are_merely_numbered_are_matched_by_their_place(write: Callabl
     numbered = replace(
         train_set(np.zeros((3, 1), dtype=np.float32), [0, 1, 2], 3), ids=np.array(["train-4", "train-0", "train-9"])
     )
-    after = VERSION(numbered, tools(), path=write("label\nc\na\na\na\nb\n"), label="label")
-    assert labels(after) == {"train-4": "b", "train-0": "c"}
+    place = write("label\nc\na\na\na\nb\na\na\na\na\na\n")
+    assert labels(VERSION(numbered, tools(), path=place, label="label")) == {
+        "train-4": "b",
+        "train-0": "c",
+        "train-9": "a",
+    }
+
+
+def test_a_shorter_file_without_ids_is_refused(write: Callable[[str], str]) -> None:
+    """Nobody knows which rows were removed: those behind them would get another row's label."""
+    numbered = replace(train_set(np.zeros((2, 1), dtype=np.float32), [0, 1], 3), ids=np.array(["train-0", "train-9"]))
+    with pytest.raises(BadInput, match="has 5 rows and no column of ids, but training rows are numbered up to 9"):
+        VERSION(numbered, tools(), path=write("label\nc\na\na\na\nb\n"), label="label")
 
 
 def test_numbered_rows_whose_ids_a_column_holds_are_matched_by_that_column(write: Callable[[str], str]) -> None:

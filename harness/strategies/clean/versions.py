@@ -171,8 +171,7 @@ def _matched(file: Mapping[str, np.ndarray], train: TrainSet, id: str | None, pa
     held = {name: int(np.isin(ids, column.astype(str)).sum()) for name, column in file.items()}
     column = id or max(held, key=lambda name: held[name])
     if id is None and numbered and not held[column]:
-        rows = np.array([int(name[6:]) for name in ids.tolist()], dtype=np.int64)
-        return np.where(rows < len(next(iter(file.values()))), rows, -1)
+        return _in_order(np.array([int(name[6:]) for name in ids.tolist()], dtype=np.int64), len(file[column]), path)
     names = file[column].astype(str)
     if len(set(names.tolist())) < len(names):
         raise BadInput(f"{path}: ids in column '{column}' occur more than once, so that rows cannot be matched")
@@ -181,6 +180,16 @@ def _matched(file: Mapping[str, np.ndarray], train: TrainSet, id: str | None, pa
     if (found < 0).all():
         raise BadInput(f"{path}: no column holds the training rows' ids, such as '{ids[0]}': name it with clean.id")
     return found
+
+
+def _in_order(rows: Int64[np.ndarray, " n"], length: int, path: str) -> Int64[np.ndarray, " n"]:
+    """Returns the rows by their numbers; BadInput if the file is shorter: what was removed would shift all others."""
+    if rows.max(initial=-1) >= length:
+        raise BadInput(
+            f"{path} has {length} rows and no column of ids, but training rows are numbered up to {rows.max()}: "
+            "if rows were removed, the others can only be matched by a column of ids, such as train-0"
+        )
+    return rows
 
 
 def _cells(column: np.ndarray, rows: Int64[np.ndarray, " n"], own: np.ndarray) -> np.ndarray:
