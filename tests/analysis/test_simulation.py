@@ -12,9 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import pytest
-from conftest import ROOT
 from scipy.stats import norm
 
 from harness.analysis.effects import TrialPair, half_width, interval
@@ -124,25 +122,17 @@ def test_seeds_matter_and_one_seed_cannot_tell() -> None:
     assert 93 <= coverage(EXAMPLES, r=1, n=700) <= 97
 
 
-@pytest.mark.parametrize("regime", REGIMES, ids=lambda regime: regime.name)
-def test_table_of_coverages(regime: Regime) -> None:
-    """What `make statistics` simulated, by this code. Too wide is allowed at 2 and 3 seeds, and where seeds differ by
-    chance alone; too narrow is not.
-    """
-    table = pd.read_csv(ROOT / "docs" / "statistics.csv").query("part == 'effects' and kind == 'coverage'")
-    rows = table[table["setting"] == regime.name]
-    assert rows["seeds"].tolist() == [2, 3, 5, 10, 20]
-    assert (rows["simulations"] == SIMULATIONS).all()
-    few, many = (100 * rows.loc[which, "rate"] for which in (rows["seeds"] < 5, rows["seeds"] >= 5))
-    assert few.between(93, 99.5).all()
-    assert many.between(93, 97 if regime in (SEEDS, EXAMPLES, MIXED) else 98).all()
-
-
 @pytest.mark.slow
-@THREE
 @pytest.mark.parametrize("n", [200, 700])
-def test_coverage_holds_for_any_number_of_examples(regime: Regime, n: int) -> None:
-    assert 93 <= coverage(regime, 5, n) <= 97
+@pytest.mark.parametrize("r", [2, 3, 5, 10])
+@pytest.mark.parametrize("regime", REGIMES, ids=lambda regime: regime.name)
+def test_table_of_coverages(regime: Regime, r: int, n: int) -> None:
+    """Shown with `pytest -s`. Too wide is allowed at 2 and 3 seeds, and where seeds differ by chance alone; too narrow
+    is not.
+    """
+    measured = coverage(regime, r, n)
+    print(f"\ncoverage of the nominal 95 %: {regime.name}, {r} seeds, n = {n}: {measured:.1f} %")
+    assert 93 <= measured <= (99 if r < 5 else 97 if regime in (SEEDS, EXAMPLES, MIXED) else 98)
 
 
 @pytest.mark.slow
