@@ -29,8 +29,10 @@ WRITE = "HARNESS_WRITE_PINS"
 """The variable under which numbers are written instead of compared; one process at a time."""
 CLOSE = 1e-3
 """The relative difference that other processors and versions of libraries may make to rows."""
-CLOSE_FIT = 0.1
-"""The same for a fit, whose steps carry rounding on; another start, order or rate of learning makes more."""
+CLOSE_FIT = 5e-3
+"""The same for a fit, whose steps carry rounding on. Kernels for a processor of 2008 stay within it in all options, and
+in all but two within 1e-3; another order of batches, or a warm-up or decay of another shape, makes more.
+"""
 
 
 def check_pinned(name: str, numbers: Mapping[str, float], close: float = CLOSE) -> None:
