@@ -7,6 +7,7 @@ only printed: no code parses them.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -152,13 +153,13 @@ def brief_of(overrides: Sequence[str]) -> str:
 
 
 def distinct(briefs: Mapping[T, str], names: Mapping[T, str]) -> dict[T, str]:
-    """Returns what each thing is called: its short name, its whole name if another shares that, else with a number."""
+    """Returns a name for each thing: the short one, the whole one if others share the short one, else with a number."""
+    often, used = Counter(briefs.values()), Counter[str]()
     called: dict[T, str] = {}
-    shared = [brief for brief in briefs.values() if list(briefs.values()).count(brief) > 1]
     for one, brief in briefs.items():
-        name = names[one] if brief in shared else brief
-        again = sum(text == name or text.startswith(f"{name} (") for text in called.values())
-        called[one] = f"{name} ({again + 1})" if name in called.values() else name
+        name = names[one] if often[brief] > 1 else brief
+        used[name] += 1
+        called[one] = name if used[name] == 1 else f"{name} ({used[name]})"
     return called
 
 

@@ -138,9 +138,9 @@ SIMULATED: dict[str, Callable[[], Rows]] = {
 
 
 CODE = Path(__file__).with_name("statistics_code.json")
-_BEHIND = ("harness/analysis", "harness/metrics.py", "harness/streams.py", "tests")
+_BEHIND = ("harness/analysis", "harness/arm.py", "harness/metrics.py", "harness/streams.py", "tests")
 """Where the code lies that a simulated number depends on."""
-_APART = ("conftest", "invoke", "rates_figure", "studies", "test_null", "test_power", "test_trial")
+_APART = ("conftest", "invoke", "rates_figure", "test_null", "test_power", "test_trial")
 """What the simulations do not run: real trials, figures, what other tests in the same modules use."""
 
 

@@ -191,8 +191,10 @@ def _pair(scores: Scores, model: int, data: int) -> str:
 def _rungs(drawn: Draws, where: Axes, chosen: Picks) -> tuple[Ladder, list[str]]:
     """Returns the ladder, and notes on pairs that were not run together; no rung `both` if most draws choose such."""
     rungs, run = build_ladder(drawn, where, chosen), chosen.both[1:] >= 0
-    counts = Counter(zip(chosen.model[1:][~run].tolist(), chosen.data[1:][~run].tolist(), strict=True))
-    named = {_pair(drawn.scores, *pair): count for pair, count in counts.items()}
+    pairs = Counter(zip(chosen.model[1:][~run].tolist(), chosen.data[1:][~run].tolist(), strict=True))
+    named: Counter[str] = Counter()
+    for (model, data), count in pairs.items():
+        named[_pair(drawn.scores, model, data)] += count
     often = max(sorted(named), key=lambda name: named[name], default="")
     if rungs.both is None:
         pair = _pair(drawn.scores, int(chosen.model[0]), int(chosen.data[0]))

@@ -55,21 +55,33 @@ class Records:
         return distinct(briefs, {arm: arm for arm in briefs})
 
     def strategies(self, parameter: str) -> dict[str, str]:
-        """Returns the short name of each arm's strategy; arms that differ in that parameter alone have one strategy.
+        """Returns the short name of each arm's strategy; arms that differ only in `parameter` share one.
 
-        `parameter` is a factor's own, such as "clean.k".
+        `parameter` belongs to a factor, such as "clean.k". No two strategies have the same name.
         """
-        factor, _, name = parameter.partition(".")
-        called: dict[str, str] = {}
+        names: dict[str, str] = {}
         found: dict[str, str] = {}
         for record in self.records:
-            arm, trial = str(record["arm"]), record["trial"]
-            rest = {part: trial.get(part) for part in ARM_ROOTS}
-            if isinstance(rest[factor], Mapping):
-                rest[factor] = {key: value for key, value in rest[factor].items() if key != name}
-            own = [item for item in record.get("overrides", []) if item.lstrip("+").partition("=")[0] != parameter]
-            found[arm] = called.setdefault(canonical(rest), brief_of(own) if own else arm)
-        return found
+            arm = str(record["arm"])
+            found[arm] = _without(record["trial"], parameter)
+            names.setdefault(found[arm], _strategy_name(record, parameter))
+        called = distinct(names, names)
+        return {arm: called[strategy] for arm, strategy in found.items()}
+
+
+def _without(trial: Mapping[str, Any], parameter: str) -> str:
+    """Returns the canonical JSON of what an arm may change, without one parameter of a factor."""
+    factor, _, name = parameter.partition(".")
+    node = trial.get(factor)
+    rest = {key: value for key, value in node.items() if key != name} if isinstance(node, Mapping) else node
+    return canonical({part: rest if part == factor else trial.get(part) for part in ARM_ROOTS})
+
+
+def _strategy_name(record: Record, parameter: str) -> str:
+    """Returns an arm's short name without one parameter; the label where a record of an earlier version has no more."""
+    if "overrides" not in record:
+        return str(record["arm"])
+    return brief_of([item for item in record["overrides"] if item.lstrip("+").partition("=")[0] != parameter])
 
 
 def join(store: Store, rows: Sequence[Row] | None = None) -> Records:
