@@ -56,6 +56,7 @@ statistics: $(STAMP)
 
 # Runs the committed studies again, from a clean commit; the folders of two of them are DATA/roman_numerals, DATA/youtube.
 records: $(STAMP)
+	test -d "$(DATA)/youtube" || { echo "say where the data lie: make records DATA=FOLDER"; exit 2; }
 	test -z "$$(git status --porcelain)" || { echo "commit first: a record names the commit that made it"; exit 2; }
 	for study in quickstart variance; do $(VENV)/bin/harness -m experiments=$$study track=none rerun=true || exit; done
 	for study in roman_numerals youtube; do \

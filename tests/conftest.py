@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks tests that are known to be slow; the dearest files begin, so that no process waits for one at the end."""
+    """Marks tests that are known to be slow; the files that take longest run first, so that no process waits for one at the end."""
     for item in items:
         if costs.is_slow(item.nodeid):
             item.add_marker(pytest.mark.slow)

@@ -62,17 +62,19 @@ def command(words: list[str]) -> int:
         print("\n".join(["", *flips_text(each, written["flips.csv"])]))
     for name, content in written.items():
         write_atomic(store.folder / name, content.to_csv(index=False, float_format="%.6g").encode())
-    pictures = _pictures(table, store, f"{names[0]}, {how}")
+    pictures = _pictures(table, store, f"{names[0]}, {how}", "accuracy" if "by" in said else "recall")
     for name, drawn in pictures.items():
         write_atomic(store.folder / name, drawn)
     print("\n".join(["", *(str(store.folder / name) for name in (*written, *pictures))]))
     return 0
 
 
-def _pictures(table: pd.DataFrame, store: Store, title: str) -> dict[str, bytes]:
+def _pictures(table: pd.DataFrame, store: Store, title: str, metric: str) -> dict[str, bytes]:
     """Draws the slices, arms by their short names: bytes by the name of the file."""
     named = table.assign(arm=table["arm"].map(join(store).briefs))
-    drawn = figures.slices(named, title=title, metric="", note="Lines: 95 % intervals, not adjusted for their number.")
+    drawn = figures.slices(
+        named, title=title, metric=metric, note="Lines: 95 % intervals, not adjusted for their number."
+    )
     return {f"slices.{kind}": content for kind, content in drawn.items()}
 
 
