@@ -73,7 +73,10 @@ def _pictures(table: pd.DataFrame, store: Store, title: str, metric: str) -> dic
     """Draws the slices, arms by their short names: bytes by the name of the file."""
     named = table.assign(arm=table["arm"].map(join(store).briefs))
     drawn = figures.slices(
-        named, title=title, metric=metric, note="Lines: 95 % intervals, not adjusted for their number."
+        named,
+        title=title,
+        metric=metric,
+        note="Lines: 95 % intervals, not adjusted for their number. Hollow: references.",
     )
     return {f"slices.{kind}": content for kind, content in drawn.items()}
 
