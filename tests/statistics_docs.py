@@ -19,6 +19,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import rates_figure
+
+sys.path += [str(Path(__file__).parent / folder) for folder in ("analysis", "run")]  # as pytest's settings have them
+
 import test_null
 from known_truth import TRUTHS, Truth, rates, simulated
 from scipy.stats import binom, norm
@@ -306,9 +309,11 @@ def read(folder: Path) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["page"]:  # only what is made from the numbers that are there
+    if sys.argv[1:2] == [
+        "page"
+    ]:  # only what is made from the numbers that are there, in another folder if one is named
         for name, made in rendered(read(ROOT / "docs")).items():
-            (ROOT / "docs" / name).write_bytes(made)
+            (Path(sys.argv[2] if sys.argv[2:] else ROOT / "docs") / name).write_bytes(made)
     else:
         for path in write(ROOT / "docs"):
             print(path)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -80,6 +84,15 @@ def test_page_and_figures_are_made_from_the_numbers(written: pd.DataFrame) -> No
     for name, content in made.items():
         written_as, asked = (WRITTEN / name).read_bytes(), f"{name}: python tests/statistics_docs.py page"
         assert content == written_as if name.endswith(".md") else shown_in(content) == shown_in(written_as), asked
+
+
+def test_the_page_is_made_by_the_command_that_is_named(tmp_path: Path) -> None:
+    """By a process of its own: it has not the paths that the tests are given."""
+    around = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, str(ROOT / "tests" / "statistics_docs.py"), "page", str(tmp_path)]
+    done = subprocess.run(command, env=around, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "statistics.md").read_bytes() == (WRITTEN / "statistics.md").read_bytes()
 
 
 def test_the_page_has_every_number_and_no_place_left_over(written: pd.DataFrame) -> None:
