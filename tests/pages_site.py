@@ -27,7 +27,7 @@ def build(results: Path, site: Path) -> None:
         for part in RECORDS:
             shutil.copytree(plan.parent / part, place / part, ignore=shutil.ignore_patterns("*.tmp"))
         shutil.copy(plan, place)
-        run("report", place.name, f"store={site}")
+        run("report", place.name, f"store={site}", "formats=pdf,svg")
     run("claims", "run=no", f"store={site}")
     run("atlas", f"out={site / 'atlas'}")
     sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(site)}\n" for path in files_of(site)]

@@ -29,8 +29,7 @@ DERIVED = (
     "leaderboard.tex",
     "table.parquet",
     "effects.png",
-    "effects.svg",
-    "effects.pdf",
+    "index.html",
 )
 
 

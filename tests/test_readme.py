@@ -134,7 +134,7 @@ def test_two_builds_of_a_report_give_the_same_bytes(tmp_path):
     for folder in ("first", "second"):
         copy_records("variance", tmp_path / folder)
     one, other = (
-        {path.name: path.read_bytes() for path in rebuild(tmp_path / folder / "variance")}
+        {path.name: path.read_bytes() for path in rebuild(tmp_path / folder / "variance", formats={"pdf", "svg"})}
         for folder in ("first", "second")
     )
     assert one == other

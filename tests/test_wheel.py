@@ -52,4 +52,4 @@ def test_it_runs_a_study_from_an_empty_folder(wheel, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(str(site))
     assert len(list((here / "results" / "quickstart" / "trials").glob("*.json"))) == 3
-    assert (here / "results" / "quickstart" / "effects.pdf").exists()
+    assert (here / "results" / "quickstart" / "effects.png").exists()

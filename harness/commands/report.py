@@ -2,35 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from harness.analysis.study import gather
-from harness.checks import choices
+from harness.checks import choices, one_of
 from harness.commands.arguments import parse
 from harness.errors import BadInput
+from harness.report.figure_files import FORMATS
 from harness.report.write import rebuild, write_index
 from harness.storage.store import Store
 
 
 def command(words: list[str]) -> int:
-    """Runs `harness report NAME [store=results] [task.path=FOLDER] [adjust=holm] [--paper DIR]`.
+    """Runs `harness report NAME [store=results] [task.path=FOLDER] [adjust=holm] [formats=pdf,svg] [--paper DIR]`.
 
     Writes tables, figures and page from the records only. With the task's folder the page shows rows; `adjust` is holm
-    or benjamini_yekutieli; `--paper` fills a folder for a paper.
+    or benjamini_yekutieli; figures are PNGs and what `formats` names; `--paper` fills a folder for a paper, with PDFs.
     """
-    names, said = parse(words, ("store", "paper", "task.path", "adjust"))
+    names, said = parse(words, ("store", "paper", "task.path", "adjust", "formats"))
     store = Path(said.get("store", "results")).expanduser()
     if len(names) != 1:
-        raise BadInput("name a study: harness report NAME [store=FOLDER] [task.path=FOLDER] [--paper DIR]")
+        raise BadInput(
+            "name a study: harness report NAME [store=FOLDER] [task.path=FOLDER] [formats=pdf,svg] [--paper DIR]"
+        )
     folder = store / names[0]
     if not folder.is_dir():
         known = [path.name for path in store.glob("*/") if (path / "trials").is_dir()]
         raise BadInput(f"no records of a study '{names[0]}' in {store}{choices(names[0], known)}")
     adjust = said.get("adjust", "holm")
-    paths = [*rebuild(folder, said.get("task.path"), adjust), write_index(store)]
+    paths = [*rebuild(folder, said.get("task.path"), adjust, formats_of(said)), write_index(store)]
     if "paper" in said:
         from harness.report.paper import write_paper  # most reports do not need it
 
         paths += write_paper(gather(Store(folder), adjust), Path(said["paper"]).expanduser(), paths)
     print("\n".join(map(str, paths)))
     return 0
+
+
+def formats_of(said: Mapping[str, str]) -> set[str]:
+    """Returns the formats of figures that the words ask for beside PNG; BadInput for one that is not of `FORMATS`."""
+    named = [name for name in said.get("formats", "").split(",") if name]
+    for name in named:
+        one_of("formats", name, FORMATS)
+    return {*named, *(["pdf"] if "paper" in said else [])}

@@ -13,22 +13,21 @@ from harness.analysis.scores import Scores, redraw
 from harness.analysis.study import Study, coverage_notes
 from harness.arm import SAME
 from harness.report import figures
+from harness.report.figures.style import Drawing
 from harness.streams import stream
 
 FIGURES = ("effects", "attribution", "cells", "cost", "budget", "curves", "variance")
-ENDINGS = ("pdf", "png", "svg")
+FORMATS = ("pdf", "png", "svg")
 _REDRAWS = 4000
 _CLEAN = "weak=gold"
 
-FigureFiles = Mapping[str, bytes]
 
-
-def draw_all(study: Study) -> tuple[dict[str, FigureFiles], list[str]]:
-    """Draws the figures: each as bytes by format, in the order of `FIGURES`, and a note for each that failed.
+def draw_all(study: Study) -> tuple[dict[str, Drawing], list[str]]:
+    """Draws the figures, in the order of `FIGURES`, and returns a note for each that failed.
 
     An error in one figure does not prevent the tables and the other figures.
     """
-    files: dict[str, FigureFiles] = {}
+    files: dict[str, Drawing] = {}
     notes: list[str] = []
     for name in FIGURES:
         try:
@@ -45,7 +44,7 @@ def _title(study: Study) -> str:
     return f"{study.name}, task {study.task}"
 
 
-def _attribution(study: Study) -> FigureFiles | None:
+def _attribution(study: Study) -> Drawing | None:
     answer = study.attribution
     if not answer or not answer.ladder:
         return None
@@ -54,7 +53,7 @@ def _attribution(study: Study) -> FigureFiles | None:
     return figures.attribution(frame, title=_title(study), verdict=said.partition(". ")[0], note=_first(answer))
 
 
-def _cells(study: Study) -> FigureFiles | None:
+def _cells(study: Study) -> Drawing | None:
     met = _met(study.scores) if study.scores else []
     if not study.scores or not met:
         return None
@@ -64,14 +63,14 @@ def _cells(study: Study) -> FigureFiles | None:
     return figures.heatmap(frame, title=_title(study), metric=study.metric, note=_note(study), shown="score")
 
 
-def _cost(study: Study) -> FigureFiles | None:
+def _cost(study: Study) -> Drawing | None:
     gains = _brief(figures.gain_frame(study.effects), study)
     if gains.empty:
         return None
     return figures.gain_against_cost(gains, title=_title(study), metric=study.metric, note=_note(study))
 
 
-def _budget(study: Study) -> FigureFiles | None:
+def _budget(study: Study) -> Drawing | None:
     curve = _budgets(study)
     if not len(curve):
         return None
@@ -81,7 +80,7 @@ def _budget(study: Study) -> FigureFiles | None:
     )
 
 
-def _curves(study: Study) -> FigureFiles | None:
+def _curves(study: Study) -> Drawing | None:
     history = figures.history_frame(study.records, "valid")
     if not len(history) or not history["value"].notna().any():
         return None
@@ -89,7 +88,7 @@ def _curves(study: Study) -> FigureFiles | None:
     return figures.training_curves(_brief(history, study), title=_title(study), unit=unit, note="")
 
 
-def _variance(study: Study) -> FigureFiles | None:
+def _variance(study: Study) -> Drawing | None:
     if not study.components:
         return None
     parts = variance.components_frame(study.components)
@@ -106,7 +105,7 @@ def _note(study: Study) -> str:
     )
 
 
-def _forest(study: Study) -> FigureFiles:
+def _forest(study: Study) -> Drawing:
     without = study.table[study.table["why"].fillna("") != ""].drop_duplicates("arm")
     shaded = " Shaded and hollow: references." if any(effect.reference for effect in study.effects) else ""
     return figures.forest(
@@ -143,7 +142,7 @@ def _score(effects: list[Effect], arm: str) -> float | None:
     return next((effect.score for effect in effects if effect.arm == arm), None)
 
 
-_DRAWN: Mapping[str, Callable[[Study], FigureFiles | None]] = {
+_DRAWN: Mapping[str, Callable[[Study], Drawing | None]] = {
     "effects": _forest, "attribution": _attribution, "cells": _cells, "cost": _cost, "budget": _budget,
     "curves": _curves, "variance": _variance,
 }  # fmt: skip

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from harness.analysis.study import Study, gather
 from harness.report import leaderboard
 from harness.report.answers import collect_answers
-from harness.report.figure_files import ENDINGS, FIGURES, draw_all
+from harness.report.figure_files import FIGURES, FORMATS, draw_all
 from harness.report.page import PageData, index, page_data, render
 from harness.report.page.examples import needs_path, rows
 from harness.storage.files import write_atomic
@@ -30,31 +30,38 @@ __all__ = ["PAGE", "Study", "gather", "read_table", "rebuild", "write_index"]
 PAGE = "index.html"
 
 
-def rebuild(folder: Path, path: str | None = None, adjust: str = "holm") -> list[Path]:
+def rebuild(folder: Path, path: str | None = None, adjust: str = "holm", formats: Collection[str] = ()) -> list[Path]:
     """Writes tables, figures and page of the study in `folder` from its records; returns their paths.
 
     `path` is the path of the task, for a page that shows the first rows that strategies changed; an embedded task needs
-    none. `adjust` is how p-values account for the number of arms (`study.ADJUSTS`). Files are written atomically, after
-    all of them have been made; figures of an earlier report that this one lacks are deleted. BadInput if there is no
-    record.
+    none. `adjust` is how p-values account for the number of arms (`study.ADJUSTS`). Figures are written as PNG, as
+    `formats` (of `FORMATS`), and in the formats that lie in the folder, so that none of them is older than the records.
+    Files are written atomically, after all of them have been made; figures of an earlier report that this one lacks are
+    deleted. BadInput if there is no record.
     """
     study = gather(Store(folder), adjust)
-    files = make_files(study, path)
+    earlier = {name for name in _figure_names() if (folder / name).exists()}
+    files = make_files(study, path, {"png", *formats, *(name.rpartition(".")[2] for name in earlier)})
     for name, content in files.items():
         write_atomic(folder / name, content)
-    for name in {f"{name}.{kind}" for name in FIGURES for kind in ENDINGS} - set(files):
+    for name in earlier - set(files):
         (folder / name).unlink(missing_ok=True)
     return [folder / name for name in files]
 
 
-def make_files(study: Study, path: str | None) -> dict[str, bytes]:
+def _figure_names() -> Iterator[str]:
+    """Yields the names of the files that figures may have."""
+    return (f"{name}.{kind}" for name in FIGURES for kind in FORMATS)
+
+
+def make_files(study: Study, path: str | None, formats: Collection[str] = ("png",)) -> dict[str, bytes]:
     """Returns the files of a study's report by name."""
     sd = leaderboard.deviations(study.table)
     pictures, failed = draw_all(study)
     study = replace(study, notes=[*study.notes, *failed])
     told = (study.effects, study.name, study.task, study.metric, study.notes, sd)
-    figures = {f"{name}.{kind}": content for name, kinds in pictures.items() for kind, content in kinds.items()}
-    shown = {name: kinds["png"] for name, kinds in pictures.items()}
+    figures = {f"{name}.{kind}": drawn[kind] for name, drawn in pictures.items() for kind in FORMATS if kind in formats}
+    shown = {name: drawn["png"] for name, drawn in pictures.items()}
     return {
         "leaderboard.csv": leaderboard.as_csv(study.effects, sd),
         "leaderboard.md": leaderboard.as_markdown(*told),

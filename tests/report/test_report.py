@@ -25,8 +25,8 @@ from harness.storage.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = [
-    "leaderboard.csv", "leaderboard.md", "leaderboard.tex", "table.parquet", "answers.json", "effects.pdf",
-    "effects.png", "effects.svg", "cost.pdf", "cost.png", "cost.svg", "index.html",
+    "leaderboard.csv", "leaderboard.md", "leaderboard.tex", "table.parquet", "answers.json", "effects.png", "cost.png",
+    "index.html",
 ]  # fmt: skip
 TEST = made_test_set(20, 2)
 
@@ -60,6 +60,17 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = small_study(tmp_path_factory.mktemp("built") / "study")
     assert [path.name for path in rebuild(store.folder)] == FILES
     return store.folder
+
+
+def test_figures_are_written_in_the_formats_asked_for_and_in_those_that_lie_there(small: Store) -> None:
+    """A PDF of an earlier report is drawn again with the records that there are now."""
+    names = [path.name for path in rebuild(small.folder, formats={"pdf"})]
+    assert [name for name in names if name.endswith((".pdf", ".svg"))] == ["effects.pdf", "cost.pdf"]
+    (small.folder / "effects.pdf").write_bytes(b"older")
+    (small.folder / "budget.pdf").write_bytes(b"of a study that had budgets")
+    assert [path.name for path in rebuild(small.folder)] == names
+    assert (small.folder / "effects.pdf").read_bytes().startswith(b"%PDF")
+    assert not (small.folder / "budget.pdf").exists()
 
 
 def digests(folder: Path) -> dict[str, str]:

@@ -17,7 +17,7 @@ from harness.report.figures.cells import cells_frame
 from harness.report.figures.costs import gain_frame
 from harness.report.figures.forests import draw as _draw
 from harness.report.figures.style import STYLE as _STYLE
-from harness.report.figures.style import as_files
+from harness.report.figures.style import Drawing, as_files
 from harness.report.figures.training import history_frame
 
 __all__ = [
@@ -43,6 +43,6 @@ def forest(
     note: str,
     reasons: Mapping[str, str],
     briefs: Mapping[str, str],
-) -> dict[str, bytes]:
-    """Draws the forest plot of a study, as bytes by format; see `forests.draw`."""
+) -> Drawing:
+    """Draws the forest plot of a study; see `forests.draw`."""
     return as_files(forests.draw)(effects, title, metric, note, reasons, briefs)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache, wraps
@@ -116,14 +116,36 @@ def house() -> AbstractContextManager[None]:
     return matplotlib.style.context(["default", STYLE], after_reset=True)
 
 
-def as_files(draw: Callable[P, Figure]) -> Callable[P, dict[str, bytes]]:
-    """Turns a function that draws a figure into one that returns its bytes by format: PDF, PNG and SVG."""
+class Drawing(Mapping[str, bytes]):
+    """Holds a figure as a file of each format of `SAVED`; a format is made when it is first asked for.
+
+    A PDF takes as long as ten PNGs, since it carries its fonts, and few readers want one.
+    """
+
+    def __init__(self, figure: Figure) -> None:
+        self._figure = figure
+        self._files: dict[str, bytes] = {}
+
+    def __getitem__(self, kind: str) -> bytes:
+        if kind not in self._files:
+            with house():
+                self._files[kind] = save_figure(self._figure, kind)
+        return self._files[kind]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(SAVED)
+
+    def __len__(self) -> int:
+        return len(SAVED)
+
+
+def as_files(draw: Callable[P, Figure]) -> Callable[P, Drawing]:
+    """Turns a function that draws a figure into one that returns it as files: PDF, PNG and SVG."""
 
     @wraps(draw)
-    def render(*args: P.args, **kwargs: P.kwargs) -> dict[str, bytes]:
+    def render(*args: P.args, **kwargs: P.kwargs) -> Drawing:
         with house():
-            figure = draw(*args, **kwargs)
-            return {kind: save_figure(figure, kind) for kind in SAVED}
+            return Drawing(draw(*args, **kwargs))
 
     return render
 
