@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+import warm
 from conftest import ROOT
 
 SMALL = ("task.n_train=120", "protocol.steps=10", "model@baseline.model=mlp")
-QUIET = ("store=results", "cache=cache", "track=none")
+QUIET = ("store=results", "cache=cache", "track=none", "hydra.launcher.n_jobs=1")
+TWO_WORKERS = "hydra.launcher.n_jobs=2"
+"""For tests in which workers matter: two of them import for 14 seconds what a study alone has imported already."""
 PATIENCE_S = 600
 
 
@@ -23,23 +24,16 @@ def environment() -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
 
 
-def started(*words: str, folder: Path) -> subprocess.Popen[str]:
+def started(*words: str, folder: Path) -> warm.Command:
     """A command that is now running in `folder`, at the head of a process group of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "harness", *words], cwd=folder, env=environment(), text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, preexec_fn=_hear_ctrl_c,
-    )  # fmt: skip
-
-
-def _hear_ctrl_c() -> None:
-    """A shell without job control starts its background commands deaf to Ctrl-C, and so would be all that they start."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    return warm.Command(words, folder, environment())
 
 
 def harness(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """A command that has run in `folder`: its exit code and what it said."""
     process = started(*words, folder=folder)
     out, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode is not None
     return subprocess.CompletedProcess(words, process.returncode, out, err)
 
 

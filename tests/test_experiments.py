@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import ROOT
-from invoke import QUIET, files_of, harness, records
+from invoke import QUIET, TWO_WORKERS, files_of, harness, records
 from omegaconf import OmegaConf
 
 from harness.commands import study as sweeper
@@ -17,7 +17,7 @@ SMOKE = ("protocol.steps=5", "protocol.folds=2", "protocol.augment_draws=1", "se
 PROBE = "model@probe=logistic_regression"
 """After five steps a network cannot judge labels: it flags so many rows that the negative control drops classes."""
 SIZE = {
-    "quickstart": ("task.n_train=480", PROBE),
+    "quickstart": ("task.n_train=480", PROBE, TWO_WORKERS),
     "roman_numerals": ("task.n_train=240", PROBE, "task.path={shared}/tasks/roman_numerals", "task.cache=cache"),
     "variance": ("task.n_train=120",),
     "youtube": ("task.n_train=200", "task.path={shared}/tasks/wrench/youtube"),
@@ -48,7 +48,7 @@ def test_every_study_has_a_small_form():
 def test_a_study_runs_and_a_second_time_trains_nothing(study, tmp_path, request):
     needs = any("{shared}" in word for word in SIZE[study.stem])
     shared = request.getfixturevalue("shared") if needs else ""
-    words = ("-m", f"experiments={study.stem}", *(word.format(shared=shared) for word in SIZE[study.stem]), *SMOKE)
+    words = ("-m", f"experiments={study.stem}", *SMOKE, *(word.format(shared=shared) for word in SIZE[study.stem]))
     first = harness(*words, folder=tmp_path)
     assert first.returncode == 0, first.stderr
     folder, arms = tmp_path / "results" / study.stem, arms_of(study)

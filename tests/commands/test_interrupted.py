@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
-from invoke import PATIENCE_S, QUIET, SMALL, environment, files_of, harness, lasting, records, started
+from invoke import PATIENCE_S, QUIET, SMALL, TWO_WORKERS, environment, files_of, harness, lasting, records, started
+from warm import Command
 
 ARMS = 'arms=["model=lenet","model=random_forest","clean=confident","clean=random_drop","weak=majority_vote","augment=shift"]'
 STUDY = ("-m", "experiments=quickstart", ARMS, "cross=[]", "seeds=[0,1]", *SMALL, *QUIET)
@@ -28,7 +29,7 @@ def undisturbed(tmp_path_factory) -> Path:
     return folder / "results" / "quickstart"
 
 
-def wait_for_records(study: Path, n: int, process: subprocess.Popen[str]) -> None:
+def wait_for_records(study: Path, n: int, process: Command) -> None:
     """Returns when the study has `n` records and is still running."""
     deadline = time.monotonic() + PATIENCE_S
     while len(list((study / "trials").glob("*.json"))) < n:
@@ -75,7 +76,7 @@ def assert_same(study: Path, undisturbed: Path) -> None:
 
 
 def test_ctrl_c_says_one_line_and_the_same_command_goes_on(undisturbed, tmp_path):
-    process = started(*STUDY, folder=tmp_path)
+    process = started(*STUDY, TWO_WORKERS, folder=tmp_path)
     wait_for_records(tmp_path / "results" / "quickstart", 4, process)
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=PATIENCE_S)
@@ -89,7 +90,7 @@ def test_ctrl_c_says_one_line_and_the_same_command_goes_on(undisturbed, tmp_path
 
 
 def test_a_study_that_was_killed_goes_on(undisturbed, tmp_path):
-    process = started(*STUDY, folder=tmp_path)
+    process = started(*STUDY, TWO_WORKERS, folder=tmp_path)
     wait_for_records(tmp_path / "results" / "quickstart", 4, process)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate(timeout=PATIENCE_S)
@@ -186,7 +187,7 @@ def test_a_file_that_cannot_be_written_whole_is_told_in_one_line(undisturbed, tm
     limit = sizes[len(sizes) // 2]
     assert (undisturbed / "study.json").stat().st_size < limit
     said = subprocess.run(
-        [sys.executable, "-c", LIMITED.format(bytes=limit), *STUDY], cwd=tmp_path, env=environment(), text=True,
+        [sys.executable, "-c", LIMITED.format(bytes=limit), *STUDY, TWO_WORKERS], cwd=tmp_path, env=environment(), text=True,
         capture_output=True, timeout=PATIENCE_S,
     )  # fmt: skip
     assert_full(said, "File too large")
