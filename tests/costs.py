@@ -24,6 +24,7 @@ _FILE = 1.0
 _known: dict[str, float] = json.loads(COSTS.read_text()) if COSTS.is_file() else {}
 _measured: defaultdict[str, float] = defaultdict(float)
 _last = [0.0]
+_elsewhere = [0.0]
 
 
 def is_slow(nodeid: str) -> bool:
@@ -42,10 +43,20 @@ def _function(nodeid: str) -> str:
     return nodeid.partition("[")[0]
 
 
-def since_last() -> float:
-    """Returns the processor time (s) of this process and of its children since the last call."""
+def add(seconds: float) -> None:
+    """Counts processor time of a process that is no child of this one."""
+    _elsewhere[0] += seconds
+
+
+def of_process() -> float:
+    """Returns the processor time (s) of this process and of its children that have ended."""
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    now = time.process_time() + children.ru_utime + children.ru_stime
+    return time.process_time() + children.ru_utime + children.ru_stime
+
+
+def since_last() -> float:
+    """Returns the processor time (s) of this process, of its children, and of what was added, since the last call."""
+    now = of_process() + _elsewhere[0]
     spent, _last[0] = now - _last[0], now
     return spent
 

@@ -21,10 +21,14 @@ from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import costs
+
 PRELOADED = [
     "warm", "harness.commands.study", "harness.commands.cli", "harness.commands.report", "harness.learners.sklearn",
     "harness.learners.torch", "harness.strategies.augment", "harness.strategies.clean", "harness.strategies.weak",
 ]  # fmt: skip
+FILES = ("out", "err", "cpu")
+"""What a command leaves: both outputs, and the processor time (s) of it and of its workers."""
 _CONTEXT = get_context("forkserver")
 _CONTEXT.set_forkserver_preload(PRELOADED)
 _TESTS, _ROOT = Path(__file__).parent, Path(__file__).parents[1]
@@ -35,7 +39,7 @@ class Command:
 
     def __init__(self, words: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
         self._words, self._told = words, TemporaryDirectory()
-        files = [str(Path(self._told.name) / name) for name in ("out", "err")]
+        files = [str(Path(self._told.name) / name) for name in FILES]
         self._process = _CONTEXT.Process(target=_run, args=(list(words), str(folder), dict(environment), *files))
         self._process.start()
         assert self._process.pid is not None
@@ -56,11 +60,17 @@ class Command:
         if self._process.exitcode is None:
             raise subprocess.TimeoutExpired(["harness", *self._words], timeout)
         with self._told:
-            out, err = ((Path(self._told.name) / name).read_text() for name in ("out", "err"))
+            out, err, cpu = (_read(Path(self._told.name) / name) for name in FILES)
+        costs.add(float(cpu or 0))
         return out, err
 
 
-def _run(words: list[str], folder: str, environment: dict[str, str], out: str, err: str) -> None:
+def _read(path: Path) -> str:
+    """The text of a file; "" if it is not there, as that of a process that was killed."""
+    return path.read_text() if path.exists() else ""
+
+
+def _run(words: list[str], folder: str, environment: dict[str, str], out: str, err: str, cpu: str) -> None:
     """Becomes the process that `python -m harness` would be, and ends with its exit code."""
     os.setsid()
     for place, number in ((out, 1), (err, 2)):
@@ -78,3 +88,4 @@ def _run(words: list[str], folder: str, environment: dict[str, str], out: str, e
     finally:  # as an interpreter ends, which a forked process does not by itself
         threading._shutdown()
         atexit._run_exitfuncs()
+        Path(cpu).write_text(str(costs.of_process()))
