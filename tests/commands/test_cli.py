@@ -107,7 +107,7 @@ def refused(here, say) -> Callable[..., str]:
         (["-m", "experiments=quickstart", "arms=[[]]"], "[] is not an arm: an arm is an override or a list of overrides"),
         (["-m", "experiments=quickstart", "design=square"], "design is 'square': it must be one_factor or factorial"),
         (["-m", "experiments=youtube"], "baseline: task.path is required: set task.path=…"),
-        (["report"], "name a study: harness report NAME [store=FOLDER] [task.path=FOLDER] [--paper DIR]"),
+        (["report"], "name a study: harness report NAME [store=FOLDER] [task.path=FOLDER] [formats=pdf,svg] [--paper DIR]"),
         (["report", "nothing"], "no records of a study 'nothing' in results (choose from: nothing)"),
     ],
 )  # fmt: skip
