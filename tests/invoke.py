@@ -12,7 +12,8 @@ import warm
 from conftest import ROOT
 
 SMALL = ("task.n_train=120", "protocol.steps=10", "model@baseline.model=mlp")
-QUIET = ("store=results", "cache=cache", "track=none", "hydra.launcher.n_jobs=1")
+PLAIN = ("store=results", "cache=cache", "track=none")
+QUIET = (*PLAIN, "hydra.launcher.n_jobs=1")
 TWO_WORKERS = "hydra.launcher.n_jobs=2"
 """For tests in which workers matter: two of them import for 14 seconds what a study alone has imported already."""
 PATIENCE_S = 600

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from invoke import QUIET, files_of, harness, lasting, records
+from invoke import PLAIN, files_of, harness, lasting, records
 from studies import key, made_test_set, record, shown, write
 from test_power import seen_of
 from test_simulation import EXAMPLES, MIXED, SEEDS, Regime, right
@@ -196,7 +196,7 @@ def test_without_a_precision_everything_is_wanted(tmp_path):
 STUDY = (
     "-m", "experiments=quickstart", 'arms=["model=random_forest","clean=random_drop","weak=label_model"]', "seeds=2",
     "cross=[]", "precision={half_width:2.5,max_seeds:4}", "model@baseline.model=logistic_regression", "task.n_train=120",
-    "hydra/launcher=basic", *QUIET,
+    "hydra/launcher=basic", *PLAIN,
 )  # fmt: skip
 
 

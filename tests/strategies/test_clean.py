@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import composed, train_set
-from invoke import QUIET, SMALL, harness, records
+from invoke import PLAIN, SMALL, harness, records
 
 from harness.conformance.generators import global_state
 from harness.conformance.small_sets import tools_of, tools_with, weak_set
@@ -203,7 +203,7 @@ def test_more_labels_than_rows_are_refused_before_anything_runs() -> None:
 @pytest.mark.slow
 def test_a_budget_curve_is_a_sweep_over_k(tmp_path: Path) -> None:
     """On the command line, and as arms of a study: as many labels are bought as each point says."""
-    words = (*SMALL, *QUIET, "hydra/launcher=basic")
+    words = (*SMALL, *PLAIN, "hydra/launcher=basic")
     swept = harness("-m", "clean=oracle", "clean.k=5,10,20", *words, folder=tmp_path)
     assert swept.returncode == 0, swept.stderr
     arms = 'arms=[["clean=oracle","clean.k=10"],["clean=oracle_uncertain","clean.k=20"]]'
