@@ -163,7 +163,7 @@ def digest_of(figure: Figure) -> str:
     """Returns a digest of what a figure shows: the data of its lines, areas, patches and images, and its texts.
 
     It is kept in each PNG, so that two pictures can be compared by what they show: pixels change with the version of
-    matplotlib, data do not. Axes count by their limits. Drawing settles what depends on it, whichever format came first.
+    matplotlib, data do not. Axes count by their limits. The figure is drawn first, which settles what depends on that.
     """
     figure.draw_without_rendering()
     parts: list[str] = [text.get_text() for text in figure.texts]
