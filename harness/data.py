@@ -174,11 +174,12 @@ class Source:
     """Holds what a task's YAML makes: content that is already loaded, and how a seed turns it into a `Task`.
 
     `fingerprint` is the SHA-256 of the content (never of a path); with the task's parameters and the seed it determines
-    every row of `split(seed)`.
+    every row of `split(seed)`. `read` says in sentences what was read, guessed and left out.
     """
 
     fingerprint: str
     split: Callable[[int], Task]
+    read: tuple[str, ...] = ()
 
 
 def digest(rows: Rows) -> str:

@@ -123,7 +123,7 @@ def _order(
 def _receipt(path: Path, stage: str) -> dict[str, Any]:
     """Returns the receipt of that stage in a record file; BadInput if there is none."""
     try:
-        record = json.loads(path.read_text())
+        record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise BadInput(f"{path} is not a readable trial record; path must name a file <key>.json of a study") from error
     receipts = record.get("receipts", {})

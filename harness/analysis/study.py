@@ -154,6 +154,8 @@ def coverage_notes(found: Sequence[Effect]) -> list[str]:
 def _facts(table: pd.DataFrame) -> list[str]:
     """Returns facts on the task's data that are needed to read the table."""
     notes = []
+    if "fact_read" in table:
+        notes += [f"Data: {read}." for read in table["fact_read"].dropna().drop_duplicates()]
     if "fact_noise" in table:
         noise = table.loc[table["fact_noise"].notna(), ["seed", "fact_noise"]].sort_values("seed")
         texts = noise["fact_noise"].drop_duplicates().tolist()

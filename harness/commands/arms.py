@@ -131,7 +131,7 @@ def _first_comment(group: str, name: str) -> str:
     for folder in (Path.cwd() / "conf", conf_dir()):
         path = folder / group / f"{name}.yaml"
         if path.is_file():
-            lines = path.read_text().splitlines()
+            lines = path.read_text(encoding="utf-8").splitlines()
             comment = lines[: next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))]
             return " ".join(line.lstrip("# ").strip() for line in comment)
     return ""

@@ -79,7 +79,7 @@ def _checks(group: str, name: str, node: Mapping[str, Any], folder: Path) -> Ite
 def _text_of(group: str, name: str) -> str:
     """Returns the option's YAML as written, the user's own or the harness's."""
     places = [folder / group / f"{name}.yaml" for folder in (Path.cwd() / "conf", conf_dir())]
-    return next(place for place in places if place.is_file()).read_text()
+    return next(place for place in places if place.is_file()).read_text(encoding="utf-8")
 
 
 def _print_outcome(arm: str, outcome: Outcome) -> None:

@@ -21,7 +21,7 @@ from omegaconf import DictConfig
 
 from harness.checks import choices
 from harness.commands.overrides import swept_studies
-from harness.commands.terminal import DEBUG, HYDRA_ERRORS, curve, failure_lines, is_debugging, one_line, say
+from harness.commands.terminal import DEBUG, HYDRA_ERRORS, curve, failure_lines, is_debugging, one_line, say, tell_read
 from harness.errors import BadInput, TrialFailed
 from harness.run.execute import Job, check_fit, delta, keep_rows, make_job, settle, tracker
 from harness.run.provenance import RERUN
@@ -141,6 +141,7 @@ def _one(cfg: DictConfig, hydra_cfg: Any) -> float | None:
     if not in_study:
         _refuse_misfits(job)
         if hydra_cfg.job.get("num", 0) == 0:
+            tell_read(job.source.read)
             tracker(cfg).begin()
         for line in job.store.damaged([job.trial.key, job.control().trial.key]):
             say(f"damaged record, made anew now: {line}")

@@ -22,7 +22,7 @@ from harness.errors import BadInput
 from harness.run.options import build
 from harness.storage.store import TestSet
 from harness.tasks import columns as reading
-from harness.tasks import files, raw_table
+from harness.tasks import files, raw_table, reader
 
 READABLE = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
 _NUMBERED = re.compile(r"(.*)-(\d+)")
@@ -90,17 +90,10 @@ def open_table(place: str) -> pd.DataFrame:
     path = files.require_path(place, "table")
     if path.suffix.lower() not in READABLE:
         raise BadInput(f"table={place}: a table is a file of {', '.join(READABLE)}")
-    if path.suffix.lower() in (".csv", ".tsv"):
-        return raw_table.read_cells(place, "table")
     try:
-        return pd.read_parquet(path) if path.suffix.lower() == ".parquet" else pd.read_json(path, lines=True)
+        return reader.read_frame(path)
     except (OSError, ValueError) as fault:
         raise BadInput(f"table={place} cannot be read: {' '.join(str(fault).split())[:300]}") from fault
-
-
-def ids_as_text(values: pd.Series) -> pd.Series:
-    """Returns values as tasks write ids: whole numbers without a point, missing ones as ""."""
-    return values.convert_dtypes().astype("string").fillna("").astype(object)
 
 
 def _known(column: str, table: pd.DataFrame, place: str) -> None:
@@ -110,9 +103,9 @@ def _known(column: str, table: pd.DataFrame, place: str) -> None:
 
 def _by_key(table: pd.DataFrame, column: str, key: str, place: str, sought: StudyRows) -> pd.Series:
     """Returns values by id; if a file's ids do not match as written, `007` and `7.0` count as 7."""
-    written = ids_as_text(table[key])
+    written = reader.as_text(table[key])
     numbers = pd.to_numeric(written, errors="coerce")
-    plainer = ids_as_text(numbers).where(numbers.notna(), written)
+    plainer = reader.as_text(numbers).where(numbers.notna(), written)
     wanted = set(sought.test.ids.tolist())
     ids = written if wanted <= set(written) else plainer if wanted <= set(plainer) else written
     repeated = ids[ids.duplicated() & ids.isin(wanted)]
@@ -143,7 +136,7 @@ def _by_number(table: pd.DataFrame, column: str, place: str, sought: StudyRows) 
 def _vouched(rows: pd.DataFrame, place: str, sought: StudyRows) -> str:
     """Returns in words whether labels confirm the rows and their order; BadInput if they contradict it."""
     name = next((one for role in ("gold", "label") if (one := sought.task.get(role)) in rows.columns), None)
-    texts = ids_as_text(rows[name]).to_numpy() if name is not None else np.array([])
+    texts = reader.as_text(rows[name]).to_numpy() if name is not None else np.array([])
     try:
         found = reading.indices(texts, sought.test.classes, str(name))
     except BadInput:
@@ -181,8 +174,8 @@ def _read(node: Mapping[str, Any]) -> TablesByPart:
     """Reads the task's files, one table per part."""
     patterns = {part: node.get(part) for part in files.PARTS}
     return {
-        part: pd.DataFrame(dict(_columns(files.open_part(those, node.get("cache")))))
-        for part, those in files.find(str(node["path"]), patterns)[1].items()
+        part: pd.DataFrame(dict(_columns(rows)))
+        for part, rows in files.open_parts(files.find(str(node["path"]), patterns), node.get("cache"))[0].items()
     }
 
 
@@ -197,5 +190,7 @@ def _columns(rows: datasets.Dataset) -> Iterator[tuple[str, Any]]:
 
 def _named(part: str, rows: pd.DataFrame, key: str | None) -> pd.DataFrame:
     """Returns the rows under the ids that the task gives them."""
-    ids: Sequence[str] = [f"{part}-{row}" for row in range(len(rows))] if key is None else list(ids_as_text(rows[key]))
+    ids: Sequence[str] = (
+        [f"{part}-{row}" for row in range(len(rows))] if key is None else list(reader.as_text(rows[key]))
+    )
     return rows.set_axis(pd.Index(ids), axis=0)

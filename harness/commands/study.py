@@ -19,7 +19,7 @@ from harness.analysis.power import is_decided, level_of_looks, looks, pilot_arms
 from harness.analysis.records import join
 from harness.arm import ARM_ROOTS, BASELINE, FACTORS, factor_of
 from harness.checks import choices
-from harness.commands.terminal import HYDRA_ERRORS, announce, failure_lines, one_line, progress, say
+from harness.commands.terminal import HYDRA_ERRORS, announce, failure_lines, one_line, progress, say, tell_read
 from harness.errors import BadInput, TrialFailed
 from harness.report.write import read_table, rebuild, write_index
 from harness.run.config import plain
@@ -79,9 +79,11 @@ def run_study(
     """
     base = plain_overrides(arguments)
     study = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    possible = plan_study(study, base, lambda said: loader.load_sweep_config(config, said))
+    read: list[str] = []
+    possible = plan_study(study, base, lambda said: loader.load_sweep_config(config, said), read.extend)
     store, returns = study_store(study), list[JobReturn]()
     plan, todo = next_look(study, possible, store, set())
+    tell_read(read)
     for line in store.damaged([item.row["key"] for item in possible]):
         say(f"damaged record, made anew now: {line}")
     tracker(study).begin()
@@ -298,11 +300,16 @@ def at_look(plan: list[PlannedTrial], precision: Precision) -> str:
     return f"look {number} of {len(precision.looks)}: {going} of {len(counts)} arms have {most} seeds"
 
 
-def plan_study(study: DictConfig, base: list[str], compose: Callable[[list[str]], DictConfig]) -> list[PlannedTrial]:
+def plan_study(
+    study: DictConfig,
+    base: list[str],
+    compose: Callable[[list[str]], DictConfig],
+    tell: Callable[[Sequence[str]], None] = lambda lines: None,
+) -> list[PlannedTrial]:
     """Returns every trial that the study may run, controls first; BadInput with all faults of all arms, one per line.
 
     Each arm is composed, bound to its functions' signatures, and checked with the task of the first seed, which is read
-    and checked here once for all arms.
+    and checked here once for all arms. `tell` hears what was read, in sentences.
     """
     seeds, arms = possible_seeds(study), arms_of(study)
     composed, wrong = compose_arms(arms, base, seeds[0], compose)
@@ -314,6 +321,7 @@ def plan_study(study: DictConfig, base: list[str], compose: Callable[[list[str]]
     unfit = dict.fromkeys(line for job in jobs.values() for line in check_fit(job, task))
     if unfit:
         raise BadInput("\n".join(unfit))
+    tell(source.read)
     jobs = {arm: replace(job, rows=int(task.train.labelled.sum())) for arm, job in jobs.items()}
     return _distinct([plan_trial(job, arm, base, seed) for arm, job in jobs.items() for seed in seeds])
 
@@ -384,7 +392,7 @@ def raise_trouble(returns: Sequence[JobReturn]) -> None:
 def finish(study: DictConfig, store: Store, keys: Sequence[str]) -> None:
     """Rebuilds the study's tables and figures, prints and tracks the leaderboard; TrialFailed if a trial failed."""
     paths = [*rebuild(store.folder), write_index(store.folder.parent)]
-    print(store.folder.joinpath("leaderboard.md").read_text())
+    print(store.folder.joinpath("leaderboard.md").read_text(encoding="utf-8"))
     print("\n".join(str(path) for path in paths))
     table, figures = read_table(store.folder), [path for path in paths if path.suffix == ".png"]
     tracker(study).leaderboard(str(study.study), table, figures, store.folder)

@@ -56,6 +56,12 @@ def announce(name: str, planned: int, todo: int) -> None:
     say(f"study {name}: {planned} trials{kept}, {todo} to run")
 
 
+def tell_read(lines: Sequence[str]) -> None:
+    """Prints what was read of the data, guessed and left out: half of all mistakes with data are seen here."""
+    for line in lines:
+        say(f"  {line}")
+
+
 def one_line(error: BaseException, said: Sequence[str] = ()) -> str:
     """Returns an error of Hydra's in one line, with the nearest known name if the overrides `said` misspell one."""
     text = str(error)

@@ -46,7 +46,7 @@ def write_paper(study: Study, folder: Path, made: Sequence[Path]) -> list[Path]:
     figures = {path.name: path.read_bytes() for path in made if path.suffix == ".pdf"}
     macros = study_macros(study)
     texts = {
-        "leaderboard.tex": plain_latex(boards[0].read_text()),
+        "leaderboard.tex": plain_latex(boards[0].read_text(encoding="utf-8")),
         "attribution.tex": attribution_table(study),
         "numbers.tex": "".join(
             f"\\newcommand{{\\{name}}}{{{said}}}\n" for name, said in {**macros}.items()

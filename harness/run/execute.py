@@ -6,7 +6,6 @@ import errno
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
@@ -24,6 +23,7 @@ from harness.run.tracebacks import traceback_of
 from harness.run.track import Tracker
 from harness.run.trial import Log, Place, Trial, run_trial
 from harness.storage.cache import Cache
+from harness.storage.places import expand
 from harness.storage.store import Record, Store, TestSet
 from harness.streams import salt_faults
 
@@ -81,7 +81,7 @@ class Job:
 
 def study_store(cfg: DictConfig) -> Store:
     """Returns the store of the study that a config belongs to."""
-    return Store(Path(cfg.store).expanduser() / str(cfg.study))
+    return Store(expand(cfg.store, "store") / str(cfg.study))
 
 
 def make_job(cfg: DictConfig, said: list[str], source: Source | None = None) -> Job:
@@ -92,7 +92,8 @@ def make_job(cfg: DictConfig, said: list[str], source: Source | None = None) -> 
     wrong = [*find_faults(cfg), *device_faults(cfg), *salt_faults(str(cfg.salt))]
     if wrong:
         raise BadInput("\n".join(wrong))
-    build(plain(cfg.protocol))  # raises before any data is read
+    build(plain(cfg.protocol))  # raises before any data is read, as a cache without a place does
+    expand(cfg.cache, "cache")
     source = source or build(plain(cfg.task))
     arm, baseline = arm_of(cfg), baseline_of(cfg)
     trial = Trial(
@@ -137,12 +138,13 @@ def _compute(job: Job, control: Record | None, keep: Callable[[Record], Record])
     """Runs the trial under its tracker; the record is on disk before the tracker gets the result.
 
     The claims about the study are read before the trial runs, so a record never lists a claim that was written later.
+    Its label and control are for people who open the file: `beside` gives it those of the study at hand.
     """
     head, written = job.head(), _claims(str(job.cfg.study))
     with tracker(job.cfg).trial(head) as log:
         record = keep(
             {
-                **{name: head[name] for name in ("key", "seed", "trial")},
+                **{name: head[name] for name in ("key", "control", "arm", "seed", "trial")},
                 **_outcome(job, log),
                 "provenance": {
                     **describe_provenance(device_of(job.cfg), int(job.cfg.threads)),
@@ -183,10 +185,10 @@ def _outcome(job: Job, log: Log) -> dict[str, Any]:
         log(row)
         job.tell(row)
 
-    place = Place(Cache(Path(job.cfg.cache).expanduser()), device_of(job.cfg), both)
+    place = Place(Cache(expand(job.cfg.cache, "cache")), device_of(job.cfg), both)
     try:
         with one_thread(int(job.cfg.threads)):
-            task = job.source.split(job.trial.seed)
+            task = _with_read(job.source.split(job.trial.seed), job.source)
             measured = run_trial(job.trial, task, place)
     except (TrialFailed, BadInput) as error:
         return _failure(str(error))
@@ -198,6 +200,11 @@ def _outcome(job: Job, log: Log) -> dict[str, Any]:
     scored_on = TestSet(task.test.ids, task.test.y, task.classes)
     measured["result"]["test_set"] = job.store.keep_test_set(scored_on)
     return {"status": "done", "reason": None, **measured}
+
+
+def _with_read(task: Task, source: Source) -> Task:
+    """Returns the task with what was read among its facts, so that record and page say it."""
+    return replace(task, facts={**task.facts, "read": ". ".join(source.read)}) if source.read else task
 
 
 def _failure(reason: str) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def _bill(path: Path) -> Path:
 
 
 def _cost(path: Path) -> Cost:
-    return Cost(**json.loads(_bill(path).read_text()))
+    return Cost(**json.loads(_bill(path).read_text(encoding="utf-8")))
 
 
 def _read(path: Path) -> np.ndarray | None:

@@ -13,6 +13,14 @@ PACKAGE = "package:"
 """Prefix of a path into an installed package: `package:NAME` or `package:NAME/inside/it`."""
 
 
+def expand(path: str | Path, name: str) -> Path:
+    """Returns a path with `~` as the user's home; BadInput, which says to set `name`, where there is no home."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise BadInput(f"there is no home folder, which {name}={path} needs: set HOME, or {name}=FOLDER") from None
+
+
 def locate(path: str) -> Path:
     """Returns the resolved path, whether or not it exists; BadInput if its package is not installed.
 

@@ -122,7 +122,7 @@ class Store:
 
     def test_set(self, name: str) -> TestSet:
         """Returns the test set of that digest; FileNotFoundError if it is absent."""
-        content = json.loads((self.folder / "tests" / f"{name}.json").read_text())
+        content = json.loads((self.folder / "tests" / f"{name}.json").read_text(encoding="utf-8"))
         return TestSet(np.array(content["ids"], dtype=str), unpack(content["y"]), tuple(content["classes"]))
 
     def keep_plan(self, plan: dict[str, Any]) -> None:
@@ -229,6 +229,6 @@ def _unsealed(record: Record) -> Record:
 def _load(path: Path) -> Any:
     """Returns the file's content; None if it is absent or not valid JSON."""
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
         return None

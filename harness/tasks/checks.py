@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from harness.checks import join_names, nearest
 from harness.errors import BadInput
+
+_MOST_AMOUNTS = 50
+"""Different numbers that may still be classes, however few rows each has."""
 
 
 def check_column(name: str, known: Sequence[str], where: str) -> None:
@@ -24,6 +28,33 @@ def check_label_values(unknown: Sequence[str], row: int, column: str, classes: S
             f"'{first}' in column '{column}', row {row}, is not a class{more}{nearest(first, classes)} "
             f"(classes: {join_names(classes)})"
         )
+
+
+def check_single(feature: Any, column: str) -> None:
+    """Requires that a column holds one value a row, by its feature in `datasets`."""
+    if not hasattr(feature, "dtype") or hasattr(feature, "feature") or feature.dtype in ("list", "dict", "struct"):
+        kind = "objects" if isinstance(feature, dict) else "lists"
+        raise BadInput(
+            f"column '{column}' holds {kind}: it needs one value a row; spread them over columns of their own"
+        )
+
+
+def check_not_amounts(labels: Sequence[str], column: str) -> None:
+    """Requires that labels are not amounts: many different numbers, few rows each, most of them not whole."""
+    values = set(labels)
+    if len(values) <= _MOST_AMOUNTS or len(values) < 0.1 * len(labels) or not all(map(_is_number, values)):
+        return
+    raise BadInput(
+        f"column '{column}' has {len(values)} different numbers in {len(labels)} rows, which looks like regression: "
+        "a task has classes; cut the amounts into classes, or list them in task.classes"
+    )
+
+
+def _is_number(value: str) -> bool:
+    try:
+        return bool(np.isfinite(float(value)))
+    except ValueError:
+        return False
 
 
 def check_finite(x: np.ndarray, features: Sequence[str]) -> None:
@@ -78,8 +109,10 @@ def check_classes(classes: Sequence[str]) -> None:
         raise BadInput(f"a task needs at least two classes, the labels name only: {join_names(classes) or 'none'}")
 
 
-def check_part(rows: int, part: str) -> None:
+def check_part(rows: int, part: str, of: int = 0) -> None:
     """Requires that the part has rows."""
+    if rows == 0 and of:
+        raise BadInput(f"none of the {of} rows of the {part} part has a label: label some, or leave the part out")
     if rows == 0:
         raise BadInput(f"the {part} part is empty: give it more rows (its file, or its fraction of the rows)")
 

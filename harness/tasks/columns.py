@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import itertools
+import re
+import unicodedata
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,8 @@ from harness.tasks.parts import Part, part
 Names = str | Sequence[str] | None
 DataParts = Mapping[str, datasets.Dataset]
 INPUT = {"image": "image", "text": "text"}
+_FEW = 10
+"""Rows below which a column that counts them may do so by chance."""
 
 
 def as_names(names: Names) -> list[str]:
@@ -62,23 +67,74 @@ class Pictures:
 
 
 def read_parts(
-    data: DataParts, columns: Columns, modality: Modality, classes: Sequence[str] | None, pictures: Pictures
-) -> tuple[str, tuple[str, ...], dict[str, Part]]:
-    """Returns the SHA-256 of all that was read, the class names, and a `Part` for each data set."""
+    data: DataParts, columns: Columns, modality: Modality, classes: Sequence[str] | None, pictures: Pictures,
+    notes: list[str],
+) -> tuple[str, tuple[str, ...], dict[str, Part]]:  # fmt: skip
+    """Returns the SHA-256 of all that was read, the class names, and a `Part` for each data set.
+
+    What was guessed, merged or left out is added to `notes`, in sentences.
+    """
     check_roles(data, columns)
-    names = class_names(data, columns, classes)
-    inputs, fingerprints = _inputs(data, columns, modality, pictures)
-    parts = {what: _part(what, rows, columns, names, inputs[what]) for what, rows in data.items()}
+    labels = _label_texts(data, columns, notes)
+    names = class_names(data, columns, classes, labels)
+    known = numbering([value for those in labels.values() for value in those], names)
+    inputs, fingerprints = _inputs(data, columns, modality, pictures, notes)
+    groups = _groups(data, columns.group)
+    parts = {}
+    for what, rows in data.items():
+        given, gold = (
+            indices(labels[what, role], names, role, known=known) if (what, role) in labels else None
+            for role in (str(columns.label), str(columns.gold))
+        )
+        made = _part(what, rows, columns, names, inputs[what], given, gold)
+        parts[what] = made if groups is None else replace(made, group=groups[what])
     whole = [list(names)]
     for what, rows in parts.items():
-        fields = (rows.ids, rows.given, rows.gold, rows.votes, rows.weight, rows.group)
+        own = rows.group if what == "train" or groups is None else np.arange(len(rows))
+        fields = (rows.ids, rows.given, rows.gold, rows.votes, rows.weight, own)
         whole.append([what, fingerprints[what], *map(digest, fields)])
     return hashlib.sha256(repr(whole).encode()).hexdigest(), names, parts
 
 
 def texts(data: datasets.Dataset, column: str) -> np.ndarray:
-    """Returns a column as text (n,), None for null; class numbers as names, whole floats without a point."""
+    """Returns a column as text (n,), None for null; class numbers as names, whole floats without a point.
+
+    BadInput if its cells hold lists or objects instead of one value a row.
+    """
+    checks.check_single(data.features[column], column)
     return _texts(data.select_columns([column]).with_format("arrow")[:].column(column), data.features[column])
+
+
+def _label_texts(data: DataParts, columns: Columns, notes: list[str]) -> dict[tuple[str, str], np.ndarray]:
+    """Returns the labels of each part and column, tidied: see `tidy_names`."""
+    found = {
+        (what, name): texts(rows, name)
+        for what, rows in data.items()
+        for name in dict.fromkeys((columns.label, columns.gold))
+        if name is not None and name in rows.column_names
+    }
+    written = {value for those in found.values() for value in those if value is not None}
+    tidied = tidy_names(written)
+    merged = len(written) - len(set(tidied.values()))
+    if merged and set(map(_tidy, written)) != written:
+        notes.append(f"{merged} spellings of a class that differ in blanks or in their Unicode form alone were merged")
+    return {place: np.array([tidied.get(value) for value in those], dtype=object) for place, those in found.items()}
+
+
+def _tidy(name: str) -> str:
+    return unicodedata.normalize("NFC", name.strip())
+
+
+def tidy_names(names: Collection[str]) -> dict[str, str]:
+    """Returns each name as it counts: without blanks around it, in Unicode's form NFC.
+
+    If all are whole numbers and some are written with a point, as a library writes whole numbers beside empty cells,
+    they count without it.
+    """
+    tidied = {name: _tidy(name) for name in names}
+    if tidied and all(re.fullmatch(r"-?\d+(\.0+)?", name) for name in tidied.values()):
+        return {name: plain.partition(".")[0] for name, plain in tidied.items()}
+    return tidied
 
 
 def _texts(values: Any, feature: Any) -> np.ndarray:
@@ -90,20 +146,24 @@ def _texts(values: Any, feature: Any) -> np.ndarray:
     return np.asarray(text.where(text.notna(), None), dtype=object)
 
 
-def class_names(data: DataParts, columns: Columns, classes: Sequence[str] | None) -> tuple[str, ...]:
-    """Returns class names in the user's order, else as the files declare them, else all values of labels and gold,
-    sorted.
+def class_names(
+    data: DataParts, columns: Columns, classes: Sequence[str] | None, labels: Mapping[tuple[str, str], np.ndarray]
+) -> tuple[str, ...]:
+    """Returns class names in the user's order, else as the files declare them, else all values of labels and gold.
+
+    These are sorted, as numbers if all are whole. BadInput if they look like amounts instead of classes.
     """
-    pairs = [(rows, name) for name in (columns.label, columns.gold) for rows in data.values()]
-    there = [(rows, name) for rows, name in pairs if name in rows.column_names]
+    there = [(data[what], name) for what, name in labels]
     declared = [names for rows, name in there if (names := getattr(rows.features[name], "names", None))]
     if classes is not None:
         found = [str(name) for name in classes]
     elif declared:
         found = declared[0]
     else:
-        values = {value for rows, name in there for value in texts(rows, str(name)) if value is not None}
-        found = sorted(values, key=int) if all(_whole(value) for value in values) else sorted(values)
+        all_values = [value for those in labels.values() for value in those if value is not None]
+        checks.check_not_amounts(all_values, str(columns.label))
+        values = set(all_values)
+        found = sorted(values, key=lambda name: (int(name), name)) if all(map(_whole, values)) else sorted(values)
     checks.check_classes(found)
     return tuple(found)
 
@@ -112,35 +172,77 @@ def _whole(value: str) -> bool:
     return value.lstrip("-").isdecimal()
 
 
+def numbering(values: Iterable[str | None], classes: Sequence[str], none: Collection[str] = ()) -> Mapping[str, int]:
+    """Returns the class index by the text that names it, decided once over all `values` that belong together.
+
+    They are class names if all of them are, or unless all are numbers 0 to k - 1, which are indices then.
+    """
+    names = {name: index for index, name in enumerate(classes)}
+    present = {value for value in values if value is not None} - (set(none) - set(classes))
+    tidied = tidy_names(present)
+    if set(tidied.values()) <= set(names):
+        return {**{value: names[plain] for value, plain in tidied.items()}, **names}
+    numbers = {str(index): index for index in range(len(classes))}
+    if present and (
+        set(tidied.values()) <= set(numbers) or (present.isdisjoint(names) and all(map(_whole, tidied.values())))
+    ):
+        return {**{value: numbers[plain] for value, plain in tidied.items() if plain in numbers}, **numbers}
+    return {**{value: names[plain] for value in present if (plain := _plainest(value, names)) in names}, **names}
+
+
+def _plainest(value: str, names: Mapping[str, int]) -> str:
+    """Returns a label tidied and, if only that is a class, without the point of a whole number."""
+    plain = _tidy(value)
+    whole = re.fullmatch(r"(-?\d+)\.0+", plain)
+    return whole[1] if whole and plain not in names else plain
+
+
 def indices(
-    values: np.ndarray, classes: Sequence[str], column: str, none: Sequence[str] = (), width: int = 1
-) -> np.ndarray:
+    values: np.ndarray, classes: Sequence[str], column: str, none: Sequence[str] = (), width: int = 1,
+    known: Mapping[str, int] | None = None,
+) -> np.ndarray:  # fmt: skip
     """Returns class indices (n,) of texts, -1 for None and for the texts in `none`; `width` texts form a row.
 
-    Values that match no class name but are all numbers 0 to k - 1 are indices into the classes already.
+    `known` is the numbering that they share with other columns, by default their own.
     """
-    known = {name: index for index, name in enumerate(classes)}
+    numbers = numbering(values, classes, none) if known is None else known
     empty = {None, *none} - set(classes)
-    present = {value for value in values if value not in empty}
-    if present.isdisjoint(known) and all(_whole(value) for value in present):
-        known = {str(index): index for index in range(len(classes))}
-    unknown = [(row, value) for row, value in enumerate(values) if value not in empty and value not in known]
+    unknown = [(row, value) for row, value in enumerate(values) if value not in empty and value not in numbers]
     if unknown:
         checks.check_label_values([value for _, value in unknown], unknown[0][0] // width, column, classes)
-    return np.array([-1 if value in empty else known[value] for value in values], dtype=np.int64)
+    return np.array([-1 if value in empty else numbers[value] for value in values], dtype=np.int64)
 
 
 def votes(data: datasets.Dataset, names: Sequence[str], classes: Sequence[str]) -> np.ndarray:
-    """Returns votes (n, m) int8: null abstains, and so does -1 unless a class has that name."""
+    """Returns votes (n, m) int8: null abstains, and so does -1 unless a class has that name.
+
+    Whether they are names or indices of classes is decided over all columns together.
+    """
     table = data.select_columns(list(names)).with_format("arrow")[:]
     if len(names) == 1 and hasattr(table.column(names[0]).type, "value_type"):
         flat, m = _lists(table.column(names[0]).combine_chunks(), names[0])
         cells = _texts(flat, getattr(data.features[names[0]], "feature", None))
         found = indices(cells, classes, names[0], none=("-1",), width=m).reshape(len(data), m)
     else:
-        found = np.stack([indices(texts(data, name), classes, name, none=("-1",)) for name in names], axis=1)
+        columns = [_abstaining(texts(data, name), classes) for name in names]
+        known = numbering([value for column in columns for value in column], classes, ("-1",))
+        found = np.stack(
+            [indices(own, classes, name, ("-1",), known=known) for name, own in zip(names, columns, strict=True)],
+            axis=1,
+        )
     checks.check_votes(found, len(classes), ", ".join(names))
     return found.astype(np.int8)
+
+
+def _abstaining(values: np.ndarray, classes: Sequence[str]) -> np.ndarray:
+    """Returns votes with None where a library wrote -1.0 for -1."""
+    return np.array(
+        [
+            None if value is not None and re.fullmatch(r"-1\.0+", value) and "-1" not in classes else value
+            for value in values
+        ],
+        dtype=object,
+    )
 
 
 def _lists(column: Any, name: str) -> tuple[Any, int]:
@@ -158,14 +260,16 @@ def _lists(column: Any, name: str) -> tuple[Any, int]:
 
 
 def _inputs(
-    data: DataParts, columns: Columns, modality: Modality, pictures: Pictures
+    data: DataParts, columns: Columns, modality: Modality, pictures: Pictures, notes: list[str]
 ) -> tuple[dict[str, Rows], dict[str, str]]:
     """Returns each part's examples and the SHA-256 of their content (for images, of the encoded files)."""
     if modality == "table":
-        chosen = _feature_columns(data["train"], columns)
-        x, names = features.encode({what: _table(what, rows, chosen) for what, rows in data.items()})
+        chosen = _feature_columns(data["train"], columns, notes)
+        x, names = features.encode({what: _table(what, rows, chosen) for what, rows in data.items()}, notes)
         return dict(x), {what: f"{names}{digest(rows)}" for what, rows in x.items()}
     column = (as_names(columns.input) or [INPUT[modality]])[0]
+    if column in columns.roles:
+        raise BadInput(f"column '{column}' is named as the input and in another role: set task.input to another column")
     for what, rows in data.items():
         checks.check_column(column, rows.column_names, f"the {what} part")
     if modality == "text":
@@ -192,43 +296,68 @@ def _written(rows: datasets.Dataset, column: str, what: str) -> np.ndarray:
     return found
 
 
-def _feature_columns(train: datasets.Dataset, columns: Columns) -> list[str]:
-    """Returns the user's feature columns, else all without another role; BadInput for one that also has a role."""
+def _feature_columns(train: datasets.Dataset, columns: Columns, notes: list[str]) -> list[str]:
+    """Returns the user's feature columns, else all without another role that are no index of the file.
+
+    BadInput for one that also has a role.
+    """
     names = as_names(columns.input)
     telling = sorted(set(names) & set(columns.roles))
     if telling:
         raise BadInput(f"column '{telling[0]}' is named as a feature and in another role: take it out of one of them")
-    return names or [name for name in train.column_names if name not in columns.roles]
+    if names:
+        return names
+    others = [name for name in train.column_names if name not in columns.roles]
+    index = [
+        name for name in others if re.fullmatch(r"|Unnamed: \d+|__index_level_\d+__", name) or _counts(train, name)
+    ]
+    if index:
+        notes.append(f"left out as an index of the rows: {join_names(repr(name) for name in index)}")
+    return [name for name in others if name not in index]
+
+
+def _counts(rows: datasets.Dataset, name: str) -> bool:
+    """Returns whether a column counts the rows of the file, from 0 or from 1; a few rows prove nothing."""
+    if len(rows) < _FEW or isinstance(rows.features[name], datasets.ClassLabel):
+        return False
+    if getattr(rows.features[name], "dtype", "") not in (
+        "string",
+        "large_string",
+        "int64",
+        "int32",
+        "uint32",
+        "uint64",
+    ):
+        return False
+    first = [str(value) for value in rows[:3][name]]
+    if first not in (["0", "1", "2"], ["1", "2", "3"]):
+        return False
+    return texts(rows, name).tolist() == [str(int(first[0]) + row) for row in range(len(rows))]
 
 
 def _table(what: str, rows: datasets.Dataset, names: Sequence[str]) -> pd.DataFrame:
     """Returns the feature columns of one part."""
     for name in names:
         checks.check_column(name, rows.column_names, f"the {what} part")
+        checks.check_single(rows.features[name], name)
     return pd.DataFrame(rows.select_columns(list(names)).with_format("arrow")[:].to_pandas())
 
 
-def _part(what: str, rows: datasets.Dataset, columns: Columns, classes: Sequence[str], x: Rows) -> Part:
+def _part(
+    what: str, rows: datasets.Dataset, columns: Columns, classes: Sequence[str], x: Rows, given: np.ndarray | None,
+    gold: np.ndarray | None,
+) -> Part:  # fmt: skip
     """Returns the part with its class indices; validation and test parts need only a label or gold column."""
-    given = _classes(rows, columns.label, classes)
     training = what == "train"
     named = as_names(columns.votes)
     return part(
         ids=_ids(what, rows, columns.id),
         x=x,
         given=np.full(len(rows), -1) if given is None else given,
-        gold=_classes(rows, columns.gold, classes),
+        gold=gold,
         votes=votes(rows, named, classes) if training and named else None,
         weight=_weight(rows, columns.weight) if training and columns.weight else None,
-        group=_group(rows, columns.group) if training and columns.group else None,
     )
-
-
-def _classes(rows: datasets.Dataset, column: str | None, classes: Sequence[str]) -> np.ndarray | None:
-    """Returns the column's class indices, None if the part has no such column."""
-    if column is None or column not in rows.column_names:
-        return None
-    return indices(texts(rows, column), classes, column)
 
 
 def check_roles(data: DataParts, columns: Columns) -> None:
@@ -244,8 +373,8 @@ def check_roles(data: DataParts, columns: Columns) -> None:
     for what, rows in data.items():
         if columns.gold not in rows.column_names:
             checks.check_column(columns.label, rows.column_names, f"the {what} part")
-        if columns.id is not None:
-            checks.check_column(columns.id, rows.column_names, f"the {what} part")
+        for own in filter(None, (columns.id, columns.group)):
+            checks.check_column(own, rows.column_names, f"the {what} part")
 
 
 def _ids(what: str, rows: datasets.Dataset, column: str | None) -> np.ndarray:
@@ -255,15 +384,32 @@ def _ids(what: str, rows: datasets.Dataset, column: str | None) -> np.ndarray:
 
 
 def _weight(rows: datasets.Dataset, column: str) -> np.ndarray:
+    checks.check_single(rows.features[column], column)
     series = rows.select_columns([column]).with_format("arrow")[:].column(column).to_pandas()
-    if not pd.api.types.is_numeric_dtype(series):
+    found = features.as_numbers(series)
+    if found is None:
         raise BadInput(f"the weights in column '{column}' are not numbers: a weight is a number >= 0")
-    weight = series.to_numpy(dtype=np.float32, na_value=np.nan)
+    weight = found.astype(np.float32)
     checks.check_weights(weight, column)
     return np.asarray(weight)
 
 
-def _group(rows: datasets.Dataset, column: str) -> np.ndarray:
-    """Returns group numbers (n,); a row without a group gets its own number."""
-    codes, names = pd.factorize(texts(rows, column))
-    return np.where(codes >= 0, codes, len(names) + np.arange(len(codes)))
+def _groups(data: DataParts, column: str | None) -> dict[str, np.ndarray] | None:
+    """Returns group numbers (n,) of each part, the same over all parts; a row without a group gets its own number.
+
+    BadInput if a group has rows in two parts.
+    """
+    if column is None:
+        return None
+    values = {what: texts(rows, column) for what, rows in data.items()}
+    codes, names = pd.factorize(np.concatenate(list(values.values())))
+    codes = np.where(codes >= 0, codes, len(names) + np.arange(len(codes)))
+    parts = dict(zip(values, np.split(codes, np.cumsum([len(one) for one in values.values()])[:-1]), strict=True))
+    for one, other in itertools.combinations(parts, 2):
+        shared = np.intersect1d(parts[one], parts[other])
+        if len(shared):
+            raise BadInput(
+                f"{len(shared)} groups of column '{column}' have rows in both the {one} and the {other} part, the "
+                f"first is '{names[shared[0]]}': a group belongs to one part"
+            )
+    return parts

@@ -11,16 +11,17 @@ from harness.tasks import columns as reading
 from harness.tasks import files
 from harness.tasks.images import Color
 from harness.tasks.parameters import RowsInParts, by_fields
-from harness.tasks.parts import Part, Plan, damage, divide, given_wrong, subsample, task
+from harness.tasks.parts import Part, Plan, damage, describe, divide, given_wrong, subsample, task
 
 
 @by_fields(RowsInParts)
 def folder(rows: RowsInParts) -> Source:
     """Makes a task from the files under `path`; `harness.tasks.files.find` decides which file belongs to which part."""
     plan = rows.plan()
-    root, found = files.find(rows.path, {"train": rows.train, "valid": rows.valid, "test": rows.test})
-    data = {part: files.open_part(those, rows.cache) for part, those in found.items()}
-    return source(rows.name, rows.modality, data, rows.columns(rows.input), rows.classes, rows.pictures(root), plan)
+    found = files.find(rows.path, {"train": rows.train, "valid": rows.valid, "test": rows.test})
+    data, notes = files.open_parts(found, rows.cache, (rows.label, rows.gold))
+    pictures = rows.pictures(found.root)
+    return source(rows.name, rows.modality, data, rows.columns(rows.input), rows.classes, pictures, plan, notes)
 
 
 def source(
@@ -31,11 +32,13 @@ def source(
     classes: Sequence[str] | None,
     pictures: reading.Pictures,
     plan: Plan,
+    notes: Sequence[str] = (),
 ) -> Source:
     """Reads data sets once, and returns how a seed divides them."""
     one_of("task.modality", modality, get_args(Modality))
     one_of("task.color", pictures.color, get_args(Color))
-    fingerprint, names, parts = reading.read_parts(data, columns, modality, classes, pictures)
+    told = list(notes)
+    fingerprint, names, parts = reading.read_parts(data, columns, modality, classes, pictures, told)
 
     def split(seed: int) -> Task:
         done, labels = divide(parts, plan, seed)
@@ -44,7 +47,7 @@ def source(
             done["train"] = damage(done["train"], plan.noise, len(names), seed)
         return task(name, modality, names, done, labels | label_facts(done["train"], columns, plan.noise))
 
-    return Source(fingerprint=fingerprint, split=split)
+    return Source(fingerprint=fingerprint, split=split, read=(*describe(parts, names), *told))
 
 
 def label_facts(train: Part, columns: reading.Columns, noise: float) -> dict[str, Any]:

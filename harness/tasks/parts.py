@@ -15,6 +15,9 @@ from harness.tables import missing_cells
 from harness.tasks import checks
 from harness.tasks.split import draw_stratified, fixed_stream, hold_out
 
+_MOST_SHOWN = 20
+"""Classes of which a sentence on a part gives the count."""
+
 
 @dataclass(frozen=True, eq=False)
 class Part:
@@ -99,6 +102,23 @@ class Plan:
         checks.check_fraction(self.noise, "task.noise", low=-1e-9)
 
 
+def describe(parts: Mapping[str, Part], classes: Sequence[str]) -> list[str]:
+    """Returns a sentence for each part as it was read: its rows, those of each class, and those without a label."""
+    return [_described(what, rows, classes) for what, rows in parts.items()]
+
+
+def _described(what: str, rows: Part, classes: Sequence[str]) -> str:
+    counts = np.bincount(rows.truth[rows.truth >= 0], minlength=len(classes))
+    named = [f"{name or repr(name)} {count}" for name, count in zip(classes, counts, strict=True)]
+    shown = named if len(named) <= _MOST_SHOWN else [*named[:_MOST_SHOWN], f"{len(named) - _MOST_SHOWN} classes more"]
+    unknown, voted = int((rows.truth < 0).sum()), int((rows.votes >= 0).any(axis=1).sum())
+    return (
+        f"{what}: {len(rows)} rows, {rows.labels} labels: {', '.join(shown)}"
+        + (f"; {unknown} without a label" if unknown else "")
+        + (f"; {voted} with votes of {rows.votes.shape[1]} voters" if voted else "")
+    )
+
+
 def divide(parts: Mapping[str, Part], plan: Plan, seed: int) -> tuple[dict[str, Part], dict[str, Any]]:
     """Returns the parts `train`, `valid` and `test` for that seed, and facts on how they were made.
 
@@ -112,6 +132,7 @@ def divide(parts: Mapping[str, Part], plan: Plan, seed: int) -> tuple[dict[str, 
     ):
         if name in parts:
             held, rest = parts[name], pool
+            checks.check_part(int((held.truth >= 0).sum()), name, len(held))
         else:
             rows = hold_out(pool.truth, pool.group, fraction, rng)
             held, rest = pool.rows(rows), pool.rows(~np.isin(pool.group, pool.group[rows]))

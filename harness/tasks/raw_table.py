@@ -17,12 +17,12 @@ from harness.checks import join_names, one_of
 from harness.data import Source, Task, digest
 from harness.errors import BadInput
 from harness.tables import cells_table as table_of
-from harness.tasks import checks
+from harness.tasks import checks, reader
 from harness.tasks import columns as reading
 from harness.tasks.files import require_path
 from harness.tasks.folder import label_facts
 from harness.tasks.parameters import LabelledRows, by_fields
-from harness.tasks.parts import Part, Plan, damage, divide, part, subsample, task
+from harness.tasks.parts import Part, Plan, damage, describe, divide, part, subsample, task
 
 LabelPart = Literal["whole", "last_word"]
 
@@ -68,6 +68,7 @@ def raw_table(given: RawRows) -> Source:
     return Source(
         fingerprint=hashlib.sha256(repr(content).encode()).hexdigest(),
         split=lambda seed: _split(given.name, rows, classes, columns, plan, seed),
+        read=(*describe({"train": rows}, classes), f"cells of {', '.join(rows.x.dtype.names)}"),
     )
 
 
@@ -82,16 +83,12 @@ def read_cells(path: str, what: str = "task.path") -> pd.DataFrame:
     """Returns the file's cells as str, nothing read as missing; BadInput if it is absent, not a CSV, or has no rows."""
     place = require_path(path, what)
     try:
-        frame = pd.read_csv(place, dtype=str, keep_default_na=False, encoding="utf-8-sig", sep=_separator(place))
-    except (OSError, ValueError) as fault:  # pandas' parser errors are ValueErrors, and so is a wrong encoding
-        raise BadInput(f"{what}: {path} cannot be read as CSV: {' '.join(str(fault).split())[:300]}") from fault
+        frame = reader.read_cells(place)
+    except (OSError, BadInput) as fault:
+        raise BadInput(f"{what}: {path} cannot be read as CSV: {fault}") from fault
     if not len(frame):
         raise BadInput(f"{what}: {path} has no rows beneath its column names")
     return frame
-
-
-def _separator(place: Path) -> str:
-    return "\t" if place.suffix.lower() == ".tsv" else ","
 
 
 def _rows(frame: pd.DataFrame, columns: reading.Columns, labels: LabelRule) -> tuple[Part, tuple[str, ...]]:

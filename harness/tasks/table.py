@@ -33,11 +33,13 @@ def table(rows: TableRows) -> Source:
     """Makes a task of float32 features from a table."""
     plan, columns = rows.plan(rows.noise), rows.columns(rows.features)
     if rows.path is None:
-        data, columns = _breast_cancer(), replace(columns, label="diagnosis", gold="diagnosis")
+        data, columns = {"train": _breast_cancer()}, replace(columns, label="diagnosis", gold="diagnosis")
+        notes: list[str] = []
     else:
-        data = files.open_part(files.find(rows.path, dict.fromkeys(files.PARTS))[1]["train"], rows.cache)
+        found = files.find(rows.path, dict.fromkeys(files.PARTS))
+        data, notes = files.open_parts(found, rows.cache, (rows.label, rows.gold))
     pictures = Pictures(1, "grey", Path(), files.cache_folder(rows.cache))
-    return source(rows.name, "table", {"train": data}, columns, rows.classes, pictures, plan)
+    return source(rows.name, "table", data, columns, rows.classes, pictures, plan, notes)
 
 
 def _breast_cancer() -> datasets.Dataset:

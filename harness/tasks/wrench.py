@@ -18,7 +18,7 @@ from harness.data import Source, Task
 from harness.errors import BadInput
 from harness.streams import stream
 from harness.tasks import checks, files
-from harness.tasks.parts import Part, part, task
+from harness.tasks.parts import Part, describe, part, task
 from harness.tasks.split import draw_stratified
 
 
@@ -47,7 +47,7 @@ def wrench(*, name: str, path: str, n_gold: int, n_train: int | None) -> Source:
         done = {"train": _joined(gold, pool), "valid": valid, "test": parts["test"]}
         return task(name, "text", names, done, _facts(len(gold), pool))
 
-    return Source(fingerprint=_fingerprint(root), split=split)
+    return Source(fingerprint=_fingerprint(root), split=split, read=tuple(describe(parts, names)))
 
 
 def _joined(gold: Part, pool: Part) -> Part:
@@ -107,24 +107,34 @@ def _part(root: Path, what: str, classes: Sequence[str]) -> Part:
     for row, entry in rows.items():
         if "label" not in entry or "text" not in entry.get("data", {}) or "weak_labels" not in entry:
             raise BadInput(f"{file}, row '{row}' needs data.text, label and weak_labels (it has: {join_names(entry)})")
-    gold = np.array([entry["label"] for entry in rows.values()])
-    if not np.issubdtype(gold.dtype, np.integer) or gold.min() < 0 or gold.max() >= len(classes):
-        row, bad = next((row, e["label"]) for row, e in rows.items() if e["label"] not in range(len(classes)))
-        raise BadInput(f"{file}, row '{row}' has label {bad!r}: a label is 0 to {len(classes) - 1}")
+        if not isinstance(entry["data"]["text"], str):
+            raise BadInput(f"{file}, row '{row}' has the text {entry['data']['text']!r}: a text is a string")
+    gold = np.array([_class(entry["label"], row, file, len(classes)) for row, entry in rows.items()], dtype=np.int64)
     texts = np.array([entry["data"]["text"] for entry in rows.values()], dtype=object)
     ids = np.array([f"{what}-{row}" for row in rows])
     return part(ids, texts, given=np.full(len(rows), -1), gold=gold, votes=_votes(rows, file, len(classes)))
 
 
+def _class(label: Any, row: str, file: str, k: int) -> int:
+    """Returns a label as the index of a class; whole numbers may have a point, as some libraries write them."""
+    if isinstance(label, int | float) and not isinstance(label, bool) and label in range(k):
+        return int(label)
+    raise BadInput(f"{file}, row '{row}' has label {label!r}: a label is 0 to {k - 1}")
+
+
 def _votes(rows: dict[str, Any], file: str, k: int) -> np.ndarray:
+    odd_ones = [row for row, entry in rows.items() if not isinstance(entry["weak_labels"], list)]
+    if odd_ones:
+        raise BadInput(f"{file}, row '{odd_ones[0]}': weak_labels must be a list, one vote per labelling function")
     lengths = {row: len(entry["weak_labels"]) for row, entry in rows.items()}
     first, m = next(iter(lengths.items()))
     odd = next((row for row, length in lengths.items() if length != m), None)
     if odd is not None:
         raise BadInput(f"{file}: votes have the wrong shape, row '{odd}' has {lengths[odd]}, row '{first}' has {m}")
-    votes = np.array([entry["weak_labels"] for entry in rows.values()])
-    if m == 0 or not np.issubdtype(votes.dtype, np.integer):
+    cells = [cell for entry in rows.values() for cell in entry["weak_labels"]]
+    if m == 0 or not all(isinstance(cell, int | float) and float(cell).is_integer() for cell in cells):
         raise BadInput(f"{file}: weak_labels must be whole numbers, one per labelling function, -1 to abstain")
+    votes = np.array(cells, dtype=np.int64).reshape(len(rows), m)
     checks.check_votes(votes, k, f"weak_labels of {file}")
     return votes.astype(np.int8)
 

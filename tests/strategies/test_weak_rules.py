@@ -201,7 +201,7 @@ def test_answers_become_votes_and_are_counted(four: TrainSet, tools: Tools, file
         ("row,worker,label\nr0,ann,spam\n\nr0,bob,span\n", r"line 4: 'span' is not a class.*did you mean 'spam'"),
         ("row,worker,label\nr0,ann,spam\nr0,ann,spam\n", None),
         ("row,worker,label\nr0,ann,spam\nr0,ann,ham\n", r"worker 'ann' gave row 'r0' two different labels"),
-        ("", "is not a table"),
+        ("", "answers.csv is empty"),
     ],
 )
 def test_wrong_answers_are_told(four: TrainSet, tools: Tools, file: Any, text: str, message: str | None) -> None:

@@ -309,18 +309,18 @@ def test_broken_images_are_counted(source: Make, photos: Path) -> None:
         ({"label": "lable"}, "the train part has no column 'lable'; did you mean 'label'? (it has: text, label)"),
         ({"gold": "truth"}, "the data has no column 'truth'"),
         ({"input": "txt"}, "the train part has no column 'txt'; did you mean 'text'?"),
-        ({"modality": "image", "input": "size"}, "column 'size' holds int64, not images"),
+        ({"modality": "image", "input": "size"}, "40 of 40 images in column 'size' are missing or broken"),
         ({"modality": "image", "input": "text", "image_size": 0}, "task.image_size is 0"),
         ({"modality": "image", "input": "text"}, "40 of 40 images in column 'text' are missing or broken"),
         ({"votes": ["vote"]}, "the train part has no column 'vote'"),
-        ({"n_train": 100}, "task.n_train is 100, but there are only 27 rows"),
+        ({"n_train": 100}, "task.n_train is 100, but there are only 34 rows"),
     ],
 )
 def test_bad_input(source: Make, tmp_path: Path, changed: dict, said: str) -> None:
     data = tmp_path / "data"
     size = {"size": range(N)} if changed.get("input") == "size" else {}
     _write(_texts().assign(**size), data / "train.csv")
-    _write(_texts(10, "test"), data / "test.csv")
+    _write(_texts(10, "test").assign(**{name: range(10) for name in size}), data / "test.csv")
     (data / "notes.md").write_text("x")
     node = {"path": data, "modality": "text"} | changed
     with pytest.raises(BadInput) as told:
@@ -357,7 +357,7 @@ def test_a_torn_file(source: Make, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"train\.parquet cannot be read, or hold no rows: "):
         source("folder", path=tmp_path, modality="text")
     (tmp_path / "train.jsonl").write_text(json.dumps({"text": "a", "label": "b"}) + "\n{")
-    with pytest.raises(BadInput, match=r"train\.jsonl cannot be read, or hold no rows: "):
+    with pytest.raises(BadInput, match=r"train\.jsonl, line 2, is not JSON: "):
         source("folder", path=tmp_path / "train.jsonl", modality="text")
 
 

@@ -89,7 +89,7 @@ def _ids(task: object) -> dict[str, np.ndarray]:
 def test_columns_and_levels_are_taken_in_sorted_order() -> None:
     one = pd.DataFrame({"b": ["y", None], "a": [1, 2], "c": [True, False]})
     two = pd.DataFrame({"b": ["x"], "a": [3], "c": [True]})
-    parts, names = encode({"train": one, "test": two})
+    parts, names = encode({"train": one, "test": two}, [])
     assert names == ["a", "b=(missing)", "b=x", "b=y", "c"]
     assert parts["train"].tolist() == [[1, 0, 0, 1, 1], [2, 1, 0, 0, 0]]
     assert parts["test"].tolist() == [[3, 0, 1, 0, 1]]
@@ -160,9 +160,9 @@ def test_a_missing_file_names_its_neighbour(
 
 def test_too_many_levels_are_refused() -> None:
     with pytest.raises(BadInput, match="column 'name' is not numeric and has 1001 different values"):
-        encode({"train": pd.DataFrame({"name": [f"n{i}" for i in range(1001)]})})
+        encode({"train": pd.DataFrame({"name": [f"n{i}" for i in range(1001)]})}, [])
 
 
 def test_no_feature_columns() -> None:
     with pytest.raises(BadInput, match="no feature columns"):
-        encode({"train": pd.DataFrame(index=range(3))})
+        encode({"train": pd.DataFrame(index=range(3))}, [])

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Bool, Float, Float64
+from sklearn.metrics import pairwise_distances_argmin
 from torch import Tensor
 
 from harness.checks import one_of, within
@@ -29,11 +30,17 @@ def repeat(train: TrainSet, tools: Tools) -> TrainSet:
 def jitter(train: TrainSet, tools: Tools, *, sigma: float) -> TrainSet:
     """Adds Gaussian noise to every column, `sigma` times the column's deviation over the labelled rows.
 
-    Constant columns and missing values stay unchanged.
+    Constant columns, columns of 0 and 1 (categories, truth values) and missing values stay unchanged.
     """
     within("sigma", sigma, 0.0, 10.0)
     x = np.asarray(train.rows(train.labelled).x, dtype=np.float64)
-    return replace(train, augment=compose(train.augment, partial(_jitter, spread=sigma * _deviation(x))))
+    spread = np.where(_is_binary(x), 0.0, sigma * _deviation(x))
+    return replace(train, augment=compose(train.augment, partial(_jitter, spread=spread)))
+
+
+def _is_binary(x: Float64[np.ndarray, "n d"]) -> Bool[np.ndarray, " d"]:
+    """Returns which columns hold nothing but 0 and 1: levels of categories, or truth values."""
+    return np.asarray(((x == 0) | (x == 1) | np.isnan(x)).all(0))
 
 
 def _deviation(x: Float64[np.ndarray, "n d"]) -> Float64[np.ndarray, " d"]:
@@ -57,8 +64,9 @@ def oversample(train: TrainSet, tools: Tools, *, method: str, k_neighbors: int) 
     `smote` puts them between a row and one of its `k_neighbors` nearest of its class (Chawla et al. 2002),
     `borderline` only at rows with many neighbours of other classes (Han et al. 2005), `adasyn` more of them for
     rows with more such neighbours (He et al. 2008); `random` repeats rows and ignores `k_neighbors`. A row's class is
-    its most probable one. Neighbours are found on standardised columns. New rows have a hard label, the mean weight of
-    the labelled rows and no votes. TrialFailed if a class is too small, or values are missing.
+    its most probable one. Neighbours are found on standardised columns. Columns of 0 and 1, levels of categories as a
+    rule, are taken whole from the nearest row. New rows have a hard label, the mean weight of the labelled rows and no
+    votes. TrialFailed if a class is too small, or values are missing.
     """
     one_of("method", method, OVERSAMPLERS)
     rows = train.rows(train.labelled)
@@ -70,14 +78,27 @@ def oversample(train: TrainSet, tools: Tools, *, method: str, k_neighbors: int) 
     added, new = len(classes) - len(rows), slice(len(rows), None)
     if not added:
         return train
+    placed = _whole_levels(grown[new] * scale + mean, grown[new], (x - mean) / scale, x)
     return replace(
         train,
         ids=np.concatenate([train.ids.astype(np.str_), [f"{method}/{number}" for number in range(added)]]),
-        x=np.concatenate([train.x, (grown[new] * scale + mean).astype(train.x.dtype)]),
+        x=np.concatenate([train.x, placed.astype(train.x.dtype)]),
         y=np.concatenate([train.y, one_hot(classes[new], train.k)]),
         w=np.concatenate([train.w, np.full(added, rows.w.mean(), dtype=np.float32)]),
         votes=np.concatenate([train.votes, np.full((added, train.votes.shape[1]), -1, dtype=np.int8)]),
     )
+
+
+def _whole_levels(
+    placed: Float64[np.ndarray, "g d"], at: Float64[np.ndarray, "g d"], seen: Float64[np.ndarray, "n d"],
+    x: Float64[np.ndarray, "n d"],
+) -> Float64[np.ndarray, "g d"]:  # fmt: skip
+    """Returns the new rows with the columns of 0 and 1 of the row of `x` that is nearest, by standardised columns."""
+    binary = _is_binary(x)
+    if not binary.any():
+        return placed
+    nearest = pairwise_distances_argmin(at, seen)
+    return np.where(binary, x[nearest], placed)
 
 
 def _check_neighbours(rows: TrainSet, x: Float64[np.ndarray, "n d"], method: str, k_neighbors: int) -> None:

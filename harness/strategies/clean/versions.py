@@ -20,8 +20,9 @@ from harness.data import TrainSet, one_hot
 from harness.errors import BadInput
 from harness.strategies import Tools
 from harness.tables import Mend, cells_table, columns_of, is_raw, mend_columns
-from harness.tasks import checks
+from harness.tasks import checks, reader
 from harness.tasks.columns import indices, texts
+from harness.tasks.features import as_numbers
 from harness.tasks.files import open_part as opened_by_kind
 from harness.tasks.files import require_path
 from harness.tasks.raw_table import read_cells
@@ -53,7 +54,7 @@ def from_file(
     `carry` as in `edits`.
     """
     file = _columns(path, tools, [name for name in (id, label) if name is not None])
-    rows = _matched(file, train, id, path)
+    rows = _matched(file, train, id, label, tools.classes, path)
     stays, classes = rows >= 0, np.where(train.labelled, train.classes, -1)
     if label is not None:
         said = file[label]
@@ -150,7 +151,7 @@ def _carried(before: np.ndarray, after: np.ndarray) -> Mend:
 def _columns(path: str, tools: Tools, named: Sequence[str]) -> dict[str, np.ndarray]:
     """The file's columns of text or numbers as texts (n,), None where there is nothing; the `named` ones are there."""
     place = require_path(path, "clean.path")
-    if place.suffix.lower() in (".csv", ".tsv"):
+    if place.suffix.lower() in reader.TEXT:
         file = {str(name): cells.to_numpy(dtype=object) for name, cells in read_cells(path, "clean.path").items()}
     else:
         data = opened_by_kind([place], str(tools.cache.folder))
@@ -164,14 +165,23 @@ def _is_plain(feature: object) -> bool:
     return isinstance(feature, datasets.Value | datasets.ClassLabel)
 
 
-def _matched(file: Mapping[str, np.ndarray], train: TrainSet, id: str | None, path: str) -> Int64[np.ndarray, " n"]:
+def _matched(
+    file: Mapping[str, np.ndarray],
+    train: TrainSet,
+    id: str | None,
+    label: str | None,
+    classes: Sequence[str],
+    path: str,
+) -> Int64[np.ndarray, " n"]:
     """The row of the file (n,) for each training row, -1 where it has none."""
     ids = train.ids.astype(str)
     numbered = all(name.startswith("train-") and name[6:].isdecimal() for name in ids.tolist())
     held = {name: int(np.isin(ids, column.astype(str)).sum()) for name, column in file.items()}
     column = id or max(held, key=lambda name: held[name])
     if id is None and numbered and not held[column]:
-        return _in_order(np.array([int(name[6:]) for name in ids.tolist()], dtype=np.int64), len(file[column]), path)
+        rows = _in_order(np.array([int(name[6:]) for name in ids.tolist()], dtype=np.int64), len(file[column]), path)
+        _check_order(file, rows, train, label, classes, path)
+        return rows
     names = file[column].astype(str)
     if len(set(names.tolist())) < len(names):
         raise BadInput(f"{path}: ids in column '{column}' occur more than once, so that rows cannot be matched")
@@ -190,6 +200,78 @@ def _in_order(rows: Int64[np.ndarray, " n"], length: int, path: str) -> Int64[np
             "if rows were removed, the others can only be matched by a column of ids, such as train-0"
         )
     return rows
+
+
+def _check_order(
+    file: Mapping[str, np.ndarray], rows: Int64[np.ndarray, " n"], train: TrainSet, label: str | None,
+    classes: Sequence[str], path: str,
+) -> None:  # fmt: skip
+    """Raises BadInput if the file's rows, taken by their numbers, are other rows than the training rows.
+
+    They are the same if a column that the training rows have says so: of a row that was corrected, most columns stay.
+    Where they share none (images), labels have to agree more often than by chance.
+    """
+    where = {name: column[rows] for name, column in file.items() if name != label}
+    agrees = _agreement(where, train)
+    if agrees is not None:
+        foreign = int((~agrees).sum())
+        if foreign > max(1, _FOREIGN * len(train)):
+            raise BadInput(
+                f"{path}: by their numbers, {foreign} of {len(train)} rows are not the training rows (the first is "
+                f"row {int(rows[np.flatnonzero(~agrees)[0]])}): rows were removed or moved, so they can only be "
+                "matched by a column of ids; name it with clean.id"
+            )
+    elif label is not None:
+        _check_labels_agree(indices(file[label], classes, label, none=("",))[rows], train, path)
+
+
+def _check_labels_agree(found: Int64[np.ndarray, " n"], train: TrainSet, path: str) -> None:
+    """Raises BadInput if labels agree with those of the training rows no more than by chance."""
+    both = train.labelled & (found >= 0)
+    given, said = train.classes[both], found[both]
+    shares = [np.bincount(one, minlength=train.k) / max(1, len(one)) for one in (given, said)]
+    chance, agree = float(shares[0] @ shares[1]), float((given == said).mean()) if both.any() else 1.0
+    if both.sum() > _TELLING and agree - chance < _BETTER * (1 - chance):
+        raise BadInput(
+            f"{path}: by their numbers, rows have the training rows' labels in {100 * agree:.0f} % of the cases, and "
+            f"{100 * chance:.0f} % would agree by chance: they seem to be in another order; name a column of ids with "
+            "clean.id"
+        )
+
+
+_FOREIGN, _BETTER = 0.02, 0.2
+"""Rows of which no column agrees, as a share, and how much of what chance leaves must agree: else rows have moved."""
+
+
+def _agreement(file: Mapping[str, np.ndarray], train: TrainSet) -> Bool[np.ndarray, " n"] | None:
+    """Whether at least half of the columns that the file and the training rows share agree (n,); None if none does."""
+    pairs = [same for name, column in file.items() if (same := _same(name, column, train.x)) is not None]
+    return np.mean(pairs, axis=0) >= 0.5 if pairs else None
+
+
+def _same(name: str, column: np.ndarray, x: Any) -> Bool[np.ndarray, " n"] | None:
+    """Where a column of the file has what the training rows have; None unless its values are those of a column."""
+    if is_raw(x):
+        return column.astype(str) == columns_of(x)[name] if name in columns_of(x) else None
+    kind, cells = getattr(x, "dtype", np.dtype("V")).kind, pd.Series(column, dtype=object)
+    if kind in "OU":
+        written = cells.fillna("").to_numpy()
+        return written == x if _shares(written, x) else None
+    numbers = as_numbers(cells) if kind == "f" else None
+    if numbers is None:
+        return None
+    single = numbers.astype(np.float32)
+    own = next((values for values in x.T if _shares(single, values)), None)
+    return None if own is None else (single == own) | np.isnan(single) | np.isnan(own)
+
+
+def _shares(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two columns have the same values, wherever they stand, and enough of them to tell rows apart."""
+    return len(set(one.tolist())) > _TELLING and float(np.isin(one, other).mean()) > 0.5
+
+
+_TELLING = 10
+"""A column of fewer different values agrees too often by chance."""
 
 
 def _cells(column: np.ndarray, rows: Int64[np.ndarray, " n"], own: np.ndarray) -> np.ndarray:

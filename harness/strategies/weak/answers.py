@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,6 +15,7 @@ from harness.storage.cache import Cache
 from harness.storage.places import locate
 from harness.strategies import Strategy, Tools
 from harness.strategies.weak.label_names import class_indices
+from harness.tasks import reader
 
 ANSWER_COLUMNS = ("row", "worker", "label")
 
@@ -34,15 +34,19 @@ def crowd(train: TrainSet, tools: Tools, *, path: str, then: Strategy) -> TrainS
 def crowd_votes(
     train: TrainSet, path: str, classes: Sequence[str], cache: Cache
 ) -> tuple[list[str], Int8[np.ndarray, "n m"]]:
-    """Returns the workers' names, sorted, and their votes on every row; an empty label, or -1, abstains."""
-    answers = _answers(path)
+    """Returns the workers' names, sorted, and their votes on every row.
+
+    An empty label abstains, and so does -1 unless a class is called so.
+    """
+    answers = _answers(path, classes)
     places = {str(name): place for place, name in enumerate(train.ids.tolist())}
     used = answers[answers["row"].isin(list(places))]
     if used.empty:
         some = f"'{answers['row'].iloc[0]}'" if len(answers) else "none"
         raise BadInput(f"{path}: no answer belongs to a row of the training set; it names {some} …, the set's rows are "
                        f"'{train.ids[0]}' …")  # fmt: skip
-    said = [f"{path}, line {line}" for line in used.index + 2]
+    places_of = reader.row_places(locate(path), int(answers.index.max()) + 1)
+    said = [f"{path}, {places_of[row]}" for row in used.index]
     labels = class_indices(used["label"].tolist(), classes, said)
     names, columns = np.unique(used["worker"].to_numpy(dtype=np.str_), return_inverse=True)
     votes = np.full((len(train), len(names)), ABSTAIN, dtype=np.int8)
@@ -55,26 +59,20 @@ def crowd_votes(
     return names.tolist(), votes
 
 
-def _answers(path: str) -> pd.DataFrame:
-    """Returns the file's answers that are not empty, as text; the index counts the lines below the first."""
+def _answers(path: str, classes: Sequence[str]) -> pd.DataFrame:
+    """Returns the file's answers that are not empty, as text; the index counts the rows.
+
+    -1 is no answer, unless it is a class.
+    """
     file = locate(path)
     if not file.is_file():
         raise BadInput(
             f"there is no file {path}: weak.path names a table of answers with columns {', '.join(ANSWER_COLUMNS)}"
         )
-    table = _read(file)
+    table = reader.read_frame(file)
     lacking = [name for name in ANSWER_COLUMNS if name not in table.columns]
     if lacking:
         raise BadInput(f"{path} has no column '{lacking[0]}': answers need the columns {', '.join(ANSWER_COLUMNS)}")
-    cells = table[list(ANSWER_COLUMNS)].apply(lambda column: column.str.strip())
-    return cells[~cells["label"].isin(["", "-1"])]
-
-
-def _read(file: Path) -> pd.DataFrame:
-    """Reads a CSV file, or a TSV file by its name; every cell as text."""
-    try:
-        return pd.read_csv(
-            file, sep="\t" if file.suffix == ".tsv" else ",", dtype=str, keep_default_na=False, skip_blank_lines=False
-        )
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise BadInput(f"{file} is not a table: {str(error).strip().splitlines()[0]}") from error
+    cells = table[list(ANSWER_COLUMNS)].apply(lambda column: reader.as_text(column).str.strip())
+    empty = [""] if "-1" in classes else ["", "-1", "-1.0"]
+    return pd.DataFrame(cells[~cells["label"].isin(empty)])

@@ -9,20 +9,19 @@ from jaxtyping import Int8
 
 from harness.checks import join_names, nearest
 from harness.errors import BadInput
+from harness.tasks.columns import numbering
 
 MOST_CLASSES = np.iinfo(np.int8).max
 """Most classes that votes can name."""
 
 
 def class_indices(said: Sequence[str], classes: Sequence[str], places: Sequence[str]) -> Int8[np.ndarray, " n"]:
-    """Returns the class indices of labels that are all class names or, if none is, all numbers 0 to k - 1.
+    """Returns the class indices of labels that are all class names or else all numbers 0 to k - 1; see `numbering`.
 
     BadInput if a label is neither; the message names its place, from `places`.
     """
     check_number(classes)
-    known = {name: index for index, name in enumerate(classes)}
-    if known.keys().isdisjoint(said):
-        known = {str(index): index for index in range(len(classes))}
+    known = numbering(said, classes)
     for label, place in zip(said, places, strict=True):
         if label not in known:
             raise BadInput(f"{place}: {no_class(label, classes)}")
