@@ -25,6 +25,7 @@ from harness.commands.terminal import DEBUG, HYDRA_ERRORS, curve, failure_lines,
 from harness.errors import BadInput, TrialFailed
 from harness.run.execute import Job, check_fit, delta, keep_rows, make_job, settle, tracker
 from harness.run.provenance import RERUN
+from harness.run.workers import PARENT, Stopped, end_with_parent, stopped_by_signals
 from harness.storage.places import conf_dir, own_conf, shadowed_options
 from harness.storage.store import Record
 
@@ -40,14 +41,15 @@ def main(argv: list[str] | None = None) -> int:
     words = [word for word in words if word != "--debug"]
     command = COMMANDS.get(words[0], _hydra) if words else _hydra
     try:
-        return command(words)
+        with stopped_by_signals():
+            return command(words)
     except _PastHydra as carrier:
         return _report_error(carrier.args[0], words)
     except (BadInput, TrialFailed, OSError, *HYDRA_ERRORS) as error:
         return _report_error(error, words)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         say("harness: stopped; finished trials are kept, and the same command goes on from there")
-        return 130
+        return stop.code if isinstance(stop, Stopped) else 130
 
 
 def _report_error(error: BaseException, words: list[str]) -> int:
@@ -70,6 +72,7 @@ def _hydra(words: list[str]) -> int:
         raise BadInput(f"unknown command '{words[0]}'{choices(words[0], COMMANDS)}; options are written as group=NAME")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors arrive as exceptions, and `main` prints them in one line
     os.environ[RERUN] = uuid.uuid4().hex
+    os.environ[PARENT] = str(os.getpid())
     _importable_from_here()
     _say_own_options()
     studies = swept_studies(words)
@@ -123,6 +126,7 @@ def run_one(cfg: DictConfig) -> float | None:
 
     Within a study the sweeper has checked everything and prints the progress; a single trial does both here.
     """
+    end_with_parent()
     hydra_cfg = HydraConfig.get()
     try:
         return _one(cfg, hydra_cfg)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
@@ -23,10 +23,11 @@ from harness.commands.terminal import HYDRA_ERRORS, announce, failure_lines, one
 from harness.errors import BadInput, TrialFailed
 from harness.report.write import read_table, rebuild, write_index
 from harness.run.config import plain
-from harness.run.execute import Job, check_fit, make_job, study_store, tracker
+from harness.run.execute import Job, check_fit, keep_death, make_job, study_store, tracker
 from harness.run.faults import find_faults
 from harness.run.options import build, identity
 from harness.run.provenance import rerun_of
+from harness.run.workers import TerminatedWorkerError, cause_of_death
 from harness.storage.places import content_of
 from harness.storage.store import Store, is_of
 
@@ -56,11 +57,13 @@ class Precision:
 
 @dataclass(frozen=True)
 class PlannedTrial:
-    """Holds one trial of a study: its row in the plan and the overrides that run it."""
+    """Holds one trial of a study: its row in the plan, the overrides that run it, and what its records begin with."""
 
     row: dict[str, Any]
     arm: PlannedArm
     overrides: list[str]
+    head: Mapping[str, Any] = field(default_factory=dict)
+    control_head: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_control(self) -> bool:
@@ -90,13 +93,55 @@ def run_study(
     begun: set[str] = set()
     while todo:
         keys = [item.row["key"] for item in todo]
-        with progress(store, keys, rerun_of(study)):
-            returns += launcher.launch([item.overrides for item in todo], initial_job_idx=len(returns))
+        with progress(store, keys):
+            returns += run_trials(launcher, todo, store, len(returns), study)
         raise_trouble(returns)
         begun.update(keys)
         plan, todo = next_look(study, possible, store, begun)
     finish(study, store, [item.row["key"] for item in plan])
     return returns
+
+
+def run_trials(
+    launcher: Launcher, todo: Sequence[PlannedTrial], store: Store, first: int, study: DictConfig
+) -> list[JobReturn]:
+    """Runs trials, the first of them as job number `first`; a trial whose process dies becomes a failed trial.
+
+    When a worker dies, its pool ends with it, and with all trials that were running. They run again one at a time, so
+    that the one that dies by itself is known; the others go on in a new pool.
+    """
+    left, dead = list(todo), set[str]()
+    store.forget(store.interrupted())
+    while left:
+        try:
+            return list(launcher.launch([item.overrides for item in left], initial_job_idx=first))
+        except TerminatedWorkerError as error:
+            suspects = [item for item in left if item.row["key"] in store.interrupted()]
+            if not suspects:
+                raise TrialFailed(f"a worker died before it ran a trial: {cause_of_death(error)}") from error
+            say(f"  a worker died: {len(suspects)} trials run again, one at a time")
+            for item in suspects:
+                dead |= _run_alone(launcher, item, store, first)
+        retry, rerun = bool(study.retry), rerun_of(study)
+        left = [
+            item for item in left if item.row["key"] not in dead and is_unfinished(store, item.row["key"], retry, rerun)
+        ]
+    return []
+
+
+def _run_alone(launcher: Launcher, item: PlannedTrial, store: Store, number: int) -> set[str]:
+    """Runs a trial in a pool of its own; returns the keys of trials, it or its control, that killed the process."""
+    store.forget(store.interrupted())
+    try:
+        launcher.launch([item.overrides], initial_job_idx=number)
+        return set()
+    except TerminatedWorkerError as error:
+        died = store.interrupted() & {item.row["key"], item.row["control"]}
+        for key in died:
+            head = item.head if key == item.row["key"] else item.control_head
+            keep_death(store, head, cause_of_death(error))
+        store.forget(died)
+        return died
 
 
 def next_look(
@@ -345,7 +390,8 @@ def compose_arms(
 def plan_trial(job: Job, arm: PlannedArm, base: list[str], seed: int) -> PlannedTrial:
     """Returns the planned trial of an arm at one seed; its key is known already, since the data's fingerprint is."""
     seeded = replace(job, trial=replace(job.trial, seed=seed))
-    return PlannedTrial(seeded.row(), arm, [*base, *arm, f"seed={seed}"])
+    heads = seeded.head(), seeded.control().head()
+    return PlannedTrial(seeded.row(), arm, [*base, *arm, f"seed={seed}"], *heads)
 
 
 def _distinct(plan: list[PlannedTrial]) -> list[PlannedTrial]:

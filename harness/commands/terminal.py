@@ -23,7 +23,7 @@ from harness.commands.overrides import load_config, option_loader
 from harness.run.config import plain
 from harness.run.options import DECLARED
 from harness.run.tracebacks import last_frames
-from harness.storage.store import Record, Store, is_of
+from harness.storage.store import Record, Store
 
 DEBUG = "HARNESS_DEBUG"
 """The environment variable by which a command asks its workers for complete tracebacks."""
@@ -120,10 +120,10 @@ def curve(label: str) -> Iterator[Callable[[Mapping[str, float]], None]]:
 
 
 @contextmanager
-def progress(store: Store, keys: list[str], rerun: str | None = None) -> Iterator[None]:
-    """Shows how many of those trials have a record and how long the rest will take, until the block ends."""
+def progress(store: Store, keys: list[str]) -> Iterator[None]:
+    """Shows how many of those trials got a record in the block and how long the rest will take, until it ends."""
     stop = threading.Event()
-    thread = threading.Thread(target=_watch, args=(store, keys, rerun, stop), daemon=True)
+    thread = threading.Thread(target=_watch, args=(store, keys, time.time(), stop), daemon=True)
     if keys:
         thread.start()
     try:
@@ -134,8 +134,8 @@ def progress(store: Store, keys: list[str], rerun: str | None = None) -> Iterato
             thread.join()
 
 
-def _watch(store: Store, keys: list[str], rerun: str | None, stop: threading.Event) -> None:
-    """Reads progress from the store, since the workers are other processes."""
+def _watch(store: Store, keys: list[str], begun: float, stop: threading.Event) -> None:
+    """Reads progress from the store's file names, since the workers are other processes."""
     console = Console(stderr=True)
     left_column = TextColumn("{task.fields[left]}")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), left_column)
@@ -144,8 +144,7 @@ def _watch(store: Store, keys: list[str], rerun: str | None, stop: threading.Eve
         task = bar.add_task("trials", total=len(keys), left="")
         while True:
             last = stop.wait(_POLL_S)
-            records = (store.read(key) or store.failure(key) for key in keys)
-            done = sum(record is not None and is_of(record, rerun) for record in records)
+            done = store.changed_since(keys, begun)
             left = time_left(time.monotonic() - start, done, len(keys))
             bar.update(task, completed=done, left=left)
             if not console.is_terminal and (last or time.monotonic() - told > _LINE_EVERY_S):

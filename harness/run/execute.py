@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -26,9 +25,6 @@ from harness.storage.cache import Cache
 from harness.storage.places import expand
 from harness.storage.store import Record, Store, TestSet
 from harness.streams import salt_faults
-
-_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-"""Disk errors that every other trial would have too: they stop the study instead of failing one trial."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +137,7 @@ def _compute(job: Job, control: Record | None, keep: Callable[[Record], Record])
     Its label and control are for people who open the file: `beside` gives it those of the study at hand.
     """
     head, written = job.head(), _claims(str(job.cfg.study))
-    with tracker(job.cfg).trial(head) as log:
+    with job.store.running(job.trial.key), tracker(job.cfg).trial(head) as log:
         record = keep(
             {
                 **{name: head[name] for name in ("key", "control", "arm", "seed", "trial")},
@@ -192,9 +188,7 @@ def _outcome(job: Job, log: Log) -> dict[str, Any]:
             measured = run_trial(job.trial, task, place)
     except (TrialFailed, BadInput) as error:
         return _failure(str(error))
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno in _UNWRITABLE:
-            raise
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a user's function raises ends its trial alone
         what = str(error).splitlines()[0] if str(error) else "no message"
         return {**_failure(f"{type(error).__name__}: {what}"), "traceback": traceback_of(error)}
     scored_on = TestSet(task.test.ids, task.test.y, task.classes)
@@ -205,6 +199,13 @@ def _outcome(job: Job, log: Log) -> dict[str, Any]:
 def _with_read(task: Task, source: Source) -> Task:
     """Returns the task with what was read among its facts, so that record and page say it."""
     return replace(task, facts={**task.facts, "read": ". ".join(source.read)}) if source.read else task
+
+
+def keep_death(store: Store, head: Mapping[str, Any], reason: str) -> None:
+    """Keeps the failure of a trial whose process died, which could not do so itself."""
+    told = {name: head[name] for name in ("key", "control", "arm", "seed", "trial")}
+    store.keep_failure({**told, **_failure(reason), "provenance": {}})
+    store.log(f"{head['key'][:12]} seed {head['seed']}: failed: {reason}")
 
 
 def _failure(reason: str) -> dict[str, Any]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import json
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,28 +41,58 @@ class Cache:
         """
         key = hashlib.sha256(json.dumps([what, parts], sort_keys=True).encode()).hexdigest()[:32]
         path = self.folder / what / f"{key}.npy"
-        path.parent.mkdir(parents=True, exist_ok=True)
         asked, first = time.perf_counter(), path not in self.known
         self.known.add(path)
-        with FileLock(f"{path}.lock"):
-            found = _read(path)
+        with _locked(path) as usable:
+            found = _read(path) if usable else None
             if found is None:
-                return _made(path, compute)
+                return _made(path, compute, usable)
         # Waiting for another process is not work: the trial measured that time, so it is subtracted.
         self.charged.extend([*([_cost(path)] if first else []), Cost(wall_s=asked - time.perf_counter())])
         return found
 
 
-def _made(path: Path, compute: Callable[[], np.ndarray]) -> np.ndarray:
-    """Computes and keeps the array; its cost is written first, so that no array is without one."""
+@contextmanager
+def _locked(path: Path) -> Iterator[bool]:
+    """Locks an entry during the block; gives False where the folder cannot be written, which costs time alone."""
+    lock = FileLock(f"{path}.lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        _say(f"the cache cannot be used ({error.strerror or error}): {path.parent}")
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+@functools.cache
+def _say(line: str) -> None:
+    """Prints a line on standard error, once a process."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def _made(path: Path, compute: Callable[[], np.ndarray], keep: bool) -> np.ndarray:
+    """Computes the array and keeps it if it can; its cost is written first, so that no array is without one."""
     with time_block() as bill:
         value = np.asarray(compute())
-    write_atomic(_bill(path), json.dumps(asdict(bill.cost)).encode())
     content = io.BytesIO()
     np.save(content, value, allow_pickle=False)
-    write_atomic(path, content.getvalue())
     value.flags.writeable = False
+    if keep:
+        try:
+            write_atomic(_bill(path), json.dumps({**asdict(bill.cost), "sha256": _digest(content.getvalue())}).encode())
+            write_atomic(path, content.getvalue())
+        except OSError as error:
+            _say(f"the cache cannot be written ({error.strerror or error}): {path.parent}")
     return value
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _bill(path: Path) -> Path:
@@ -67,13 +100,20 @@ def _bill(path: Path) -> Path:
 
 
 def _cost(path: Path) -> Cost:
-    return Cost(**json.loads(_bill(path).read_text(encoding="utf-8")))
+    said = json.loads(_bill(path).read_text(encoding="utf-8"))
+    return Cost(**{name: value for name, value in said.items() if name != "sha256"})
 
 
 def _read(path: Path) -> np.ndarray | None:
-    """Returns the stored array, read-only; None if it is absent or damaged."""
+    """Returns the stored array, read-only; None if it is absent, and if its content is not what was written."""
+    if not path.exists():
+        return None
     try:
         _cost(path)
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        said = json.loads(_bill(path).read_text(encoding="utf-8")).get("sha256")
+        if said is None or said == _digest(path.read_bytes()):
+            return np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError, TypeError):
-        return None
+        pass
+    _say(f"a damaged entry of the cache is made anew: {path}")
+    return None

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import re
+import socket
 import zlib
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -167,6 +169,36 @@ class Store:
             self._failed(key).unlink(missing_ok=True)
         return record
 
+    def keep_failure(self, record: Record) -> None:
+        """Keeps a failure record of a trial that has no finished one."""
+        with self._lock(record["key"]):
+            if self.read(record["key"]) is None:
+                self._keep(record)
+
+    @contextmanager
+    def running(self, key: str) -> Iterator[None]:
+        """Notes during the block that this process runs the trial; the note stays if the process dies."""
+        note = self.folder / ".running" / key
+        write_atomic(note, f"{socket.gethostname()} {os.getpid()}".encode())
+        try:
+            yield
+        finally:
+            note.unlink(missing_ok=True)
+
+    def interrupted(self) -> set[str]:
+        """Returns the keys of trials whose process died on this machine while they ran."""
+        notes = (self.folder / ".running").glob("[!.]*")
+        return {note.name for note in notes if _is_of_the_dead(note)}
+
+    def forget(self, keys: Collection[str]) -> None:
+        """Removes the notes of those trials, whose processes have died."""
+        for key in keys:
+            (self.folder / ".running" / key).unlink(missing_ok=True)
+
+    def changed_since(self, keys: Collection[str], start: float) -> int:
+        """Counts the trials with a record, finished or failed, that was written since `start` (seconds since 1970)."""
+        return sum(any(_written_since(path, start) for path in (self._path(key), self._failed(key))) for key in keys)
+
     def _set_aside(self, path: Path, record: Record) -> None:
         """Copies a record that a rerun is about to replace to `trials/old`, under the first free number."""
         if record.get("provenance", {}).get("rerun") and path.exists():
@@ -179,6 +211,25 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f"{key}.lock"):
             yield
+
+
+def _is_of_the_dead(note: Path) -> bool:
+    """Returns whether the process that wrote a note was of this machine and lives no more."""
+    try:
+        host, number = note.read_text(encoding="utf-8").rsplit(" ", 1)
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return host == socket.gethostname()
+    except (OSError, ValueError):
+        return False
+    return False
+
+
+def _written_since(path: Path, start: float) -> bool:
+    try:
+        return path.stat().st_mtime >= start
+    except FileNotFoundError:
+        return False
 
 
 def is_of(record: Record, rerun: str | None) -> bool:

@@ -1,0 +1,77 @@
+"""Keeps a study alive when a worker dies, and workers from living on when their study has died."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from types import FrameType
+from typing import NoReturn
+
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+__all__ = ["PARENT", "Stopped", "TerminatedWorkerError", "cause_of_death", "end_with_parent", "stopped_by_signals"]
+
+PARENT = "HARNESS_PARENT"
+"""The environment variable that names the process of the command, whose workers are others."""
+_POLL_S = 1.0
+_SIGNALS = ("SIGTERM", "SIGHUP")
+
+
+class Stopped(KeyboardInterrupt):
+    """Says that a signal ended the command, as Ctrl-C does; `code` is the exit code."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.code = 128 + number
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[None]:
+    """Raises `Stopped` during the block when the process is asked to end; only the main thread can hear that."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
+    before = {number: signal.signal(number, _stop) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    raise Stopped(number)
+
+
+@cache
+def end_with_parent() -> None:
+    """Ends this process soon after the command's process, if it is one of its workers; called once a process."""
+    if os.environ.get(PARENT) in (None, str(os.getpid())):
+        return
+    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    """Polls, since no system has a portable way of being told."""
+    while os.getppid() == parent:
+        time.sleep(_POLL_S)
+    os._exit(1)
+
+
+def cause_of_death(error: TerminatedWorkerError) -> str:
+    """Returns in words how a worker ended, from the exit codes that its pool reports."""
+    found = re.search(r"exit codes? of the workers (?:are|is) \{(.*)\}", str(error))
+    codes = sorted(set(re.findall(r"\w+\(-?\d+\)", found[1]))) if found else []
+    told = next((code for code in codes if code not in ("SIGTERM(-15)", "EXIT(0)")), "")
+    if told.startswith("SIGKILL"):
+        return "its process was killed (SIGKILL): out of memory?"
+    if told.startswith("EXIT"):
+        return f"its process ended by itself, with exit code {told[5:-1]}"
+    return f"its process died{f' of {told.partition(chr(40))[0]}' if told else ''}"
