@@ -15,13 +15,24 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from harness.checks import choices
-from harness.commands.overrides import swept_studies
-from harness.commands.terminal import DEBUG, HYDRA_ERRORS, curve, failure_lines, is_debugging, one_line, say, tell_read
+from harness.commands.overrides import refuse_null_choices, swept_studies
+from harness.commands.terminal import (
+    DEBUG,
+    HYDRA_ERRORS,
+    curve,
+    failure_lines,
+    is_debugging,
+    one_line,
+    say,
+    tell_read,
+    unreadable,
+)
 from harness.errors import BadInput, TrialFailed
 from harness.run.execute import Job, check_fit, delta, keep_rows, make_job, settle, tracker
 from harness.run.provenance import RERUN
@@ -47,6 +58,8 @@ def main(argv: list[str] | None = None) -> int:
         return _report_error(carrier.args[0], words)
     except (BadInput, TrialFailed, OSError, *HYDRA_ERRORS) as error:
         return _report_error(error, words)
+    except (yaml.YAMLError, UnicodeError) as error:
+        return _report_error(BadInput(unreadable(error)), words)
     except KeyboardInterrupt as stop:
         say("harness: stopped; finished trials are kept, and the same command goes on from there")
         return stop.code if isinstance(stop, Stopped) else 130
@@ -75,6 +88,7 @@ def _hydra(words: list[str]) -> int:
     os.environ[PARENT] = str(os.getpid())
     _importable_from_here()
     _say_own_options()
+    refuse_null_choices(words)
     studies = swept_studies(words)
     if studies is not None:
         return _run_in_turn(words, studies)
@@ -131,7 +145,7 @@ def run_one(cfg: DictConfig) -> float | None:
     try:
         return _one(cfg, hydra_cfg)
     except (BadInput, TrialFailed, OSError, *HYDRA_ERRORS) as error:
-        if hydra_cfg.mode == RunMode.RUN:
+        if hydra_cfg.mode == RunMode.RUN or OmegaConf.is_config(cfg.get("experiments")):
             raise _PastHydra(error) from error
         raise
 
@@ -140,7 +154,7 @@ def _one(cfg: DictConfig, hydra_cfg: Any) -> float | None:
     in_study = hydra_cfg.mode == RunMode.MULTIRUN and hydra_cfg.sweeper._target_.endswith("StudySweeper")
     said = list(hydra_cfg.overrides.task)
     if (cfg.arms or cfg.cross or cfg.precision) and not in_study:
-        raise BadInput(f"'{cfg.study}' is a study: run it as harness -m {' '.join(said)}")
+        raise _PastHydra(BadInput(_not_in_study(str(cfg.study), hydra_cfg.mode, said)))
     job = make_job(cfg, said)
     if not in_study:
         _refuse_misfits(job)
@@ -158,6 +172,13 @@ def _one(cfg: DictConfig, hydra_cfg: Any) -> float | None:
     if record["status"] == "failed":
         raise TrialFailed("\n".join(failure_lines(record["arm"], record)))
     return delta(record, control)
+
+
+def _not_in_study(study: str, mode: RunMode, said: list[str]) -> str:
+    """Returns why arms are given and no study is run: a missing -m, or a study's file without its sweeper."""
+    if mode == RunMode.MULTIRUN:
+        return f"the file of study '{study}' needs, under defaults, the line '- override /hydra/sweeper: study'"
+    return f"'{study}' is a study: run it as harness -m {' '.join(said)}"
 
 
 def _refuse_misfits(job: Job) -> None:

@@ -40,6 +40,16 @@ def swept_studies(words: Sequence[str]) -> list[str] | None:
     return list(override.sweep_string_iterator())
 
 
+def refuse_null_choices(words: Sequence[str]) -> None:
+    """Requires that no override chooses null for a group of options, which Hydra answers with a traceback."""
+    groups = set(option_loader().list_groups(""))
+    for word in words:
+        place, _, value = word.lstrip("+").partition("=")
+        group = place.partition("@")[0]
+        if value in ("null", "") and group in groups:
+            raise BadInput(f"{word} chooses no option: leave it out, or choose one, as in {place}=NAME")
+
+
 def load_config(overrides: Sequence[str], loader: ConfigLoaderImpl) -> DictConfig:
     """Returns the config of those overrides, unchecked and without Hydra's own part.
 

@@ -24,7 +24,7 @@ from harness.errors import BadInput, TrialFailed
 from harness.report.write import read_table, rebuild, write_index
 from harness.run.config import plain
 from harness.run.execute import Job, check_fit, keep_death, make_job, study_store, tracker
-from harness.run.faults import find_faults
+from harness.run.faults import LARGEST, find_faults
 from harness.run.options import build, identity
 from harness.run.provenance import rerun_of
 from harness.run.workers import TerminatedWorkerError, cause_of_death
@@ -82,6 +82,8 @@ def run_study(
     """
     base = plain_overrides(arguments)
     study = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    if config.hydra.launcher.get("n_jobs") == 0:
+        raise BadInput("hydra.launcher.n_jobs is 0: give the number of workers, or -1 for one a core")
     read: list[str] = []
     possible = plan_study(study, base, lambda said: loader.load_sweep_config(config, said), read.extend)
     store, returns = study_store(study), list[JobReturn]()
@@ -191,6 +193,8 @@ def arms_of(study: DictConfig) -> list[PlannedArm]:
     alien = [item for arm in listed for item in arm if factor_of(item) not in ARM_ROOTS]
     if alien:
         raise BadInput(f"arm '{alien[0]}' changes what all arms share: an arm may set {', '.join(ARM_ROOTS)}")
+    for arm in listed:
+        _check_one_choice(arm)
     designs: dict[str, Callable[[list[PlannedArm]], list[PlannedArm]]] = {"one_factor": list, "factorial": factorial}
     if study.design not in designs:
         raise BadInput(f"design is '{study.design}': it must be one_factor or factorial")
@@ -199,6 +203,14 @@ def arms_of(study: DictConfig) -> list[PlannedArm]:
     if twice:
         raise BadInput(f"study '{study.study}' lists an arm twice: {sorted(twice)[0] or 'the baseline'}")
     return [*arms, *cross_arms(groups, arms)]
+
+
+def _check_one_choice(arm: PlannedArm) -> None:
+    """Requires that an arm chooses no factor twice: the last choice would count, and the other be lost in silence."""
+    chosen = Counter(item.partition("=")[0].lstrip("+") for item in arm if "." not in item.partition("=")[0])
+    twice = [name for name, count in chosen.items() if count > 1]
+    if twice:
+        raise BadInput(f"arm '{' '.join(arm)}' chooses {twice[0]} twice: list the two as arms of their own")
 
 
 def _listed(arms: Any) -> list[PlannedArm]:
@@ -277,6 +289,10 @@ def seeds_of(study: DictConfig) -> list[int]:
     seeds = list(range(seeds)) if isinstance(seeds, int) else seeds
     if not isinstance(seeds, list) or not seeds or any(type(seed) is not int or seed < 0 for seed in seeds):
         raise BadInput(f"seeds is {seeds}: it must be a list of whole numbers, as in seeds=[0,1,2], or how many")
+    if max(seeds) > LARGEST:
+        raise BadInput(f"seed {max(seeds)} is too large: a seed is at most {LARGEST}")
+    if study.get("seed"):
+        raise BadInput(f"a study lists its seeds: write seeds: [{study.seed}] instead of seed: {study.seed}")
     if len(set(seeds)) < len(seeds):
         raise BadInput(f"seeds {seeds} names a seed twice")
     return seeds

@@ -56,6 +56,15 @@ def announce(name: str, planned: int, todo: int) -> None:
     say(f"study {name}: {planned} trials{kept}, {todo} to run")
 
 
+def unreadable(error: Exception) -> str:
+    """Returns in one line where a YAML file is wrong, or that a file is not UTF-8."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is not None:
+        said = getattr(error, "problem", None) or "it is not YAML"
+        return f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}: {said}"
+    return f"a YAML file cannot be read as UTF-8 ({' '.join(str(error).split())[:200]}): save it as UTF-8"
+
+
 def tell_read(lines: Sequence[str]) -> None:
     """Prints what was read of the data, guessed and left out: half of all mistakes with data are seen here."""
     for line in lines:

@@ -55,9 +55,14 @@ class Protocol:
         for name, count in {**counts, "steps": 1 if self.steps is None else self.steps}.items():
             if count < 1:
                 raise BadInput(f"protocol.{name} is {count}: it must be 1 or more")
-        for name, rate in {"lr": self.lr, "lr_pretrained": self.lr_pretrained}.items():
+        rates = {"lr": self.lr, "lr_pretrained": self.lr_pretrained, "weight_decay": self.weight_decay}
+        for name, rate in rates.items():
             if not 0 <= rate < np.inf:
                 raise BadInput(f"protocol.{name} is {rate}: it must be a finite number, 0 or more")
+        if not 0 <= self.warmup <= 1:
+            raise BadInput(f"protocol.warmup is {self.warmup}: it is a share of the steps, from 0 to 1")
+        if self.folds < 2:
+            raise BadInput(f"protocol.folds is {self.folds}: cross-validation needs at least 2")
 
     def budget(self, rows: int) -> int:
         """Returns the optimiser steps for a task with that many training rows."""

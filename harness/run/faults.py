@@ -24,11 +24,16 @@ from harness.storage.places import conf_dir
 _HYDRA_KEYS = ("_target_", "_partial_", "_args_", "_convert_", "_recursive_")
 _GROUPS = ("task", "protocol", "baseline", *FACTORS, "probe", "track", "experiments")
 """The groups of options at the top of a config."""
+LARGEST = 2**63 - 1
+"""Seeds and counts beyond it do not fit into a table."""
 _TOWER = BeartypeConf(is_pep484_tower=True)  # an int is accepted as a float
 
 
 def find_faults(cfg: DictConfig) -> list[str]:
     """Binds each option to its function's signature and returns every fault, one line each."""
+    absent = [name for name in ("task", "protocol", "track", "baseline") if cfg.get(name) is None]
+    if absent:
+        return [f"{name} is null: choose one, as in {name}=NAME" for name in absent]
     nodes = {name: cfg[name] for name in ("task", *FACTORS, "probe", "protocol", "track") if cfg.get(name) is not None}
     nodes |= {f"baseline.{name}": cfg.baseline[name] for name in FACTORS}
     lines = [line for where, node in nodes.items() for line in _node_faults(where, node)]
@@ -41,11 +46,18 @@ def _top_faults(cfg: DictConfig) -> Iterator[str]:
         value = cfg.get(name)
         if type(value) is not int or value < least:
             yield f"{name} is {value!r}: it must be a whole number, {least} or more"
+        elif value > LARGEST:
+            yield f"{name} is {value}: it must be at most {LARGEST}"
+    for name in ("store", "cache"):
+        if not cfg.get(name):
+            yield f"{name} is {cfg.get(name)!r}: it names a folder, as in {name}=FOLDER"
+    if OmegaConf.is_config(cfg.get("experiments")):
+        yield "the study's file must begin with the line '# @package _global_': without it nothing in it counts"
     for name in ("retry", "rerun"):
         if type(cfg.get(name)) is not bool:
             yield f"{name} is {cfg.get(name)!r}: it must be true or false"
     yield from _unknown_keys(cfg)
-    if not re.fullmatch(r"\w[\w.-]*", str(cfg.get("study"))):
+    if not re.fullmatch(r"\w[\w.-]*", str(cfg.get("study"))) or cfg.get("study") is None:
         yield f"study is {cfg.get('study')!r}: it names a folder, in letters, digits, '.', '-' and '_'"
 
 

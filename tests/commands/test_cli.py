@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import pytest
-from invoke import QUIET, SMALL, files_of, harness, lasting, records
+from invoke import PLAIN, QUIET, SMALL, files_of, harness, lasting, records
 from PIL import Image
 
 from harness.commands.cli import COMMANDS, main
@@ -107,6 +107,13 @@ def refused(here, say) -> Callable[..., str]:
         (["-m", "experiments=quickstart", "arms=[[]]"], "[] is not an arm: an arm is an override or a list of overrides"),
         (["-m", "experiments=quickstart", "design=square"], "design is 'square': it must be one_factor or factorial"),
         (["-m", "experiments=youtube"], "baseline: task.path is required: set task.path=…"),
+        (["model=null"], "model=null chooses no option: leave it out, or choose one, as in model=NAME"),
+        (["baseline=null"], "baseline is null: choose one, as in baseline=NAME"),
+        (["protocol.warmup=-1.0"], "protocol.warmup is -1.0: it is a share of the steps, from 0 to 1"),
+        (["protocol.folds=-1"], "protocol.folds is -1: cross-validation needs at least 2"),
+        (["seed=100000000000000000000"], "seed is 100000000000000000000: it must be at most 9223372036854775807"),
+        (["-m", "experiments=quickstart", "seeds=[100000000000000000000]"], "seed 100000000000000000000 is too large"),
+        (["-m", "experiments=quickstart", 'arms=[["clean=oracle","clean=confident"]]'], "arm 'clean=oracle clean=confident' chooses clean twice"),
         (["report"], "name a study: harness report NAME [store=FOLDER] [task.path=FOLDER] [formats=pdf,svg] [--paper DIR]"),
         (["report", "nothing"], "no records of a study 'nothing' in results (choose from: nothing)"),
     ],
@@ -380,3 +387,36 @@ def test_a_sweep_that_does_not_fit_or_fails_says_so(here):
     assert said.returncode == 2
     assert "Traceback" not in said.stderr
     assert said.stderr.splitlines()[-1] == "harness: augment (swap) is for text; task digits is image"
+
+
+HEADED = "# @package _global_\n# Asks nothing.\ndefaults:\n  - override /hydra/sweeper: study\nstudy: mine\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (HEADED + "protocl: {steps: 5}\narms: [model=mlp]\n", "unknown key 'protocl'; did you mean 'protocol'?"),
+        (HEADED + "seed: 3\narms: [model=mlp]\n", "a study lists its seeds: write seeds: [3] instead of seed: 3"),
+        ("study: mine\narms: [model=mlp]\n", "the study's file must begin with the line '# @package _global_'"),
+        (
+            "# @package _global_\nstudy: mine\narms: [model=mlp]\n",
+            "the file of study 'mine' needs, under defaults, the",
+        ),
+        (HEADED + "arms: [model=mlp\nx: {\n", "mine.yaml, line 7, column 2: expected ',' or ']', but got ':'"),
+        ((HEADED + "arms: [model=mlp]\n").encode("utf-16"), "a YAML file cannot be read as UTF-8"),
+    ],
+)
+def test_mistakes_in_the_file_of_a_study_are_told_in_one_line(say, here, content, line):
+    """Without the sweeper's line Hydra keeps its own note of a sweep under the store, and nothing else."""
+    (here / "experiments").mkdir()
+    (here / "experiments" / "mine.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())
+    said = say("-m", "experiments=mine", *PLAIN)
+    assert (said.code, len(said.lines)) == (2, 1)
+    assert line in said.lines[0]
+    assert not list(here.rglob("trials"))
+
+
+def test_no_place_and_no_workers_are_refused(say):
+    assert say("store=null").lines == ["harness: store is None: it names a folder, as in store=FOLDER"]
+    said = say("-m", "experiments=quickstart", "hydra.launcher.n_jobs=0", *PLAIN)
+    assert said.lines == ["harness: hydra.launcher.n_jobs is 0: give the number of workers, or -1 for one a core"]
