@@ -410,7 +410,7 @@ def test_mistakes_in_the_file_of_a_study_are_told_in_one_line(say, here, content
     """Without the sweeper's line Hydra keeps its own note of a sweep under the store, and nothing else."""
     (here / "experiments").mkdir()
     (here / "experiments" / "mine.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())
-    said = say("-m", "experiments=mine", *PLAIN)
+    said = say("-m", "experiments=mine", *QUIET)
     assert (said.code, len(said.lines)) == (2, 1)
     assert line in said.lines[0]
     assert not list(here.rglob("trials"))
