@@ -69,6 +69,8 @@ def assert_trains_nothing(words: tuple[str, ...], here: Path, folder: Path, n: i
     kept, derived = files_of(folder / "trials"), {name: (folder / name).read_bytes() for name in DERIVED}
     second = harness(*words, folder=here)
     assert second.returncode == 0, second.stderr
-    assert second.stderr.splitlines() == [f"study {folder.name}: {n} trials, {n} are done already, 0 to run"]
+    told, *read = second.stderr.splitlines()
+    assert told == f"study {folder.name}: {n} trials, {n} are done already, 0 to run"
+    assert all(line.startswith(("  train: ", "  valid: ", "  test: ", "  not read: ")) for line in read), read
     assert files_of(folder / "trials") == kept
     assert {name: (folder / name).read_bytes() for name in DERIVED} == derived

@@ -185,7 +185,15 @@ def _columns(rows: datasets.Dataset) -> Iterator[tuple[str, Any]]:
         if hasattr(feature, "names"):
             yield name, reading.texts(rows, name)
         elif isinstance(feature, datasets.Value):
-            yield name, rows.select_columns([name]).with_format("arrow")[:].column(name).to_pandas()
+            yield name, _typed(rows.select_columns([name]).with_format("arrow")[:].column(name).to_pandas())
+
+
+def _typed(values: pd.Series) -> pd.Series:
+    """Returns the cells of a text file as numbers if all of them are, for slices by their size."""
+    if not pd.api.types.is_string_dtype(values) and values.dtype != object:
+        return values
+    numbers = pd.to_numeric(values, errors="coerce")
+    return numbers if bool((numbers.notna() | values.isna()).all()) else values
 
 
 def _named(part: str, rows: pd.DataFrame, key: str | None) -> pd.DataFrame:

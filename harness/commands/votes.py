@@ -16,7 +16,7 @@ from harness.errors import BadInput
 from harness.run.config import plain
 from harness.run.options import build
 from harness.storage.cache import Cache
-from harness.storage.places import expand
+from harness.storage.places import expand_home
 from harness.strategies.weak import answers, user_rules
 
 VOTE_READERS: Mapping[str, Callable[..., tuple[list[str], Int8[np.ndarray, "n m"]]]] = {
@@ -108,7 +108,7 @@ def _votes(cfg: DictConfig, task: Task) -> tuple[list[str], Int8[np.ndarray, "n 
     node = plain(cfg.weak) if cfg.get("weak") is not None else {}
     reader = VOTE_READERS.get(str(node.get("_target_")))
     if reader is not None:
-        return reader(task.train, str(node["path"]), task.classes, Cache(expand(cfg.cache, "cache")))
+        return reader(task.train, str(node["path"]), task.classes, Cache(expand_home(cfg.cache, "cache")))
     if not task.train.votes.shape[1]:
         raise BadInput(f"task {task.name} has no votes: set weak=rules weak.path=FILE, or weak=crowd weak.path=FILE")
     return _named(cfg.task.get("votes"), task.train.votes.shape[1]), np.asarray(task.train.votes)

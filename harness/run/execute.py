@@ -22,7 +22,7 @@ from harness.run.tracebacks import traceback_of
 from harness.run.track import Tracker
 from harness.run.trial import Log, Place, Trial, run_trial
 from harness.storage.cache import Cache
-from harness.storage.places import expand
+from harness.storage.places import expand_home
 from harness.storage.store import Record, Store, TestSet
 from harness.streams import salt_faults
 
@@ -77,7 +77,7 @@ class Job:
 
 def study_store(cfg: DictConfig) -> Store:
     """Returns the store of the study that a config belongs to."""
-    return Store(expand(cfg.store, "store") / str(cfg.study))
+    return Store(expand_home(cfg.store, "store") / str(cfg.study))
 
 
 def make_job(cfg: DictConfig, said: list[str], source: Source | None = None) -> Job:
@@ -89,7 +89,7 @@ def make_job(cfg: DictConfig, said: list[str], source: Source | None = None) -> 
     if wrong:
         raise BadInput("\n".join(wrong))
     build(plain(cfg.protocol))  # raises before any data is read, as a cache without a place does
-    expand(cfg.cache, "cache")
+    expand_home(cfg.cache, "cache")
     source = source or build(plain(cfg.task))
     arm, baseline = arm_of(cfg), baseline_of(cfg)
     trial = Trial(
@@ -181,7 +181,7 @@ def _outcome(job: Job, log: Log) -> dict[str, Any]:
         log(row)
         job.tell(row)
 
-    place = Place(Cache(expand(job.cfg.cache, "cache")), device_of(job.cfg), both)
+    place = Place(Cache(expand_home(job.cfg.cache, "cache")), device_of(job.cfg), both)
     try:
         with one_thread(int(job.cfg.threads)):
             task = _with_read(job.source.split(job.trial.seed), job.source)

@@ -13,7 +13,7 @@ PACKAGE = "package:"
 """Prefix of a path into an installed package: `package:NAME` or `package:NAME/inside/it`."""
 
 
-def expand(path: str | Path, name: str) -> Path:
+def expand_home(path: str | Path, name: str) -> Path:
     """Returns a path with `~` as the user's home; BadInput, which says to set `name`, where there is no home."""
     try:
         return Path(path).expanduser()

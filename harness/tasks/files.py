@@ -19,7 +19,7 @@ from datasets.utils import are_progress_bars_disabled, disable_progress_bars, en
 
 from harness.checks import join_names, nearest
 from harness.errors import BadInput
-from harness.storage.places import expand
+from harness.storage.places import expand_home
 from harness.tasks import reader
 from harness.tasks.columns import Names, as_names
 
@@ -44,12 +44,12 @@ BUILDERS = {
 def cache_folder(cache: str | None) -> Path:
     """Returns the folder for decoded images: the user's, else one under the user's cache folder."""
     default = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "gains-harness"
-    return expand(default if cache is None else cache, "cache")
+    return expand_home(default if cache is None else cache, "cache")
 
 
 def require_path(path: str, what: str = "task.path") -> Path:
     """Returns the path with `~` expanded; it must exist."""
-    found = expand(path, what)
+    found = expand_home(path, what)
     if not found.exists():
         beside = sorted(one.name for one in found.parent.iterdir()) if found.parent.is_dir() else []
         has = f" ({found.parent} has: {join_names(beside)})" if beside else ""
@@ -58,7 +58,7 @@ def require_path(path: str, what: str = "task.path") -> Path:
 
 
 @dataclass(frozen=True)
-class Found:
+class PartFiles:
     """Holds the files of each part, and what was left unread, in sentences.
 
     Relative names in cells start at `root`. Below `folders[part]` lies one folder of images a class. `guessed` are the
@@ -72,7 +72,7 @@ class Found:
     guessed: frozenset[str]
 
 
-def find(path: str, patterns: Mapping[str, Names]) -> Found:
+def find(path: str, patterns: Mapping[str, Names]) -> PartFiles:
     """Returns the files of each part, sorted by name.
 
     A pattern is a name or a glob, or several, relative to the folder; one that names a folder means all files beneath
@@ -92,7 +92,7 @@ def find(path: str, patterns: Mapping[str, Names]) -> Found:
     looked = [found] if found.is_file() else [root]
     guessed = frozenset(part for part in files if not said[part] and part != "train")
     ordered = {part: files[part] for part in PARTS if part in files}
-    return Found(root, ordered, folders, tuple(_unread(looked, files)), guessed)
+    return PartFiles(root, ordered, folders, tuple(_unread(looked, files)), guessed)
 
 
 def _named(root: Path, chosen: dict[str, list[str]]) -> dict[str, list[str]]:
@@ -216,7 +216,7 @@ def no_bars() -> Iterator[None]:
 
 
 def open_parts(
-    found: Found, cache: str | None, labels: Collection[str | None] = ()
+    found: PartFiles, cache: str | None, labels: Collection[str | None] = ()
 ) -> tuple[dict[str, datasets.Dataset], list[str]]:
     """Opens the files of every part; also returns what is worth saying of them. `cache` as in `arrow_folder`.
 

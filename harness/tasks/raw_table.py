@@ -83,7 +83,7 @@ def read_cells(path: str, what: str = "task.path") -> pd.DataFrame:
     """Returns the file's cells as str, nothing read as missing; BadInput if it is absent, not a CSV, or has no rows."""
     place = require_path(path, what)
     try:
-        frame = reader.read_cells(place)
+        frame = reader.read_strings(place)
     except (OSError, BadInput) as fault:
         raise BadInput(f"{what}: {path} cannot be read as CSV: {fault}") from fault
     if not len(frame):

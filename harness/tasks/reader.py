@@ -51,15 +51,15 @@ def read_tables(paths: Sequence[Path]) -> pa.Table:
     return pa.concat_tables([table.select(tables[0].column_names) for table in tables])
 
 
-def read_cells(path: Path) -> pd.DataFrame:
+def read_strings(path: Path) -> pd.DataFrame:
     """Returns the table of a CSV or TSV file with every cell as str, "" where nothing stands."""
     return pd.DataFrame(read_text(path).to_pandas().fillna("").astype(object))
 
 
 def read_frame(path: Path) -> pd.DataFrame:
-    """Returns the table of a file of any kind in `TABLES`; of CSV and TSV as `read_cells` does."""
+    """Returns the table of a file of any kind in `TABLES`; of CSV and TSV as `read_strings` does."""
     if path.suffix.lower() in TEXT:
-        return read_cells(path)
+        return read_strings(path)
     if path.suffix.lower() in JSON:
         return pd.DataFrame(read_tables([path]).to_pandas())
     check_names(path, pq.read_schema(path).names)

@@ -161,4 +161,4 @@ def test_a_trial_from_the_command_line(words: list[str], tmp_path: Any, capsys: 
         f"{' '.join(word.lstrip('+') for word in words if word.startswith(('model', '+')))}, seed 0: accuracy"
         in said.out
     )
-    assert said.err == ""
+    assert said.err.splitlines() == ["  train: 569 rows, gold labels: benign 357, malignant 212"]

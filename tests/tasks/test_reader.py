@@ -198,7 +198,7 @@ def test_a_malformed_file_is_refused_with_its_line(
 
 def test_quoted_cells_marks_and_other_separators(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes('\ufefftext;label\r\n"two\r\nlines; ""quoted""";a\r\n5" pipe;\r\n'.encode())
-    frame = reader.read_cells(tmp_path / "t.csv")
+    frame = reader.read_strings(tmp_path / "t.csv")
     assert frame.to_dict("list") == {"text": ['two\r\nlines; "quoted"', '5" pipe'], "label": ["a", ""]}
     assert reader.separator_note(tmp_path / "t.csv") == "t.csv is separated by semicolons"
 
