@@ -16,7 +16,7 @@ from pathlib import Path
 
 COSTS = Path(__file__).with_name("costs.json")
 WRITE = "HARNESS_WRITE_COSTS"
-SLOW = 0.4
+SLOW = 0.25
 """A function that takes longer (s) is left out of the fast run."""
 _FILE = 1.0
 """A file is left out as a whole where a fixture that its tests share takes longer (s)."""

@@ -64,8 +64,6 @@ def _cross_validated(train: TrainSet, learner: Learner, run: Run) -> Float32[np.
 
 def _folds(train: TrainSet, run: Run) -> Iterator[tuple[Int64[np.ndarray, " f"], Int64[np.ndarray, " h"]]]:
     """Yields the rows to fit on and the rows held out, stratified by class; fewer folds if a class has fewer rows."""
-    if run.protocol.folds < 2:
-        raise BadInput(f"protocol.folds is {run.protocol.folds}; cross-validation needs at least 2")
     labelled = np.flatnonzero(train.labelled)
     counts = np.bincount(train.classes[labelled], minlength=train.k)
     if (counts == 1).any():
