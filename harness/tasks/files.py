@@ -96,10 +96,9 @@ def find(path: str, patterns: Mapping[str, Names]) -> PartFiles:
 
 
 def _named(root: Path, chosen: dict[str, list[str]]) -> dict[str, list[str]]:
-    """Adds, for parts without a pattern, the folders or files in `root` that are called so.
+    """Adds, for parts without a pattern, the folders or else the files in `root` that are called so.
 
-    Nothing is added unless something is called a training part, or another part is given: rows in a folder `test`
-    alone may be of a class of that name.
+    Nothing is added unless something is called a training part: a folder `test` alone may hold the rows of a class.
     """
     entries = sorted(entry.name for entry in root.iterdir() if not is_hidden(entry.name))
     folders = [name for name in entries if (root / name).is_dir()]

@@ -70,8 +70,8 @@ def row_places(path: Path, rows: int) -> list[str]:
     """Returns where each row of a file stands, in words: the line on which it begins, or its number."""
     if path.suffix.lower() not in TEXT:
         return [f"row {row}" for row in range(1, rows + 1)]
-    raw = _utf8(path)
-    reader, starts, start = csv.reader(io.StringIO(raw.decode(), newline=""), delimiter=separator(path, raw)), [], 1
+    raw, starts, start = _utf8(path), list[str](), 1
+    reader = _records(raw, separator(path, raw))
     for row in reader:
         starts += [f"line {start}"] if row else []
         start = reader.line_num + 1
@@ -150,15 +150,20 @@ def _utf8(path: Path) -> bytes:
 
 def _header(path: Path, raw: bytes, sep: str) -> list[str]:
     try:
-        return next(row for row in csv.reader(io.StringIO(raw.decode(), newline=""), delimiter=sep, strict=True) if row)
+        return next(row for row in _records(raw, sep) if row)
     except csv.Error as error:
         raise BadInput(f"{path.name}, line 1: {error}: a quotation mark is missing or stands alone") from None
 
 
+def _records(raw: bytes, sep: str) -> Any:
+    """Returns a reader of the file's rows that knows their lines; cells may be as long as pyarrow can read."""
+    csv.field_size_limit(_LARGEST)
+    return csv.reader(io.StringIO(raw.decode(), newline=""), delimiter=sep, strict=True)
+
+
 def _first_fault(path: Path, raw: bytes, sep: str) -> str:
     """Returns what is wrong with the first row that is not as long as the header, or badly quoted; "" if none is."""
-    csv.field_size_limit(_LARGEST)
-    reader = csv.reader(io.StringIO(raw.decode(), newline=""), delimiter=sep, strict=True)
+    reader = _records(raw, sep)
     width, start = 0, 1
     try:
         for row in reader:

@@ -203,6 +203,12 @@ def test_quoted_cells_marks_and_other_separators(tmp_path: Path) -> None:
     assert reader.separator_note(tmp_path / "t.csv") == "t.csv is separated by semicolons"
 
 
+def test_long_cells_and_where_rows_stand(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text('text,label\n"' + "long " * 100_000 + '",a\n\n"two\nlines",b\nshort,c\n')
+    assert reader.read_strings(tmp_path / "t.csv")["label"].tolist() == ["a", "b", "c"]
+    assert reader.row_places(tmp_path / "t.csv", 3) == ["line 2", "line 4", "line 6"]
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
