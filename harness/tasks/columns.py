@@ -106,7 +106,7 @@ def texts(data: datasets.Dataset, column: str) -> np.ndarray:
 
 
 def _label_texts(data: DataParts, columns: Columns, notes: list[str]) -> dict[tuple[str, str], np.ndarray]:
-    """Returns the labels of each part and column, tidied: see `tidy_names`."""
+    """Returns the labels of each part and column, tidied: see `tidy_names`. A cell of blanks is no label."""
     found = {
         (what, name): texts(rows, name)
         for what, rows in data.items()
@@ -118,7 +118,9 @@ def _label_texts(data: DataParts, columns: Columns, notes: list[str]) -> dict[tu
     merged = len(written) - len(set(tidied.values()))
     if merged and set(map(_tidy, written)) != written:
         notes.append(f"{merged} spellings of a class that differ in blanks or in their Unicode form alone were merged")
-    return {place: np.array([tidied.get(value) for value in those], dtype=object) for place, those in found.items()}
+    blank = {value for value in written if value and not tidied[value]}
+    names = {value: None if value in blank else name for value, name in tidied.items()}
+    return {place: np.array([names.get(value) for value in those], dtype=object) for place, those in found.items()}
 
 
 def _tidy(name: str) -> str:
@@ -297,7 +299,7 @@ def _written(rows: datasets.Dataset, column: str, what: str) -> np.ndarray:
 
 
 def _feature_columns(train: datasets.Dataset, columns: Columns, notes: list[str]) -> list[str]:
-    """Returns the user's feature columns, else all without another role that are no index of the file.
+    """Returns the feature columns that the user names, else all other columns that have no role and are no row index.
 
     BadInput for one that also has a role.
     """

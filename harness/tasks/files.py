@@ -7,7 +7,7 @@ import itertools
 import os
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,13 +61,13 @@ def require_path(path: str, what: str = "task.path") -> Path:
 class PartFiles:
     """Holds the files of each part, and what was left unread, in sentences.
 
-    Relative names in cells start at `root`. Below `folders[part]` lies one folder of images a class. `guessed` are the
-    parts that no pattern names.
+    Relative names in cells start at `root`. Below each of `folders[part]` lies one folder of images a class.
+    `guessed` are the parts that no pattern names.
     """
 
     root: Path
     files: Mapping[str, list[Path]]
-    folders: Mapping[str, Path]
+    folders: Mapping[str, list[Path]]
     notes: tuple[str, ...]
     guessed: frozenset[str]
 
@@ -88,7 +88,7 @@ def find(path: str, patterns: Mapping[str, Names]) -> PartFiles:
     if "train" not in files:
         files["train"] = _rest(root, {file for those in files.values() for file in those})
     _check_apart(files)
-    folders = {part: _base(root, chosen[part]) for part in files}
+    folders = {part: [_base(root, pattern) for pattern in chosen[part]] or [root] for part in files}
     looked = [found] if found.is_file() else [root]
     guessed = frozenset(part for part in files if not said[part] and part != "train")
     ordered = {part: files[part] for part in PARTS if part in files}
@@ -115,14 +115,12 @@ def _first_word(name: str) -> str:
     return re.match(r"[a-z]*", name.lower())[0]  # type: ignore[index]
 
 
-def _base(root: Path, globs: Iterable[str]) -> Path:
-    """Returns the folder below which a part's class folders lie: what its pattern names before its first wildcard."""
-    for pattern in globs:
-        if (root / pattern).is_dir():
-            return root / pattern
-        plain = list(itertools.takewhile(lambda name: not glob.has_magic(name), Path(pattern).parts[:-1]))
-        return root.joinpath(*plain)
-    return root
+def _base(root: Path, pattern: str) -> Path:
+    """Returns the folder below which class folders lie: what a pattern names before its first wildcard."""
+    place = root / os.path.expanduser(pattern)
+    if place.is_dir():
+        return place
+    return Path(*itertools.takewhile(lambda name: not glob.has_magic(name), place.parts[:-1]))
 
 
 def _matching(root: Path, globs: Iterable[str], part: str) -> list[Path]:
@@ -233,18 +231,19 @@ def open_parts(
 
 
 def open_part(
-    files: list[Path], cache: str | None, base: Path | None = None, notes: list[str] | None = None
+    files: list[Path], cache: str | None, bases: Sequence[Path] = (), notes: list[str] | None = None
 ) -> datasets.Dataset:
     """Opens the files of one part as one data set: text and JSON by `reader`, parquet as a memory map, images by name.
 
-    The class of an image is the name of the folder below `base` that it lies in. What was guessed is added to `notes`.
+    The class of an image is the name of the folder below one of `bases` that it lies in. What was guessed is added to
+    `notes`.
     """
     kinds = {BUILDERS[file.suffix.lower()] for file in files}
     told = [] if notes is None else notes
     if len(kinds) > 1:
         raise BadInput(f"files of different kinds are mixed ({join_names(sorted(kinds))}): name them with task.train")
     if kinds == {"image"}:
-        return _pictures(files, base or files[0].parent, told)
+        return _pictures(files, bases, told)
     if kinds == {"parquet"}:
         return _parquet(files, cache)
     told += [note for file in files if file.suffix.lower() in reader.TEXT and (note := reader.separator_note(file))]
@@ -270,16 +269,20 @@ def _parquet(files: list[Path], cache: str | None) -> datasets.Dataset:
         ) from fault
 
 
-def _pictures(files: list[Path], base: Path, notes: list[str]) -> datasets.Dataset:
+def _below(file: Path, bases: Sequence[Path]) -> tuple[str, ...]:
+    """Returns the folders and the name of a file below the innermost of `bases` that it lies in."""
+    inside = [file.relative_to(base).parts for base in bases if file.is_relative_to(base)]
+    return min(inside, key=len, default=(file.name,))
+
+
+def _pictures(files: list[Path], bases: Sequence[Path], notes: list[str]) -> datasets.Dataset:
     """Returns the names of images and the classes that their folders name; images beside the folders are left out."""
-    inside = [file.relative_to(base).parts for file in files]
+    inside = [_below(file, bases) for file in files]
     if all(len(parts) == 1 for parts in inside):
         return datasets.Dataset.from_dict({"image": [str(file.absolute()) for file in files]})
     stray = [file for file, parts in zip(files, inside, strict=True) if len(parts) == 1]
     if stray:
-        notes.append(
-            f"left out: {len(stray)} images that lie in no class folder of {base.name}, the first is {stray[0].name}"
-        )
+        notes.append(f"left out: {len(stray)} images that lie in no class folder, the first is {stray[0].name}")
     kept = [(file, parts[0]) for file, parts in zip(files, inside, strict=True) if len(parts) > 1]
     rows = {"image": [str(file.absolute()) for file, _ in kept], "label": [label for _, label in kept]}
     return datasets.Dataset.from_dict(rows)

@@ -244,7 +244,7 @@ def test_the_class_is_the_first_folder_and_tools_leave_no_class(source: Make, tm
     (tmp_path / "p" / "notes.txt").write_text("x")
     made = source("folder", path=tmp_path / "p", image_size=8)
     assert counts(made) == "train: 40 rows, given labels: cat 20, dog 20"
-    assert "left out: 1 images that lie in no class folder of p, the first is preview.png" in made.read
+    assert "left out: 1 images that lie in no class folder, the first is preview.png" in made.read
     assert "not read: 1 other file (1 .txt)" in made.read
 
 
@@ -306,3 +306,17 @@ def test_the_input_is_no_label(source: Make, tmp_path: Path) -> None:
     pd.DataFrame({"text": ["a", "b"] * 20}).to_csv(tmp_path / "t.csv", index=False)
     with pytest.raises(BadInput, match="column 'text' is named as the input and in another role"):
         source("folder", path=tmp_path / "t.csv", modality="text", label="text")
+
+
+def test_a_label_of_blanks_is_no_label(source: Make, tmp_path: Path) -> None:
+    table(60, label=["a", "b", "  "] * 20).to_csv(tmp_path / "t.csv", index=False)
+    assert counts(source("table", path=tmp_path / "t.csv", label="label")).endswith("a 20, b 20; 20 without a label")
+
+
+def test_several_folders_of_images_in_one_part(source: Make, tmp_path: Path) -> None:
+    for number in range(8):
+        picture(tmp_path / "old" / "cat" / f"{number}.png", number)
+        picture(tmp_path / "new" / "dog" / "side" / f"{number}.png", 90 + number)
+    for patterns in (["old", "new"], ["old/*", "new/*"], [str(tmp_path / "old"), str(tmp_path / "new")]):
+        made = source("folder", path=tmp_path, image_size=8, train=patterns)
+        assert counts(made) == "train: 16 rows, given labels: cat 8, dog 8"
