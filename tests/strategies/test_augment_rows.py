@@ -222,3 +222,20 @@ def test_blended_rows_lie_between_the_two(b: int, seed: int) -> None:
     assert (new >= torch.minimum(values, values[partner]) - 1e-12).all()
     assert (new <= torch.maximum(values, values[partner]) + 1e-12).all()
     assert torch.equal(blend(values, partner, torch.ones(b)), values)
+
+
+@pytest.mark.parametrize("method", ["smote", "borderline", "adasyn"])
+def test_categories_are_taken_whole(method: str) -> None:
+    """A new row lies in one city, and noise leaves every row in its own."""
+    rows = uneven()
+    city = np.eye(3, dtype=np.float32)[np.arange(len(rows)) % 3]
+    mixed = replace(rows, x=np.concatenate([rows.x, city], axis=1))
+    grown = np.asarray(oversample(mixed, tools(), method=method, k_neighbors=3).x)[:, 3:]
+    assert len(grown) > len(rows)
+    assert set(np.unique(grown).tolist()) == {0.0, 1.0}
+    assert (grown.sum(axis=1) == 1).all()
+    shaken, _ = jitter(mixed, tools(), sigma=0.5).augment(
+        torch.from_numpy(mixed.x.copy()), torch.zeros(1), stream(0, "noise")
+    )
+    assert np.array_equal(np.asarray(shaken)[:, 3:], city)
+    assert not np.array_equal(np.asarray(shaken)[:, 0], mixed.x[:, 0])

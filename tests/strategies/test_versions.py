@@ -175,6 +175,25 @@ def test_a_shorter_file_without_ids_is_refused(write: Callable[[str], str]) -> N
         VERSION(numbered, tools(), path=write("label\nc\na\na\na\nb\n"), label="label")
 
 
+@pytest.mark.parametrize("kind", ["numbers", "texts", "labels"])
+def test_numbered_rows_of_another_order_are_refused(write: Callable[[str], str], kind: str) -> None:
+    """By what they share with the training rows; by their labels where that is all they have."""
+    classes = [(5 * row) % 3 for row in range(60)]
+    values = np.array([f"text {7 * row}" for row in range(60)], dtype=object) if kind == "texts" else None
+    x = np.array([[7.0 * row] for row in range(60)], dtype=np.float32) if values is None else values
+    train = replace(train_set(x, classes, 3), ids=np.array([f"train-{row}" for row in range(60)]))
+    named = [f"{7 * row}" if kind == "numbers" else f"text {7 * row}" for row in range(60)]
+    head = "label\n" if kind == "labels" else "f,label\n"
+    lines = [
+        "abc"[one] if kind == "labels" else f"{name},{'abc'[one]}" for name, one in zip(named, classes, strict=True)
+    ]
+    after = VERSION(train, tools(), path=write(head + "\n".join(lines) + "\n"), label="label")
+    assert after.classes.tolist() == classes
+    moved = lines[1:] + lines[:1]
+    with pytest.raises(BadInput, match=r"by their numbers, .*(rows were removed or moved|in another order)"):
+        VERSION(train, tools(), path=write(head + "\n".join(moved) + "\n"), label="label")
+
+
 def test_numbered_rows_whose_ids_a_column_holds_are_matched_by_that_column(write: Callable[[str], str]) -> None:
     """A file that was sorted by another column, or has lost rows, must not be matched by its order."""
     numbered = replace(

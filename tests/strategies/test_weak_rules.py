@@ -286,3 +286,9 @@ def test_an_option_that_brings_votes_needs_none_of_the_task(tmp_path: Path) -> N
     record = run_trial(trial, task, Place(Cache(tmp_path / "cache"), "cpu"))
     assert record["ledger"]["rules"] == 1
     assert record["ledger"]["votes"] == 0
+
+
+def test_minus_one_is_an_answer_where_a_class_is_called_so(file: Any, four: TrainSet, tools: Tools) -> None:
+    path = file("answers.csv", "row,worker,label\nr0,ann,-1\nr1,ann,1.0\n")
+    assert answered(four, path, ("-1", "1"), tools.cache)[1][:2].ravel().tolist() == [0, 1]
+    assert answered(four, path, ("0", "1"), tools.cache)[1][:2].ravel().tolist() == [-1, 1]

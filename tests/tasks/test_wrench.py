@@ -141,3 +141,35 @@ def test_real_data(
     assert task.facts["overlap"] == sum(text in whole for text in task.test.x) >= pool_overlap
     assert task.facts["duplicates"] == len(task.train) - len(whole) >= pool_duplicates
     assert np.unique(task.train.classes[:40]).size == len(task.classes)
+
+
+def test_whole_labels_and_votes_with_a_point_are_whole(source: Make, folder: Path) -> None:
+    before = source("wrench", path=folder, n_gold=4).split(0)
+    file = folder / "train.json"
+    rows = json.loads(file.read_text())
+    for row in rows.values():
+        row["label"], row["weak_labels"] = float(row["label"]), [float(vote) for vote in row["weak_labels"]]
+    file.write_text(json.dumps(rows))
+    after = source("wrench", path=folder, n_gold=4).split(0)
+    assert np.array_equal(after.gold, before.gold)
+    assert np.array_equal(after.train.votes, before.train.votes)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("label", [0, 1], "train.json, row '3' has label [0, 1]: a label is 0 to 1"),
+        ("label", 0.5, "row '3' has label 0.5"),
+        ("data", {"text": None}, "row '3' has the text None: a text is a string"),
+        ("weak_labels", 1, "row '3': weak_labels must be a list"),
+        ("weak_labels", [0.5, 1], "weak_labels must be whole numbers"),
+    ],
+)
+def test_odd_cells_are_refused(source: Make, folder: Path, name: str, value: Any, said: str) -> None:
+    file = folder / "train.json"
+    rows = json.loads(file.read_text())
+    rows["3"][name] = value
+    file.write_text(json.dumps(rows))
+    with pytest.raises(BadInput) as told:
+        source("wrench", path=folder)
+    assert said in str(told.value)
