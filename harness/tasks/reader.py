@@ -171,7 +171,7 @@ def _first_fault(path: Path, raw: bytes, sep: str) -> str:
             if row and len(row) != width:
                 return (
                     f"{path.name}, line {start}, has {len(row)} fields, and the first line names {width}: correct the "
-                    f"line; a cell with {_SEPARATORS[sep]} in it stands in quotation marks"
+                    f"line, or put cells that contain {_SEPARATORS[sep]} in quotation marks"
                 )
             start = reader.line_num + 1
     except csv.Error as error:
