@@ -13,7 +13,7 @@ import hashlib
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ import rates_figure
 sys.path += [str(Path(__file__).parent / folder) for folder in ("analysis", "run")]  # as pytest's settings have them
 
 import test_null
+from answered_examples import DIFFERENT, EQUAL, Setting, outcomes
 from known_truth import TRUTHS, Truth, rates, simulated
 from scipy.stats import binom, norm
 from test_simulation import ARM, CONTROL, MIXED, REGIMES, SIMULATIONS, Regime, linear_errors
@@ -30,6 +31,7 @@ from test_simulation import SEEDS as SEEDS_VARY
 from test_stopping import held, normal_studies
 from test_variance import TRUTH, true_parts
 from test_variance import simulated as components_simulated
+from test_verdict_simulation import MANY
 
 from harness.analysis.effects import effect_p_value, variances
 from harness.analysis.power import level_of_looks, looks
@@ -99,6 +101,30 @@ def attribution_rows(truths: Sequence[Truth] = TRUTHS, seeds: Sequence[int] = FE
     return found
 
 
+RIGHT, WINNERS = "right", "false winners"
+INTERVALS = {"verdict": "the verdict", "pair": "the chosen pair alone", "redraws": "choice in redraws"}
+ANSWERS = {"by validation": "chosen on other seeds", "at best": "best arms of both"}
+
+
+def verdict_rows(
+    settings: Sequence[Setting] = (*DIFFERENT, *EQUAL), seeds: Sequence[int] = (3, 5, 10), number: int = MANY
+) -> Rows:
+    """Verdicts of studies simulated example by example: how often they are right, or name a winner of equals."""
+    found: Rows = []
+    for setting in settings:
+        for r in seeds:
+            seen = outcomes(setting, r, number)
+            word, rate, nominal = (RIGHT, seen.right, 1.0) if setting.difference else (WINNERS, seen.named, 0.05)
+            found += [
+                ("verdict", f"{word}, {name}", setting.name, r, rate(name) / 100, nominal, number) for name in INTERVALS
+            ]
+            found += [
+                ("verdict", f"{HELD}, {name}", setting.name, r, seen.coverage(name) / 100, 0.95, number)
+                for name in ANSWERS
+            ]
+    return found
+
+
 def stopping_rows(effects: Sequence[float] = (0.0, 0.8), luck: Sequence[float] = (0.0, 0.05)) -> Rows:
     """Studies that look at 3, 6, 12, 24 and 48 seeds and stop when an interval leaves 0 out, or never.
 
@@ -136,7 +162,7 @@ def trial_rows(folder: Path) -> Rows:
 
 SIMULATED: dict[str, Callable[[], Rows]] = {
     "effects": effects_rows, "ten arms": family_rows, "attribution": attribution_rows, "stopping": stopping_rows,
-    "components": component_rows,
+    "components": component_rows, "verdict": verdict_rows,
 }  # fmt: skip
 """What needs no trial; equal on every machine but for the rounding of its libraries."""
 
@@ -232,7 +258,8 @@ def page(rates: pd.DataFrame) -> str:
         "ATTRIBUTION_FALSE": crossed(of("attribution", FALSE)), "STOPPING": listed(of("stopping", HELD)),
         "COMPONENTS": crossed(of("components", HELD)), "TRIALS": trials_text(of("real trials", FALSE)),
         "LOW_EFFECTS": lowest(of("effects", HELD)), "LOW_ATTRIBUTION": lowest(of("attribution", HELD)),
-        "HIGH_EFFECTS": f"{100 * of('effects', FALSE)['rate'].max():.1f}",
+        "VERDICT_RIGHT": beside(rates, RIGHT, INTERVALS), "VERDICT_FALSE": beside(rates, WINNERS, INTERVALS),
+        "VERDICT_HELD": beside(rates, HELD, ANSWERS), "HIGH_EFFECTS": f"{100 * of('effects', FALSE)['rate'].max():.1f}",
         "HIGH_ATTRIBUTION": f"{100 * of('attribution', FALSE)['rate'].max():.1f}",
     }  # fmt: skip
     text = (ROOT / "tests" / "statistics_page.md").read_text()
@@ -255,6 +282,18 @@ def crossed(rates: pd.DataFrame) -> str:
         by = dict(zip(rows["seeds"], rows["rate"], strict=True))
         cells = (f"{100 * by[r]:.1f}" if r in by else "" for r in seeds)
         lines.append(_row(setting, *cells, band(rows.iloc[0])))
+    return "\n".join(lines)
+
+
+def beside(rates: pd.DataFrame, kind: str, columns: Mapping[str, str]) -> str:
+    """One row a setting and number of seeds, one column an interval, in percent."""
+    mine = rates[(rates["part"] == "verdict") & rates["kind"].str.startswith(f"{kind}, ")]
+    wide = mine.assign(kind=mine["kind"].str.removeprefix(f"{kind}, ")).pivot_table(
+        index=["setting", "seeds"], columns="kind", values="rate", sort=False
+    )
+    lines = [_row("simulated", "seeds", *columns.values()), _row(":--", "--:", *["--:"] * len(columns))]
+    for (setting, seeds), row in wide.iterrows():  # type: ignore[misc]
+        lines.append(_row(setting, seeds, *(f"{100 * row[name]:.1f}" for name in columns)))
     return "\n".join(lines)
 
 

@@ -1,10 +1,9 @@
 """Says whether a study's accuracy came from the model or from the data; pure functions.
 
-There are three answers, each with an interval in which the choice is repeated in every draw: the ladder (`ladder`: best
-model, best data, both), the parts of the best combination's gain, and the shares of variance (both in `shares`). The
-verdict is the ladder's: whether the best model or the best data gains more. `sensitivity` shows what the verdict
-depends on. Formulas and sources are in those modules; what a study cannot answer gets a sentence in `notes`, never a
-number.
+There are three answers, each with an interval that accounts for the choice of arms: the ladder (`ladder`: best model,
+best data, both), the parts of the best combination's gain, and the shares of variance (both in `shares`). The verdict
+is whether the best model or the best data gains more (`choice`). `sensitivity` shows what the verdict depends on.
+Formulas and sources are in those modules; what a study cannot answer gets a sentence in `notes`, never a number.
 """
 
 from __future__ import annotations
@@ -108,7 +107,10 @@ def attribute(scores: Scores, *, draws: int, rng: np.random.Generator) -> Attrib
     rungs, interplay = _rungs(drawn, where, chosen)
     parts, shared = _shapley(drawn, where)
     found = replace(_judged(drawn, where, rungs), shapley=parts, eta2=eta2, omega2=omega2)
-    notes = (*_about_choice(drawn, where, chosen), *interplay, *shared, *told, *found.notes, *_covers(scores))
+    notes = (
+        *_about_choice(drawn, where, chosen), *_two_questions(rungs), *interplay, *shared, *told, *found.notes,
+        *_covers(scores),
+    )  # fmt: skip
     return replace(found, notes=(*standing, *notes))
 
 
@@ -297,7 +299,7 @@ def sentence_of(word: Winner, rungs: Ladder) -> str:
     by = rungs.difference
     if word == "model":
         by = Estimate(-by.value, -by.high, -by.low)
-    inside = f"{signed_points(by.value)} points [{signed_points(by.low)}, {signed_points(by.high)}]"
+    inside = _in_points(by)
     heads = {
         "data": f"Data wins: the best data strategy gains {inside} more than the best model",
         "model": f"Model wins: the best model gains {inside} more than the best data strategy",
@@ -347,10 +349,26 @@ def _covers(scores: Scores) -> Iterator[str]:
     """Yields sentences on what the intervals cover and what they do not."""
     yield (
         f"95 % intervals account for retraining ({len(scores.seeds)} seeds), for the sampling of the {scores.n_test} "
-        "test examples, and for the choice on validation, which is made again in every redraw. Other arms, tasks and "
-        "protocols are not covered, nor other validation examples if all seeds share them."
+        "test examples, and for the choice on validation. Other arms, tasks and protocols are not covered, nor other "
+        "validation examples if all seeds share them."
     )
     yield (
         "The measured gain of a best arm is biased upwards, because it was chosen for a high score, which is partly "
         "noise; the bias grows with the number of arms. The intervals account for it."
     )
+
+
+def _two_questions(rungs: Ladder) -> Iterator[str]:
+    """Yields what choosing on validation gives, and what the best arm of each side can gain."""
+    yield (
+        f"By choosing on this validation part, data minus model is {_in_points(rungs.by_validation)}: for each seed "
+        "the arms are chosen by the other seeds."
+    )
+    yield (
+        f"Between the best arms of both sides, data minus model is {_in_points(rungs.at_best)}: the arms are chosen by "
+        "other seeds and other test rows, and the interval also holds if validation chooses badly."
+    )
+
+
+def _in_points(one: Estimate) -> str:
+    return f"{signed_points(one.value)} points [{signed_points(one.low)}, {signed_points(one.high)}]"

@@ -1,4 +1,6 @@
-"""Computes the ladder, the best model, the best data and both, and their difference from redraws; pure functions.
+"""Computes the ladder: the gains of the best model, the best data and both; pure functions.
+
+The difference of data and model, from which the verdict follows, is `choice`'s. The gains are estimated here.
 
 **The choice.** An axis' best arm is the one that scores highest on validation among its arms and the baseline. The
 baseline is always among the choices, so an axis whose arms all lose gains 0, with the baseline as its rung. References
@@ -19,8 +21,8 @@ a choice. Since the measured value is biased by about as much, the interval also
 
 which holds the truth in about 95 % or more in all regimes that were tried, both for the arm that is truly best and for
 the arm that was chosen (`tests/analysis/test_attribution_simulation.py`). It is no wider than before if there is no
-bias: if the winner is clear and, for the difference, if both axes choose among equally many arms. (Efron 2011, JASA
-106, and Andrews, Kitagawa & McCloskey 2024, QJE 139, treat this winner's curse.) `f` is a winsorised mean, since at 2
+bias: if the winner is clear. (Efron 2011, JASA 106, and Andrews, Kitagawa & McCloskey 2024, QJE 139, treat this
+winner's curse.) `f` is a winsorised mean, since at 2
 seeds the draws have no mean.
 """
 
@@ -32,8 +34,9 @@ from itertools import product
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Float64, Int64
 
+from harness.analysis.choice import Decision, Estimate, Side, best_against_best, best_of, decide
 from harness.analysis.scores import Scores, redraw
 from harness.analysis.significance import LEVEL
 from harness.arm import BASELINE, FACTORS, SAME, Level, combine
@@ -45,15 +48,6 @@ Winner = Literal["data", "model", "undecided"]
 ENDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 _DIGITS = 9
 """Validation means, in points, that agree to this many decimal places are tied."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """Holds a value with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -73,8 +67,9 @@ class Step:
 class Ladder:
     """Holds the gains of the best model, the best data and both over the baseline, in points.
 
-    `interaction` is the gain of both beyond the sum of the two, `difference` is data minus model. `both` and
-    `interaction` are None if the chosen pair was not run together.
+    `interaction` is the gain of both beyond the sum of the two, `difference` is data minus model, with the interval of
+    the verdict; `by_validation` and `at_best` answer the two questions of `choice`. `both` and `interaction` are None
+    if the chosen pair was not run together.
     """
 
     model: Step
@@ -82,6 +77,8 @@ class Ladder:
     both: Step | None
     interaction: Estimate | None
     difference: Estimate
+    by_validation: Estimate
+    at_best: Estimate
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,31 +187,63 @@ def picks(draws: Draws, where: Axes, model: Sequence[int], data: Sequence[int]) 
 
 
 def build_ladder(draws: Draws, where: Axes, chosen: Picks) -> Ladder:
-    """Returns the rungs that the measured validation scores choose, with intervals in which every draw chooses anew."""
-    rungs = {"model": chosen.model, "data": chosen.data, "both": chosen.both}
-    own, seen = ({name: _at(table, at) for name, at in rungs.items()} for table in (draws.test[:1], draws.test))
-    base, bases = draws.test[0, where.baseline], draws.test[:, where.baseline]
-    known = np.ones(len(bases), dtype=bool)
-
-    def step(name: str, rows: Bool[np.ndarray, " d"]) -> Step:
-        effect = estimate_after_choice((seen[name] - bases)[rows], (own[name] - base)[rows])
-        return step_of(draws.scores, int(rungs[name][0]), where.baseline, effect)
-
+    """Returns the rungs that the measured validation scores choose, with their gains and how they compare."""
+    scores = draws.scores
+    model, data = (_gain(scores, where, best_of([where.baseline, *arms])) for arms in (where.model, where.data))
     both = interaction = None
     if chosen.both[0] >= 0:
-        run = chosen.both >= 0
-        both = step("both", run)
-        gained, measured = (
-            (at["both"] - at["model"] - at["data"] + zero)[run] for at, zero in ((seen, bases), (own, base))
-        )
-        interaction = estimate_after_choice(gained, measured)
-    return Ladder(step("model", known), step("data", known), both, interaction, gap(draws, chosen))
+        together = _gain(scores, where, best_together(scores, where))
+        both = together or step_of(scores, int(chosen.both[0]), where.baseline, _both_gain(draws, where, chosen))
+        interaction = _interaction(draws, where, chosen)
+    beside = decide_axes(scores, where, where.model, where.data)
+    best = best_against_best(scores, *(best_of([where.baseline, *arms]) for arms in (where.model, where.data)))
+    assert model is not None  # every arm of `Axes` was run
+    assert data is not None
+    assert best is not None
+    return Ladder(model, data, both, interaction, beside.verdict, beside.by_validation, best)
 
 
-def gap(draws: Draws, chosen: Picks) -> Estimate:
-    """Returns the gain of the chosen data minus that of the chosen model, in points."""
-    seen, own = (_at(table, chosen.data) - _at(table, chosen.model) for table in (draws.test, draws.test[:1]))
-    return estimate_after_choice(seen, own)
+def _gain(scores: Scores, where: Axes, side: Side) -> Step | None:
+    """Returns what a side gains over the baseline; None if one of the seeds' choices was not run."""
+    found = decide(scores, best_of([where.baseline]), side)
+    return None if found is None else step_of(scores, found.right, where.baseline, found.verdict)
+
+
+def _both_gain(draws: Draws, where: Axes, chosen: Picks) -> Estimate:
+    """Returns the gain of the best pair from the redraws whose pair was run."""
+    run = chosen.both >= 0
+    seen, own = (_at(table, chosen.both)[run] for table in (draws.test, draws.test[:1]))
+    base = draws.test[:, where.baseline][run]
+    return estimate_after_choice(seen - base, own - base[0])
+
+
+def _interaction(draws: Draws, where: Axes, chosen: Picks) -> Estimate:
+    """Returns the gain of the best pair beyond its parts', from the redraws whose pair was run."""
+    run = chosen.both >= 0
+
+    def beyond(table: Float64[np.ndarray, "rows a"]) -> Float64[np.ndarray, " d"]:
+        both, model, data = (_at(table, arms) for arms in (chosen.both, chosen.model, chosen.data))
+        return (both - model - data + table[:, where.baseline])[run]
+
+    return estimate_after_choice(beyond(draws.test), beyond(draws.test[:1]))
+
+
+def decide_axes(scores: Scores, where: Axes, model: Sequence[int], data: Sequence[int]) -> Decision:
+    """Returns the best of these data arms minus the best of these model arms; both may choose the baseline."""
+    found = decide(scores, *(best_of([where.baseline, *arms]) for arms in (model, data)))
+    assert found is not None  # every arm of `Axes` was run
+    return found
+
+
+def best_together(scores: Scores, where: Axes) -> Side:
+    """Returns the side that runs the best model with the best data."""
+    one, other = (best_of([where.baseline, *arms]) for arms in (where.model, where.data))
+
+    def cell(model: int, data: int) -> int:
+        return where.cells.get(combine_levels(cell_of(scores, model), cell_of(scores, data)), -1)
+
+    known = {at for at in (cell(*pair) for pair in product(one.arms, other.arms)) if at >= 0}
+    return Side(lambda means: cell(one.choose(means), other.choose(means)), tuple(sorted(known)))
 
 
 def _at(table: Float64[np.ndarray, "rows a"], arms: Int64[np.ndarray, " d"]) -> Float64[np.ndarray, " d"]:

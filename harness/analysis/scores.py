@@ -35,6 +35,8 @@ from harness.streams import stream
 
 COVARIANCE_DRAWS = 500
 """Resamples of test examples that estimate a covariance."""
+PARTS = 5
+"""Parts of the test examples, of which the others choose an arm for each."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +47,8 @@ class Scores:
     the task has no validation part. `cpu_s` (seconds) and `labels` (bought) are means per trial. `spread` is the
     covariance of the arms' mean test scores over the test examples that seeds share, in points squared; `examples` is
     that over all test examples, their interaction with each seed's training included (None if not measured).
-    `left_out` says in sentences which arms are excluded and why.
+    `left_out` says in sentences which arms are excluded and why. `parts` are the test scores on `PARTS` random parts of
+    the test examples (None if not measured, or if a part lacks what the metric needs).
     """
 
     arms: tuple[str, ...]
@@ -60,6 +63,7 @@ class Scores:
     n_test: int
     left_out: tuple[str, ...] = ()
     examples: Float64[np.ndarray, "a a"] | None = None
+    parts: Float64[np.ndarray, "a r f"] | None = None
 
     def model(self, arm: int) -> Level:
         """Returns the arm's model; `SAME` is the baseline's."""
@@ -82,6 +86,7 @@ class Scores:
             valid=self.valid[rows], cpu_s=self.cpu_s[rows], labels=self.labels[rows],
             spread=self.spread[np.ix_(rows, rows)],
             examples=None if self.examples is None else self.examples[np.ix_(rows, rows)],
+            parts=None if self.parts is None else self.parts[rows],
         )  # fmt: skip
 
 
@@ -130,14 +135,16 @@ def collect_scores(
     whole = [arm for arm in arms if all((arm, seed) in done for seed in seeds)]
     kept = [[done[arm, seed] for seed in seeds] for arm in whole]
     sets = {one["result"]["test_set"]: test_set(one["result"]["test_set"]) for row in kept for one in row}
-    spread, examples, n_test = _spread(kept, sets)
+    seen = _examples(kept, sets)
+    spread, examples = _spread(seen)
     return Scores(
         arms=tuple(whole), levels=_levels(kept, done[BASELINE, seeds[0]]),
         reference=tuple(str(row[0]["reference"]) for row in kept),
         seeds=tuple(seeds), test=_points(kept, "test"), valid=_points(kept, "valid"),
         cpu_s=np.array([np.mean([one["cost"]["cpu_s"] for one in row]) for row in kept]),
         labels=np.array([np.mean([labels_bought(one["ledger"]) for one in row]) for row in kept]),
-        spread=spread, n_test=n_test, left_out=_left_out(arms, seeds, records, done), examples=examples,
+        spread=spread, n_test=seen.n, left_out=_left_out(arms, seeds, records, done), examples=examples,
+        parts=_parts(seen),
     )  # fmt: skip
 
 
@@ -167,32 +174,57 @@ def _left_out(
     return tuple(told)
 
 
-def _spread(
-    kept: Sequence[Sequence[Record]], sets: Mapping[str, TestSet]
-) -> tuple[Float64[np.ndarray, "a a"], Float64[np.ndarray, "a a"], int]:
-    """Returns the covariance of the arms' mean scores over examples that two seeds share, over all, and their number.
+@dataclass(frozen=True, eq=False)
+class _Examples:
+    """Scores all trials under weights of test examples: `cells` holds each trial's confusion cells, (k * k, n)."""
 
-    With `D_as` the draws of arm `a` on seed `s`, cov(sum_s D) minus the covariances within a seed leaves the pairs of
-    different seeds. The first covariance is 0 with one seed, which has no such pair.
-    """
+    cells: list[list[csr_array]]
+    measure: Callable[[Float64[np.ndarray, "b k k"]], Float64[np.ndarray, " b"]]
+    k: int
+    n: int
+
+    def scores(self, weights: Float64[np.ndarray, "b n"]) -> Float64[np.ndarray, "a r b"]:
+        """Returns the scores in points under each row of weights."""
+        k = self.k
+        return np.array(
+            [[100 * self.measure((one @ weights.T).T.reshape(-1, k, k)) for one in row] for row in self.cells]
+        )
+
+
+def _examples(kept: Sequence[Sequence[Record]], sets: Mapping[str, TestSet]) -> _Examples:
+    """Places the predictions of all trials on the distinct test examples of all seeds."""
     first = kept[0][0]["result"]
     measure, k = metric(first["metric"]), len(sets[first["test_set"]].classes)
     ids = np.unique(np.concatenate([one.ids for one in sets.values()]))
     place = {name: np.searchsorted(ids, one.ids) for name, one in sets.items()}
-    n, r = len(ids), len(kept[0])
+
+    def cells(one: Record) -> csr_array:
+        name = one["result"]["test_set"]
+        cell = confusion_cells(sets[name].y, unpack(one["result"]["predictions"]), k)
+        return csr_array((np.ones(len(cell)), (cell, place[name])), shape=(k * k, len(ids)))
+
+    return _Examples([[cells(one) for one in row] for row in kept], measure, k, len(ids))
+
+
+def _spread(seen: _Examples) -> tuple[Float64[np.ndarray, "a a"], Float64[np.ndarray, "a a"]]:
+    """Returns the covariance of the arms' mean scores over examples that two seeds share, and over all examples.
+
+    With `D_as` the draws of arm `a` on seed `s`, cov(sum_s D) minus the covariances within a seed leaves the pairs of
+    different seeds. The first covariance is 0 with one seed, which has no such pair.
+    """
+    a, r, n = len(seen.cells), len(seen.cells[0]), seen.n
     if n < 2:
-        return np.zeros((len(kept), len(kept))), np.zeros((len(kept), len(kept))), n
-    weights = example_weights(COVARIANCE_DRAWS, n, stream(0, "grid", "examples"))
-
-    def drawn(one: Record) -> np.ndarray:
-        test = sets[one["result"]["test_set"]]
-        cell = confusion_cells(test.y, unpack(one["result"]["predictions"]), k)
-        at = csr_array((np.ones(len(cell)), (cell, place[one["result"]["test_set"]])), shape=(k * k, n))
-        return 100 * measure((at @ weights.T).T.reshape(-1, k, k))
-
-    draws = np.array([[drawn(one) for one in row] for row in kept])  # (a, r, draws)
+        return np.zeros((a, a)), np.zeros((a, a))
+    draws = seen.scores(example_weights(COVARIANCE_DRAWS, n, stream(0, "grid", "examples")))
     draws = draws[..., np.isfinite(draws).all((0, 1))]
     within = sum(np.atleast_2d(np.cov(draws[:, s])) for s in range(r))
     total = np.atleast_2d(np.cov(draws.sum(1))) * n / (n - 1)
     between = total - within * n / (n - 1)
-    return between / max(r * (r - 1), 1), total / r**2, n
+    return between / max(r * (r - 1), 1), total / r**2
+
+
+def _parts(seen: _Examples) -> Float64[np.ndarray, "a r f"] | None:
+    """Returns the scores on random parts of the test examples; None if a part lacks what the metric needs."""
+    part = stream(0, "grid", "parts").permutation(seen.n) % PARTS
+    found = seen.scores(np.equal.outer(np.arange(PARTS), part).astype(np.float64))
+    return found if np.isfinite(found).all() else None

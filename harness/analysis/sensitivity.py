@@ -1,16 +1,17 @@
-"""Recomputes a study's verdict with other sets of arms; pure functions on redraws of the arms' means.
+"""Recomputes a study's verdict with other sets of arms; pure functions.
 
 Verdicts in the literature depend on which arms are included: add two small networks, and the model wins. So the verdict
-is computed again, from the same draws and with the choice made again in every draw,
+is computed again, as in `choice`,
 
 - **without each arm** that could be chosen, in turn; an arm whose absence changes the verdict's word decides it;
-- **with the worst arm of each axis dropped** (the lowest validation mean of the axis, found again in every draw);
+- **with the worst arm of each axis dropped** (the lowest validation mean of the axis);
 - **by matched steps**: the arms of an axis and the baseline are sorted by validation; the median of the test
-  differences between neighbours is the gain of a typical swap on that axis, and data and model are compared by it;
+  differences between neighbours is the gain of a typical swap on that axis, and data and model are compared by it, with
+  an interval from redraws of the means;
 - **at matched cost**: the more expensive of the two chosen arms is replaced by the best of its axis (or the baseline)
   that takes at most twice the CPU time per trial of the cheaper one, or of the baseline if that takes more: data
-  strategies train the baseline's model, so they cannot cost less. Timings do not allow a finer match. Each draw
-  matches its own pair; a draw in which an axis keeps the baseline has nothing to match.
+  strategies train the baseline's model, so they cannot cost less. Timings do not allow a finer match. If an axis keeps
+  the baseline there is nothing to match.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float64
 
-from harness.analysis.ladder import Axes, Draws, Estimate, Winner, estimate_after_choice, gap, picks, winner_of
+from harness.analysis.choice import Estimate
+from harness.analysis.ladder import Axes, Draws, Winner, decide_axes, estimate_after_choice, winner_of
 
 SAME_COST = 2.0
 """Arms within this factor of each other count as equally expensive."""
@@ -53,13 +55,16 @@ def without_each(draws: Draws, where: Axes) -> dict[str, Omitted]:
 
 def worst_dropped(draws: Draws, where: Axes) -> Omitted | None:
     """Returns the verdict without the worst arm of each axis with more than one arm; None if neither has."""
-    valid, rows = draws.valid.copy(), np.arange(len(draws.valid))
-    several = [np.asarray(axis) for axis in (where.model, where.data) if len(axis) > 1]
-    for axis in several:
-        valid[rows, axis[np.argmin(draws.valid[:, axis], axis=1)]] = -np.inf
-    if not several:
+    if max(len(where.model), len(where.data)) < 2:
         return None
-    return _again("worst arm of each axis dropped", replace(draws, valid=valid), where, where.model, where.data)
+    model, data = (_without_worst(draws, axis) for axis in (where.model, where.data))
+    return _again("worst arm of each axis dropped", draws, where, model, data)
+
+
+def _without_worst(draws: Draws, axis: Sequence[int]) -> list[int]:
+    """Returns the arms without the one of the lowest validation mean, if there are several."""
+    worst = min(axis, key=lambda arm: draws.valid[0, arm]) if len(axis) > 1 else None
+    return [arm for arm in axis if arm != worst]
 
 
 def matched_steps(draws: Draws, where: Axes) -> Omitted:
@@ -72,12 +77,12 @@ def matched_steps(draws: Draws, where: Axes) -> Omitted:
 
 def matched_cost(draws: Draws, where: Axes) -> Omitted:
     """Returns the verdict among arms that cost about as little as the cheaper of the two chosen arms."""
-    spent, chosen = draws.scores.cpu_s, picks(draws, where, where.model, where.data)
-    budget = SAME_COST * np.maximum(np.minimum(spent[chosen.model], spent[chosen.data]), spent[where.baseline])
-    budget[(chosen.model == where.baseline) | (chosen.data == where.baseline)] = np.inf
-    dear = spent > budget[:, None]
-    cheap = replace(draws, valid=np.where(dear, -np.inf, draws.valid))
-    return _again("matched cost", cheap, where, where.model, where.data)
+    spent, chosen = draws.scores.cpu_s, decide_axes(draws.scores, where, where.model, where.data)
+    budget = np.inf
+    if where.baseline not in (chosen.left, chosen.right):
+        budget = SAME_COST * max(min(spent[chosen.left], spent[chosen.right]), spent[where.baseline])
+    model, data = ([arm for arm in axis if spent[arm] <= budget] for axis in (where.model, where.data))
+    return _again("matched cost", draws, where, model, data)
 
 
 def carriers(word: Winner, difference: Estimate, without: dict[str, Omitted]) -> list[str]:
@@ -87,10 +92,9 @@ def carriers(word: Winner, difference: Estimate, without: dict[str, Omitted]) ->
 
 
 def _again(what: str, draws: Draws, where: Axes, model: Sequence[int], data: Sequence[int]) -> Omitted:
-    chosen = picks(draws, where, model, data)
-    difference = gap(draws, chosen)
-    names = (draws.scores.arms[chosen.model[0]], draws.scores.arms[chosen.data[0]])
-    return Omitted(what, winner_of(difference), difference, names)
+    found = decide_axes(draws.scores, where, model, data)
+    names = (draws.scores.arms[found.left], draws.scores.arms[found.right])
+    return Omitted(what, winner_of(found.verdict), found.verdict, names)
 
 
 def _typical(draws: Draws, arms: Sequence[int]) -> tuple[Float64[np.ndarray, " d"], Float64[np.ndarray, " d"], int]:

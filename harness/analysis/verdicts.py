@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from harness.analysis.ladder import Draws, axes, draw_means, interval_after_choice, picks
+from harness.analysis.choice import Side, best_of, decide
+from harness.analysis.ladder import Axes, axes, best_together
 from harness.analysis.records import join
 from harness.analysis.scores import Scores, collect_scores
 from harness.analysis.significance import LEVEL, half_width_at
@@ -17,10 +18,7 @@ from harness.checks import choices
 from harness.claims import PICKS, Claim
 from harness.errors import BadInput
 from harness.storage.store import Record, Store
-from harness.streams import stream
 
-CLAIM_DRAWS = 20_000
-"""So many that verdicts do not depend on the draws: the ends of an interval vary by a hundredth of its width."""
 _NARROW = 0.9
 ClaimWord = Literal["supported", "refuted", "undecided"]
 
@@ -172,33 +170,28 @@ def estimate_difference(scores: Scores, left: str, right: str) -> Difference:
 
 
 def _between_picks(scores: Scores, left: str, right: str) -> Difference:
-    """Returns the difference if a side is chosen on validation, with the choice repeated in every redraw."""
+    """Returns the difference if a side is chosen on validation, with the interval of a study's verdict."""
     if not np.isfinite(scores.valid).all():
         raise BadInput("the task has no validation part to choose a best arm on")
-    draws = draw_means(scores, CLAIM_DRAWS, stream(0, "attribution"))  # the draws of a report's attribution
-    sides = [_chosen(draws, side) for side in (left, right)]
-    if any(side[0] < 0 for side in sides):
+    where = axes(scores)
+    sides = [_side(scores, where, side) for side in (left, right)]
+    wide, narrow = (decide(scores, sides[1], sides[0], level) for level in (LEVEL, _NARROW))
+    if wide is None or narrow is None:
         raise BadInput("the best model and the best data were not run together")
-    run = (sides[0] >= 0) & (sides[1] >= 0)
-    names = (
-        f"{side} ({scores.arms[at[0]]})" if side in PICKS else side
-        for side, at in zip((left, right), sides, strict=True)
-    )
-    rows = np.arange(len(run))
-    seen = (draws.test[rows, sides[0]] - draws.test[rows, sides[1]])[run]
-    own = (draws.test[0, sides[0]] - draws.test[0, sides[1]])[run]
-    wide, narrow = (interval_after_choice(seen, own, level) for level in (LEVEL, _NARROW))
-    r, n = len(scores.seeds), scores.n_test
-    return Difference(next(names), next(names), float(seen[0]), *wide, *narrow, r, n)
+    named = [
+        f"{side} ({scores.arms[at]})" if side in PICKS else side
+        for side, at in ((left, wide.right), (right, wide.left))
+    ]
+    by, within = wide.verdict, narrow.verdict
+    return Difference(*named, by.value, by.low, by.high, within.low, within.high, len(scores.seeds), scores.n_test)
 
 
-def _chosen(draws: Draws, side: str) -> np.ndarray:
-    """Returns the arm that each row of the draws uses for that side; -1 if the chosen pair was not run together."""
+def _side(scores: Scores, where: Axes, side: str) -> Side:
+    """Returns what that side chooses from: the arm of that label alone, or the candidates for a best arm."""
     if side not in PICKS:
-        return np.full(len(draws.test), draws.scores.arms.index(side))
-    where = axes(draws.scores)
+        return best_of([scores.arms.index(side)])
     for name, arms in (("model", where.model), ("data", where.data)):
         if not arms and side in (f"best {name}", "best both"):
             raise BadInput(f"no arm changes the {name} alone, references aside: there is no best one")
-    chosen = picks(draws, where, where.model, where.data)
-    return {"best model": chosen.model, "best data": chosen.data, "best both": chosen.both}[side]
+    among = {"best model": where.model, "best data": where.data}.get(side)
+    return best_together(scores, where) if among is None else best_of([where.baseline, *among])

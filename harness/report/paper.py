@@ -158,6 +158,8 @@ def _rungs(found: Ladder) -> Iterator[tuple[str, str]]:
             yield f"{name}CpuSeconds", difference_text(step.cpu_s)
             yield f"{name}Labels", number_text(step.labels, 0)
     yield from _estimate("Difference", found.difference)
+    yield from _estimate("DifferenceByValidation", found.by_validation)
+    yield from _estimate("DifferenceAtBest", found.at_best)
     if found.interaction is not None:
         yield from _estimate("Interaction", found.interaction)
 
@@ -230,6 +232,8 @@ def _ladder_rows(found: Attribution) -> Iterator[str]:
     if found.ladder.interaction is not None:
         yield _row("interaction", "", found.ladder.interaction)
     yield _row("data minus model", "", found.ladder.difference)
+    yield _row("the same, chosen on other seeds", "", found.ladder.by_validation)
+    yield _row("the same, best arms of both", "", found.ladder.at_best)
 
 
 def _share_rows(found: Attribution) -> Iterator[str]:

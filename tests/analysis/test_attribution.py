@@ -111,7 +111,7 @@ def test_the_interval_holds_every_arm_that_validation_cannot_tell_from_the_best(
     found = answer(noisy(means, valid={"clean=c": 90.01, "clean=d": 90.0}))
     assert found.ladder is not None
     assert found.ladder.data.effect.value == pytest.approx(15)
-    assert found.ladder.data.effect.low < 6
+    assert found.ladder.data.effect.low < 10  # what choosing between them at random gives
     assert told(found, "Best data on validation: clean=c, chosen among 2 arms and the baseline; ")
 
 

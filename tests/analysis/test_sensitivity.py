@@ -9,7 +9,7 @@ import pytest
 from known_truth import made
 
 from harness.analysis.attribution import Attribution, Omitted, attribute
-from harness.analysis.ladder import axes, draw_means, gap, picks
+from harness.analysis.ladder import axes, decide_axes, draw_means
 from harness.analysis.scores import Scores
 from harness.analysis.sensitivity import without_each
 from harness.streams import stream
@@ -79,13 +79,14 @@ def test_an_axis_keeps_its_only_arm() -> None:
 
 
 def test_leaving_an_arm_out_is_what_a_study_without_it_would_say() -> None:
-    """The same draws with the arm's columns gone."""
+    """The same scores with the arm's row gone."""
     scores = precise(CARRIED, luck=2.0)
     where, drawn = axes(scores), draw_means(scores, 500, stream(0, "test"))
     keep = [place for place, arm in enumerate(scores.arms) if arm != "clean=c"]
     fewer = scores.only(keep)
-    less, other = axes(fewer), type(drawn)(fewer, drawn.test[:, keep], drawn.valid[:, keep])
-    assert without_each(drawn, where)["clean=c"].difference == gap(other, picks(other, less, less.model, less.data))
+    less = axes(fewer)
+    alone = decide_axes(fewer, less, less.model, less.data).verdict
+    assert without_each(drawn, where)["clean=c"].difference == alone
 
 
 def test_the_worst_on_validation_is_dropped() -> None:

@@ -151,7 +151,7 @@ def attributed(arms: list[str]) -> Attribution:
 
     ladder = Ladder(
         Step(arms[-1], about(3.8), 1.0, 0.0), Step(arms[0], about(12), 1.0, 0.0), Step(arms[0], about(13.9), 1.0, 0.0),
-        about(-1.9), about(8.2),
+        about(-1.9), about(8.2), about(8.0), about(8.4),
     )  # fmt: skip
     omitted = tuple(
         Omitted(f"without {arm}", "data" if place else "undecided", about(8 - place / 9), ("", ""), arm)
@@ -377,7 +377,7 @@ def test_colours_keep_the_order_in_grey_and_numbers_stand_out() -> None:
 def test_an_attribution_becomes_a_frame_and_every_number_is_said() -> None:
     frame = figures.attribution_frame(attributed(names("some")), {"weak=label_model": "label_model"})
     assert frame["section"].value_counts().to_dict() == {
-        "ladder": 5,
+        "ladder": 7,
         "shapley": 4,
         "eta2": 3,
         "omega2": 1,

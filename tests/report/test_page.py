@@ -46,7 +46,7 @@ def estimate(value: float, half: float = 1.0) -> Estimate:
 ANSWER = Attribution(
     ladder=Ladder(
         Step("model=forest", estimate(2.0), 0.5, 0.0), Step("clean=oracle", estimate(7.5), 1.25, 20.0), None, None,
-        estimate(5.5),
+        estimate(5.5), estimate(5.25), estimate(5.75, 2.0),
     ),
     shapley={"model": estimate(2.25), "data": estimate(-7.25)},
     eta2={"model": Estimate(0.125, 0.0625, 0.25), "data": Estimate(0.75, 0.5, 0.875)},

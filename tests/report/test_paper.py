@@ -26,6 +26,7 @@ FOUND = Attribution(
         model=Step("model=resnet8", Estimate(3.777, 0.812, 6.744), 12.5, 0.0),
         data=Step("weak=label_model", Estimate(12.044, 8.998, 15.09), -0.25, 20.0),
         both=None, interaction=Estimate(-1.251, -4.0, 1.5), difference=Estimate(8.267, 4.88, 12.26),
+        by_validation=Estimate(8.1, 4.8, 12.0), at_best=Estimate(8.4, 4.0, 13.0),
     ),
     shapley={"model": Estimate(-0.001, -2.0, 2.0)}, eta2={"data": Estimate(0.75, 0.5, 0.9)}, omega2={},
     verdict=Verdict("data", Estimate(8.267, 4.88, 12.26), "The data win by 8.3 points [4.9, 12.3] & 100 % of them."),

@@ -42,9 +42,12 @@ from harness.report.leaderboard import signed_number
 COLUMNS = ["section", "name", "value", "low", "high", "arm", "changes", "omits"]
 _LABELS = (0.75, 1.15)
 _MARKS: Mapping[str, tuple[str, str]] = {
-    **MARKS, "interaction": ("p", "#a3376f"), "difference": ("v", INK), "weak": MARKS["data"], "clean": MARKS["data"],
+    **MARKS, "interaction": ("p", "#a3376f"), "difference": ("v", INK), "by validation": ("v", INK),
+    "at best": ("v", INK), "weak": MARKS["data"], "clean": MARKS["data"],
     "augment": MARKS["data"],
 }  # fmt: skip
+_ANSWERS = {"by validation": "chosen on other seeds", "at best": "best arms of both"}
+_DIFFERENCES = {"difference": "data minus model", **_ANSWERS}
 _HEADINGS = {
     "ladder": "best arms, chosen on validation", "shapley": "Shapley shares of the whole gain",
     "omitted": "data minus model, with something left out", "variance": "shares of the variance of cells",
@@ -66,7 +69,10 @@ def attribution_frame(attribution: Attribution, briefs: Mapping[str, str]) -> pd
         steps = (("model", ladder.model), ("data", ladder.data), ("both", ladder.both))
         named = [(name, step, briefs.get(step.arm, step.arm)) for name, step in steps if step]
         rows += [("ladder", name, *_numbers(step.effect), arm, False, False) for name, step, arm in named]
-        more = (("interaction", ladder.interaction), ("difference", ladder.difference))
+        more = (
+            ("interaction", ladder.interaction), ("difference", ladder.difference),
+            ("by validation", ladder.by_validation), ("at best", ladder.at_best),
+        )  # fmt: skip
         rows += [("ladder", name, *_numbers(found), *none) for name, found in more if found]
     for section in ("shapley", "eta2", "omega2"):
         rows += [(section, name, *_numbers(one), *none) for name, one in getattr(attribution, section).items()]
@@ -128,8 +134,9 @@ def _ladder(answer: pd.DataFrame) -> list[str | PlotRow]:
     rows: list[str | PlotRow] = []
     for row in _rows_of(answer, "ladder"):
         name, arm = str(row["name"]), str(row["arm"])
-        label = {"difference": "data minus model"}.get(name, f"{name}: {name_line(arm)}" if arm else name)
-        rows.append(PlotRow(label, _estimate(row), _MARKS.get(name, _MARKS["none"])))
+        label = _DIFFERENCES.get(name, f"{name}: {name_line(arm)}" if arm else name)
+        marks, hollow = _MARKS.get(name, _MARKS["none"]), name in _ANSWERS
+        rows.append(PlotRow(label, _estimate(row), marks, hollow, 0.1 * hollow))
     return [_HEADINGS["ladder"], *rows] if rows else []
 
 
