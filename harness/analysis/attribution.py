@@ -15,10 +15,10 @@ from itertools import chain
 
 import numpy as np
 
+from harness.analysis.choice import Estimate
 from harness.analysis.ladder import (
     Axes,
     Draws,
-    Estimate,
     Ladder,
     Picks,
     Step,

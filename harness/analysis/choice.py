@@ -134,7 +134,7 @@ def decide(scores: Scores, left: Side, right: Side, level: float = LEVEL) -> Dec
     fair = _hull(chosen.within(chosen.half(level)), crossed.within(crossed.errors(ERRORS, level)))
     rivals = _against_strongest(scores, left, right, elsewhere, level)
     if rivals is None:
-        rivals = _ends(*_against_all(scores, left, right, elsewhere), lambda one: one.errors(FALLBACK, level))
+        rivals = _ends(_against_all(scores, left, right, elsewhere), lambda one: one.errors(FALLBACK, level))
     return Decision(
         int(everywhere[0][0]), int(everywhere[1][0]), _estimate(chosen.mean, _guarded(fair, rivals)),
         _estimate(crossed.mean, fair),
@@ -153,7 +153,7 @@ def best_against_best(scores: Scores, left: Side, right: Side) -> Estimate | Non
     if min(one.min() for one in elsewhere) < 0:
         return None
     top = contrast(scores, elsewhere[1], elsewhere[0]) if strongest is None else _by_parts(scores, *strongest[::-1])
-    return _estimate(top.mean, _ends(*_against_all(scores, left, right, elsewhere), lambda one: one.half(LEVEL)))
+    return _estimate(top.mean, _ends(_against_all(scores, left, right, elsewhere), lambda one: one.half(LEVEL)))
 
 
 def contrast(scores: Scores, first: Arms, second: Arms) -> Contrast:
@@ -202,7 +202,9 @@ def _against_strongest(
     return below.mean - below.errors(ERRORS, level), above.mean + above.errors(ERRORS, level)
 
 
-def _against_all(scores: Scores, left: Side, right: Side, chosen: Sequence[Arms]) -> tuple[list[Contrast], ...]:
+def _against_all(
+    scores: Scores, left: Side, right: Side, chosen: Sequence[Arms]
+) -> tuple[list[Contrast], list[Contrast]]:
     """Returns right minus left: the chosen right against each arm of the left, each of the right against the left."""
     r = len(scores.seeds)
     return (
@@ -211,10 +213,9 @@ def _against_all(scores: Scores, left: Side, right: Side, chosen: Sequence[Arms]
     )
 
 
-def _ends(
-    below: Sequence[Contrast], above: Sequence[Contrast], half: Callable[[Contrast], float]
-) -> tuple[float, float]:
+def _ends(against: tuple[list[Contrast], list[Contrast]], half: Callable[[Contrast], float]) -> tuple[float, float]:
     """Returns the lowest lower end of the first list and the highest upper end of the second."""
+    below, above = against
     return min(one.mean - half(one) for one in below), max(one.mean + half(one) for one in above)
 
 

@@ -196,7 +196,7 @@ def build_ladder(draws: Draws, where: Axes, chosen: Picks) -> Ladder:
         both = together or step_of(scores, int(chosen.both[0]), where.baseline, _both_gain(draws, where, chosen))
         interaction = _interaction(draws, where, chosen)
     beside = decide_axes(scores, where, where.model, where.data)
-    best = best_against_best(scores, *(best_of([where.baseline, *arms]) for arms in (where.model, where.data)))
+    best = best_against_best(scores, best_of([where.baseline, *where.model]), best_of([where.baseline, *where.data]))
     assert model is not None  # every arm of `Axes` was run
     assert data is not None
     assert best is not None
@@ -230,7 +230,8 @@ def _interaction(draws: Draws, where: Axes, chosen: Picks) -> Estimate:
 
 def decide_axes(scores: Scores, where: Axes, model: Sequence[int], data: Sequence[int]) -> Decision:
     """Returns the best of these data arms minus the best of these model arms; both may choose the baseline."""
-    found = decide(scores, *(best_of([where.baseline, *arms]) for arms in (model, data)))
+    left, right = (best_of([where.baseline, *arms]) for arms in (model, data))
+    found = decide(scores, left, right)
     assert found is not None  # every arm of `Axes` was run
     return found
 

@@ -41,11 +41,11 @@ from math import factorial
 import numpy as np
 from jaxtyping import Bool, Float, Float64
 
+from harness.analysis.choice import Estimate
 from harness.analysis.ladder import (
     ENDS,
     Axes,
     Draws,
-    Estimate,
     Levels,
     cell_of,
     choose,

@@ -178,12 +178,14 @@ def _between_picks(scores: Scores, left: str, right: str) -> Difference:
     wide, narrow = (decide(scores, sides[1], sides[0], level) for level in (LEVEL, _NARROW))
     if wide is None or narrow is None:
         raise BadInput("the best model and the best data were not run together")
-    named = [
+    first, second = (
         f"{side} ({scores.arms[at]})" if side in PICKS else side
         for side, at in ((left, wide.right), (right, wide.left))
-    ]
+    )
     by, within = wide.verdict, narrow.verdict
-    return Difference(*named, by.value, by.low, by.high, within.low, within.high, len(scores.seeds), scores.n_test)
+    return Difference(
+        first, second, by.value, by.low, by.high, within.low, within.high, len(scores.seeds), scores.n_test
+    )
 
 
 def _side(scores: Scores, where: Axes, side: str) -> Side:
