@@ -174,7 +174,7 @@ def _pair(scores: Scores, found: Decision) -> Estimate:
     """The paired interval of the two chosen arms, which ignores that they were chosen."""
     r = len(scores.seeds)
     one = contrast(scores, np.full(r, found.right), np.full(r, found.left))
-    return Estimate(one.mean, *one.within(one.half(LEVEL)))
+    return Estimate(one.mean, *one.ends(LEVEL))
 
 
 def _redraws(scores: Scores, rng: np.random.Generator) -> Estimate:

@@ -43,6 +43,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from scipy.special import ndtri
 
+from harness.analysis.discordant import Discordant, discordant
 from harness.analysis.effects import FLOOR, Variances, variances
 from harness.analysis.scores import Scores
 from harness.analysis.significance import LEVEL, half_width_at
@@ -95,24 +96,30 @@ class Decision:
 
 @dataclass(frozen=True)
 class Contrast:
-    """Holds the mean of paired differences, in points, with the parts of its variance."""
+    """Holds the mean of paired differences, in points, with the parts of its variance.
+
+    `few` counts the test examples on which the two differ if there are only few.
+    """
 
     mean: float
     parts: Variances
+    few: Discordant | None = None
 
-    def errors(self, number: float, level: float) -> float:
-        """Returns that many standard errors (at 95 %; more at a higher level), not below the floor of `effects`."""
+    def ends(self, level: float) -> tuple[float, float]:
+        """Returns the paired interval of `effects`."""
+        half = max(half_width_at(1 - level, self.parts.parts), half_width_at(1 - level, self.parts.floor))
+        return self._around(half, level)
+
+    def errors(self, number: float, level: float) -> tuple[float, float]:
+        """Returns an interval of that many standard errors (at 95 %; more at a higher level), with the same floors."""
         at_level, at_usual = (float(ndtri((1 + one) / 2)) for one in (level, LEVEL))
         floor = FLOOR / at_usual * math.sqrt(self.parts.examples)
-        return number * at_level / at_usual * max(math.sqrt(self.parts.seeds + self.parts.shared), floor)
+        error = max(math.sqrt(self.parts.seeds + self.parts.shared), floor)
+        return self._around(number * at_level / at_usual * error, level)
 
-    def half(self, level: float) -> float:
-        """Returns half the width of the paired interval of `effects`."""
-        return max(half_width_at(1 - level, self.parts.parts), half_width_at(1 - level, self.parts.floor))
-
-    def within(self, half: float) -> tuple[float, float]:
-        """Returns the ends of an interval of that half-width."""
-        return self.mean - half, self.mean + half
+    def _around(self, half: float, level: float) -> tuple[float, float]:
+        below, above = self.few.distances(level) if self.few else (0.0, 0.0)
+        return self.mean - max(half, below), self.mean + max(half, above)
 
 
 def best_of(arms: Sequence[int]) -> Side:
@@ -131,7 +138,7 @@ def decide(scores: Scores, left: Side, right: Side, level: float = LEVEL) -> Dec
     if min(one.min() for one in (*everywhere, *elsewhere)) < 0:
         return None
     chosen, crossed = (contrast(scores, pair[1], pair[0]) for pair in (everywhere, elsewhere))
-    fair = _hull(chosen.within(chosen.half(level)), crossed.within(crossed.errors(ERRORS, level)))
+    fair = _hull(chosen.ends(level), crossed.errors(ERRORS, level))
     rivals = _against_strongest(scores, left, right, elsewhere, level)
     if rivals is None:
         rivals = _ends(_against_all(scores, left, right, elsewhere), lambda one: one.errors(FALLBACK, level))
@@ -153,14 +160,24 @@ def best_against_best(scores: Scores, left: Side, right: Side) -> Estimate | Non
     if min(one.min() for one in elsewhere) < 0:
         return None
     top = contrast(scores, elsewhere[1], elsewhere[0]) if strongest is None else _by_parts(scores, *strongest[::-1])
-    return _estimate(top.mean, _ends(_against_all(scores, left, right, elsewhere), lambda one: one.half(LEVEL)))
+    return _estimate(top.mean, _ends(_against_all(scores, left, right, elsewhere), lambda one: one.ends(LEVEL)))
 
 
 def contrast(scores: Scores, first: Arms, second: Arms) -> Contrast:
     """Returns `first` minus `second` on test over seeds; each may use another arm on each seed."""
     at = np.arange(len(scores.seeds))
     deltas = scores.test[first, at] - scores.test[second, at]
-    return Contrast(float(deltas.mean()), variances(deltas, _covariance(scores, first, second), scores.n_test))
+    found = variances(deltas, _covariance(scores, first, second), scores.n_test)
+    return Contrast(float(deltas.mean()), found, _few(scores, first, second))
+
+
+def _few(scores: Scores, first: Arms, second: Arms) -> Discordant | None:
+    """Counts the test examples on which two choices of arms differ; None if they are not known, or many."""
+    if scores.right is None:
+        return None
+    ahead = (scores.right[first] - scores.right[second]).mean(0, dtype=np.float64)
+    found = discordant(ahead, scores.step)
+    return found if found.few else None
 
 
 def _covariance(scores: Scores, first: Arms, second: Arms) -> Float64[np.ndarray, "r r"]:
@@ -199,7 +216,7 @@ def _against_strongest(
     if strongest is None:
         return None
     below, above = (_by_parts(scores, *pair) for pair in ((chosen[1], strongest[0]), (strongest[1], chosen[0])))
-    return below.mean - below.errors(ERRORS, level), above.mean + above.errors(ERRORS, level)
+    return below.errors(ERRORS, level)[0], above.errors(ERRORS, level)[1]
 
 
 def _against_all(
@@ -213,10 +230,12 @@ def _against_all(
     )
 
 
-def _ends(against: tuple[list[Contrast], list[Contrast]], half: Callable[[Contrast], float]) -> tuple[float, float]:
+def _ends(
+    against: tuple[list[Contrast], list[Contrast]], ends: Callable[[Contrast], tuple[float, float]]
+) -> tuple[float, float]:
     """Returns the lowest lower end of the first list and the highest upper end of the second."""
     below, above = against
-    return min(one.mean - half(one) for one in below), max(one.mean + half(one) for one in above)
+    return min(ends(one)[0] for one in below), max(ends(one)[1] for one in above)
 
 
 def _guarded(fair: tuple[float, float], near: tuple[float, float]) -> tuple[float, float]:

@@ -44,8 +44,10 @@ The half-width is never below 1.5 standard errors of the test examples, `sqrt(V_
 or because counts are coarse, must not claim more than a test set can support. The price is paid if training noise is
 independent from example to example and nothing else varies: then, with normal errors, coverage rises from 95 to 96.5 %
 at 5 seeds, 97.5 % at 3 and 98.4 % at 2. A floor at the whole interval of `V_e` would cost more (97.9, 98.7 and 99.3 %);
-without a floor, seeds that agree by chance would shrink an interval to nothing. Deltas that are 0 on every single
-example give a width of 0. `tests/analysis/test_simulation.py` measures the coverage.
+without a floor, seeds that agree by chance would shrink an interval to nothing. Where arm and control differ on fewer
+than `discordant.FEW` test examples, `V_e` itself is not known: the interval is then widened to the one of
+`discordant`, so that even two arms that agree on every example get a width. `tests/analysis/test_simulation.py` and
+`test_discordant.py` measure the coverage.
 
 **The p-value** of an effect being 0 inverts this interval: it is 1 minus the level at which the interval reaches 0. The
 floor grows with the level as t(n - 1) does, 1.5 standard errors at 95 %, so a p-value depends on the test set too.
@@ -70,6 +72,7 @@ from jaxtyping import Float64, Integer, Shaped
 from scipy.sparse import csr_array
 
 from harness.analysis import significance
+from harness.analysis.discordant import Discordant, discordant
 from harness.analysis.significance import LEVEL, half_width_at, holm
 from harness.errors import BadInput
 from harness.metrics import Metric, confusion, confusion_cells, metric
@@ -240,8 +243,33 @@ def interval(
     spread = _spread(sides, measure, k, n, draws, rng)
     half, seed_share = half_width(whole, spread, n, level)
     mean, n_scored = float(whole.mean()), sum(len(p.ids) for p in pairs)
-    p = min(1.0, effect_p_value(mean, variances(whole, spread, n)) * (1 - LEVEL) / (1 - level))
-    return Interval(mean, mean - half, mean + half, len(pairs), n, n_scored, seed_share, p, level)
+    few = _discordant(pairs, measure, k)
+    below, above = few.distances(level) if few.few else (0.0, 0.0)
+    p = max(effect_p_value(mean, variances(whole, spread, n)), few.p_value(mean) if few.few else 0.0)
+    p = min(1.0, p * (1 - LEVEL) / (1 - level))
+    low, high = mean - max(half, below), mean + max(half, above)
+    return Interval(mean, low, high, len(pairs), n, n_scored, seed_share, p, level)
+
+
+def _discordant(pairs: Sequence[TrialPair], measure: Metric, k: int) -> Discordant:
+    """Counts the distinct test examples on which the arm is right and the control is not, and the other way round."""
+    ids, place = np.unique(np.concatenate([pair.ids for pair in pairs]), return_inverse=True)
+    ahead = np.concatenate([(pair.arm == pair.y).astype(float) - (pair.control == pair.y) for pair in pairs])
+    sums, times = (np.bincount(place, weights, len(ids)) for weights in (ahead, np.ones(len(place))))
+    return discordant(sums / times, most_of_one(pairs[0].y, measure, k))
+
+
+def most_of_one(y: Integer[np.ndarray, " n"], measure: Metric, k: int) -> float:
+    """Returns the most, in points, by which a wrong answer to one test example changes a perfect score."""
+    counts = np.bincount(y, minlength=k)
+    perfect = np.diag(counts).astype(np.float64)
+    whole, losses = measure(perfect), []
+    for true in np.flatnonzero(counts):
+        other = perfect.copy()
+        other[true, true] -= 1
+        other[true, (true + 1) % k] += 1
+        losses.append(float(whole - measure(other)))
+    return 100 * max(losses)
 
 
 def half_width(

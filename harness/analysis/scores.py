@@ -23,10 +23,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float32, Float64
 from scipy.sparse import csr_array
 
-from harness.analysis.effects import example_weights, in_points, labels_bought
+from harness.analysis.effects import example_weights, in_points, labels_bought, most_of_one
 from harness.arm import BASELINE, DATA_FACTORS, Level, combine, levels_of
 from harness.errors import BadInput
 from harness.metrics import confusion_cells, metric
@@ -48,7 +48,8 @@ class Scores:
     covariance of the arms' mean test scores over the test examples that seeds share, in points squared; `examples` is
     that over all test examples, their interaction with each seed's training included (None if not measured).
     `left_out` says in sentences which arms are excluded and why. `parts` are the test scores on `PARTS` random parts of
-    the test examples (None if not measured, or if a part lacks what the metric needs).
+    the test examples (None if not measured, or if a part lacks what the metric needs). `right` is the share of seeds on
+    which an arm answers an example rightly, and `step` the most that one example can change a score, in points.
     """
 
     arms: tuple[str, ...]
@@ -64,6 +65,8 @@ class Scores:
     left_out: tuple[str, ...] = ()
     examples: Float64[np.ndarray, "a a"] | None = None
     parts: Float64[np.ndarray, "a r f"] | None = None
+    right: Float32[np.ndarray, "a n"] | None = None
+    step: float = 0.0
 
     def model(self, arm: int) -> Level:
         """Returns the arm's model; `SAME` is the baseline's."""
@@ -87,6 +90,7 @@ class Scores:
             spread=self.spread[np.ix_(rows, rows)],
             examples=None if self.examples is None else self.examples[np.ix_(rows, rows)],
             parts=None if self.parts is None else self.parts[rows],
+            right=None if self.right is None else self.right[rows],
         )  # fmt: skip
 
 
@@ -144,7 +148,7 @@ def collect_scores(
         cpu_s=np.array([np.mean([one["cost"]["cpu_s"] for one in row]) for row in kept]),
         labels=np.array([np.mean([labels_bought(one["ledger"]) for one in row]) for row in kept]),
         spread=spread, n_test=seen.n, left_out=_left_out(arms, seeds, records, done), examples=examples,
-        parts=_parts(seen),
+        parts=_parts(seen), right=_right(seen), step=_step(kept, sets),
     )  # fmt: skip
 
 
@@ -228,3 +232,19 @@ def _parts(seen: _Examples) -> Float64[np.ndarray, "a r f"] | None:
     part = stream(0, "grid", "parts").permutation(seen.n) % PARTS
     found = seen.scores(np.equal.outer(np.arange(PARTS), part).astype(np.float64))
     return found if np.isfinite(found).all() else None
+
+
+def _right(seen: _Examples) -> Float32[np.ndarray, "a n"]:
+    """Returns the share of the seeds that score an example on which each arm answers it rightly."""
+    hits = np.arange(seen.k) * (seen.k + 1)
+    found = np.zeros((len(seen.cells), seen.n), dtype=np.float32)
+    for arm, row in enumerate(seen.cells):
+        scored = sum(np.asarray(one.sum(0)).ravel() for one in row)
+        found[arm] = sum(np.asarray(one[hits].sum(0)).ravel() for one in row) / scored
+    return found
+
+
+def _step(kept: Sequence[Sequence[Record]], sets: Mapping[str, TestSet]) -> float:
+    result = kept[0][0]["result"]
+    test = sets[result["test_set"]]
+    return most_of_one(test.y, metric(result["metric"]), len(test.classes))

@@ -23,6 +23,7 @@ from scipy.optimize import brentq
 from scipy.special import digamma, polygamma
 
 from harness.analysis import significance
+from harness.analysis.discordant import discordant
 from harness.analysis.effects import Effect, Variances
 from harness.analysis.scores import Scores
 from harness.analysis.significance import LEVEL, holm, letters
@@ -50,7 +51,8 @@ def groups(scores: Scores) -> tuple[Float64[np.ndarray, "a a"], tuple[str, ...]]
     A pair's p-value inverts the interval of its mean paired difference, with the two levels of `effects`: the moderated
     variance over seeds, with t on its degrees of freedom, and the variance from test examples that seeds share, with
     t(n - 1). If `scores.examples` is known, the floor of `effects` applies: seeds that agree by chance claim no more
-    than the test set can support. The diagonal is 1. BadInput with fewer seeds than `least`.
+    than the test set can support. Two arms that differ on few examples only get the p-value of `discordant` if it is
+    larger. The diagonal is 1. BadInput with fewer seeds than `least`.
     """
     r, a = len(scores.seeds), len(scores.arms)
     if r < least(scores):
@@ -67,8 +69,11 @@ def groups(scores: Scores) -> tuple[Float64[np.ndarray, "a a"], tuple[str, ...]]
         _p_value(float(gain.mean()), Variances(float(v) / r, shared, of_test, r, scores.n_test), freedom)
         for gain, v, shared, of_test in zip(gains, own, _between(scores.spread), _between(floor), strict=True)
     ]
+    known = [
+        max(p, _p_of_few(scores, i, j)) if p < 1 - LEVEL else p for p, i, j in zip(raw, first, second, strict=True)
+    ]
     p = np.eye(a)
-    p[first, second] = p[second, first] = holm(np.array(raw, dtype=np.float64))
+    p[first, second] = p[second, first] = holm(np.array(known, dtype=np.float64))
     return p, letters(scores.test.mean(1), p < 1 - LEVEL)
 
 
@@ -97,6 +102,14 @@ def _p_value(effect: float, found: Variances, freedom: float) -> float:
     """Returns `effects.effect_p_value` with separate degrees of freedom for the variance over seeds."""
     parts = [(found.seeds, freedom), (found.shared, found.n - 1)]
     return max(significance.p_value(effect, parts), significance.p_value(effect, found.floor))
+
+
+def _p_of_few(scores: Scores, first: int, second: int) -> float:
+    """Returns the p-value from the few examples on which two arms differ; 0 if they are many, or not known."""
+    if scores.right is None:
+        return 0.0
+    found = discordant((scores.right[first] - scores.right[second]).astype(np.float64), scores.step)
+    return found.p_value(float((scores.test[first] - scores.test[second]).mean())) if found.few else 0.0
 
 
 def with_letters(effects: Sequence[Effect], scores: Scores | None) -> list[Effect]:

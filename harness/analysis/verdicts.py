@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from harness.analysis.choice import Side, best_of, decide
+from harness.analysis.choice import Side, best_of, contrast, decide
 from harness.analysis.ladder import Axes, axes, best_together
 from harness.analysis.records import join
 from harness.analysis.scores import Scores, collect_scores
-from harness.analysis.significance import LEVEL, half_width_at
+from harness.analysis.significance import LEVEL
 from harness.arm import BASELINE
 from harness.checks import choices
 from harness.claims import PICKS, Claim
@@ -160,13 +160,9 @@ def estimate_difference(scores: Scores, left: str, right: str) -> Difference:
             raise BadInput(f"{side} has no complete row of scores")
     if left in PICKS or right in PICKS:
         return _between_picks(scores, left, right)
-    contrast = np.array([(arm == left) - float(arm == right) for arm in scores.arms])
-    deltas = contrast @ scores.test
-    r, shared = len(deltas), max(float(contrast @ scores.spread @ contrast), 0.0)
-    parts = [(float(deltas.var(ddof=1)) / r, r - 1), (shared, scores.n_test - 1)]
-    mean = float(deltas.mean())
-    wide, narrow = (half_width_at(1 - level, parts) for level in (LEVEL, _NARROW))
-    return Difference(left, right, mean, mean - wide, mean + wide, mean - narrow, mean + narrow, r, scores.n_test)
+    r = len(scores.seeds)
+    found = contrast(scores, *(np.full(r, scores.arms.index(side)) for side in (left, right)))
+    return Difference(left, right, found.mean, *found.ends(LEVEL), *found.ends(_NARROW), r, scores.n_test)
 
 
 def _between_picks(scores: Scores, left: str, right: str) -> Difference:

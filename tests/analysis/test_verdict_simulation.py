@@ -47,7 +47,7 @@ def test_an_interval_excludes_zero_only_if_all_three_comparisons_do() -> None:
         found = decide(scores, *sides)
         assert found is not None
         pair = contrast(scores, np.full(5, found.right), np.full(5, found.left))
-        low, high = pair.within(pair.half(0.95))
+        low, high = pair.ends(0.95)
         assert found.verdict.low <= low <= found.verdict.value <= high <= found.verdict.high
         assert found.by_validation.low >= found.verdict.low
         assert found.by_validation.high <= found.verdict.high
