@@ -31,6 +31,8 @@ from harness.analysis.ladder import (
     draw_means,
     label_of_levels,
     picks,
+    why_no_choice,
+    why_not_comparable,
     winner_of,
 )
 from harness.analysis.scores import Scores
@@ -94,13 +96,13 @@ def attribute(scores: Scores, *, draws: int, rng: np.random.Generator) -> Attrib
     """
     if draws < FEWEST_DRAWS:
         raise BadInput(f"{draws} draws give no 95 % interval: take {FEWEST_DRAWS} or more, 2000 are usual")
-    reason = _unfit(scores)
+    reason = why_not_comparable(scores)
     if reason:
         return Attribution(None, {}, {}, {}, None, (), None, (*scores.left_out, reason))
     where, drawn = axes(scores), draw_means(scores, draws, rng)
     eta2, omega2, told = _variance(drawn, where, rng)
     standing = (*scores.left_out, *_set_aside(scores, where))
-    reason = _no_choice(scores, where)
+    reason = why_no_choice(scores, where)
     if reason:
         return Attribution(None, {}, eta2, omega2, None, (), None, (*standing, reason, *told))
     chosen = picks(drawn, where, where.model, where.data)
@@ -112,38 +114,6 @@ def attribute(scores: Scores, *, draws: int, rng: np.random.Generator) -> Attrib
         *_covers(scores),
     )  # fmt: skip
     return replace(found, notes=(*standing, *notes))
-
-
-def _unfit(scores: Scores) -> str:
-    """Returns why these scores allow no attribution; empty if they do."""
-    if BASELINE not in scores.arms:
-        return "No attribution: the baseline is not complete, so no gain can be measured."
-    if len(scores.arms) == 1:
-        return "No attribution: the baseline is the only complete arm."
-    if not np.isfinite(scores.test).all():
-        return "No attribution: some test scores are not numbers."
-    if len(scores.seeds) < 2:
-        return "No attribution: one seed does not show how much retraining changes; run at least two, better five."
-    if np.ptp(scores.test, axis=0).max() == 0:
-        return "No attribution: all arms score the same on every seed, so there is no gain to attribute."
-    return ""
-
-
-def _no_choice(scores: Scores, where: Axes) -> str:
-    """Returns why no best model and best data can be chosen; empty if they can."""
-    sides = {"model": where.model, "data": where.data}
-    for name, arms in sides.items():
-        if not arms:
-            return f"No verdict: no complete arm changes the {name} alone (references aside)."
-    if not np.isfinite(scores.valid[[where.baseline, *where.model, *where.data, *where.crossed]]).all():
-        return (
-            "No verdict: arms are chosen on validation, and not all of them have validation scores; "
-            "a choice on the test set would bias the gain upwards."
-        )
-    for name, arms in sides.items():
-        if np.ptp(scores.valid[[where.baseline, *arms]], axis=0).max() == 0:
-            return f"No verdict: on validation all {name} arms and the baseline tie on every seed: none can be chosen."
-    return ""
 
 
 def _set_aside(scores: Scores, where: Axes) -> Iterator[str]:

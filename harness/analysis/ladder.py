@@ -186,6 +186,43 @@ def picks(draws: Draws, where: Axes, model: Sequence[int], data: Sequence[int]) 
     return Picks(chosen[0], chosen[1], together[chosen[0], chosen[1]])
 
 
+def why_not_comparable(scores: Scores) -> str:
+    """Returns why these scores allow no attribution; empty if they do."""
+    if BASELINE not in scores.arms:
+        return "No attribution: the baseline is not complete, so no gain can be measured."
+    if len(scores.arms) == 1:
+        return "No attribution: the baseline is the only complete arm."
+    if not np.isfinite(scores.test).all():
+        return "No attribution: some test scores are not numbers."
+    if len(scores.seeds) < 2:
+        return "No attribution: one seed does not show how much retraining changes; run at least two, better five."
+    if np.ptp(scores.test, axis=0).max() == 0:
+        return "No attribution: all arms score the same on every seed, so there is no gain to attribute."
+    return ""
+
+
+def why_no_choice(scores: Scores, where: Axes) -> str:
+    """Returns why no best model and best data can be chosen; empty if they can."""
+    sides = {"model": where.model, "data": where.data}
+    for name, arms in sides.items():
+        if not arms:
+            return f"No verdict: no complete arm changes the {name} alone (references aside)."
+    if not np.isfinite(scores.valid[[where.baseline, *where.model, *where.data, *where.crossed]]).all():
+        return (
+            "No verdict: arms are chosen on validation, and not all of them have validation scores; "
+            "a choice on the test set would bias the gain upwards."
+        )
+    for name, arms in sides.items():
+        if np.ptp(scores.valid[[where.baseline, *arms]], axis=0).max() == 0:
+            return f"No verdict: on validation all {name} arms and the baseline tie on every seed: none can be chosen."
+    return ""
+
+
+def why_undecidable(scores: Scores) -> str:
+    """Returns why a study can have no verdict; empty if it can."""
+    return why_not_comparable(scores) or why_no_choice(scores, axes(scores))
+
+
 def build_ladder(draws: Draws, where: Axes, chosen: Picks) -> Ladder:
     """Returns the rungs that the measured validation scores choose, with their gains and how they compare."""
     scores = draws.scores

@@ -38,8 +38,11 @@ from scipy.optimize import brentq
 from scipy.special import stdtrit
 from scipy.stats import chi, chi2, norm
 
+from harness.analysis.choice import contrast
 from harness.analysis.effects import FLOOR, Interval, deltas, estimate_effects, trials
+from harness.analysis.ladder import axes, decide_axes, why_undecidable
 from harness.analysis.records import Records
+from harness.analysis.scores import collect_scores
 from harness.analysis.significance import LEVEL, half_width_at
 from harness.errors import BadInput
 
@@ -62,6 +65,16 @@ class Pilot:
     shared: float
     r: int
     n: int
+
+
+@dataclass(frozen=True)
+class VerdictPilot:
+    """Holds the labels of the two arms that validation chooses, their difference in points, and its variances."""
+
+    model: str
+    data: str
+    difference: float
+    pilot: Pilot
 
 
 @dataclass(frozen=True)
@@ -105,9 +118,30 @@ def pilot(seen: PilotArm) -> Pilot:
         raise BadInput("one seed does not show how much retraining changes: run at least two, better five")
     seeds, shared = _parts(seen)
     half = _half(seen.interval)
+    if seen.interval.seed_share is None:  # No example ever differed: the width is due to their number alone.
+        return Pilot(0.0, 0.0, r, n)
     if half > half_width_at(ALPHA, [(seeds, r - 1), (shared, n - 1)]) * (1 + 1e-9):
         seeds = max(seeds, (half / FLOOR) ** 2 - shared)
     return Pilot(r * seeds, shared, r, n)
+
+
+def verdict_pilot(joined: Records) -> VerdictPilot | str:
+    """Returns the variances of the difference that a study's verdict is about, or a sentence on why there is none."""
+    try:
+        scores = collect_scores(joined.records, joined.test_set, joined.rows)
+        reason = why_undecidable(scores)
+    except BadInput as lack:
+        return str(lack)
+    if reason:
+        return reason
+    where = axes(scores)
+    found = decide_axes(scores, where, where.model, where.data)
+    r = len(scores.seeds)
+    if found.left == found.right:
+        return "no arm beats the baseline on validation, so there are no two arms to compare."
+    parts = contrast(scores, np.full(r, found.right), np.full(r, found.left)).parts
+    pilot = Pilot(r * parts.seeds, parts.shared, r, scores.n_test)
+    return VerdictPilot(scores.arms[found.left], scores.arms[found.right], found.verdict.value, pilot)
 
 
 def _parts(seen: PilotArm) -> tuple[float, float]:

@@ -70,7 +70,8 @@ def groups(scores: Scores) -> tuple[Float64[np.ndarray, "a a"], tuple[str, ...]]
         for gain, v, shared, of_test in zip(gains, own, _between(scores.spread), _between(floor), strict=True)
     ]
     known = [
-        max(p, _p_of_few(scores, i, j)) if p < 1 - LEVEL else p for p, i, j in zip(raw, first, second, strict=True)
+        max(p, _p_of_few(scores, i, j)) if p < 1 - LEVEL else p
+        for p, i, j in zip(raw, first.tolist(), second.tolist(), strict=True)
     ]
     p = np.eye(a)
     p[first, second] = p[second, first] = holm(np.array(known, dtype=np.float64))

@@ -1,4 +1,9 @@
-"""Estimates from a study's records how many more seeds each arm needs to detect an effect, and what they cost."""
+"""Estimates from a study's records how many more seeds its arms and its verdict need, and what they cost.
+
+A table adjusts its p-values for the number of arms (Holm), so an arm is planned at the level that the smallest of them
+must meet, 0.05 over the number of arms: a plan at 0.05 itself would promise a power that the table does not have. The
+verdict is one comparison, at 0.05.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +23,7 @@ from harness.analysis.power import (
     Need,
     Pilot,
     PilotArm,
+    VerdictPilot,
     effect_text,
     mde,
     pilot,
@@ -25,8 +31,10 @@ from harness.analysis.power import (
     plan_level,
     seeds_needed,
     variance_ends,
+    verdict_pilot,
 )
 from harness.analysis.records import Records, join
+from harness.analysis.significance import LEVEL
 from harness.checks import choices
 from harness.commands.arguments import parse
 from harness.errors import BadInput
@@ -41,12 +49,16 @@ _USAGE = "harness plan NAME --effect 0.5 [power=0.8] [level=0.05] [cores=N] [sto
 
 @dataclass(frozen=True)
 class Wish:
-    """Holds the effect to detect, in points, the power, the two-sided level, and the number of cores."""
+    """Holds the effect to detect, in points, the power, the two-sided level, and the number of cores.
+
+    `alpha` is the level of an arm's test, `whole` that of the study: they differ if a table adjusts for its arms.
+    """
 
     effect: float
     power: float
     alpha: float
     cores: int
+    whole: float = 1 - LEVEL
 
 
 @dataclass(frozen=True)
@@ -97,9 +109,44 @@ def command(words: list[str]) -> int:
     plan = joined.plan
     if plan is None:
         raise BadInput(f"the trials of '{names[0]}' were run one by one: to plan, run a study (-m experiments=NAME)")
-    wish = wish_of(said, 1 - plan_level(plan))
-    print(plan_text(plan, needs(joined, wish), wish, said.get("store", "results")))
+    wish = wish_of(said, 1 - plan_level(plan), len(joined.arms) - 1)
+    lines = needs(joined, wish)
+    print(plan_text(plan, lines, wish, said.get("store", "results"), verdict_lines(joined, lines, wish)))
     return 0
+
+
+def verdict_lines(joined: Records, lines: Sequence[Line], wish: Wish) -> list[str]:
+    """Returns what the verdict needs: for the wished difference of data and model, and for the measured one."""
+    found = verdict_pilot(joined)
+    if isinstance(found, str):
+        return [f"The verdict cannot be planned: {found}"]
+    told = [f"The verdict now: {found.data} minus {found.model} is {found.difference:+.2f} points."]
+    wanted = {"as wished": wish.effect, "as measured": abs(found.difference)}
+    trial_s = {line.arm: line.wall_s for line in lines}
+    for what, effect in wanted.items():
+        if effect > 0:
+            need = seeds_needed(effect, found.pilot, power=wish.power, alpha=wish.whole)
+            told.append(_verdict_need(what, effect, need, found, trial_s, wish))
+    return [
+        *told,
+        "Decided: the better side is named with that power, if the two chosen arms truly differ so much. Where many arms "
+        "are about equally good, a verdict has about nine tenths of it.",
+    ]
+
+
+def _verdict_need(
+    what: str, effect: float, need: Need, found: VerdictPilot, trial_s: Mapping[str, float], wish: Wish
+) -> str:
+    """Words the seeds or test examples that decide a difference of that size."""
+    size = f"A difference of {effect:.2f} points ({what})"
+    if need.seeds is None:
+        asked = f"more than {need.examples:,} test examples" if need.examples else "more than this program counts"
+        return f"{size}: no number of seeds decides it on these {found.pilot.n:,} test examples; it takes {asked}."
+    more = max(0, need.seeds - found.pilot.r)
+    if not more:
+        return f"{size} is decided by {need.seeds:,} seeds; the study has {found.pilot.r:,}."
+    lasts = _lasts(more * sum(trial_s.values()) / wish.cores)
+    return f"{size} is decided by {need.seeds:,} seeds: {more:,} more of all arms, about {lasts}."
 
 
 def _store(name: str, where: str) -> Store:
@@ -111,13 +158,16 @@ def _store(name: str, where: str) -> Store:
     return Store(root / name)
 
 
-def wish_of(said: Mapping[str, str], alpha: float) -> Wish:
-    """Returns the options as numbers, with `alpha` as the default level; BadInput for a value that is out of range."""
+def wish_of(said: Mapping[str, str], alpha: float, arms: int) -> Wish:
+    """Returns the options as numbers; BadInput for a value that is out of range.
+
+    The default level is `alpha` over the number of arms, as a table adjusts it; one that is given is an arm's own.
+    """
     if "effect" not in said:
         raise BadInput(f"give the effect to detect, in points: {_USAGE}")
     effect, power, level = (
         _number(name, said.get(name, default))
-        for name, default in (("effect", ""), ("power", str(POWER)), ("level", str(alpha)))
+        for name, default in (("effect", ""), ("power", str(POWER)), ("level", str(alpha / max(arms, 1))))
     )
     cores = _number("cores", said.get("cores", str(joblib.cpu_count())))
     if effect <= 0:
@@ -128,7 +178,7 @@ def wish_of(said: Mapping[str, str], alpha: float) -> Wish:
         raise BadInput(f"power is {power:g}: it must lie between level ({level:g}) and 1")
     if cores < 1 or cores != int(cores):
         raise BadInput(f"cores is {cores:g}: it must be a whole number, 1 or more")
-    return Wish(effect, power, level, int(cores))
+    return Wish(effect, power, level, int(cores), alpha)
 
 
 def _number(name: str, word: str) -> float:
@@ -201,12 +251,16 @@ def bill(lines: Sequence[Line], trials: Mapping[str, int]) -> PlanCost:
     return PlanCost(sum(more), more[0], wall, cpu)
 
 
-def plan_text(plan: Mapping[str, Any], lines: Sequence[Line], wish: Wish, where: str) -> str:
-    """Returns the needs as a table, the total cost, and the command that continues the study."""
+def plan_text(
+    plan: Mapping[str, Any], lines: Sequence[Line], wish: Wish, where: str, verdict: Sequence[str] = ()
+) -> str:
+    """Returns the needs as a table, those of the verdict, the total cost, and the command that continues the study."""
     arms = lines[1:]
     going = [line for line in arms if line.more]
     each = bill(lines, {line.arm: line.trials + line.more for line in going})
     title = f"{plan['name']}: to find {effect_text(wish.effect)} with power {wish.power:g} at level {wish.alpha:.3g}"
+    if len(arms) > 1 and math.isclose(wish.alpha * len(arms), wish.whole):
+        title += f" ({wish.whole:.3g} over {len(arms)} arms, as the table adjusts)"
     return "\n".join(
         [
             title,
@@ -216,6 +270,7 @@ def plan_text(plan: Mapping[str, Any], lines: Sequence[Line], wish: Wish, where:
             *_reasons(arms, wish),
             *([_sum(each, wish), *_going_on(plan, lines, wish, where)] if going else ["No seeds to add."]),
             "",
+            *([*verdict, ""] if verdict else []),
             *_notes(wish),
         ]
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from studies import key, made_test_set, record, row_of, shown, write
 
-from harness.analysis.power import Need, mde, pilot, pilot_arms, seeds_needed
+from harness.analysis.power import Need, VerdictPilot, mde, pilot, pilot_arms, seeds_needed, verdict_pilot
 from harness.analysis.records import join
 from harness.commands.plan import Line, PlanCost, Wish, bill, command, needs, plan_text, wish_of
 from harness.errors import BadInput
@@ -133,16 +133,21 @@ def test_a_study_that_has_all_it_needs_is_told_so(tmp_path, capsys):
 def test_the_command_from_end_to_end(tmp_path, capsys):
     study(tmp_path / "made", fails=("model=big model.w=2",))
     out = said(capsys, "made", "--effect", "2", f"--store={tmp_path}", "cores=3")
-    assert out.startswith("made: to find 2 points with power 0.8 at level 0.05\n")
+    assert out.startswith(
+        "made: to find 2 points with power 0.8 at level 0.0167 (0.05 over 3 arms, as the table adjusts)\n"
+    )
     assert "model=big model.w=2: no trial has a delta; 4 failed, the first: the loss is not finite at step 3." in out
     assert " on 3 cores (" in out
-    assert f"harness -m experiments=made seeds={lines_of(Store(tmp_path / 'made'))['clean=good'].need.seeds}" in out
+    need = lines_of(Store(tmp_path / "made"), Wish(2.0, 0.8, 0.05 / 3, 2))["clean=good"].need
+    assert f"harness -m experiments=made seeds={need.seeds}" in out
     assert out == said(capsys, "made", "effect=2", f"store={tmp_path}", "cores=3")
 
 
 def test_a_study_of_several_looks_is_planned_at_its_own_level(tmp_path, capsys):
     study(tmp_path / "made", precision={"half_width": 1.0, "looks": [2, 4], "level": 0.975})
-    assert "at level 0.025\n" in said(capsys, "made", "effect=2", f"store={tmp_path}")
+    assert "at level 0.00833 (0.025 over 3 arms, as the table adjusts)\n" in said(
+        capsys, "made", "effect=2", f"store={tmp_path}"
+    )
     assert "at level 0.05\n" in said(capsys, "made", "effect=2", "level=0.05", f"store={tmp_path}")
 
 
@@ -223,7 +228,27 @@ def test_trials_that_were_run_one_by_one_are_no_study(tmp_path):
 
 
 def test_the_usual_wish():
-    wish = wish_of({"effect": "0.5"}, 0.05)
-    assert (wish.effect, wish.power, wish.alpha) == (0.5, 0.8, 0.05)
+    wish = wish_of({"effect": "0.5"}, 0.05, 4)
+    assert (wish.effect, wish.power, wish.alpha) == (0.5, 0.8, 0.05 / 4)
+    assert wish.whole == 0.05
     assert wish.cores >= 1
-    assert np.isclose(wish_of({"effect": "1", "level": "0.1", "power": "0.9", "cores": "7"}, 0.05).alpha, 0.1)
+    assert np.isclose(wish_of({"effect": "1", "level": "0.1", "power": "0.9", "cores": "7"}, 0.05, 4).alpha, 0.1)
+
+
+def test_the_verdict_is_planned_by_the_pair_that_validation_chooses(tmp_path, capsys):
+    store = study(tmp_path / "made", seeds=5)
+    found = verdict_pilot(join(store))
+    assert isinstance(found, VerdictPilot)
+    assert (found.model, found.data) == ("model=big model.w=2", "clean=good")
+    out = said(capsys, "made", "effect=3", f"store={tmp_path}")
+    need = seeds_needed(3.0, found.pilot, power=0.8, alpha=0.05)
+    assert f"The verdict now: clean=good minus model=big model.w=2 is {found.difference:+.2f} points." in out
+    asked = f"decided by {need.seeds:,} seeds" if need.seeds else f"takes more than {need.examples:,} test examples"
+    assert asked in out
+
+
+def test_a_study_without_two_sides_has_no_verdict_to_plan(tmp_path, capsys):
+    study(tmp_path / "made", missing=("model=big model.w=2", "model=same"))
+    assert "The verdict cannot be planned: No verdict: no complete arm changes the model alone" in said(
+        capsys, "made", "effect=3", f"store={tmp_path}"
+    )
