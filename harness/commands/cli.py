@@ -34,7 +34,7 @@ from harness.commands.terminal import (
     unreadable,
 )
 from harness.errors import BadInput, TrialFailed
-from harness.run.execute import Job, check_fit, delta, keep_rows, make_job, settle, tracker
+from harness.run.execute import Job, check_files, check_fit, delta, keep_rows, make_job, settle, tracker
 from harness.run.provenance import RERUN
 from harness.run.workers import PARENT, Stopped, end_with_parent, stopped_by_signals
 from harness.storage.places import conf_dir, own_conf, shadowed_options
@@ -182,7 +182,8 @@ def _not_in_study(study: str, mode: RunMode, said: list[str]) -> str:
 
 
 def _refuse_misfits(job: Job) -> None:
-    unfit = check_fit(job, job.source.split(job.trial.seed))
+    task = job.source.split(job.trial.seed)
+    unfit = [*check_fit(job, task), *check_files([job], task)]
     if unfit:
         raise BadInput("\n".join(unfit))
 

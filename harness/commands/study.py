@@ -23,7 +23,7 @@ from harness.commands.terminal import HYDRA_ERRORS, announce, failure_lines, one
 from harness.errors import BadInput, TrialFailed
 from harness.report.write import read_table, rebuild, write_index
 from harness.run.config import plain
-from harness.run.execute import Job, check_fit, keep_death, make_job, study_store, tracker
+from harness.run.execute import Job, check_files, check_fit, keep_death, make_job, study_store, tracker
 from harness.run.faults import LARGEST, find_faults
 from harness.run.options import build, identity
 from harness.run.provenance import rerun_of
@@ -370,7 +370,7 @@ def plan_study(
     """Returns every trial that the study may run, controls first; BadInput with all faults of all arms, one per line.
 
     Each arm is composed, bound to its functions' signatures, and checked with the task of the first seed, which is read
-    and checked here once for all arms. `tell` hears what was read, in sentences.
+    and checked here once for all arms, as are the files that options name. `tell` hears what was read, in sentences.
     """
     seeds, arms = possible_seeds(study), arms_of(study)
     composed, wrong = compose_arms(arms, base, seeds[0], compose)
@@ -380,6 +380,7 @@ def plan_study(
     jobs = {arm: make_job(cfg, list(arm), source) for arm, cfg in composed.items()}
     task = source.split(seeds[0])
     unfit = dict.fromkeys(line for job in jobs.values() for line in check_fit(job, task))
+    unfit |= dict.fromkeys(check_files(list(jobs.values()), task))
     if unfit:
         raise BadInput("\n".join(unfit))
     tell(source.read)
