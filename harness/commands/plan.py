@@ -30,6 +30,7 @@ from harness.analysis.records import Records, join
 from harness.checks import choices
 from harness.commands.arguments import parse
 from harness.errors import BadInput
+from harness.notices import notice
 from harness.storage.store import Store
 
 OPTIONS = ("effect", "power", "level", "cores", "store")
@@ -98,7 +99,9 @@ def command(words: list[str]) -> int:
     if plan is None:
         raise BadInput(f"the trials of '{names[0]}' were run one by one: to plan, run a study (-m experiments=NAME)")
     wish = wish_of(said, 1 - plan_level(plan))
-    print(plan_text(plan, needs(joined, wish), wish, said.get("store", "results")))
+    with notice("estimating the variances of the arms"):
+        needed = needs(joined, wish)
+    print(plan_text(plan, needed, wish, said.get("store", "results")))
     return 0
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import sys
 import tempfile
 import warnings
 from collections import Counter
@@ -16,13 +15,13 @@ from typing import Any, Literal
 
 import datasets
 import numpy as np
-from filelock import FileLock
 from numpy.lib.format import open_memmap
 from PIL import Image, ImageOps, UnidentifiedImageError
-from rich.progress import track
 
 from harness.data import Rows, View
 from harness.errors import BadInput
+from harness.notices import notice
+from harness.storage.files import hold_lock
 
 Color = Literal["grey", "rgb"]
 CHANNELS = {"grey": 1, "rgb": 3}
@@ -147,9 +146,10 @@ def check_images(data: datasets.Dataset, column: str) -> None:
 def content(data: datasets.Dataset, column: str, root: Path) -> str:
     """Returns the SHA-256 of the encoded images in order, whatever container they come in."""
     total = hashlib.sha256()
-    for batch in read_encoded(data, column, root):
-        for _, raw in batch:
-            total.update(hashlib.sha256(raw or b"").digest())
+    with notice(f"reading {len(data)} images"):
+        for batch in read_encoded(data, column, root):
+            for _, raw in batch:
+                total.update(hashlib.sha256(raw or b"").digest())
     return total.hexdigest()
 
 
@@ -166,7 +166,7 @@ def decode_images(
     file = folder / "images" / f"{key}.npy"
     file.parent.mkdir(parents=True, exist_ok=True)
     shape = (len(data), size, size, CHANNELS[color])
-    with FileLock(f"{file}.lock"):
+    with hold_lock(Path(f"{file}.lock"), "decodes the same images"):
         if not _whole(file, shape):
             _written(file, lambda target: _decode(data, column, root, size, color, target, shape))
     return _opened(file)
@@ -204,14 +204,11 @@ def _decode(
     """Fills the file `target` batch by batch, so that memory holds one batch only."""
     out = open_memmap(target, mode="w+", dtype=np.uint8, shape=shape)
     broken: list[tuple[str, str]] = []
-    with ThreadPoolExecutor() as pool, warnings.catch_warnings():
+    with ThreadPoolExecutor() as pool, warnings.catch_warnings(), notice(f"decoding {len(data)} images") as tell:
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # what Pillow still reads is not refused
         batches = read_encoded(data, column, root)
-        total = -(-len(data) // BATCH)
-        for number, batch in enumerate(
-            track(batches, "decoding images", total, transient=True, disable=not sys.stderr.isatty())
-        ):
-            start = number * BATCH
+        for start, batch in zip(range(0, len(data), BATCH), batches, strict=True):
+            tell(f"{start} done")
             for i, image in enumerate(pool.map(lambda item: _pixels_or_reason(item[1], size, color), batch)):
                 if isinstance(image, str):
                     broken.append((image, f"'{batch[i][0]}' (row {start + i})"))
