@@ -1,9 +1,9 @@
 """Reads the files that options name (answers, rules, edits, cleaned versions, lexicons) before the first trial runs.
 
-An option declares `reads: package.module.function` in its YAML. That function is called as `(train, tools, *, exact,
-…)` with those of the option's parameters that it names; it raises BadInput for a file that is absent, malformed, or
-about other rows. `train` is the training set of the study's first seed, and `tools` lend classes and cache. `exact`
-says that the strategy will get this very set; otherwise a strategy before it may change labels and cells, but no id.
+An option declares `reads: package.module.function` in its YAML. That function is called as `(train, tools, *, …)` with
+those of the option's parameters that it names; it raises BadInput for a file that is absent, malformed, or about other
+rows. `train` is the training set of the study's first seed, and `tools` lend classes and cache. If it has a parameter
+`exact`, that says whether the strategy will get this very set: a strategy before it may change labels and cells.
 """
 
 from __future__ import annotations
@@ -16,13 +16,12 @@ from typing import Any
 from harness.arm import DATA_FACTORS
 from harness.data import Task
 from harness.errors import BadInput
+from harness.run.fitting import Node
 from harness.run.options import name_of
 from harness.run.targets import find_target
 from harness.storage.cache import Cache
 from harness.strategies import Tools
 from harness.streams import stream
-
-Node = Mapping[str, Any]
 
 
 def side_file_faults(arms: Iterable[Mapping[str, Node]], task: Task, cache: Cache) -> list[str]:
@@ -31,10 +30,11 @@ def side_file_faults(arms: Iterable[Mapping[str, Node]], task: Task, cache: Cach
     for arm in arms:
         for where, node, exact in _readers(arm):
             read = find_target(str(node["reads"]))
-            named = {name: node[name] for name in inspect.signature(read).parameters if name in node}
-            call = json.dumps([where, node["reads"], named, exact], sort_keys=True)
+            given = {**node, "exact": exact}
+            named = {name: given[name] for name in inspect.signature(read).parameters if name in given}
+            call = json.dumps([where, node["reads"], named], sort_keys=True)
             if call not in lines:
-                lines[call] = _fault(read, task, tools, named | {"exact": exact}, f"{where} ({name_of(node)})")
+                lines[call] = _fault(read, task, tools, named, f"{where} ({name_of(node)})")
     return list(dict.fromkeys(line for line in lines.values() if line))
 
 

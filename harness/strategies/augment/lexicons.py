@@ -110,7 +110,7 @@ def _drawer(train: TrainSet, lexicon: str, path: str | None) -> Draw:
     return partial(_synonym, known=known)
 
 
-def check_lexicon(train: TrainSet, tools: Tools, *, lexicon: str, path: str | None, exact: bool) -> None:
+def check_lexicon(train: TrainSet, tools: Tools, *, lexicon: str, path: str | None) -> None:
     """Raises BadInput if the lexicon is not there, or knows no word of the training texts."""
     _drawer(train if train.labelled.any() else replace(train, w=np.ones_like(train.w)), lexicon, path)
 

@@ -60,7 +60,7 @@ def crowd_votes(
     return names.tolist(), votes
 
 
-def check_answers(train: TrainSet, tools: Tools, *, path: str, exact: bool) -> None:
+def check_answers(train: TrainSet, tools: Tools, *, path: str) -> None:
     """Raises BadInput if `crowd` could not use the file."""
     crowd_votes(train, path, tools.classes, tools.cache)
 

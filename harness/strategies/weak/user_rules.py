@@ -71,7 +71,7 @@ def count_rules(path: str) -> int:
     return len(_lines(file)) if file.suffix == ".tsv" else len(_functions(file))
 
 
-def check_rules(train: TrainSet, tools: Tools, *, path: str, exact: bool) -> None:
+def check_rules(train: TrainSet, tools: Tools, *, path: str) -> None:
     """Raises BadInput if `rules` could not use the file; no rule is put to a row."""
     file = _existing(path)
     check_number(tools.classes)
