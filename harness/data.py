@@ -156,7 +156,9 @@ class Task:
     """Holds one block's data: a training part, a validation part and the test part that every arm shares.
 
     `gold (n,)` are the true classes of the training rows, -1 if unknown; only the metered oracle reads them. `facts`
-    are counted while the task is made and printed beside every result: noise, overlap, what is simulated.
+    are counted while the task is made and printed beside every result: noise, overlap, what is simulated. `groups (n,)`
+    numbers the group of each training row, None if the task has none: rows of one group are never divided between
+    what is fitted and what is predicted.
     """
 
     name: str
@@ -167,6 +169,16 @@ class Task:
     test: EvalSet
     gold: Int64[np.ndarray, " n"]
     facts: Mapping[str, Any] = field(default_factory=dict)
+    groups: Int64[np.ndarray, " n"] | None = None
+
+    @property
+    def group_of(self) -> dict[str, int]:
+        """Returns the group's number by the id of the row, for training rows that share their group with others."""
+        if self.groups is None:
+            return {}
+        _, place, counts = np.unique(self.groups, return_inverse=True, return_counts=True)
+        shared = np.flatnonzero(counts[place] > 1)
+        return dict(zip(map(str, self.train.ids[shared].tolist()), place[shared].tolist(), strict=True))
 
 
 @dataclass(frozen=True)

@@ -73,15 +73,20 @@ def replay(train: TrainSet, tools: Tools, *, path: str, stage: str) -> TrainSet:
     classes that the set lacks, or if rows were added or edited, since a receipt does not keep their content.
     """
     saved = _receipt(Path(path).expanduser(), stage)
-    for what, done in (("n_added", "added"), ("n_edited", "edited")):
-        if saved.get(what):
-            raise BadInput(f"{path}: its {stage} stage {done} {saved[what]} rows, which a receipt cannot bring back")
     places, changed = _places(train.ids), saved["changed"]
     rows, gone = _found(places, changed["ids"], path), _found(places, saved["dropped"], path)
     y, w, keep = train.y.copy(), train.w.copy(), np.ones(len(train), dtype=bool)
     y[rows], w[rows] = _labels(changed, train.k, path), unpack(changed["weight_after"])
     keep[gone] = False
     return replace(train, y=y, w=w).rows(_order(places, keep, saved["order"], path))
+
+
+def check_receipt(train: TrainSet, tools: Tools, *, path: str, stage: str, exact: bool) -> None:
+    """Raises BadInput if `replay` could not apply the record's receipt; ids are compared if the set is `exact`."""
+    saved = _receipt(Path(path).expanduser(), stage)
+    _labels(saved["changed"], train.k, path)
+    if exact:
+        replay(train, tools, path=path, stage=stage)
 
 
 def _detail(
@@ -121,15 +126,19 @@ def _order(
 
 
 def _receipt(path: Path, stage: str) -> dict[str, Any]:
-    """Returns the receipt of that stage in a record file; BadInput if there is none."""
+    """Returns the receipt of that stage in a record file; BadInput if there is none, or none that can be applied."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise BadInput(f"{path} is not a readable trial record; path must name a file <key>.json of a study") from error
-    receipts = record.get("receipts", {})
+    receipts = record.get("receipts", {}) if isinstance(record, dict) else {}
     if stage not in receipts:
         raise BadInput(f"{path} keeps no receipt of stage {stage!r}; it keeps {', '.join(sorted(receipts)) or 'none'}")
-    return receipts[stage]
+    saved: dict[str, Any] = receipts[stage]
+    for what, done in (("n_added", "added"), ("n_edited", "edited")):
+        if saved.get(what):
+            raise BadInput(f"{path}: its {stage} stage {done} {saved[what]} rows, which a receipt cannot bring back")
+    return saved
 
 
 def _found(places: dict[str, int], packed: dict[str, Any], path: str) -> Int64[np.ndarray, " i"]:

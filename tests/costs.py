@@ -16,6 +16,8 @@ from pathlib import Path
 
 COSTS = Path(__file__).with_name("costs.json")
 WRITE = "HARNESS_WRITE_COSTS"
+PATIENT_S = 600.0
+"""Seconds that a stage may take in a test before it says what it does."""
 SLOW = 0.25
 """A function that takes longer (s) is left out of the fast run."""
 _FILE = 1.0

@@ -23,6 +23,8 @@ from tempfile import TemporaryDirectory
 
 import costs
 
+from harness import notices
+
 PRELOADED = [
     "warm", "harness.commands.study", "harness.commands.cli", "harness.commands.report", "harness.learners.sklearn",
     "harness.learners.torch", "harness.strategies.augment", "harness.strategies.clean", "harness.strategies.weak",
@@ -78,6 +80,7 @@ def _run(words: list[str], folder: str, environment: dict[str, str], out: str, e
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(folder)
+    notices.PATIENCE_S = costs.PATIENT_S
     os.environ.clear()
     os.environ.update(environment)
     sys.path[:] = [folder, str(_ROOT), *(place for place in sys.path if place not in ("", str(_TESTS), str(_ROOT)))]

@@ -16,6 +16,7 @@ from harness.checks import choices
 from harness.commands.overrides import load_checked_config, option_loader
 from harness.data import Task
 from harness.errors import BadInput
+from harness.notices import notice
 from harness.run.config import plain
 from harness.run.fitting import misfits
 from harness.run.options import DECLARED, FAMILIES, OTHER_FAMILY, build, family_of
@@ -54,12 +55,14 @@ def command(words: list[str]) -> int:
             raise BadInput(f"unknown group '{group}'{choices(group, FACTORS)}")
     loader = option_loader()
     cfg = load_checked_config([word for word in words[1:] if "=" in word], loader)
-    task = build(plain(cfg.task)).split(int(cfg.seed))
+    with notice("reading the data of the task"):
+        task = build(plain(cfg.task)).split(int(cfg.seed))
     print(_headline(task))
     for line in misfits({"model": plain(cfg.baseline.model)}, task):
         print(f"the baseline's {line}: choose another with model@baseline.model=NAME")
     for group in groups or FACTORS:
-        _print_group(group, list(options(group, cfg, loader)), cfg, task)
+        with notice(f"listing the options of {group}"):
+            _print_group(group, list(options(group, cfg, loader)), cfg, task)
     return 0
 
 

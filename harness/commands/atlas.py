@@ -16,6 +16,7 @@ from harness.analysis.published_tables import Published, merge_tables, passed_ov
 from harness.commands.arguments import parse
 from harness.commands.terminal import say
 from harness.errors import BadInput
+from harness.notices import notice
 from harness.report import atlas as report
 from harness.storage.files import write_atomic
 
@@ -30,8 +31,9 @@ def command(words: list[str]) -> int:
     if len(plain) > 1:
         raise BadInput("name one file or folder of published tables: harness atlas [PATH] [out=FOLDER]")
     out = Path(options.get("out", "atlas")).expanduser()
-    rows = readings_frame(readings(tables(plain)))
-    files = atlas_files(rows)
+    with notice("reading and drawing the published tables"):
+        rows = readings_frame(readings(tables(plain)))
+        files = atlas_files(rows)
     for name, content in files.items():
         write_atomic(out / name, content)
     print(report.atlas_lines(rows))

@@ -16,6 +16,7 @@ from harness.conformance.learner_suite import learner_checks
 from harness.conformance.strategy_suite import strategy_checks
 from harness.conformance.suite import Check, Outcome, modalities, run_checks
 from harness.errors import BadInput
+from harness.notices import notice_each
 from harness.run.config import plain
 from harness.run.fitting import missing_packages
 from harness.run.options import layers
@@ -48,7 +49,7 @@ def _check_option(arm: str, node: Mapping[str, Any]) -> int:
         raise BadInput("\n".join(missing))
     start, outcomes = time.perf_counter(), []
     with tempfile.TemporaryDirectory(prefix="harness-check-") as folder:
-        for outcome in run_checks(_checks(group, name, node, Path(folder))):
+        for outcome in notice_each(run_checks(_checks(group, name, node, Path(folder))), f"checking {arm}"):
             outcomes.append(outcome)
             _print_outcome(arm, outcome)
     print(f"{arm}: {_summary(outcomes)} ({time.perf_counter() - start:.1f} s)", flush=True)

@@ -25,6 +25,7 @@ from harness.claims import (
 from harness.commands.arguments import parse
 from harness.commands.terminal import say
 from harness.errors import BadInput
+from harness.notices import notice
 from harness.storage.store import Store
 
 PASSED = ("cache", "track", "device", "threads", "retry")
@@ -48,10 +49,12 @@ def command(words: list[str]) -> int:
     for study in studies if run == "yes" else []:
         _run_missing(study, root, passed)
     for claim in claims:
-        verdict = judge(claim, Store(root / claim.study))
+        with notice(f"judging claim {claim.name}"):
+            verdict = judge(claim, Store(root / claim.study))
         print(line(verdict), flush=True)
         if (root / claim.study).is_dir():
-            write_claim(verdict, root / claim.study / "claims")
+            with notice(f"drawing claim {claim.name}"):
+                write_claim(verdict, root / claim.study / "claims")
     return 0
 
 

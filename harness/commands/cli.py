@@ -34,9 +34,10 @@ from harness.commands.terminal import (
     unreadable,
 )
 from harness.errors import BadInput, TrialFailed
-from harness.run.execute import Job, check_fit, delta, keep_rows, make_job, settle, tracker
+from harness.notices import PARENT, is_worker, notice
+from harness.run.execute import Job, check_files, check_fit, delta, keep_rows, make_job, settle, tracker
 from harness.run.provenance import RERUN
-from harness.run.workers import PARENT, Stopped, end_with_parent, stopped_by_signals
+from harness.run.workers import Stopped, end_with_parent, stopped_by_signals
 from harness.storage.places import conf_dir, own_conf, shadowed_options
 from harness.storage.store import Record
 
@@ -155,17 +156,18 @@ def _one(cfg: DictConfig, hydra_cfg: Any) -> float | None:
     said = list(hydra_cfg.overrides.task)
     if (cfg.arms or cfg.cross or cfg.precision) and not in_study:
         raise _PastHydra(BadInput(_not_in_study(str(cfg.study), hydra_cfg.mode, said)))
-    job = make_job(cfg, said)
+    with nullcontext() if in_study else notice(f"reading the data of task {hydra_cfg.runtime.choices.get('task')}"):
+        job = make_job(cfg, said)
     if not in_study:
-        _refuse_misfits(job)
+        with notice("checking that the arm fits the data"):
+            _refuse_misfits(job)
         if hydra_cfg.job.get("num", 0) == 0:
             tell_read(job.source.read)
             tracker(cfg).begin()
         for line in job.store.damaged([job.trial.key, job.control().trial.key]):
             say(f"damaged record, made anew now: {line}")
         keep_rows(job)
-    alone = hydra_cfg.mode == RunMode.RUN
-    with curve(job.label) if alone else nullcontext(job.tell) as tell:
+    with nullcontext(job.tell) if in_study or is_worker() else curve(job.label) as tell:
         record, control = settle(replace(job, tell=tell))
     if not in_study:
         print(result_line(record, control), flush=True)
@@ -182,7 +184,8 @@ def _not_in_study(study: str, mode: RunMode, said: list[str]) -> str:
 
 
 def _refuse_misfits(job: Job) -> None:
-    unfit = check_fit(job, job.source.split(job.trial.seed))
+    task = job.source.split(job.trial.seed)
+    unfit = [*check_fit(job, task), *check_files([job], task)]
     if unfit:
         raise BadInput("\n".join(unfit))
 

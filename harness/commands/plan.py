@@ -38,6 +38,7 @@ from harness.analysis.significance import LEVEL
 from harness.checks import choices
 from harness.commands.arguments import parse
 from harness.errors import BadInput
+from harness.notices import notice
 from harness.storage.store import Store
 
 OPTIONS = ("effect", "power", "level", "cores", "store")
@@ -110,8 +111,10 @@ def command(words: list[str]) -> int:
     if plan is None:
         raise BadInput(f"the trials of '{names[0]}' were run one by one: to plan, run a study (-m experiments=NAME)")
     wish = wish_of(said, 1 - plan_level(plan), len(joined.arms) - 1)
-    lines = needs(joined, wish)
-    print(plan_text(plan, lines, wish, said.get("store", "results"), verdict_lines(joined, lines, wish)))
+    with notice("estimating the variances of the arms"):
+        lines = needs(joined, wish)
+        verdict = verdict_lines(joined, lines, wish)
+    print(plan_text(plan, lines, wish, said.get("store", "results"), verdict))
     return 0
 
 
@@ -129,8 +132,8 @@ def verdict_lines(joined: Records, lines: Sequence[Line], wish: Wish) -> list[st
             told.append(_verdict_need(what, effect, need, found, trial_s, wish))
     return [
         *told,
-        "Decided: the better side is named with that power, if the two chosen arms truly differ so much. Where many arms "
-        "are about equally good, a verdict has about nine tenths of it.",
+        "Decided: the better side is named with that power, if the two chosen arms truly differ so much. Where many "
+        "arms are about equally good, a verdict has about nine tenths of it.",
     ]
 
 

@@ -9,6 +9,7 @@ from harness.analysis.study import gather
 from harness.checks import choices, one_of
 from harness.commands.arguments import parse
 from harness.errors import BadInput
+from harness.notices import notice
 from harness.report.figure_files import FORMATS
 from harness.report.write import rebuild, write_index
 from harness.storage.store import Store
@@ -31,11 +32,12 @@ def command(words: list[str]) -> int:
         known = [path.name for path in store.glob("*/") if (path / "trials").is_dir()]
         raise BadInput(f"no records of a study '{names[0]}' in {store}{choices(names[0], known)}")
     adjust = said.get("adjust", "holm")
-    paths = [*rebuild(folder, said.get("task.path"), adjust, formats_of(said)), write_index(store)]
-    if "paper" in said:
-        from harness.report.paper import write_paper  # most reports do not need it
+    with notice(f"computing and drawing the report of {names[0]}"):
+        paths = [*rebuild(folder, said.get("task.path"), adjust, formats_of(said)), write_index(store)]
+        if "paper" in said:
+            from harness.report.paper import write_paper  # most reports do not need it
 
-        paths += write_paper(gather(Store(folder), adjust), Path(said["paper"]).expanduser(), paths)
+            paths += write_paper(gather(Store(folder), adjust), Path(said["paper"]).expanduser(), paths)
     print("\n".join(map(str, paths)))
     return 0
 

@@ -30,6 +30,7 @@ from harness.checks import choices
 from harness.commands.arguments import parse
 from harness.commands.joins import StudyRows, column_of_file, from_task
 from harness.errors import BadInput
+from harness.notices import notice
 from harness.report import figures
 from harness.storage.files import write_atomic
 from harness.storage.store import Record, Store, TestSet
@@ -50,10 +51,12 @@ def command(words: list[str]) -> int:
     if len(names) != 1:
         raise BadInput(f"name a study: {_USAGE}")
     store = Store(Path(said.get("store", "results")).expanduser() / names[0])
-    arms = _chosen(gather_arms(store), said.get("arm"))
+    with notice(f"reading the records of {names[0]}"):
+        arms = _chosen(gather_arms(store), said.get("arm"))
     sets = {one["result"]["test_set"]: store.test_set(one["result"]["test_set"]) for arm in arms for one in _both(arm)}
-    how, found = _found(arms, sets, said)
-    table = slices_frame(found)
+    with notice("reading the column and computing the intervals"):
+        how, found = _found(arms, sets, said)
+        table = slices_frame(found)
     print("\n".join([f"{names[0]}: {how}", "", *slices_text(table, whole="arm" in said)]))
     written = {"slices.csv": table}
     if "arm" in said:
@@ -62,7 +65,8 @@ def command(words: list[str]) -> int:
         print("\n".join(["", *flips_text(each, written["flips.csv"])]))
     for name, content in written.items():
         write_atomic(store.folder / name, content.to_csv(index=False, float_format="%.6g").encode())
-    pictures = _pictures(table, store, f"{names[0]}, {how}", "accuracy" if "by" in said else "recall")
+    with notice("drawing the slices"):
+        pictures = _pictures(table, store, f"{names[0]}, {how}", "accuracy" if "by" in said else "recall")
     for name, drawn in pictures.items():
         write_atomic(store.folder / name, drawn)
     print("\n".join(["", *(str(store.folder / name) for name in (*written, *pictures))]))

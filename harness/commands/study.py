@@ -21,9 +21,10 @@ from harness.arm import ARM_ROOTS, BASELINE, FACTORS, factor_of
 from harness.checks import choices
 from harness.commands.terminal import HYDRA_ERRORS, announce, failure_lines, one_line, progress, say, tell_read
 from harness.errors import BadInput, TrialFailed
+from harness.notices import notice
 from harness.report.write import read_table, rebuild, write_index
 from harness.run.config import plain
-from harness.run.execute import Job, check_fit, keep_death, make_job, study_store, tracker
+from harness.run.execute import Job, check_files, check_fit, keep_death, make_job, study_store, tracker
 from harness.run.faults import LARGEST, find_faults
 from harness.run.options import build, identity
 from harness.run.provenance import rerun_of
@@ -153,10 +154,10 @@ def next_look(
 
     Trials that this command has `begun` are not started again, however they ended.
     """
-    precision = precision_of(study)
-    plan = choose_trials(possible, store, precision)
-    store.keep_plan(as_plan(study, plan))
-    rerun = rerun_of(study)
+    precision, rerun = precision_of(study), rerun_of(study)
+    with notice("reading the records of the study"):
+        plan = choose_trials(possible, store, precision)
+        store.keep_plan(as_plan(study, plan))
     todo = [item for item in plan if is_unfinished(store, item.row["key"], bool(study.retry), rerun)]
     todo = [item for item in todo if item.row["key"] not in begun]
     if todo or not begun:
@@ -370,21 +371,26 @@ def plan_study(
     """Returns every trial that the study may run, controls first; BadInput with all faults of all arms, one per line.
 
     Each arm is composed, bound to its functions' signatures, and checked with the task of the first seed, which is read
-    and checked here once for all arms. `tell` hears what was read, in sentences.
+    and checked here once for all arms, as are the files that options name. `tell` hears what was read, in sentences.
     """
     seeds, arms = possible_seeds(study), arms_of(study)
-    composed, wrong = compose_arms(arms, base, seeds[0], compose)
-    source = None if wrong else build(plain(composed[()].task))
-    if source is None:
+    with notice(f"checking the {len(arms)} arms"):
+        composed, wrong = compose_arms(arms, base, seeds[0], compose)
+    if wrong:
         raise BadInput("\n".join(wrong))
-    jobs = {arm: make_job(cfg, list(arm), source) for arm, cfg in composed.items()}
-    task = source.split(seeds[0])
-    unfit = dict.fromkeys(line for job in jobs.values() for line in check_fit(job, task))
+    with notice("reading the data"):
+        source = build(plain(composed[()].task))
+        task = source.split(seeds[0])
+    with notice("checking that the arms fit the data, and reading their files"):
+        jobs = {arm: make_job(cfg, list(arm), source) for arm, cfg in composed.items()}
+        unfit = dict.fromkeys(line for job in jobs.values() for line in check_fit(job, task))
+        unfit |= dict.fromkeys(check_files(list(jobs.values()), task))
     if unfit:
         raise BadInput("\n".join(unfit))
     tell(source.read)
     jobs = {arm: replace(job, rows=int(task.train.labelled.sum())) for arm, job in jobs.items()}
-    return _distinct([plan_trial(job, arm, base, seed) for arm, job in jobs.items() for seed in seeds])
+    with notice(f"naming the trials of {len(arms)} arms at {len(seeds)} seeds"):
+        return _distinct([plan_trial(job, arm, base, seed) for arm, job in jobs.items() for seed in seeds])
 
 
 def compose_arms(
@@ -453,11 +459,13 @@ def raise_trouble(returns: Sequence[JobReturn]) -> None:
 
 def finish(study: DictConfig, store: Store, keys: Sequence[str]) -> None:
     """Rebuilds the study's tables and figures, prints and tracks the leaderboard; TrialFailed if a trial failed."""
-    paths = [*rebuild(store.folder), write_index(store.folder.parent)]
+    with notice("computing and drawing the report"):
+        paths = [*rebuild(store.folder), write_index(store.folder.parent)]
     print(store.folder.joinpath("leaderboard.md").read_text(encoding="utf-8"))
     print("\n".join(str(path) for path in paths))
     table, figures = read_table(store.folder), [path for path in paths if path.suffix == ".png"]
-    tracker(study).leaderboard(str(study.study), table, figures, store.folder)
+    with notice("handing the leaderboard to the tracker"):
+        tracker(study).leaderboard(str(study.study), table, figures, store.folder)
     failures = [record for key in keys if (record := store.failure(key)) is not None]
     failed = len(failures)
     labels = {row["key"]: row["arm"] for row in (store.plan() or {"trials": []})["trials"]}

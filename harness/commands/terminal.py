@@ -20,6 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from harness.arm import FACTORS
 from harness.checks import choices
 from harness.commands.overrides import load_config, option_loader
+from harness.notices import notice
 from harness.run.config import plain
 from harness.run.options import DECLARED
 from harness.run.tracebacks import last_frames
@@ -28,7 +29,7 @@ from harness.storage.store import Record, Store
 DEBUG = "HARNESS_DEBUG"
 """The environment variable by which a command asks its workers for complete tracebacks."""
 HYDRA_ERRORS = (HydraException, OmegaConfBaseException)
-_POLL_S, _LINE_EVERY_S = 0.5, 15.0
+_POLL_S, _LINE_EVERY_S = 0.5, 10.0
 
 
 def say(line: str) -> None:
@@ -119,13 +120,18 @@ def _parameters(node: Mapping[str, Any], prefix: str = "") -> list[str]:
 
 @contextmanager
 def curve(label: str) -> Iterator[Callable[[Mapping[str, float]], None]]:
-    """Shows the latest row of a training curve during the block, if there is a terminal."""
+    """Shows the latest row of a training curve during the block, on a terminal; elsewhere a line every few seconds."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield lambda row: None
+        with notice(label) as tell:
+            yield lambda row: tell(_row_text(row))
         return
     with console.status(f"{label}: preparing") as status:
-        yield lambda row: status.update(f"{label}: " + "  ".join(f"{name} {value:.4g}" for name, value in row.items()))
+        yield lambda row: status.update(f"{label}: {_row_text(row)}")
+
+
+def _row_text(row: Mapping[str, float | int]) -> str:
+    return "  ".join(f"{name} {value:.4g}" for name, value in row.items())
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from itertools import groupby
 from pathlib import Path
 
 from harness.errors import BadInput, TrialFailed
+from harness.notices import notice_each
 from harness.verify import Cell
 
 CHECKS: Mapping[str, str] = {"wrench": "golden", "confident": "golden", "literature": "literature"}
@@ -56,4 +57,4 @@ def _all_cells(root: Path) -> Iterator[Cell]:
         raise BadInput(f"{root} has neither a folder golden nor a folder literature: write harness verify FOLDER")
     for name in there:
         find: Callable[[Path], Iterator[Cell]] = import_module(f"harness.verify.{name}").cells
-        yield from find(root / CHECKS[name])
+        yield from notice_each(find(root / CHECKS[name]), "computing the next published number")

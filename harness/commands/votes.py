@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from harness.commands.overrides import load_checked_config, option_loader
 from harness.data import ABSTAIN, Task
 from harness.errors import BadInput
+from harness.notices import notice
 from harness.run.config import plain
 from harness.run.options import build
 from harness.storage.cache import Cache
@@ -35,8 +36,9 @@ def command(words: list[str]) -> int:
     if odd:
         raise BadInput(f"'{odd[0]}' is not an override: write harness votes task=NAME [weak=rules weak.path=FILE]")
     cfg = load_checked_config(words[1:], option_loader())
-    task = build(plain(cfg.task)).split(int(cfg.seed))
-    names, votes = _votes(cfg, task)
+    with notice("reading the data and putting the functions to its rows"):
+        task = build(plain(cfg.task)).split(int(cfg.seed))
+        names, votes = _votes(cfg, task)
     rows = _put_to_them(task, votes)
     table = analysis(votes[rows], task.gold[rows])
     table.index = pd.Index(names, name="function")

@@ -76,6 +76,8 @@ class Run:
     `salt` renames the streams that a learner draws from (`STREAMS`), and nothing else: two runs that differ only in the
     salt are an A/A pair. A salt such as `init:a` renames that stream only, see `salt_of`. `log` takes one row of the
     training curve: `{"step", "loss", …}`; `watch` is shown the model as it is then, by a learner that trains in steps.
+    `groups` numbers the group of a training row by its id, for rows that have one: a learner that divides its rows
+    keeps groups whole (see `folds.row_units`).
     """
 
     seed: int
@@ -87,6 +89,7 @@ class Run:
     device: str = "cpu"
     log: Callable[[Mapping[str, float]], None] = lambda row: None
     watch: Callable[[Predict], None] = lambda predict: None
+    groups: Mapping[str, int] = field(default_factory=dict)
 
     def stream(self, name: str) -> np.random.Generator:
         """Returns the generator of that name for this run."""

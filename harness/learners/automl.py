@@ -3,61 +3,52 @@
 from __future__ import annotations
 
 import random
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int64
-from sklearn.model_selection import StratifiedKFold
 
 from harness.data import Rows, TrainSet
 from harness.errors import TrialFailed
 from harness.learners import Run
 from harness.learners.batches import modality
+from harness.learners.folds import row_units, stratified_folds
 from harness.learners.sklearn import Expanded
-from harness.streams import child_seed
 
 TRAINED_ON = -1
 """The fold of a case that is in every training part."""
 
 
-def folds(rows: TrainSet, cases: Expanded, run: Run) -> Int64[np.ndarray, " e"]:
+def folds(train: TrainSet, rows: TrainSet, cases: Expanded, run: Run) -> Int64[np.ndarray, " e"]:
     """Returns the fold, of `protocol.folds`, in which each expanded case is held out while a tool chooses its model.
 
-    All cases of one row and of its augmented draws (rows of one id) are held out together, so that no model is scored
-    on what it was trained on; folds are stratified by class. A class that would lie in one fold only is
-    trained on in all folds. TrialFailed where fewer than two classes are left, or no class has two rows.
+    `rows` are the labelled rows of `train` and what `grow` added to them. All cases of one row and of its augmented
+    draws (rows of one id), of one group, and of rows of equal content are held out together, so that no model is
+    scored on what it was trained on; folds are stratified by class. A class that would lie in one fold only is trained
+    on in all folds, with all that belongs to it. TrialFailed where fewer than two classes are left, or no class has two
+    units (rows or groups).
     """
     _, first, row = np.unique(rows.ids, return_index=True, return_inverse=True)
-    classes = rows.classes[first]
+    classes, units = rows.classes[first], row_units(train.rows(train.labelled), run.groups)[first]
     if len(np.unique(cases.y)) < 2:
         raise TrialFailed(
             f"a classifier needs two classes to train on; the labelled rows have {len(np.unique(cases.y))}"
         )
-    most = int(np.bincount(classes).max())
+    most = max(len(np.unique(units[classes == label])) for label in np.unique(classes))
     if min(run.protocol.folds, most) < 2:
         raise TrialFailed(
-            f"a model is chosen by cross-validation, which needs two rows of a class and two folds: there are {most} "
-            f"rows of the most frequent class, and protocol.folds is {run.protocol.folds}"
+            f"a model is chosen by cross-validation, which needs two rows of a class, of different groups, and two "
+            f"folds: there are {most} of the most frequent class, and protocol.folds is {run.protocol.folds}"
         )
-    found = _stratified(classes, min(run.protocol.folds, most), child_seed(run.stream("folds")))[row][cases.row]
+    drawn = stratified_folds(classes, units, min(run.protocol.folds, most), run.stream("folds"))
+    found, unit = drawn[row][cases.row], units[row][cases.row]
     for label in np.unique(cases.y):
         here = cases.y == label
         if len(np.unique(found[here])) == 1:
-            found[np.isin(row[cases.row], row[cases.row][here])] = TRAINED_ON
+            found[np.isin(unit, unit[here])] = TRAINED_ON
     return found
-
-
-def _stratified(classes: np.ndarray, number: int, seed: int) -> Int64[np.ndarray, " n"]:
-    splitter = StratifiedKFold(number, shuffle=True, random_state=seed)
-    fold = np.zeros(len(classes), dtype=np.int64)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The least populated class")  # Its rows are trained on in all folds.
-        for place, (_, held) in enumerate(splitter.split(classes, classes)):
-            fold[held] = place
-    return fold
 
 
 def flat_rows(x: Rows) -> Float[np.ndarray, "n p"]:

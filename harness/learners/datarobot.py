@@ -44,7 +44,7 @@ def datarobot(
     rows = grow(train, run)
     cases = expand(rows.y, rows.w)
     frame = table_of(rows.x).iloc[cases.row].copy()
-    held = np.maximum(folds(rows, cases, run), 0)  # DataRobot holds out every row once.
+    held = np.maximum(folds(train, rows, cases, run), 0)  # DataRobot holds out every row once.
     frame[LABEL], frame[WEIGHT], frame[FOLD] = [f"c{i}" for i in cases.y], cases.w, [f"f{fold}" for fold in held]
     with _connected() as client:
         project = client.Project.create(frame, project_name="gains-harness", max_wait=timeout_s)

@@ -40,7 +40,7 @@ def flaml(train: TrainSet, valid: EvalSet, run: Run, *, max_iter: int, estimator
 
     rows = grow(train, run)
     cases = expand(rows.y, rows.w)
-    held = PredefinedSplit(folds(rows, cases, run))
+    held = PredefinedSplit(folds(train, rows, cases, run))
     number = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler())
     number.fit(flat_rows(rows.x)[: int(train.labelled.sum())])
     seed = child_seed(run.stream("init"))

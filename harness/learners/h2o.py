@@ -50,7 +50,7 @@ def h2o(
     rows = grow(train, run)
     cases = expand(rows.y, rows.w)
     frame = table_of(rows.x).iloc[cases.row].copy()
-    frame[LABEL], frame[WEIGHT], frame[FOLD] = [f"c{i}" for i in cases.y], cases.w, folds(rows, cases, run)
+    frame[LABEL], frame[WEIGHT], frame[FOLD] = [f"c{i}" for i in cases.y], cases.w, folds(train, rows, cases, run)
     with _server(memory_mb) as (client, folder):
         model, curve = _search(client, folder, frame, max_models, exclude_algos, child_seed(run.stream("init")))
     run.log(curve)

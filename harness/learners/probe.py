@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Int64
-from sklearn.model_selection import StratifiedKFold
 
-from harness.data import EvalSet, TrainSet, take
+from harness.data import EvalSet, TrainSet, digest, take
 from harness.errors import BadInput, TrialFailed
 from harness.learners import Learner, Run
-from harness.streams import child_seed, stream
+from harness.learners.folds import are_single, row_units, stratified_folds
+from harness.streams import stream
 
 GLANCE = 32
 """Training rows that the probe gets in place of a validation set."""
+ALL_PROBES = -1
+"""The fold of a row that no probe has trained on, nor on any row of its unit."""
 
 
 def out_of_sample(train: TrainSet, *, learner: Learner, run: Run, identity: Any) -> Float32[np.ndarray, "n k"]:
     """Returns each row's class probabilities from probes that did not train on it; read-only, computed at most once.
 
-    The probe of its fold predicts a labelled row; the mean of all probes predicts a row without a label. `identity`
-    describes the learner, its protocol and its seed in JSON; with the set's digest it names the result in
-    `run.cache`. TrialFailed if a class has a single labelled row, or a probe's probabilities are not finite.
+    Rows of one group, and rows of equal content, are one unit (see `folds.row_units`): a row is predicted by the probe
+    that trained on no row of its unit, and by the mean of all probes if no row of its unit has a label. `identity`
+    describes the learner, its protocol and its seed in JSON; with the digests of the set and of its units it names the
+    result in `run.cache`. TrialFailed if the labelled rows of a class are a single unit, or a probe's probabilities are
+    not finite.
     """
+    units = row_units(train, run.groups)
     if train.augment is not None:  # A function has no content that could name the result.
-        return _cross_validated(train, learner, run)
-    return run.cache.array("pred_probs", [train.digest(), identity], lambda: _cross_validated(train, learner, run))
+        return _cross_validated(train, units, learner, run)
+    parts = [train.digest(), identity, *([] if are_single(units) else [digest(units)])]
+    return run.cache.array("pred_probs", parts, lambda: _cross_validated(train, units, learner, run))
 
 
 def dynamics(train: TrainSet, *, learner: Learner, run: Run, identity: Any) -> Float32[np.ndarray, "e n k"]:
@@ -50,31 +55,57 @@ def _watched(train: TrainSet, learner: Learner, run: Run) -> Float32[np.ndarray,
     return np.stack(seen).astype(np.float32)
 
 
-def _cross_validated(train: TrainSet, learner: Learner, run: Run) -> Float32[np.ndarray, "n k"]:
-    folds = list(_folds(train, run))
-    unlabelled = np.flatnonzero(~train.labelled)
+def _cross_validated(
+    train: TrainSet, units: Int64[np.ndarray, " n"], learner: Learner, run: Run
+) -> Float32[np.ndarray, "n k"]:
+    folds = _folds(train, units, run)
+    number, seen_by_none = int(folds.max()) + 1, np.flatnonzero(folds == ALL_PROBES)
     probs = np.zeros((len(train), train.k))
-    for number, (fitted, held_out) in enumerate(folds):
-        rows = np.concatenate([held_out, unlabelled])
-        found = _predicted(train, fitted, rows, learner, _surroundings(run, number, len(folds)))
+    for fold in range(number):
+        held_out, fitted = np.flatnonzero(folds == fold), np.flatnonzero(train.labelled & (folds != fold))
+        rows = np.concatenate([held_out, seen_by_none])
+        found = _predicted(train, fitted, rows, learner, _surroundings(run, fold, number))
         probs[held_out] = found[: len(held_out)]
-        probs[unlabelled] += found[len(held_out) :] / len(folds)
+        probs[seen_by_none] += found[len(held_out) :] / number
     return probs.astype(np.float32)
 
 
-def _folds(train: TrainSet, run: Run) -> Iterator[tuple[Int64[np.ndarray, " f"], Int64[np.ndarray, " h"]]]:
-    """Yields the rows to fit on and the rows held out, stratified by class; fewer folds if a class has fewer rows."""
+def _folds(train: TrainSet, units: Int64[np.ndarray, " n"], run: Run) -> Int64[np.ndarray, " n"]:
+    """Returns the fold in which each row is held out, stratified by class; fewer folds if a class has fewer units.
+
+    A row without a label has the fold of the labelled rows of its unit, else `ALL_PROBES`.
+    """
     labelled = np.flatnonzero(train.labelled)
-    counts = np.bincount(train.classes[labelled], minlength=train.k)
-    if (counts == 1).any():
-        name = run.classes[int(np.flatnonzero(counts == 1)[0])]
-        raise TrialFailed(f"the probe cannot be cross-validated: class {name!r} has one labelled row and needs two")
     if not len(labelled):
         raise TrialFailed("the probe cannot be cross-validated: the training set has no labelled row")
-    seed = child_seed(stream(run.seed, "probe", "folds"))
-    splitter = StratifiedKFold(min(run.protocol.folds, counts[counts > 0].min()), shuffle=True, random_state=seed)
-    for fitted, held_out in splitter.split(labelled, train.classes[labelled]):
-        yield labelled[fitted], labelled[held_out]
+    classes, rng = train.classes[labelled], stream(run.seed, "probe", "folds")
+    for number in range(_most_folds(classes, units[labelled], run), 1, -1):
+        found = stratified_folds(classes, units[labelled], number, rng)
+        if all(len(np.unique(found[classes == label])) > 1 for label in np.unique(classes)):
+            fold_of_unit = np.full(int(units.max()) + 1, ALL_PROBES)
+            fold_of_unit[units[labelled]] = found
+            return np.asarray(fold_of_unit[units])
+    raise TrialFailed(
+        "the probe cannot be cross-validated: groups hold rows of several classes, so that in every division into "
+        "folds a class lies in one fold only; divide the groups further, or use a strategy without a probe"
+    )
+
+
+def _most_folds(classes: Int64[np.ndarray, " l"], units: Int64[np.ndarray, " l"], run: Run) -> int:
+    """Returns the number of folds: that of the protocol, or of the units of the class with the fewest."""
+    number = run.protocol.folds
+    for label in np.unique(classes).tolist():
+        here = units[classes == label]
+        name, apart = run.classes[label], len(np.unique(here))
+        if len(here) == 1:
+            raise TrialFailed(f"the probe cannot be cross-validated: class {name!r} has one labelled row and needs two")
+        if apart == 1:
+            raise TrialFailed(
+                f"the probe cannot be cross-validated: the {len(here)} labelled rows of class {name!r} are of one "
+                "group, or repeat one row, and rows that belong together are never divided; it needs two groups"
+            )
+        number = min(number, apart)
+    return number
 
 
 def _surroundings(run: Run, number: int, folds: int) -> Run:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, get_args
@@ -10,6 +11,7 @@ from harness.arm import DATA_FACTORS, FACTORS, REFERENCES
 from harness.checks import choices
 from harness.data import Modality
 from harness.learners.adapt import LIMITS
+from harness.run.targets import NoTarget, find_target
 
 NEEDS = ("votes", "gold", "probe", "dynamics", "valid", "test", "tuning", "cells")
 """What an option may need: tools that the harness lends, or properties of the task."""
@@ -36,10 +38,25 @@ def declaration_faults(where: str, node: Mapping[str, Any]) -> Iterator[str]:
         if node.get(name) is not None and not isinstance(node[name], wanted):
             shape = "a list, as in [java]" if wanted is list else "a mapping, as in {NAME: VALUE}"
             yield f"{where}.{name} is {node[name]!r}: it must be {shape}"
+    yield from _reads_faults(where, node)
     kind = node.get("reference_kind")
     if kind is not None and kind not in REFERENCES:
         yield f"{where}.reference_kind is {kind!r}{choices(str(kind), REFERENCES)}"
     yield from _partial_faults(where, node)
+
+
+def _reads_faults(where: str, node: Mapping[str, Any]) -> Iterator[str]:
+    """Yields what is wrong with the function that is to read the option's files."""
+    target = node.get("reads")
+    if target is None:
+        return
+    try:
+        parameters = inspect.signature(find_target(str(target))).parameters.values()
+    except (NoTarget, TypeError, ValueError) as error:
+        yield f"{where}.reads: {target} is not a function: {error}"
+        return
+    asked = {each.name for each in parameters if each.kind == each.KEYWORD_ONLY} - {"exact"}
+    yield from (f"{where}.reads: {target} asks for '{name}'{choices(name, node)}" for name in asked if name not in node)
 
 
 def _word_faults(where: str, words: Any, known: tuple[str, ...]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -18,6 +18,7 @@ from harness.run.faults import find_faults
 from harness.run.fitting import misfits
 from harness.run.options import build
 from harness.run.provenance import describe_provenance, device_faults, device_of, one_thread, own_options, rerun_of
+from harness.run.side_files import side_file_faults
 from harness.run.tracebacks import traceback_of
 from harness.run.track import Tracker
 from harness.run.trial import Log, Place, Trial, run_trial
@@ -103,6 +104,12 @@ def check_fit(job: Job, task: Task) -> list[str]:
     """Returns the reasons why the arm or the baseline does not fit the task, one line each."""
     arms, probe = (job.trial.arm, job.baseline), job.trial.probe
     return list(dict.fromkeys(line for arm in arms for line in misfits(arm, task, probe)))
+
+
+def check_files(jobs: Sequence[Job], task: Task) -> list[str]:
+    """Returns what is wrong with the files that the arms and baselines of these jobs read, one line each."""
+    arms = [arm for job in jobs for arm in (job.trial.arm, job.baseline)]
+    return side_file_faults(arms, task, Cache(expand_home(jobs[0].cfg.cache, "cache")))
 
 
 def settle(job: Job) -> tuple[Record, Record]:

@@ -13,7 +13,7 @@ from harness.errors import BadInput
 
 DECLARED = (
     "fits", "needs", "reference_kind", "lacks", "asks", "gives", "extra", "programs", "space", "paper", "library",
-    "cost", "wraps", "of", "family",
+    "cost", "wraps", "of", "family", "reads",
 )  # fmt: skip
 """Declarations in an option's YAML; never passed to its function and not part of a trial's identity.
 
@@ -25,7 +25,8 @@ adds some, `complete` if it fills in missing values, `features` if it changes th
 to predict likewise). `extra`: by module, the extra of this project that installs it. `programs`: what must be on the
 PATH. `space`: what may be tuned, by dotted name. `paper`, `library`, `cost`: for the table of arms. `wraps`: the model
 that an effort trains, the baseline's unless `of` names another; its declarations hold for the effort too. `family`: the
-heading under which the option is listed, one of `FAMILIES`.
+heading under which the option is listed, one of `FAMILIES`. `reads`: the function that reads the option's own files
+before the first trial (see `harness.run.side_files`).
 """
 FAMILIES: Mapping[str, tuple[str, ...]] = {
     "model": ("linear models", "trees", "networks", "pretrained", "automl", "efforts"),

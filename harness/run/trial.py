@@ -149,6 +149,7 @@ def _run(trial: Trial, task: Task, place: Place) -> Run:
     return Run(
         seed=trial.seed, salt=trial.salt, steps=protocol.budget(len(task.train)), protocol=protocol,
         classes=task.classes, cache=place.cache, device=place.device, log=place.log,
+        groups=task.group_of,
     )  # fmt: skip
 
 

@@ -15,10 +15,10 @@ from typing import NoReturn
 
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-__all__ = ["PARENT", "Stopped", "TerminatedWorkerError", "cause_of_death", "end_with_parent", "stopped_by_signals"]
+from harness.notices import is_worker
 
-PARENT = "HARNESS_PARENT"
-"""The environment variable that names the process of the command, whose workers are others."""
+__all__ = ["Stopped", "TerminatedWorkerError", "cause_of_death", "end_with_parent", "stopped_by_signals"]
+
 _POLL_S = 1.0
 _SIGNALS = ("SIGTERM", "SIGHUP")
 
@@ -53,7 +53,7 @@ def _stop(number: int, frame: FrameType | None) -> NoReturn:
 @cache
 def end_with_parent() -> None:
     """Ends this process soon after the command's process, if it is one of its workers; called once a process."""
-    if os.environ.get(PARENT) in (None, str(os.getpid())):
+    if not is_worker():
         return
     threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
+from harness.notices import notice
 from harness.storage.cost import Cost, time_block
 from harness.storage.files import write_atomic
 
@@ -43,7 +44,7 @@ class Cache:
         path = self.folder / what / f"{key}.npy"
         asked, first = time.perf_counter(), path not in self.known
         self.known.add(path)
-        with _locked(path) as usable:
+        with _locked(path, what) as usable:
             found = _read(path) if usable else None
             if found is None:
                 return _made(path, compute, usable)
@@ -53,12 +54,13 @@ class Cache:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[bool]:
+def _locked(path: Path, what: str) -> Iterator[bool]:
     """Locks an entry during the block; gives False where the folder cannot be written, which costs time alone."""
     lock = FileLock(f"{path}.lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
+        with notice(f"waiting for another process, which computes the same {what.replace('_', ' ')}"):
+            lock.acquire()
     except OSError as error:
         _say(f"the cache cannot be used ({error.strerror or error}): {path.parent}")
         yield False

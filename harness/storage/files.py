@@ -5,13 +5,31 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
+
+from harness.notices import notice
 
 
 def dump(content: Any) -> bytes:
     """Returns JSON that is readable in a diff: sorted keys, an indent, numbers as Python prints them, no NaN."""
     return (json.dumps(content, sort_keys=True, indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode()
+
+
+@contextmanager
+def hold_lock(path: Path, what: str, after_s: float | None = None) -> Iterator[None]:
+    """Holds the lock file during the block; says, if it must wait for long, that another process does `what`."""
+    lock = FileLock(path)
+    with notice(f"waiting for another process, which {what}", after_s):
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def write_atomic(path: Path, content: bytes) -> None:

@@ -18,10 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 
 from harness.data import digest
-from harness.storage.files import dump, write_atomic
+from harness.storage.files import dump, hold_lock, write_atomic
 
 Record = dict[str, Any]
 _CHECKSUM = re.compile(rb'^ "checksum": "[^"]*",\n', re.M)
@@ -209,7 +208,7 @@ class Store:
     def _lock(self, key: str) -> Iterator[None]:
         folder = self.folder / ".locks"
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f"{key}.lock"):
+        with hold_lock(folder / f"{key}.lock", f"runs or writes trial {key[:12]}"):
             yield
 
 

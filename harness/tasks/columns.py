@@ -116,8 +116,13 @@ def _label_texts(data: DataParts, columns: Columns, notes: list[str]) -> dict[tu
     written = {value for those in found.values() for value in those if value is not None}
     tidied = tidy_names(written)
     merged = len(written) - len(set(tidied.values()))
-    if merged and set(map(_tidy, written)) != written:
-        notes.append(f"{merged} spellings of a class that differ in blanks or in their Unicode form alone were merged")
+    if merged:
+        pairs = sorted((value, name) for value, name in tidied.items() if value != name and name in written)
+        one = next((f": '{value}' is '{name}'" for value, name in pairs), "")
+        notes.append(
+            f"{merged} spellings of a class that differ in blanks, in their Unicode form or in a whole number's point "
+            f"alone were merged{one}"
+        )
     blank = {value for value in written if value and not tidied[value]}
     names = {value: None if value in blank else name for value, name in tidied.items()}
     return {place: np.array([names.get(value) for value in those], dtype=object) for place, those in found.items()}

@@ -184,6 +184,7 @@ def task(
         test=EvalSet(ids=test.ids, x=test.x, y=test.truth),
         gold=train.gold,
         facts=_counts(train, valid, test) | dict(facts),
+        groups=train.group,
     )
 
 

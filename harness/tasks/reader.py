@@ -78,6 +78,16 @@ def row_places(path: Path, rows: int) -> list[str]:
     return starts[1:]
 
 
+def read_lines(path: Path) -> list[str]:
+    """Returns the lines of a text file; BadInput if it is empty, or not UTF-8, with the line."""
+    return _utf8(path).decode().splitlines()
+
+
+def read_json(path: Path) -> Any:
+    """Returns what a JSON file holds; BadInput, with the line, if it is not JSON or UTF-8, or names a key twice."""
+    return _json(path, 1, _utf8(path).decode())
+
+
 def as_text(values: pd.Series) -> pd.Series:
     """Returns the values of a column as tasks write ids: whole numbers without a point, missing ones as ""."""
     return values.convert_dtypes().astype("string").fillna("").astype(object)
@@ -196,11 +206,11 @@ def _json_rows(path: Path) -> Iterator[dict[str, Any]]:
     text = _utf8(path).decode()
     if text.lstrip().startswith("["):
         rows = _json(path, 1, text)
-        yield from (_object(path, place, row) for place, row in enumerate(rows, 1))
+        yield from (_object(path, f"row {place}", row) for place, row in enumerate(rows, 1))
         return
     for line, said in enumerate(text.split("\n"), 1):
         if said.strip():
-            yield _object(path, line, _json(path, line, said))
+            yield _object(path, f"line {line}", _json(path, line, said))
 
 
 def _json(path: Path, line: int, text: str) -> Any:
@@ -216,9 +226,9 @@ def _json(path: Path, line: int, text: str) -> Any:
         raise BadInput(f"{path.name}, line {line + error.lineno - 1}, is not JSON: {error.msg}") from None
 
 
-def _object(path: Path, line: int, row: Any) -> dict[str, Any]:
+def _object(path: Path, place: str, row: Any) -> dict[str, Any]:
     if not isinstance(row, dict):
-        raise BadInput(f'{path.name}, line {line}, is no JSON object: a row is written as {{"column": value, …}}')
+        raise BadInput(f'{path.name}, {place}, is no JSON object: a row is written as {{"column": value, …}}')
     return row
 
 

@@ -6,7 +6,6 @@ Format: Zhang et al., "WRENCH: A Comprehensive Benchmark for Weak Supervision", 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from harness.checks import join_names, nearest
 from harness.data import Source, Task
 from harness.errors import BadInput
 from harness.streams import stream
-from harness.tasks import checks, files
+from harness.tasks import checks, files, reader
 from harness.tasks.parts import Part, describe, part, task
 from harness.tasks.split import draw_stratified
 
@@ -82,10 +81,10 @@ def _content(root: Path, name: str) -> dict[str, Any]:
             f"task.path: {root} has no file {name}{nearest(name, names)}; the WRENCH format needs "
             f"train.json, valid.json, test.json and label.json (it has: {join_names(names) or 'nothing'})"
         )
-    try:
-        return dict(json.loads((root / name).read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as fault:
-        raise BadInput(f"{root / name} is not a JSON object: {fault}") from fault
+    found = reader.read_json(root / name)
+    if not isinstance(found, dict):
+        raise BadInput(f"{root / name} is not a JSON object, one entry per row")
+    return found
 
 
 def _class_names(root: Path) -> tuple[str, ...]:

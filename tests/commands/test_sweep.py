@@ -199,6 +199,21 @@ def test_every_arm_that_does_not_fit_is_told():
     ]
 
 
+def test_files_of_all_arms_are_read_before_anything_runs(tmp_path):
+    (tmp_path / "answers.csv").write_text("row,worker,label\nnobody,ann,3\n")
+    arms = [
+        ["weak=crowd", f"weak.path={tmp_path}/answers.csv"],
+        ["clean=edits", f"clean.path={tmp_path}/edits.csv"],
+        ["weak=rules", f"weak.path={tmp_path}/rules.txt"],
+        "augment=swap",
+    ]
+    with pytest.raises(BadInput) as caught:
+        plan_study(study(arms=arms), BASE, compose)
+    lines = str(caught.value).splitlines()
+    assert [line.partition(" ")[0] for line in lines] == ["augment", "weak", "clean", "weak"]
+    assert "no answer belongs to a row of the training set" in lines[1]
+
+
 def test_a_fault_that_all_arms_share_is_told_once():
     with pytest.raises(BadInput) as caught:
         plan_study(study(), [*BASE, "+task.pth=x"], compose)

@@ -29,12 +29,16 @@ def same(x: Any, y: Any, rng: np.random.Generator) -> Any:
     return x, y
 
 
+def numbered(n: int) -> np.ndarray:
+    return np.arange(2 * n, dtype=np.float32).reshape(n, 2)
+
+
 def test_folds_hold_out_all_that_comes_of_a_row_together(run: Run) -> None:
     train, _ = easy("table")
     soft = replace(train, y=0.7 * train.y + 0.3 * np.roll(train.y, 1, axis=1), augment=same)
     rows = grow(soft, run)
     cases = expand(rows.y, rows.w)
-    found = folds(rows, cases, run)
+    found = folds(soft, rows, cases, run)
     assert len(found) == 48 * 3 * 2, "each row and its two draws, twice for its two classes"
     for name in np.unique(rows.ids):
         assert len(set(found[rows.ids[cases.row] == name].tolist())) == 1
@@ -45,18 +49,39 @@ def test_folds_hold_out_all_that_comes_of_a_row_together(run: Run) -> None:
 def test_folds_are_drawn_by_the_run_and_stratified(run: Run) -> None:
     train, _ = easy("table")
     cases = expand(train.y, train.w)
-    found = folds(train, cases, run)
+    found = folds(train, train, cases, run)
     counts = np.array([np.bincount(train.classes[found == fold], minlength=3) for fold in range(3)])
     assert np.ptp(counts, axis=0).max() <= 1
-    assert np.array_equal(found, folds(train, cases, run))
-    assert not np.array_equal(found, folds(train, cases, replace(run, salt="other")))
+    assert np.array_equal(found, folds(train, train, cases, run))
+    assert not np.array_equal(found, folds(train, train, cases, replace(run, salt="other")))
 
 
 def test_a_class_of_one_row_is_always_trained_on(run: Run) -> None:
-    rows = train_set(np.zeros((13, 2), dtype=np.float32), [0] * 6 + [1] * 6 + [2], 3)
-    found = folds(rows, expand(rows.y, rows.w), run)
+    rows = train_set(numbered(13), [0] * 6 + [1] * 6 + [2], 3)
+    found = folds(rows, rows, expand(rows.y, rows.w), run)
     assert found[12] == TRAINED_ON
     assert sorted(found[:12].tolist()) == [0] * 4 + [1] * 4 + [2] * 4
+
+
+def test_folds_keep_groups_and_equal_rows_together_with_all_their_draws(run: Run) -> None:
+    x = numbered(24)
+    x[1] = x[0]
+    train = replace(train_set(x, [0, 1] * 12, 2), augment=same)
+    grouped = replace(run, groups={str(name): place % 4 for place, name in enumerate(train.ids[8:20].tolist())})
+    rows = grow(train, grouped)
+    found = folds(train, rows, expand(rows.y, rows.w), grouped)
+    assert np.array_equal(found, found[:24][rows.ids]), "the draws of a row follow it"
+    assert found[0] == found[1]
+    assert all(len(set(found[8 + place : 20 : 4].tolist())) == 1 for place in range(4))
+    assert len(set(found.tolist())) == 3
+
+
+def test_what_is_always_trained_on_takes_its_group_along(run: Run) -> None:
+    """The only row of class 2 is in all training parts, so no model may be scored on the other rows of its group."""
+    train = train_set(numbered(13), [0] * 6 + [1] * 6 + [2], 3)
+    grouped = replace(run, groups={str(train.ids[place]): 0 for place in (0, 12)})
+    found = folds(train, train, expand(train.y, train.w), grouped)
+    assert np.flatnonzero(found == TRAINED_ON).tolist() == [0, 12]
 
 
 @pytest.mark.parametrize(
@@ -64,9 +89,9 @@ def test_a_class_of_one_row_is_always_trained_on(run: Run) -> None:
     [([1, 1, 1], "needs two classes to train on; the labelled rows have 1"), ([0, 1, 2], "needs two rows of a class")],
 )
 def test_what_cannot_be_cross_validated_fails_the_trial(run: Run, classes: list[int], message: str) -> None:
-    rows = train_set(np.zeros((3, 2), dtype=np.float32), classes, 3)
+    rows = train_set(numbered(3), classes, 3)
     with pytest.raises(TrialFailed, match=message):
-        folds(rows, expand(rows.y, rows.w), run)
+        folds(rows, rows, expand(rows.y, rows.w), run)
 
 
 def test_images_lie_flat_in_0_to_1_and_columns_as_they_are() -> None:

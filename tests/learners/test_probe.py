@@ -98,6 +98,68 @@ def test_a_class_with_one_row_is_told_by_name(run: Run) -> None:
         out_of_sample(rows([-1, -1]), learner=remembering([]), run=run, identity="x")
 
 
+def grouped(run: Run, train: TrainSet, *groups: list[int]) -> Run:
+    ids = train.ids.astype(str).tolist()
+    return replace(run, groups={ids[row]: number for number, rows_ in enumerate(groups) for row in rows_})
+
+
+def test_no_row_is_judged_by_a_probe_that_saw_its_group(run: Run) -> None:
+    seen: Seen = []
+    train = rows([0, 1, 2] * 6)
+    run = grouped(run, train, [0, 1, 2, 3, 4, 5], [6, 7, 8], [9, 10, 11])
+    out_of_sample(train, learner=remembering(seen), run=run, identity="x")
+    fitted = [set(own.x[:, 0].astype(int).tolist()) for own, _, _ in seen]
+    for group in ({0, 1, 2, 3, 4, 5}, {6, 7, 8}, {9, 10, 11}):
+        assert all(group <= own or not group & own for own in fitted)
+    assert sum(len(own) for own in fitted) == 36, "each row is held out once"
+
+
+def test_no_row_is_judged_by_a_probe_that_saw_its_twin(run: Run) -> None:
+    seen: Seen = []
+    train = rows([0, 1, 2] * 4)
+    x = train.x.copy()
+    x[[3, 6]] = x[0]
+    probs = out_of_sample(replace(train, x=x), learner=remembering(seen), run=run, identity="x")
+    assert (probs[:, 0] == 0).all()
+
+
+def test_a_row_without_a_label_is_judged_by_the_probe_that_did_not_see_its_twin(run: Run) -> None:
+    train = rows([0, 1, 2] * 4 + [-1, -1])
+    x = train.x.copy()
+    x[12] = x[0]
+    probs = out_of_sample(replace(train, x=x), learner=remembering([]), run=run, identity="x")
+    assert probs[12].tolist() == [0, 1, 0]
+    assert probs[13].tolist() == [0, 1, 0]
+
+
+def test_equal_sets_in_other_groups_are_probed_anew(run: Run) -> None:
+    seen: Seen = []
+    train = rows([0, 1, 2] * 4)
+    for each in (run, grouped(run, train, [0, 1]), grouped(run, train, [0, 2]), grouped(run, train, [0, 1])):
+        out_of_sample(train, learner=remembering(seen), run=each, identity="x")
+    assert len(seen) == 3 * run.protocol.folds
+
+
+def test_a_class_in_a_single_group_is_told_by_name(run: Run) -> None:
+    train = rows([0, 0, 0, 1, 1, 2, 2])
+    with pytest.raises(TrialFailed, match="the 2 labelled rows of class 'b' are of one group, or repeat one row"):
+        out_of_sample(train, learner=remembering([]), run=grouped(run, train, [3, 4, 0]), identity="x")
+
+
+def test_classes_that_no_division_spreads_are_told(run: Run) -> None:
+    """Of three groups of two classes each, two must share a fold, and all of the class that they share lies there."""
+    train = rows([0, 1, 0, 2, 1, 2])
+    with pytest.raises(TrialFailed, match="in every division into folds a class lies in one fold only"):
+        out_of_sample(train, learner=remembering([]), run=grouped(run, train, [0, 1], [2, 3], [4, 5]), identity="x")
+
+
+def test_rare_classes_of_mixed_groups_are_spread(run: Run) -> None:
+    seen: Seen = []
+    train = rows([0, 0, 0, 0, 1, 2, 1, 2])
+    out_of_sample(train, learner=remembering(seen), run=grouped(run, train, [4, 5], [6, 7]), identity="x")
+    assert all(set(own.classes.tolist()) == {0, 1, 2} for own, _, _ in seen)
+
+
 def test_one_fold_is_no_cross_validation(run: Run) -> None:
     with pytest.raises(BadInput, match=r"protocol\.folds is 1"):
         replace(run.protocol, folds=1)

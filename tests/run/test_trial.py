@@ -233,3 +233,22 @@ GOLDEN = {
     "clean=confident": "8db413c6d801dd08d6be6a224a07c060689c1adc",
     "weak=label_model augment=mixup": "535fe73be7f2e94c76dfbf49574060ddda68c5ca",
 }
+
+
+def test_the_probe_keeps_the_groups_of_the_task_whole(tmp_path):
+    """Of each patient there are four rows that tell who it is, and one label, which nothing foretells.
+
+    Judged by probes that know the patient no label is suspect; judged by others, about half of them are.
+    """
+    rng = np.random.default_rng(0)
+    who = np.repeat(np.arange(60), 4)
+    told = np.column_stack([who + 0.03 * rng.standard_normal(len(who)), np.repeat(rng.integers(2, size=60), 4), who])
+    file = tmp_path / "visits.csv"
+    np.savetxt(file, told, delimiter=",", header="size,ill,patient", comments="", fmt=["%.6f", "%d", "%d"])
+    dropped = {}
+    for group in ("patient", "null"):
+        said = ("task=table", f"task.path={file}", "task.label=ill", f"task.group={group}", "task.features=[size]")
+        forest = ("clean=confident", "model@probe=random_forest", "probe.n_estimators=10", "model=logistic_regression")
+        trial, task = make(*said, "task.n_train=null", *forest)
+        dropped[group] = run(trial, task, tmp_path / "cache")["receipts"]["clean"]["n_dropped"]
+    assert dropped["null"] < 20 < 60 < dropped["patient"], dropped

@@ -84,6 +84,19 @@ def test_rules_may_replace_given_labels_where_that_is_said(four: TrainSet, tools
         rules(given, tools, path=path, rows="unlabelled", then=THEN)
 
 
+def test_a_table_of_rules_is_read_as_any_other_table(four: TrainSet, tools: Tools, tmp_path: Path) -> None:
+    """A byte order mark, quoted cells with tabs and doubled marks, and empty lines, as spreadsheets write them."""
+    text = '\ufefflf\tlabel\tregex\n\none\tspam\t"buy\t?now|say ""no"""\n'
+    (tmp_path / "rules.tsv").write_text(text, encoding="utf-8")
+    said = replace(four, x=np.array(['SAY "no"', "buynow", "say no", "hello"]))
+    names, votes = of_user.rule_votes(said, str(tmp_path / "rules.tsv"), CLASSES, tools.cache)
+    assert names == ["one"]
+    assert votes[:, 0].tolist() == [1, 1, -1, -1]
+    (tmp_path / "rules.tsv").write_bytes(f"{HEAD}\none\tspam\tcaf".encode() + b"\xe9\n")
+    with pytest.raises(BadInput, match=r"rules\.tsv, line 2, is not UTF-8"):
+        of_user.rule_votes(said, str(tmp_path / "rules.tsv"), CLASSES, tools.cache)
+
+
 PYTHON = """
 import re
 from math import floor
@@ -135,9 +148,11 @@ def test_votes_are_kept_by_the_content_of_rows_and_file(four: TrainSet, tools: T
         ),
         ("rules.tsv", f"{HEAD}\n1\t2\tbuy\n", r"line 2: '2' is not a class of this task .*its number, 0 to 1"),
         ("rules.tsv", "lf\tregex\n1\tbuy\n", "must name the columns lf, label, regex; label is missing"),
-        ("rules.tsv", f"{HEAD}\n1\tspam\n", "line 2 has 2 cells, but the first line has 3 columns"),
+        ("rules.tsv", f"{HEAD}\n1\tspam\n", "line 2, has 2 fields, and the first line names 3"),
         ("rules.tsv", f"{HEAD}\n", "holds no rule"),
-        ("rules.tsv", "", "must name the columns"),
+        ("rules.tsv", "", "rules.tsv is empty"),
+        ("rules.tsv", f"{HEAD}\n1\tspam\t\n", r"rules\.tsv, line 2: the cell 'regex' is empty"),
+        ("rules.tsv", f'{HEAD}\n1\tspam\t"free" now\n', r"rules\.tsv, line 2.*quotation mark"),
         ("rules.tsv", f"{HEAD}\n1\tspam\tnothing like it\n", "none of the 1 rules votes on any of the 2 rows"),
         ("rules.txt", HEAD, r"a table of regexes \(\.tsv\) or a Python file \(\.py\)"),
         ("rules.py", "def _hidden(row):\n    return 1\n", "defines no public function"),

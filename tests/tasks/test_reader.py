@@ -68,7 +68,19 @@ def test_labels_that_differ_in_blanks_or_unicode_forms_are_one_class_and_that_is
     table(80, label=["caf\u00e9", "cafe\u0301", " tea", "tea"] * 20).to_csv(tmp_path / "t.csv", index=False)
     made = source("table", path=tmp_path / "t.csv", label="label")
     assert made.split(0).classes == ("caf\u00e9", "tea")
-    assert "2 spellings of a class that differ in blanks or in their Unicode form alone were merged" in made.read
+    said = "differ in blanks, in their Unicode form or in a whole number's point alone were merged: ' tea' is 'tea'"
+    assert f"2 spellings of a class that {said}" in made.read
+
+
+def test_one_and_one_point_nought_are_one_class_and_that_is_said(source: Make, tmp_path: Path) -> None:
+    table(60, label=["1", "1.0", "2"] * 20).to_csv(tmp_path / "t.csv", index=False)
+    made = source("table", path=tmp_path / "t.csv", label="label")
+    assert made.split(0).classes == ("1", "2")
+    assert any(line.endswith("were merged: '1.0' is '1'") for line in made.read)
+    table(60, label=["1.0", "2.0", "3.0"] * 20).to_csv(tmp_path / "t.csv", index=False)
+    assert not any("merged" in line for line in source("table", path=tmp_path / "t.csv", label="label").read)
+    table(60, label=["1", "01", "2"] * 20).to_csv(tmp_path / "t.csv", index=False)
+    assert source("table", path=tmp_path / "t.csv", label="label").split(0).classes == ("01", "1", "2")
 
 
 def test_whole_labels_that_a_library_wrote_with_a_point_are_whole(source: Make, tmp_path: Path) -> None:
@@ -215,6 +227,7 @@ def test_long_cells_and_where_rows_stand(tmp_path: Path) -> None:
         ('{"a": 1}\n{"a": \n', "line 2, is not JSON"),
         ('{"a": 1}\n[1]\n', "line 2, is no JSON object"),
         ('{"a": 1, "a": 2}\n', "line 1, names 'a' more than once"),
+        ('[{"a": 1},\n\n\n 7]\n', "row 2, is no JSON object"),
     ],
 )
 def test_malformed_json_is_refused_with_its_line(tmp_path: Path, content: str, said: str) -> None:

@@ -79,6 +79,11 @@ def test_a_csv_with_every_role(source: Make, write: Callable[[pd.DataFrame], Pat
     np.testing.assert_allclose(task.train.w, rows["train"]["trust"], rtol=1e-6)
     groups = [set(part["patient"]) for part in rows.values()]
     assert sum(map(len, groups)) == len(set.union(*groups)) == 20
+    patients = dict(zip(task.train.ids.tolist(), rows["train"]["patient"], strict=True))
+    for name, number in task.group_of.items():
+        assert {patients[other] for other, same in task.group_of.items() if same == number} == {patients[name]}
+    assert len(set(task.group_of.values())) == len(groups[0]), "every patient has several visits"
+    assert source("table", path=path, **given | {"group": None}).split(0).group_of == {}
     assert task.facts["given_wrong"] == pytest.approx((rows["train"]["said"] != rows["train"]["truth"]).mean())
 
 

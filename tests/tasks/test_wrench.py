@@ -116,6 +116,12 @@ def test_missing_files(source: Make, folder: Path) -> None:
     with pytest.raises(BadInput, match="must map 0 to 1 to class names"):
         source("wrench", path=folder)
     (folder / "label.json").write_text("{")
+    with pytest.raises(BadInput, match=r"label\.json, line 1, is not JSON"):
+        source("wrench", path=folder)
+    (folder / "label.json").write_text('{"0": "ham",\n "0": "spam"}')
+    with pytest.raises(BadInput, match=r"label\.json, line 1, names '0' more than once"):
+        source("wrench", path=folder)
+    (folder / "label.json").write_text("[]")
     with pytest.raises(BadInput, match="is not a JSON object"):
         source("wrench", path=folder)
 

@@ -20,6 +20,7 @@ from harness.checks import one_of, within
 from harness.data import TrainSet
 from harness.errors import BadInput
 from harness.strategies import Tools, compose
+from harness.tasks import reader
 
 Draw = Callable[[str, np.random.Generator], str]
 """Maps a word to a replacement without punctuation; empty if the lexicon has none."""
@@ -101,7 +102,17 @@ def _drawer(train: TrainSet, lexicon: str, path: str | None) -> Draw:
     wanted = {token for token in tokens if token} - ENGLISH_STOP_WORDS
     synonyms = _wordnet(wanted) if lexicon == "wordnet" else _from_file(path)
     known = {word: sorted(set(synonyms.get(word, [])) - {word}) for word in wanted}
+    if not any(known.values()):
+        raise BadInput(
+            f"the lexicon ({path or lexicon}) has a synonym for none of the {len(wanted)} words of the training texts, "
+            "so that no text would change: name another one with augment.path=FILE"
+        )
     return partial(_synonym, known=known)
+
+
+def check_lexicon(train: TrainSet, tools: Tools, *, lexicon: str, path: str | None) -> None:
+    """Raises BadInput if the lexicon is not there, or knows no word of the training texts."""
+    _drawer(train if train.labelled.any() else replace(train, w=np.ones_like(train.w)), lexicon, path)
 
 
 def _synonym(word: str, rng: np.random.Generator, *, known: Mapping[str, Sequence[str]]) -> str:
@@ -143,10 +154,10 @@ def _from_file(path: str | None) -> Mapping[str, Sequence[str]]:
     if path is None:
         raise BadInput("augment.lexicon=file needs augment.path=FILE, a file of lines word<TAB>synonym,synonym")
     try:
-        lines = Path(path).expanduser().read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = reader.read_lines(Path(path).expanduser())
+    except (OSError, BadInput) as error:
         raise BadInput(
-            f"{path} is not a readable lexicon: path must name a file of lines word<TAB>synonym,synonym"
+            f"{path} is not a readable lexicon: path must name a file of lines word<TAB>synonym,synonym ({error})"
         ) from error
     found: dict[str, list[str]] = {}
     for number, line in enumerate(lines, start=1):

@@ -72,7 +72,7 @@ def forgetting(train: TrainSet, tools: Tools) -> Suspects:
 def neighbours(train: TrainSet, tools: Tools, *, k: int, encoder: str | None) -> Suspects:
     """Returns the share of a row's `k` nearest labelled rows with its label (edited nearest neighbours, Wilson 1972).
 
-    All rows as near as the k-th count. BadInput if there are fewer others.
+    All rows as near as the k-th count, those of the row's own group included. BadInput if there are fewer others.
     """
     rows, x, given = _labelled(train, tools, k, encoder)
     shares = []
@@ -88,7 +88,7 @@ def shapley(train: TrainSet, tools: Tools, *, k: int, reference: str, encoder: s
 
     Jia et al. 2019, "Efficient task-specific data valuation for nearest neighbor algorithms", theorem 1. `reference`
     says which rows are classified: `valid`, the validation rows (whose labels are then counted), or `train`, every
-    labelled row by all others. Ties between equally near rows are drawn at random.
+    labelled row by all others, those of its group included. Ties between equally near rows are drawn at random.
     """
     one_of("reference", reference, ("train", "valid"))
     rows, x, given = _labelled(train, tools, k, encoder)

@@ -76,38 +76,74 @@ def edits(train: TrainSet, tools: Tools, *, path: str, carry: str) -> TrainSet:
     cells that are predicted: `values` edits those that hold what in training was edited in one way wherever it stood,
     `none` leaves them as they are.
     """
-    frame = read_cells(path, "clean.path")
-    for name in ("id", "before", "after"):
-        checks.check_column(name, list(frame.columns), Path(path).name)
-    place = {str(name): row for row, name in enumerate(train.ids.tolist())}
-    given = np.where(train.labelled, np.array([*tools.classes])[train.classes], "")
-    own = columns_of(train.x) if is_raw(train.x) else {}
-    table = {NO_LABEL: given.astype(object)} | {name: column.astype(object) for name, column in own.items()}
-    stays, found = np.ones(len(train), dtype=bool), 0
-    for line, edit in enumerate(frame.fillna("").to_dict("records"), start=2):
-        row, where = place.get(edit["id"]), str(edit.get("column", NO_LABEL))
-        if row is not None:
-            found += 1
-            _check(edit, where, table, row, tools.classes, f"{path}, line {line}")
-            table[where][row] = edit["after"]
-            stays[row] &= bool(where) or bool(edit["after"])
-    if not found:
-        raise BadInput(f"{path}: none of its {len(frame)} edits names a training row, such as '{train.ids[0]}'")
+    table, stays = _edited(train, tools, _edit_lines(train, tools, path))
     index = {name: number for number, name in enumerate(tools.classes)}
     classes = np.array([index.get(name, -1) for name in table.pop(NO_LABEL)], dtype=np.int64)
     return _cleaned(train, tools, Version(classes, stays, table), carry)
 
 
-def _check(
-    edit: Mapping[Any, str], where: str, table: Mapping[str, np.ndarray], row: int, classes: Sequence[str], line: str
-) -> None:
-    """Raises BadInput where the edit names no column, edits something else than stands there, or into no class."""
-    if where not in table:
-        there = [name for name in table if name]
+def check_edits(train: TrainSet, tools: Tools, *, path: str, exact: bool) -> None:
+    """Raises BadInput if `edits` could not apply the file; what stands in a row is compared if the set is `exact`."""
+    lines = _edit_lines(train, tools, path)
+    if exact:
+        _edited(train, tools, lines)
+
+
+def check_version(
+    train: TrainSet, tools: Tools, *, path: str, id: str | None, label: str | None, kept: Sequence[str],
+    dropped: Sequence[str], exact: bool,
+) -> None:  # fmt: skip
+    """Raises BadInput if `from_file` could not use the file; labels tell of another order if the set is `exact`."""
+    file = _columns(path, tools, [name for name in (id, label) if name is not None])
+    _matched(file, train, id, label if exact else None, tools.classes, path)
+    if label is not None:
+        indices(file[label], tools.classes, label, none=("", *kept, *dropped))
+
+
+Edit = tuple[str, int, str, Mapping[Any, str]]
+"""The place of an edit in words, the training row, the column (`NO_LABEL` for the label), and the line's cells."""
+
+
+def _edit_lines(train: TrainSet, tools: Tools, path: str) -> list[Edit]:
+    """Returns the edits of training rows; BadInput if there is none, or if one of any row cannot be."""
+    frame = read_cells(path, "clean.path")
+    for name in ("id", "before", "after"):
+        checks.check_column(name, list(frame.columns), Path(path).name)
+    place = {str(name): row for row, name in enumerate(train.ids.tolist())}
+    known, found = [NO_LABEL, *(columns_of(train.x) if is_raw(train.x) else {})], list[Edit]()
+    places = reader.row_places(Path(path).expanduser(), len(frame))
+    for said, edit in zip(places, frame.fillna("").to_dict("records"), strict=True):
+        line, where = f"{path}, {said}", str(edit.get("column", NO_LABEL))
+        _check(edit, where, known, tools.classes, line)
+        if edit["id"] in place:
+            found.append((line, place[edit["id"]], where, edit))
+    if not found:
+        raise BadInput(f"{path}: none of its {len(frame)} edits names a training row, such as '{train.ids[0]}'")
+    return found
+
+
+def _edited(
+    train: TrainSet, tools: Tools, lines: Sequence[Edit]
+) -> tuple[dict[str, np.ndarray], Bool[np.ndarray, " n"]]:
+    """Returns labels and cells by column after the edits, and which rows stay; BadInput if `before` is not so."""
+    given = np.where(train.labelled, np.array([*tools.classes])[train.classes], "")
+    own = columns_of(train.x) if is_raw(train.x) else {}
+    table = {NO_LABEL: given.astype(object)} | {name: column.astype(object) for name, column in own.items()}
+    stays = np.ones(len(train), dtype=bool)
+    for line, row, where, edit in lines:
+        if edit["before"] != table[where][row]:
+            raise BadInput(f"{line}: before is '{edit['before']}', but row '{edit['id']}' has '{table[where][row]}'")
+        table[where][row] = edit["after"]
+        stays[row] &= bool(where) or bool(edit["after"])
+    return table, stays
+
+
+def _check(edit: Mapping[Any, str], where: str, known: Sequence[str], classes: Sequence[str], line: str) -> None:
+    """Raises BadInput where the edit names no column, or edits a label into no class."""
+    if where not in known:
+        there = [name for name in known if name]
         reason = nearest(where, there) if there else ", and its rows have no cells: task=raw_table reads some"
         raise BadInput(f"{line}: the training set has no column '{where}'{reason}")
-    if edit["before"] != table[where][row]:
-        raise BadInput(f"{line}: before is '{edit['before']}', but row '{edit['id']}' has '{table[where][row]}'")
     if where == NO_LABEL and edit["after"] and edit["after"] not in classes:
         near = nearest(edit["after"], classes)
         raise BadInput(

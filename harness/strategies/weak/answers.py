@@ -36,7 +36,8 @@ def crowd_votes(
 ) -> tuple[list[str], Int8[np.ndarray, "n m"]]:
     """Returns the workers' names, sorted, and their votes on every row.
 
-    An empty label abstains, and so does -1 unless a class is called so.
+    An empty label abstains, and so does -1 unless a class is called so. Every label of the file must be a class, also
+    of rows outside the set.
     """
     answers = _answers(path, classes)
     places = {str(name): place for place, name in enumerate(train.ids.tolist())}
@@ -46,8 +47,8 @@ def crowd_votes(
         raise BadInput(f"{path}: no answer belongs to a row of the training set; it names {some} …, the set's rows are "
                        f"'{train.ids[0]}' …")  # fmt: skip
     places_of = reader.row_places(locate(path), int(answers.index.max()) + 1)
-    said = [f"{path}, {places_of[row]}" for row in used.index]
-    labels = class_indices(used["label"].tolist(), classes, said)
+    written = class_indices(answers["label"].tolist(), classes, [f"{path}, {places_of[row]}" for row in answers.index])
+    said, labels = [f"{path}, {places_of[row]}" for row in used.index], written[answers["row"].isin(list(places))]
     names, columns = np.unique(used["worker"].to_numpy(dtype=np.str_), return_inverse=True)
     votes = np.full((len(train), len(names)), ABSTAIN, dtype=np.int8)
     rows = np.array([places[name] for name in used["row"]])
@@ -57,6 +58,11 @@ def crowd_votes(
         one = used.iloc[differing[0]]
         raise BadInput(f"{said[differing[0]]}: worker '{one['worker']}' gave row '{one['row']}' two different labels")
     return names.tolist(), votes
+
+
+def check_answers(train: TrainSet, tools: Tools, *, path: str) -> None:
+    """Raises BadInput if `crowd` could not use the file."""
+    crowd_votes(train, path, tools.classes, tools.cache)
 
 
 def _answers(path: str, classes: Sequence[str]) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import importlib.util
 import inspect
@@ -24,8 +23,11 @@ from harness.storage.places import locate
 from harness.strategies import Strategy, Tools
 from harness.strategies.features import is_text
 from harness.strategies.weak.label_names import check_number, class_indices, no_class
+from harness.tasks import reader
 
 RULE_COLUMNS = ("lf", "label", "regex")
+QUOTED = "cells may be quoted"
+"""Names the rules by which a table is read, so that votes that were cached under other rules are not used."""
 Rule = Callable[[Any], int]
 """Maps a row to a class index, or -1 to abstain."""
 
@@ -59,7 +61,7 @@ def rule_votes(
     check_number(classes)
     file = _existing(path)
     found = _from_table(file, train, classes) if file.suffix == ".tsv" else _from_python(file, classes)
-    parts = [digest(train.x), hashlib.sha256(file.read_bytes()).hexdigest(), file.suffix, list(classes)]
+    parts = [digest(train.x), hashlib.sha256(file.read_bytes()).hexdigest(), file.suffix, list(classes), QUOTED]
     return list(found), cache.array("rules", parts, lambda: _applied(found, train, file))
 
 
@@ -67,6 +69,13 @@ def count_rules(path: str) -> int:
     """Counts the rules that somebody wrote: the lines of a table, or the functions of a Python file."""
     file = _existing(path)
     return len(_lines(file)) if file.suffix == ".tsv" else len(_functions(file))
+
+
+def check_rules(train: TrainSet, tools: Tools, *, path: str) -> None:
+    """Raises BadInput if `rules` could not use the file; no rule is put to a row."""
+    file = _existing(path)
+    check_number(tools.classes)
+    _from_table(file, train, tools.classes) if file.suffix == ".tsv" else _from_python(file, tools.classes)
 
 
 def _existing(path: str) -> Path:
@@ -113,24 +122,25 @@ def _from_table(file: Path, train: TrainSet, classes: Sequence[str]) -> dict[str
 
 
 def _lines(file: Path) -> list[tuple[str, dict[str, str]]]:
-    """Yields the place of each line of a table, in words, and its cells by column; quotes have no meaning."""
-    with file.open(encoding="utf-8", newline="") as text:
-        rows = [row for row in enumerate(csv.reader(text, delimiter="\t", quoting=csv.QUOTE_NONE), 1) if row[1]]
-    head = rows[0][1] if rows else []
-    lacking = [name for name in RULE_COLUMNS if name not in head]
+    """Returns the place of each rule of a table, in words, and its cells by column.
+
+    A cell in quotation marks is what stands between them, as in every CSV: see `harness.tasks.reader`.
+    """
+    table = reader.read_strings(file)
+    lacking = [name for name in RULE_COLUMNS if name not in table.columns]
     if lacking:
         raise BadInput(
             f"{file}: the first line must name the columns {', '.join(RULE_COLUMNS)}; {lacking[0]} is missing"
         )
-    if len(rows) < 2:
+    if not len(table):
         raise BadInput(f"{file} holds no rule below its first line")
-    for number, cells in rows[1:]:
-        if len(cells) < len(head):
-            raise BadInput(
-                f"{file}, line {number} has {len(cells)} cells, but the first line has {len(head)} columns, "
-                "separated by tabs"
-            )
-    return [(f"{file}, line {number}", dict(zip(head, cells, strict=False))) for number, cells in rows[1:]]
+    places = [f"{file}, {place}" for place in reader.row_places(file, len(table))]
+    lines = list(zip(places, table[list(RULE_COLUMNS)].to_dict("records"), strict=True))
+    for place, line in lines:
+        empty = next((name for name in RULE_COLUMNS if not line[name]), None)
+        if empty:
+            raise BadInput(f"{place}: the cell '{empty}' is empty; a rule has a name, a class and a regular expression")
+    return [(place, {str(name): str(cell) for name, cell in line.items()}) for place, line in lines]
 
 
 def _compiled(regex: str, place: str) -> re.Pattern[str]:
