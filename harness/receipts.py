@@ -15,7 +15,7 @@ from jaxtyping import Bool, Int64, Shaped
 
 from harness.data import Rows, TrainSet, View, one_hot
 from harness.errors import BadInput, TrialFailed
-from harness.storage.store import pack, unpack
+from harness.storage.packing import pack, unpack
 from harness.strategies import Tools
 
 Ids = Shaped[np.ndarray, " i"]
