@@ -13,6 +13,7 @@ from sklearn.model_selection import StratifiedKFold
 from harness.data import EvalSet, TrainSet, take
 from harness.errors import BadInput, TrialFailed
 from harness.learners import Learner, Run
+from harness.storage.cache import are_distributions
 from harness.streams import child_seed, stream
 
 GLANCE = 32
@@ -28,7 +29,9 @@ def out_of_sample(train: TrainSet, *, learner: Learner, run: Run, identity: Any)
     """
     if train.augment is not None:  # A function has no content that could name the result.
         return _cross_validated(train, learner, run)
-    return run.cache.array("pred_probs", [train.digest(), identity], lambda: _cross_validated(train, learner, run))
+    return run.cache.array(
+        "pred_probs", [train.digest(), identity], lambda: _cross_validated(train, learner, run), are_distributions
+    )
 
 
 def dynamics(train: TrainSet, *, learner: Learner, run: Run, identity: Any) -> Float32[np.ndarray, "e n k"]:
@@ -37,7 +40,9 @@ def dynamics(train: TrainSet, *, learner: Learner, run: Run, identity: Any) -> F
     One probe trains on all labelled rows; results are cached and named as in `out_of_sample`. BadInput if the
     learner does not train in steps.
     """
-    return run.cache.array("dynamics", [train.digest(), identity], lambda: _watched(train, learner, run))
+    return run.cache.array(
+        "dynamics", [train.digest(), identity], lambda: _watched(train, learner, run), are_distributions
+    )
 
 
 def _watched(train: TrainSet, learner: Learner, run: Run) -> Float32[np.ndarray, "e n k"]:
