@@ -23,7 +23,7 @@ from harness.claims import (
     study_file,
 )
 from harness.commands.arguments import parse
-from harness.commands.terminal import say
+from harness.commands.terminal import say, tell_damaged
 from harness.errors import BadInput
 from harness.storage.store import Store
 
@@ -47,6 +47,8 @@ def command(words: list[str]) -> int:
         raise BadInput(f"{passed[0]} is for one study, and these claims are about {len(studies)}: {', '.join(studies)}")
     for study in studies if run == "yes" else []:
         _run_missing(study, root, passed)
+    for study in studies:
+        tell_damaged(Store(root / study))
     for claim in claims:
         verdict = judge(claim, Store(root / claim.study))
         print(line(verdict), flush=True)
