@@ -80,7 +80,8 @@ def _places(names: Sequence[str]) -> list[Path]:
 
 def _known_study(claim: Claim, root: Path) -> str:
     """Returns the claim's study; BadInput if there is neither a file nor a record of it."""
-    if study_file(claim.study) is None and not (root / claim.study / "study.json").is_file():
+    plan = root / claim.study / "study.json"
+    if study_file(claim.study) is None and not (plan.exists() or plan.is_symlink()):
         known = {path.stem for folder in folders() for path in folder.parent.glob("*.yaml")}
         known |= {path.parent.name for path in root.glob("*/study.json")}
         raise BadInput(f"claim '{claim.name}': unknown study '{claim.study}'{choices(claim.study, known)}")

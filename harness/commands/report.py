@@ -36,7 +36,7 @@ def command(words: list[str]) -> int:
         raise BadInput(f"no records of a study '{names[0]}' in {store}{choices(names[0], known)}")
     adjust, trust = said.get("adjust", "holm"), trusted_functions(said)
     tell_damaged(Store(folder))
-    hidden = hidden_rows(Store(folder).plan(), trust)
+    hidden = hidden_rows(Store(folder).plan(), trust, said.get("task.path"))
     if hidden:
         say(hidden)
     paths = [*rebuild(folder, said.get("task.path"), adjust, formats_of(said), trust), write_index(store)]

@@ -47,8 +47,13 @@ def strangers(node: Mapping[str, Any], trust: Collection[str] = ()) -> list[str]
     return [one for one in dict.fromkeys(targets_in(node)) if one not in known and current_target(one) not in known]
 
 
-def refusal(node: Mapping[str, Any], trust: Collection[str] = ()) -> str | None:
-    """Returns why a folder's task is not built and what the user may do, or None if it may be built."""
+def refusal(
+    node: Mapping[str, Any], trust: Collection[str] = (), places: Mapping[str, Any] | None = None
+) -> str | None:
+    """Returns why a folder's task is not built and what the user may do, or None if it may be built.
+
+    With the `places` that the user gave (path, cache), its parameters are checked as well.
+    """
     alien = strangers(node, trust)
     if alien:
         return (
@@ -57,7 +62,9 @@ def refusal(node: Mapping[str, Any], trust: Collection[str] = ()) -> str | None:
         )
     if "${" in str(node):
         return "the study's task refers to other values (${…}), which a results folder may not look up"
-    return None
+    wrong = [] if places is None else list(option_faults("task", {**node, **places}))
+    more = f" (and {len(wrong) - 1} more)" if wrong[1:] else ""
+    return f"the study's task does not fit this version of the program: {wrong[0]}{more}" if wrong else None
 
 
 def takes_path(node: Mapping[str, Any], trust: Collection[str] = ()) -> bool:
@@ -76,15 +83,11 @@ def rebuild_task(node: Mapping[str, Any], said: Mapping[str, Any], trust: Collec
     BadInput for a task that may not be built, and for one whose parameters do not fit its function.
     """
     places = {name: said.get(name) for name in ("path", "cache") if name in node or name in said}
-    whole = {**node, **places}
-    why = refusal(node, trust) or refusal(places, trust)
+    why = refusal(node, trust, places)
     if why:
         raise BadInput(why)
-    wrong = list(option_faults("task", whole))
-    if wrong:
-        raise BadInput("\n".join(f"the study's plan cannot be used: {line}" for line in wrong))
     try:
-        source = build(whole)
+        source = build({**node, **places})
     except (InstantiationException, OmegaConfBaseException) as error:
         raise BadInput(f"the study's task cannot be built: {' '.join(str(error).split())[:200]}") from error
     if not isinstance(source, Source):

@@ -174,11 +174,11 @@ class Store:
             stat = path.stat()
             return _test_set_in(path, (stat.st_mtime_ns, stat.st_size, stat.st_ino))
         except FileNotFoundError:
-            raise BadInput(f"its test set is missing: {path}") from None
+            raise BadInput(f"its test set is missing: tests/{path.name}") from None
         except OSError as error:
-            raise BadInput(f"its test set cannot be read: {path}: {error.strerror or error}") from None
+            raise BadInput(f"its test set cannot be read: tests/{path.name}: {error.strerror or error}") from None
         except BadInput as error:
-            raise BadInput(f"its test set is damaged: {path}: {error}") from None
+            raise BadInput(f"its test set is damaged: tests/{path.name}: {error}") from None
 
     def keep_plan(self, plan: dict[str, Any]) -> None:
         """Keeps what the study consists of: every arm, seed, key and control."""

@@ -126,7 +126,8 @@ def test_text_is_not_looked_up_in_the_environment(canary: Path, monkeypatch: pyt
 def test_a_folder_reads_no_place_that_it_names_itself(tmp_path: Path) -> None:
     """A path comes from the user; what the folder says of it is dropped."""
     (tmp_path / "secret.csv").write_text("a,label\n1,x\n2,y\n")
-    node = {"_target_": "harness.tasks.raw_table.raw_table", "name": "t", "path": str(tmp_path / "secret.csv")}
+    node = yaml.safe_load((conf_dir() / "task" / "raw_table.yaml").read_text())
+    node |= {"label": "label", "path": str(tmp_path / "secret.csv")}
     with pytest.raises(BadInput, match=r"task\.path is None"):
         rebuild_task(node, {})
     with pytest.raises(BadInput, match="not in a file with columns that can be read here"):

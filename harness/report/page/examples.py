@@ -43,9 +43,15 @@ def rows(
     return found
 
 
-def hidden_rows(plan: Mapping[str, Any] | None, trust: Collection[str] = ()) -> str | None:
-    """Returns in a sentence why a page shows no training rows of a task that may not be built; None if it may be."""
-    why = refusal(plan["task"], trust) if plan and "_target_" in plan.get("task", {}) else None
+def hidden_rows(plan: Mapping[str, Any] | None, trust: Collection[str] = (), path: str | None = None) -> str | None:
+    """Returns in a sentence why a page shows no training rows of a task that cannot be built; None if it can be.
+
+    A task that needs a `path` is checked whole only if there is one.
+    """
+    task = (plan or {}).get("task", {})
+    asks = needs_path(plan, trust)
+    places = None if asks and path is None else {name: path for name in ["path"] if asks}
+    why = refusal(task, trust, places) if "_target_" in task else None
     return f"the page shows no training rows: {why}" if why else None
 
 
@@ -56,7 +62,8 @@ def needs_path(plan: Mapping[str, Any] | None, trust: Collection[str] = ()) -> b
 
 def _source(plan: Mapping[str, Any], path: str | None, trust: Collection[str]) -> Source | None:
     """Returns the task's source; None if it needs a path that is not given, or may not be built."""
-    if "_target_" not in plan.get("task", {}) or hidden_rows(plan, trust) or (needs_path(plan, trust) and path is None):
+    without = needs_path(plan, trust) and path is None
+    if "_target_" not in plan.get("task", {}) or without or hidden_rows(plan, trust, path):
         return None
     return rebuild_task(plan["task"], {"path": path} if needs_path(plan, trust) else {}, trust)
 
