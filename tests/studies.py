@@ -33,7 +33,7 @@ def trial_of(arm: str, seed: int) -> dict[str, Any]:
     """The identity of an arm's trial, which its label and the seed fix."""
     names = names_in(arm)
     return {
-        "task": {"_target_": "harness.tasks.made.up"}, "protocol": PROTOCOL, "seed": seed, "data": "d" * 8,
+        "task": {"_target_": "harness.tasks.made.up"}, "protocol": PROTOCOL, "seed": seed, "data": "d" * 8, "made_for": arm,
         **{factor: {"_target_": names.get(factor, "of.the.baseline")} for factor in FACTORS},
         "salt": names.get("salt", "").removeprefix("salt="),
     }  # fmt: skip
