@@ -39,6 +39,7 @@ from harness.run.provenance import rerun_of
 from harness.run.rebuilding import targets_in
 from harness.run.workers import TerminatedWorkerError, cause_of_death
 from harness.storage.cache import Cache
+from harness.storage.content import PLAN_VERSION
 from harness.storage.places import content_of, expand_home
 from harness.storage.store import Store, is_of
 
@@ -441,6 +442,7 @@ def as_plan(study: DictConfig, plan: list[PlannedTrial]) -> dict[str, Any]:
     """Returns the plan that the store keeps: the study's design and every trial, without the machine."""
     precision = precision_of(study)
     return {
+        "version": PLAN_VERSION,
         "name": str(study.study),
         "design": str(study.design),
         "cross": [[" ".join(arm) for arm in group] for group in groups_of(study)],

@@ -121,11 +121,11 @@ def check_record(record: Mapping[str, Any]) -> None:
     for row in record["history"]:
         _may("history.", {name: value for name, value in row.items() if value is not None}, _CURVE)
     for name, receipt in record["receipts"].items():
-        _check_receipt(f"receipts.{name}", receipt)
+        check_receipt(f"receipts.{name}", receipt)
 
 
-def _check_receipt(where: str, receipt: Any) -> None:
-    """Checks a stage's receipt: counts, and packed ids and labels of the rows that changed."""
+def check_receipt(where: str, receipt: Any) -> None:
+    """Raises BadInput unless a stage's receipt holds counts, and packed ids and labels of the rows that changed."""
     _fits(where, receipt, OBJECT)
     _need(f"{where}.", receipt, {"n_before": COUNT})
     _may(f"{where}.", receipt, {name: COUNT for name in receipt if name.startswith("n_")})
@@ -140,6 +140,14 @@ def _check_receipt(where: str, receipt: Any) -> None:
             raise BadInput(
                 f"its {where}.changed has columns of {join_names(map(str, sorted(set(sizes.values()))))} rows"
             )
+
+
+def check_whole(where: str, receipt: Mapping[str, Any]) -> None:
+    """Raises BadInput unless a receipt holds all that replaying it takes, not only what a report shows."""
+    _need(f"{where}.", receipt, {"changed": OBJECT, "dropped": OBJECT, "order": MAYBE_OBJECT})
+    _need(f"{where}.changed.", receipt["changed"], {"weight_after": OBJECT})
+    if _unpacked(f"{where}.changed.weight_after", receipt["changed"]["weight_after"]).dtype.kind != "f":
+        raise BadInput(f"its {where}.changed.weight_after are not numbers")
 
 
 def check_predictions(result: Mapping[str, Any], y: np.ndarray, k: int) -> None:
