@@ -5,7 +5,6 @@ Rows are matched by id, never by position, so the strategy itself need not repor
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,9 @@ from jaxtyping import Bool, Int64, Shaped
 
 from harness.data import Rows, TrainSet, View, one_hot
 from harness.errors import BadInput, TrialFailed
-from harness.storage.store import pack, unpack
+from harness.storage import content
+from harness.storage.files import read_object
+from harness.storage.packing import pack, unpack
 from harness.strategies import Tools
 
 Ids = Shaped[np.ndarray, " i"]
@@ -128,12 +129,16 @@ def _order(
 def _receipt(path: Path, stage: str) -> dict[str, Any]:
     """Returns the receipt of that stage in a record file; BadInput if there is none, or none that can be applied."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        receipts = read_object(path).get("receipts", {})
     except (OSError, ValueError) as error:
         raise BadInput(f"{path} is not a readable trial record; path must name a file <key>.json of a study") from error
-    receipts = record.get("receipts", {}) if isinstance(record, dict) else {}
-    if stage not in receipts:
+    if not isinstance(receipts, dict) or stage not in receipts:
         raise BadInput(f"{path} keeps no receipt of stage {stage!r}; it keeps {', '.join(sorted(receipts)) or 'none'}")
+    try:
+        content.check_receipt(f"receipts.{stage}", receipts[stage])
+        content.check_whole(f"receipts.{stage}", receipts[stage])
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from None
     saved: dict[str, Any] = receipts[stage]
     for what, done in (("n_added", "added"), ("n_edited", "edited")):
         if saved.get(what):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,9 @@ from harness.analysis.records import ROW
 from harness.arm import ARM_ROOTS, FACTORS, Level, levels_of
 from harness.metrics import score
 from harness.storage.files import dump, write_atomic
-from harness.storage.store import Record, Store, TestSet, pack
+from harness.storage.keys import trial_key
+from harness.storage.packing import pack
+from harness.storage.store import Record, Store, TestSet
 from harness.streams import stream
 
 PROTOCOL = {"_target_": "harness.learners.Protocol", "version": 1, "metric": "accuracy"}
@@ -24,8 +25,18 @@ def made_test_set(n: int, k: int) -> TestSet:
 
 
 def key(arm: str, seed: int) -> str:
-    """A key of the real length that the arm and the seed fix."""
-    return hashlib.sha256(f"{arm} {seed}".encode()).hexdigest()[:40]
+    """The key of the arm's trial on that seed."""
+    return trial_key(trial_of(arm, seed))
+
+
+def trial_of(arm: str, seed: int) -> dict[str, Any]:
+    """The identity of an arm's trial, which its label and the seed fix."""
+    names = names_in(arm)
+    return {
+        "task": {"_target_": "harness.tasks.made.up"}, "protocol": PROTOCOL, "seed": seed, "data": "d" * 8, "made_for": arm,
+        **{factor: {"_target_": names.get(factor, "of.the.baseline")} for factor in FACTORS},
+        "salt": names.get("salt", "").removeprefix("salt="),
+    }  # fmt: skip
 
 
 def names_in(label: str) -> dict[str, str]:
@@ -52,14 +63,9 @@ def record(
 ) -> Record:  # fmt: skip
     """A record of the arm, finished where there are predictions; `changes` replace its fields."""
     names = names_in(arm)
-    trial = {
-        "task": {"_target_": "harness.tasks.made.up"}, "protocol": PROTOCOL, "seed": seed, "data": "d" * 8,
-        **{factor: {"_target_": names.get(factor, "of.the.baseline")} for factor in FACTORS},
-        "salt": names.get("salt", "").removeprefix("salt="),
-    }  # fmt: skip
     made: Record = {
         "key": key(arm, seed), "control": key("baseline", seed), "study": store.folder.name, "arm": arm, "axis": axis,
-        "names": names, "overrides": [] if arm == "baseline" else arm.split(), "factors": list(factors), "reference": reference, "seed": seed, "trial": trial, "status": "done", "reason": None,
+        "names": names, "overrides": [] if arm == "baseline" else arm.split(), "factors": list(factors), "reference": reference, "seed": seed, "trial": trial_of(arm, seed), "status": "done", "reason": None,
         "result": None, "receipts": {}, "ledger": {}, "cost": {}, "facts": {}, "history": [], "provenance": {},
     }  # fmt: skip
     if predicted is None:
@@ -78,7 +84,12 @@ def record(
 
 
 def keep(store: Store, records: list[Record], plan: bool = True) -> list[Record]:
-    """Writes the records, and the plan or the rows that consist of them, where the store keeps them."""
+    """Writes the records, and the plan or the rows that consist of them, where the store keeps them.
+
+    Records whose trial a test has changed get the keys of what they are now.
+    """
+    now = {one["key"]: trial_key(one["trial"]) for one in records}
+    records = [one | {"key": now[one["key"]], "control": now.get(one["control"], one["control"])} for one in records]
     for one in records:
         write(store, one)
     if plan:

@@ -19,7 +19,7 @@ from harness.commands.cli import main
 from harness.commands.terminal import curve
 from harness.notices import PARENT, notice, notice_each
 from harness.storage.cache import Cache
-from harness.storage.files import hold_lock
+from harness.storage.locks import lock
 from harness.storage.store import Store
 
 HOLDER = "import sys; from filelock import FileLock; lock = FileLock(sys.argv[1]); lock.acquire(); print('held', flush=True); sys.stdin.read()"
@@ -97,10 +97,10 @@ def test_whoever_waits_for_another_process_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(notices, "PATIENCE_S", 0.1)
-    with held_by_another_process(tmp_path / "a.lock", 0.4), hold_lock(tmp_path / "a.lock", "writes a"):
+    with held_by_another_process(tmp_path / "a.lock", 0.4), lock(tmp_path / "a.lock", "writes a"):
         pass
     assert capsys.readouterr().err == "  waiting for another process, which writes a …\n"
-    with hold_lock(tmp_path / "a.lock", "writes a"):
+    with lock(tmp_path / "a.lock", "writes a"):
         time.sleep(0.2)
     assert capsys.readouterr().err == "", "holding a lock is not waiting for it"
 
@@ -115,8 +115,8 @@ def test_a_wait_for_a_trial_or_for_a_cached_array_is_told(
     assert capsys.readouterr().err == "  waiting for another process, which runs or writes trial abc …\n"
     cache = Cache(tmp_path / "cache")
     cache.array("pred_probs", ["x"], lambda: np.ones(2))
-    lock = next((tmp_path / "cache").rglob("*.lock"))
-    with held_by_another_process(lock, 0.4):
+    entry = next((tmp_path / "cache").rglob("*.npy"))
+    with held_by_another_process(Path(f"{entry}.lock"), 0.4):
         cache.array("pred_probs", ["x"], lambda: np.ones(2))
     assert capsys.readouterr().err == "  waiting for another process, which computes the same pred probs …\n"
 

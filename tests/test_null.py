@@ -37,7 +37,8 @@ from harness.run.options import build
 from harness.run.provenance import one_thread
 from harness.run.trial import Place, run_trial
 from harness.storage.cache import Cache
-from harness.storage.store import Record, Store, TestSet, unpack
+from harness.storage.packing import unpack
+from harness.storage.store import Record, Store, TestSet
 
 COMPARISONS, SAMPLE, SEEDS, ARMS = 200, 100, 5, 10
 """The page on statistics tells of 200 comparisons; the tests make the first 100 of them again, two seconds each."""

@@ -16,7 +16,7 @@ from harness.conformance.small_sets import tools_with
 from harness.data import TrainSet, one_hot
 from harness.errors import BadInput, TrialFailed
 from harness.receipts import receipt, replay
-from harness.storage.store import unpack
+from harness.storage.packing import unpack
 from harness.streams import stream
 
 TOOLS = tools_with(stream(0, "replay"))

@@ -76,7 +76,8 @@ from harness.analysis.discordant import Discordant, discordant
 from harness.analysis.significance import LEVEL, half_width_at, holm
 from harness.errors import BadInput
 from harness.metrics import Metric, confusion, confusion_cells, metric
-from harness.storage.store import Record, TestSet, unpack
+from harness.storage.packing import unpack
+from harness.storage.store import Record, TestSet
 from harness.streams import stream
 
 EXAMPLE_DRAWS = 2000

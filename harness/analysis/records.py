@@ -12,18 +12,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.arm import ARM_ROOTS, brief_of, canonical, distinct
+from harness.errors import BadInput
+from harness.storage.content import check_row
 from harness.storage.store import Record, Store, TestSet
 
 Row = Mapping[str, Any]
 ROW = ("key", "control", "arm", "names", "overrides", "factors", "axis", "reference", "seed")
 """The columns of a plan's row. Records of earlier versions hold them too, and are read if there is no row for them."""
 
+_ESSENTIAL = {"key", "control", "arm", "factors", "axis", "seed"}
+
 
 @dataclass(frozen=True, eq=False)
 class Records:
     """Holds a study's rows and records; each record also has the columns of its row, and they are sorted by key.
 
-    `plan` is None for trials that were run one by one. `stale` counts the records without a row.
+    `plan` is None for trials that were run one by one. `stale` counts the records without a row. `damaged` holds a line
+    for each record that is left out because it cannot be trusted, `unsealed` counts the records without a checksum.
     """
 
     name: str
@@ -32,6 +37,8 @@ class Records:
     records: list[Record]
     stale: int
     test_set: Callable[[str], TestSet]
+    damaged: Sequence[str] = ()
+    unsealed: int = 0
 
     @property
     def missing(self) -> list[Row]:
@@ -85,14 +92,31 @@ def _strategy_name(record: Record, parameter: str) -> str:
 
 
 def join(store: Store, rows: Sequence[Row] | None = None) -> Records:
-    """Returns the records of a store with the rows of its plan, or with `rows` if the plan is still being made."""
-    plan, every = store.plan(), {record["key"]: record for record in store.records()}
+    """Returns the records of a store with the rows of its plan, or with `rows` if the plan is still being made.
+
+    Damaged records are left out and named; BadInput for a damaged plan, and for one whose rows contradict the records.
+    """
+    plan, there = store.plan() if rows is None else None, store.inventory()
+    every = {record["key"]: record for record in there.records}
     name = str(plan["name"]) if plan else store.folder.name
     rows = rows if rows is not None else plan["trials"] if plan else _asked(store, list(every.values()))
     rows = [_with_reference(row) for row in rows]
+    _check_seeds(rows, every, store)
     kept = [{**every[row["key"]], **row, "study": name} for row in rows if row["key"] in every]
     kept.sort(key=lambda record: (record["key"], record["control"]))
-    return Records(name, plan, rows, _named(kept), len(every.keys() - {row["key"] for row in rows}), store.test_set)
+    stale = len(every.keys() - {row["key"] for row in rows})
+    return Records(name, plan, rows, _named(kept), stale, store.test_set, there.damaged, there.unsealed)
+
+
+def _check_seeds(rows: Sequence[Row], every: Mapping[str, Record], store: Store) -> None:
+    """Raises BadInput if a row gives a trial another seed than its record."""
+    for row in rows:
+        ran = every[row["key"]]["trial"]["seed"] if row["key"] in every else row["seed"]
+        if ran != row["seed"]:
+            raise BadInput(
+                f"{store.folder}: the plan gives trial {row['key']} seed {row['seed']}, its record has seed {ran}: run "
+                "the study again, which writes its plan anew"
+            )
 
 
 def _with_reference(row: Row) -> Row:
@@ -104,7 +128,9 @@ def _asked(store: Store, records: Sequence[Record]) -> list[Row]:
     """Returns the rows of trials that were run one by one; a record without a row may hold its own."""
     rows = store.rows()
     keys = {row["key"] for row in rows}
-    own = [record for record in records if record["key"] not in keys and "arm" in record]
+    own = [record for record in records if record["key"] not in keys and set(record) >= _ESSENTIAL]
+    for record in own:
+        check_row({name: record[name] for name in ROW if name in record}, f"record {record['key']}")
     return [*rows, *({name: record[name] for name in (*ROW, "dull") if name in record} for record in own)]
 
 

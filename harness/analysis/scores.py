@@ -30,7 +30,8 @@ from harness.analysis.effects import example_weights, in_points, labels_bought, 
 from harness.arm import BASELINE, DATA_FACTORS, Level, combine, levels_of
 from harness.errors import BadInput
 from harness.metrics import confusion_cells, metric
-from harness.storage.store import Record, TestSet, unpack
+from harness.storage.packing import unpack
+from harness.storage.store import Record, TestSet
 from harness.streams import stream
 
 COVARIANCE_DRAWS = 500

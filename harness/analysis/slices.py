@@ -22,7 +22,8 @@ from harness.analysis.significance import holm
 from harness.checks import choices
 from harness.errors import BadInput
 from harness.metrics import METRICS
-from harness.storage.store import Record, Store, TestSet, unpack
+from harness.storage.packing import unpack
+from harness.storage.store import Record, Store, TestSet
 from harness.streams import stream
 
 FEWEST_EXAMPLES = 10

@@ -75,7 +75,8 @@ def gather(store: Store, adjust: str = "holm") -> Study:
     joined = join(store)
     kept, plan = joined.records, joined.plan
     if not kept:
-        raise BadInput(f"{store.folder} holds no record of a trial: run the study first")
+        lines = [f"damaged and left out: {line}" for line in joined.damaged]
+        raise BadInput("\n".join([f"{store.folder} holds no record of a trial: run the study first", *lines]))
     table = trials(kept)
     compared = deltas(table)
     scores = _scores(joined)
@@ -85,7 +86,7 @@ def gather(store: Store, adjust: str = "holm") -> Study:
         *_notes(found, table, compared, adjust),
         *_mixed(kept),
         *_stale(joined),
-        *_unsound(store, kept),
+        *_unsound(joined),
     ]
     table = table.merge(
         compared[["key", "control", "delta", "delta_valid", "why"]],
@@ -213,13 +214,13 @@ def _mixed(records: Sequence[Record]) -> list[str]:
     return []
 
 
-def _unsound(store: Store, records: Sequence[Record]) -> list[str]:
+def _unsound(joined: Records) -> list[str]:
     """Returns notes on records that are damaged, have no checksum, or were made by another version of this program."""
-    bare = store.unsealed()
+    bare, records = joined.unsealed, joined.records
     versions = {str(record["provenance"].get("harness")) for record in records if record["provenance"]}
     others = sorted(versions - {harness.__version__, "None"})
     return [
-        *(f"Damaged and left out: {line}." for line in store.damaged()),
+        *(f"Damaged and left out: {line}." for line in joined.damaged),
         *([f"{bare} records have no checksum: an earlier version of this program made them."] if bare else []),
         *([f"Made by version {others[0]} of this program; this is {harness.__version__}."] if others else []),
     ]

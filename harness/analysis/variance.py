@@ -51,7 +51,8 @@ from harness.analysis.significance import LEVEL
 from harness.arm import BASELINE, FACTORS, Level
 from harness.errors import BadInput
 from harness.metrics import Metric, confusion, confusion_cells, metric
-from harness.storage.store import Record, TestSet, unpack
+from harness.storage.packing import unpack
+from harness.storage.store import Record, TestSet
 from harness.streams import STREAMS
 
 ALL = "all of training"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from harness.checks import choices
 from harness.errors import BadInput
@@ -31,3 +33,11 @@ def parse(words: Sequence[str], known: Sequence[str]) -> tuple[list[str], dict[s
             raise BadInput(f"{words[0]}: {name} is given twice")
         options[name] = value if sign else rest.pop(0)
     return plain, options
+
+
+def trusted_functions(options: Mapping[str, str]) -> tuple[str, ...]:
+    """Returns the functions that `trust=mine.task,…` allows a results folder to name, and makes them importable."""
+    names = tuple(name.strip() for name in options.get("trust", "").split(",") if name.strip())
+    if names and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    return names

@@ -23,7 +23,7 @@ from harness.claims import (
     study_file,
 )
 from harness.commands.arguments import parse
-from harness.commands.terminal import say
+from harness.commands.terminal import say, tell_damaged
 from harness.errors import BadInput
 from harness.notices import notice
 from harness.storage.store import Store
@@ -48,6 +48,8 @@ def command(words: list[str]) -> int:
         raise BadInput(f"{passed[0]} is for one study, and these claims are about {len(studies)}: {', '.join(studies)}")
     for study in studies if run == "yes" else []:
         _run_missing(study, root, passed)
+    for study in studies:
+        tell_damaged(Store(root / study))
     for claim in claims:
         with notice(f"judging claim {claim.name}"):
             verdict = judge(claim, Store(root / claim.study))
@@ -81,7 +83,8 @@ def _places(names: Sequence[str]) -> list[Path]:
 
 def _known_study(claim: Claim, root: Path) -> str:
     """Returns the claim's study; BadInput if there is neither a file nor a record of it."""
-    if study_file(claim.study) is None and not (root / claim.study / "study.json").is_file():
+    plan = root / claim.study / "study.json"
+    if study_file(claim.study) is None and not (plan.exists() or plan.is_symlink()):
         known = {path.stem for folder in folders() for path in folder.parent.glob("*.yaml")}
         known |= {path.parent.name for path in root.glob("*/study.json")}
         raise BadInput(f"claim '{claim.name}': unknown study '{claim.study}'{choices(claim.study, known)}")

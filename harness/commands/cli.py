@@ -30,6 +30,7 @@ from harness.commands.terminal import (
     is_debugging,
     one_line,
     say,
+    tell_leftovers,
     tell_read,
     unreadable,
 )
@@ -38,7 +39,8 @@ from harness.notices import PARENT, is_worker, notice
 from harness.run.execute import Job, check_files, check_fit, delta, keep_rows, make_job, settle, tracker
 from harness.run.provenance import RERUN
 from harness.run.workers import Stopped, end_with_parent, stopped_by_signals
-from harness.storage.places import conf_dir, own_conf, shadowed_options
+from harness.storage.cache import Cache
+from harness.storage.places import conf_dir, expand_home, own_conf, shadowed_options
 from harness.storage.store import Record
 
 
@@ -163,6 +165,7 @@ def _one(cfg: DictConfig, hydra_cfg: Any) -> float | None:
             _refuse_misfits(job)
         if hydra_cfg.job.get("num", 0) == 0:
             tell_read(job.source.read)
+            tell_leftovers(job.store, Cache(expand_home(cfg.cache, "cache")))
             tracker(cfg).begin()
         for line in job.store.damaged([job.trial.key, job.control().trial.key]):
             say(f"damaged record, made anew now: {line}")

@@ -19,7 +19,7 @@ import pandas as pd
 
 from harness.checks import choices
 from harness.errors import BadInput
-from harness.run.options import build
+from harness.run.rebuilding import rebuild_task
 from harness.storage.store import TestSet
 from harness.tasks import columns as reading
 from harness.tasks import files, raw_table, reader
@@ -53,8 +53,7 @@ def column_of_file(place: str, column: str, key: str | None, sought: StudyRows) 
     do not match, a name is unknown, or labels are not the study's.
     """
     table = open_table(place)
-    own = sought.task.get("id")
-    name = key if key is not None else own if own in table.columns else None
+    name = key if key is not None else _own_column(sought.task, "id", table)
     for wanted in filter(None, (column, name)):
         _known(wanted, table, place)
     if name is None:
@@ -68,16 +67,15 @@ def from_task(column: str, changed: Mapping[str, Any], sought: StudyRows) -> Joi
 
     BadInput if the data there are not those of the study, or the task's rows are not in a file with columns.
     """
-    node = {**sought.task, **changed}
-    kind = str(node["_target_"]).rpartition(".")[2]
-    if kind not in ("table", "folder", "raw_table") or node.get("path") is None:
+    node, kind = {**sought.task, "path": None, **changed}, str(sought.task.get("_target_"))
+    if kind not in _OF_FILES or node["path"] is None:
         raise BadInput(
             f"the task's rows are not in a file with columns that can be read here ({kind}): set table=FILE, with "
             "id=COLUMN if its rows are not in the order of the data; or task.path=PLACE for a task of files"
         )
-    if build(node).fingerprint != sought.data:
+    if rebuild_task(sought.task, changed).fingerprint != sought.data:
         raise BadInput(f"task.path={node['path']} does not hold the data that the study was run on: give their path")
-    parts = _raw(node) if kind == "raw_table" else _read(node)
+    parts = _OF_FILES[kind](node)
     table = pd.concat([_named(part, rows, node.get("id")) for part, rows in parts.items()])
     _known(column, table, str(node["path"]))
     return JoinResult(
@@ -94,6 +92,12 @@ def open_table(place: str) -> pd.DataFrame:
         return reader.read_frame(path)
     except (OSError, ValueError) as fault:
         raise BadInput(f"table={place} cannot be read: {' '.join(str(fault).split())[:300]}") from fault
+
+
+def _own_column(task: Mapping[str, Any], role: str, table: pd.DataFrame) -> str | None:
+    """Returns the column that the study's task gives that role, if the table has it."""
+    name = task.get(role)
+    return name if isinstance(name, str) and name in table.columns else None
 
 
 def _known(column: str, table: pd.DataFrame, place: str) -> None:
@@ -135,7 +139,7 @@ def _by_number(table: pd.DataFrame, column: str, place: str, sought: StudyRows) 
 
 def _vouched(rows: pd.DataFrame, place: str, sought: StudyRows) -> str:
     """Returns in words whether labels confirm the rows and their order; BadInput if they contradict it."""
-    name = next((one for role in ("gold", "label") if (one := sought.task.get(role)) in rows.columns), None)
+    name = _own_column(sought.task, "gold", rows) or _own_column(sought.task, "label", rows)
     texts = reader.as_text(rows[name]).to_numpy() if name is not None else np.array([])
     try:
         found = reading.indices(texts, sought.test.classes, str(name))
@@ -177,6 +181,13 @@ def _read(node: Mapping[str, Any]) -> TablesByPart:
         part: pd.DataFrame(dict(_columns(rows)))
         for part, rows in files.open_parts(files.find(str(node["path"]), patterns), node.get("cache"))[0].items()
     }
+
+
+_OF_FILES = {
+    "harness.tasks.table.table": _read, "harness.tasks.folder.folder": _read,
+    "harness.tasks.raw_table.raw_table": _raw,
+}  # fmt: skip
+"""How the rows of a task are read from its files, by its function."""
 
 
 def _columns(rows: datasets.Dataset) -> Iterator[tuple[str, Any]]:

@@ -37,6 +37,7 @@ from harness.analysis.records import Records, join
 from harness.analysis.significance import LEVEL
 from harness.checks import choices
 from harness.commands.arguments import parse
+from harness.commands.terminal import tell_damaged
 from harness.errors import BadInput
 from harness.notices import notice
 from harness.storage.store import Store
@@ -106,6 +107,7 @@ def command(words: list[str]) -> int:
     if len(names) != 1:
         raise BadInput(f"name a study: {_USAGE}")
     store = _store(names[0], said.get("store", "results"))
+    tell_damaged(store)
     joined = join(store)
     plan = joined.plan
     if plan is None:
@@ -336,7 +338,7 @@ def _going_on(plan: Mapping[str, Any], lines: Sequence[Line], wish: Wish, where:
     """Returns the command that gives all arms the largest number of seeds needed, and what it runs."""
     most = max(line.trials + line.more for line in lines)
     words = [f"experiments={plan['name']}", _seeds(plan, most)]
-    words += ["task.path=FOLDER"] if "path" in plan["task"] else []
+    words += ["task.path=FOLDER"] if "path" in plan.get("task", {}) else []
     words += [f"store={where}"] if where != "results" else []
     whole = bill(lines, {line.arm: most for line in lines[1:]})
     told = (
@@ -350,7 +352,7 @@ def _going_on(plan: Mapping[str, Any], lines: Sequence[Line], wish: Wish, where:
 
 def _seeds(plan: Mapping[str, Any], most: int) -> str:
     """Returns the override for the number of seeds: a number if they count from 0, else a list."""
-    seeds = list(plan["seeds"])
+    seeds = list(plan.get("seeds") or dict.fromkeys(row["seed"] for row in plan["trials"]))
     if plan.get("precision"):
         return f"precision.max_seeds={most}"
     if seeds == list(range(len(seeds))):

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from harness.analysis.study import gather
 from harness.checks import choices, one_of
-from harness.commands.arguments import parse
+from harness.commands.arguments import parse, trusted_functions
+from harness.commands.terminal import say, tell_damaged
 from harness.errors import BadInput
 from harness.notices import notice
 from harness.report.figure_files import FORMATS
+from harness.report.page.examples import hidden_rows
 from harness.report.write import rebuild, write_index
 from harness.storage.store import Store
 
@@ -18,10 +20,12 @@ from harness.storage.store import Store
 def command(words: list[str]) -> int:
     """Runs `harness report NAME [store=results] [task.path=FOLDER] [adjust=holm] [formats=pdf,svg] [--paper DIR]`.
 
+    No code that the folder names is run: `trust=mine.task` allows a task that is a function of the user's own.
+
     Writes tables, figures and page from the records only. With the task's folder the page shows rows; `adjust` is holm
     or benjamini_yekutieli; figures are PNGs and what `formats` names; `--paper` fills a folder for a paper, with PDFs.
     """
-    names, said = parse(words, ("store", "paper", "task.path", "adjust", "formats"))
+    names, said = parse(words, ("store", "paper", "task.path", "adjust", "formats", "trust"))
     store = Path(said.get("store", "results")).expanduser()
     if len(names) != 1:
         raise BadInput(
@@ -31,9 +35,13 @@ def command(words: list[str]) -> int:
     if not folder.is_dir():
         known = [path.name for path in store.glob("*/") if (path / "trials").is_dir()]
         raise BadInput(f"no records of a study '{names[0]}' in {store}{choices(names[0], known)}")
-    adjust = said.get("adjust", "holm")
+    adjust, trust = said.get("adjust", "holm"), trusted_functions(said)
+    tell_damaged(Store(folder))
+    hidden = hidden_rows(Store(folder).plan(), trust, said.get("task.path"))
+    if hidden:
+        say(hidden)
     with notice(f"computing and drawing the report of {names[0]}"):
-        paths = [*rebuild(folder, said.get("task.path"), adjust, formats_of(said)), write_index(store)]
+        paths = [*rebuild(folder, said.get("task.path"), adjust, formats_of(said), trust), write_index(store)]
         if "paper" in said:
             from harness.report.paper import write_paper  # most reports do not need it
 

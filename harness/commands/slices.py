@@ -29,10 +29,12 @@ from harness.analysis.slices import (
 from harness.checks import choices
 from harness.commands.arguments import parse
 from harness.commands.joins import StudyRows, column_of_file, from_task
+from harness.commands.terminal import tell_damaged
 from harness.errors import BadInput
 from harness.notices import notice
 from harness.report import figures
 from harness.storage.files import write_atomic
+from harness.storage.sheets import sheet_of_table
 from harness.storage.store import Record, Store, TestSet
 
 _OPTIONS = ("arm", "by", "table", "id", "store", "task.path", "task.cache")
@@ -51,6 +53,7 @@ def command(words: list[str]) -> int:
     if len(names) != 1:
         raise BadInput(f"name a study: {_USAGE}")
     store = Store(Path(said.get("store", "results")).expanduser() / names[0])
+    tell_damaged(store)
     with notice(f"reading the records of {names[0]}"):
         arms = _chosen(gather_arms(store), said.get("arm"))
     sets = {one["result"]["test_set"]: store.test_set(one["result"]["test_set"]) for arm in arms for one in _both(arm)}
@@ -64,7 +67,7 @@ def command(words: list[str]) -> int:
         written["flips.csv"] = flip_counts(each, [sets[one["result"]["test_set"]] for one, _ in arms[0].paired])
         print("\n".join(["", *flips_text(each, written["flips.csv"])]))
     for name, content in written.items():
-        write_atomic(store.folder / name, content.to_csv(index=False, float_format="%.6g").encode())
+        write_atomic(store.folder / name, sheet_of_table(content))
     with notice("drawing the slices"):
         pictures = _pictures(table, store, f"{names[0]}, {how}", "accuracy" if "by" in said else "recall")
     for name, drawn in pictures.items():

@@ -19,7 +19,16 @@ from harness.analysis.power import is_decided, level_of_looks, looks, pilot_arms
 from harness.analysis.records import join
 from harness.arm import ARM_ROOTS, BASELINE, FACTORS, factor_of
 from harness.checks import choices
-from harness.commands.terminal import HYDRA_ERRORS, announce, failure_lines, one_line, progress, say, tell_read
+from harness.commands.terminal import (
+    HYDRA_ERRORS,
+    announce,
+    failure_lines,
+    one_line,
+    progress,
+    say,
+    tell_leftovers,
+    tell_read,
+)
 from harness.errors import BadInput, TrialFailed
 from harness.notices import notice
 from harness.report.write import read_table, rebuild, write_index
@@ -28,8 +37,11 @@ from harness.run.execute import Job, check_files, check_fit, keep_death, make_jo
 from harness.run.faults import LARGEST, find_faults
 from harness.run.options import build, identity
 from harness.run.provenance import rerun_of
+from harness.run.rebuilding import targets_in
 from harness.run.workers import TerminatedWorkerError, cause_of_death
-from harness.storage.places import content_of
+from harness.storage.cache import Cache
+from harness.storage.content import PLAN_VERSION
+from harness.storage.places import content_of, expand_home
 from harness.storage.store import Store, is_of
 
 PlannedArm = tuple[str, ...]
@@ -92,6 +104,7 @@ def run_study(
     tell_read(read)
     for line in store.damaged([item.row["key"] for item in possible]):
         say(f"damaged record, made anew now: {line}")
+    tell_leftovers(store, Cache(expand_home(study.cache, "cache")))
     tracker(study).begin()
     begun: set[str] = set()
     while todo:
@@ -435,6 +448,7 @@ def as_plan(study: DictConfig, plan: list[PlannedTrial]) -> dict[str, Any]:
     """Returns the plan that the store keeps: the study's design and every trial, without the machine."""
     precision = precision_of(study)
     return {
+        "version": PLAN_VERSION,
         "name": str(study.study),
         "design": str(study.design),
         "cross": [[" ".join(arm) for arm in group] for group in groups_of(study)],
@@ -459,8 +473,9 @@ def raise_trouble(returns: Sequence[JobReturn]) -> None:
 
 def finish(study: DictConfig, store: Store, keys: Sequence[str]) -> None:
     """Rebuilds the study's tables and figures, prints and tracks the leaderboard; TrialFailed if a trial failed."""
+    own = tuple(targets_in(plain(study.task)))  # this command has run the user's own task already
     with notice("computing and drawing the report"):
-        paths = [*rebuild(store.folder), write_index(store.folder.parent)]
+        paths = [*rebuild(store.folder, trust=own), write_index(store.folder.parent)]
     print(store.folder.joinpath("leaderboard.md").read_text(encoding="utf-8"))
     print("\n".join(str(path) for path in paths))
     table, figures = read_table(store.folder), [path for path in paths if path.suffix == ".png"]

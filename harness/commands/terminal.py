@@ -24,6 +24,7 @@ from harness.notices import notice
 from harness.run.config import plain
 from harness.run.options import DECLARED
 from harness.run.tracebacks import last_frames
+from harness.storage.cache import Cache
 from harness.storage.store import Record, Store
 
 DEBUG = "HARNESS_DEBUG"
@@ -64,6 +65,19 @@ def unreadable(error: Exception) -> str:
         said = getattr(error, "problem", None) or "it is not YAML"
         return f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}: {said}"
     return f"a YAML file cannot be read as UTF-8 ({' '.join(str(error).split())[:200]}): save it as UTF-8"
+
+
+def tell_damaged(store: Store) -> None:
+    """Prints which records of a study are damaged, so that no answer uses them."""
+    for line in store.damaged():
+        say(f"damaged record, left out: {line}")
+
+
+def tell_leftovers(store: Store, cache: Cache) -> None:
+    """Removes what processes that died have left in the store and in the cache, and prints how much it was."""
+    count = store.remove_leftovers() + cache.remove_leftovers()
+    if count:
+        say(f"removed {count} partial files and locks that processes which died have left")
 
 
 def tell_read(lines: Sequence[str]) -> None:

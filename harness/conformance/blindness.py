@@ -12,7 +12,7 @@ from harness.conformance.promises import require
 from harness.data import EvalSet, Task
 from harness.run.trial import Place, Trial, run_trial
 from harness.storage.cache import Cache
-from harness.storage.store import unpack
+from harness.storage.packing import unpack
 from harness.tables import cells_table, columns_of
 
 

@@ -12,6 +12,7 @@ from harness.data import EvalSet, TrainSet, digest, take
 from harness.errors import BadInput, TrialFailed
 from harness.learners import Learner, Run
 from harness.learners.folds import are_single, row_units, stratified_folds
+from harness.storage.cache import are_distributions
 from harness.streams import stream
 
 GLANCE = 32
@@ -33,7 +34,7 @@ def out_of_sample(train: TrainSet, *, learner: Learner, run: Run, identity: Any)
     if train.augment is not None:  # A function has no content that could name the result.
         return _cross_validated(train, units, learner, run)
     parts = [train.digest(), identity, *([] if are_single(units) else [digest(units)])]
-    return run.cache.array("pred_probs", parts, lambda: _cross_validated(train, units, learner, run))
+    return run.cache.array("pred_probs", parts, lambda: _cross_validated(train, units, learner, run), are_distributions)
 
 
 def dynamics(train: TrainSet, *, learner: Learner, run: Run, identity: Any) -> Float32[np.ndarray, "e n k"]:
@@ -42,7 +43,9 @@ def dynamics(train: TrainSet, *, learner: Learner, run: Run, identity: Any) -> F
     One probe trains on all labelled rows; results are cached and named as in `out_of_sample`. BadInput if the
     learner does not train in steps.
     """
-    return run.cache.array("dynamics", [train.digest(), identity], lambda: _watched(train, learner, run))
+    return run.cache.array(
+        "dynamics", [train.digest(), identity], lambda: _watched(train, learner, run), are_distributions
+    )
 
 
 def _watched(train: TrainSet, learner: Learner, run: Run) -> Float32[np.ndarray, "e n k"]:

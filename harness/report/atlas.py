@@ -6,8 +6,6 @@ the data, on an axis that is linear below one point and logarithmic above, since
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +36,7 @@ from harness.report.figures.style import (  # fmt: skip
     sheet,
 )
 from harness.report.leaderboard import MINUS, NONE, escape_markdown
+from harness.storage.sheets import sheet_of_rows
 
 TITLE = "Where the ten-points claim holds: published tables"
 _HEAD = (
@@ -96,11 +95,7 @@ def atlas_lines(rows: pd.DataFrame) -> str:
 
 def as_csv(rows: pd.DataFrame) -> bytes:
     """Returns every number to six digits, so that rounding errors of sums do not show; a missing one is empty."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows.columns), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: _plain(value) for name, value in row.items()} for row in _dicts(rows))
-    return text.getvalue().encode()
+    return sheet_of_rows([{name: _plain(value) for name, value in row.items()} for row in _dicts(rows)])
 
 
 def page(rows: pd.DataFrame) -> bytes:

@@ -7,8 +7,6 @@ functions, holds by arm the standard deviation of its score over seeds (`deviati
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ import pandas as pd
 from harness.analysis.effects import Effect, Interval
 from harness.analysis.significance import LEVEL
 from harness.arm import kind_in_words
+from harness.storage.sheets import sheet_of_rows
 
 MINUS = "\N{MINUS SIGN}"
 NONE = "\N{EN DASH}"
@@ -97,13 +96,9 @@ def legend(effects: Sequence[Effect], sd: Mapping[str, float] | None = None) -> 
 
 
 def as_csv(effects: Sequence[Effect], sd: Mapping[str, float] | None = None) -> bytes:
-    """Returns one row per arm, as plain numbers; a missing one is empty."""
+    """Returns one row per arm, as plain numbers; a missing one is empty. A name never reads as a formula."""
     rows = [_numbers(rank, effect, sd or {}) for rank, effect in number_ranks(effects)]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
+    return sheet_of_rows(rows)
 
 
 def as_markdown(

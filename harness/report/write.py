@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from itertools import chain
@@ -23,6 +24,7 @@ from harness.report.figure_files import FIGURES, FORMATS, draw_all
 from harness.report.page import PageData, index, page_data, render
 from harness.report.page.examples import needs_path, rows
 from harness.storage.files import write_atomic
+from harness.storage.sheets import read_sheet
 from harness.storage.store import Store
 
 __all__ = ["PAGE", "Study", "gather", "read_table", "rebuild", "write_index"]
@@ -30,18 +32,21 @@ __all__ = ["PAGE", "Study", "gather", "read_table", "rebuild", "write_index"]
 PAGE = "index.html"
 
 
-def rebuild(folder: Path, path: str | None = None, adjust: str = "holm", formats: Collection[str] = ()) -> list[Path]:
+def rebuild(
+    folder: Path, path: str | None = None, adjust: str = "holm", formats: Collection[str] = (),
+    trust: Collection[str] = (),
+) -> list[Path]:  # fmt: skip
     """Writes tables, figures and page of the study in `folder` from its records; returns their paths.
 
     `path` is the path of the task, for a page that shows the first rows that strategies changed; an embedded task needs
-    none. `adjust` is how p-values account for the number of arms (`study.ADJUSTS`). Figures are written as PNG, as
-    `formats` (of `FORMATS`), and in the formats that lie in the folder, so that none of them is older than the records.
-    Files are written atomically, after all of them have been made; figures of an earlier report that this one lacks are
-    deleted. BadInput if there is no record.
+    none; `trust` names tasks of the user's own that may be built for it. `adjust` is how p-values account for the
+    number of arms (`study.ADJUSTS`). Figures are written as PNG, as `formats` (of `FORMATS`), and in the formats that
+    lie in the folder, so that none of them is older than the records. Files are written atomically, after all of them
+    have been made; figures of an earlier report that this one lacks are deleted. BadInput if there is no record.
     """
     study = gather(Store(folder), adjust)
     earlier = {name for name in _figure_names() if (folder / name).exists()}
-    files = make_files(study, path, {"png", *formats, *(name.rpartition(".")[2] for name in earlier)})
+    files = make_files(study, path, {"png", *formats, *(name.rpartition(".")[2] for name in earlier)}, trust)
     for name, content in files.items():
         write_atomic(folder / name, content)
     for name in earlier - set(files):
@@ -54,7 +59,9 @@ def _figure_names() -> Iterator[str]:
     return (f"{name}.{kind}" for name in FIGURES for kind in FORMATS)
 
 
-def make_files(study: Study, path: str | None, formats: Collection[str] = ("png",)) -> dict[str, bytes]:
+def make_files(
+    study: Study, path: str | None, formats: Collection[str] = ("png",), trust: Collection[str] = ()
+) -> dict[str, bytes]:
     """Returns the files of a study's report by name."""
     sd = leaderboard.deviations(study.table)
     pictures, failed = draw_all(study)
@@ -70,17 +77,17 @@ def make_files(study: Study, path: str | None, formats: Collection[str] = ("png"
         "answers.json": json.dumps(collect_answers(study), indent=1, ensure_ascii=False, allow_nan=False).encode()
         + b"\n",
         **figures,
-        PAGE: render(_page(study, shown, path)),
+        PAGE: render(_page(study, shown, path, trust)),
     }
 
 
-def _page(study: Study, figures: Mapping[str, bytes], path: str | None) -> PageData:
+def _page(study: Study, figures: Mapping[str, bytes], path: str | None, trust: Collection[str]) -> PageData:
     """Returns the content of the page, with the training rows that it names if the data are available."""
     data = page_data(study, figures, None, study_command(study), study.classes)
     stages = chain.from_iterable(arm.stages for arm in data.arms.values())
     named = {one.id for stage in stages for one in chain.from_iterable(stage.rows.values())}
     ran_on = {record["trial"]["data"] for record in study.records}
-    return replace(data, rows=rows(study.plan, ran_on, named, path))
+    return replace(data, rows=rows(study.plan, ran_on, named, path, trust))
 
 
 def write_index(store: Path) -> Path:
@@ -91,14 +98,15 @@ def write_index(store: Path) -> Path:
 
 def read_table(folder: Path) -> pd.DataFrame:
     """Reads the leaderboard that `rebuild` wrote, one row per arm, as numbers."""
-    return pd.read_csv(folder / "leaderboard.csv")
+    return read_sheet(folder / "leaderboard.csv")
 
 
 def study_command(study: Study) -> str:
     """Returns the command that runs the study; "" for trials that were run one by one."""
     if study.plan is None:
         return ""
-    return f"harness -m experiments={study.name}{' task.path=FOLDER' if needs_path(study.plan) else ''}"
+    words = shlex.join(["harness", "-m", f"experiments={study.name}"])
+    return f"{words}{' task.path=FOLDER' if needs_path(study.plan) else ''}"
 
 
 def _parquet(table: pd.DataFrame) -> bytes:

@@ -91,6 +91,11 @@ def _node_faults(where: str, node: Any) -> Iterator[str]:
         return
     missing = sorted(OmegaConf.missing_keys(node))  # in full, from the root of the config
     yield from (f"{name} is required: set {name}=…" for name in missing)
+    yield from option_faults(where, plainly)
+
+
+def option_faults(where: str, plainly: Any) -> Iterator[str]:
+    """Yields everything that is wrong with an option in plain containers: its declarations and its parameters."""
     if not isinstance(plainly, dict) or "_target_" not in plainly:
         yield f"{where} is not an option: choose one, as in {_chosen(where)}"
     else:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,8 +20,9 @@ from harness.run.sources import user_sources
 from harness.run.tools import Purchases, lend
 from harness.storage.cache import Cache
 from harness.storage.cost import Cost, meter
+from harness.storage.keys import trial_key
+from harness.storage.packing import pack
 from harness.storage.places import content_of
-from harness.storage.store import pack
 from harness.strategies import Strategy, Tools
 from harness.streams import salt_faults
 from harness.tables import numeric
@@ -76,7 +75,7 @@ class Trial:
     @property
     def key(self) -> str:
         """Returns the SHA-256 of the identity, 40 hexadecimal digits."""
-        return hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode()).hexdigest()[:40]
+        return trial_key(self.identity())
 
     def control(self, baseline: Mapping[str, Mapping[str, Any]]) -> Trial:
         """Returns the trial of the baseline arm on the same block."""

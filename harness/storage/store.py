@@ -2,41 +2,43 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import json
 import os
 import re
 import socket
-import zlib
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import count
+from functools import lru_cache
+from itertools import chain, count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from harness.data import digest
-from harness.storage.files import dump, hold_lock, write_atomic
+from harness.errors import BadInput
+from harness.storage.content import check_plan, check_predictions, check_record, check_row, rows_of_test_set
+from harness.storage.files import (
+    dump,
+    is_dead,
+    parse_object,
+    read_object,
+    read_whole,
+    remove_partial_files,
+    write_atomic,
+)
+from harness.storage.keys import trial_key
+from harness.storage.locks import lock, remove_lock_files
+from harness.storage.packing import pack
 
 Record = dict[str, Any]
+R = TypeVar("R", Record, Record | None)
+_FAILED = ".failed.json"
+_RECORD_NAME = re.compile(r"(\w+)(\.failed)?\.json")
 _CHECKSUM = re.compile(rb'^ "checksum": "[^"]*",\n', re.M)
 Work = Callable[[Callable[[Record], Record]], Record]
-
-
-def pack(array: np.ndarray) -> dict[str, Any]:
-    """Returns an array as JSON: its type and shape, and its content compressed (zlib) and in base64."""
-    data = base64.b64encode(zlib.compress(np.ascontiguousarray(array).tobytes(), 9)).decode()
-    return {"dtype": array.dtype.str, "shape": list(array.shape), "zlib": data}
-
-
-def unpack(packed: dict[str, Any]) -> np.ndarray:
-    """Returns the array that `pack` was given."""
-    raw = zlib.decompress(base64.b64decode(packed["zlib"]))
-    return np.frombuffer(raw, dtype=np.dtype(packed["dtype"])).reshape(packed["shape"])
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,18 @@ class TestSet:
     ids: np.ndarray
     y: np.ndarray
     classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """Holds a study's intact records by key, a line for each damaged one, and how many records hold no checksum.
+
+    An earlier version of this program made those without a checksum; their keys are checked all the same.
+    """
+
+    records: list[Record]
+    damaged: list[str]
+    unsealed: int
 
 
 @dataclass(frozen=True)
@@ -63,11 +77,11 @@ class Store:
 
     def read(self, key: str) -> Record | None:
         """Returns the finished record of that key, or None if there is no intact one (see `damaged`)."""
-        return _record_in(self._path(key))[0]
+        return _unsealed(self._record_in(self._path(key))[0])
 
     def failure(self, key: str) -> Record | None:
         """Returns the failure record of that key, or None; a finished trial has none."""
-        return None if self.read(key) else _record_in(self._failed(key))[0]
+        return None if self.read(key) else _unsealed(self._record_in(self._failed(key))[0])
 
     def fetch(self, key: str, work: Work, retry: bool = False, rerun: str | None = None) -> Record:
         """Returns the record of `key`; if there is none, `work` makes it and passes it to the function that it gets.
@@ -75,6 +89,7 @@ class Store:
         When that function returns, the record is safe, whatever `work` does afterwards. If several processes ask for
         one key, one does the work and the others wait for its file; a process that is killed releases its lock. A
         failed record stays until `retry`. With `rerun`, the name of a rerun, records of any other rerun are made again.
+        BadInput for a record that no later command would read (see `damaged`).
         """
         with self._lock(key):
             known = self.read(key) or (None if retry else self.failure(key))
@@ -84,47 +99,86 @@ class Store:
             return work(self._keep)
 
     def records(self) -> list[Record]:
-        """Returns all records, finished and failed, by key."""
-        trials = self.folder / "trials"
-        keys = sorted({path.name.split(".")[0] for path in trials.glob("*.json")})
-        found = [self.read(key) or self.failure(key) for key in keys]
-        return [record for record in found if record is not None]
+        """Returns all intact records, finished and failed, by key."""
+        return self.inventory().records
+
+    def inventory(self) -> Inventory:
+        """Reads every file of `trials` once; see `damaged`."""
+        paths = sorted((self.folder / "trials").glob("*.json"))
+        found = {path.name: self._record_in(path) for path in paths}
+        finished = {record["key"] for name, (record, _) in found.items() if record and not name.endswith(_FAILED)}
+        records = [
+            record for name, (record, _) in found.items()
+            if record and not (name.endswith(_FAILED) and record["key"] in finished)
+        ]  # fmt: skip
+        return Inventory(
+            sorted(map(_unsealed, records), key=lambda record: record["key"]),
+            [f"{path}: {found[path.name][1]}" for path in paths if found[path.name][1]],
+            sum("checksum" not in record for record in records),
+        )
 
     def damaged(self, keys: Collection[str] | None = None) -> list[str]:
-        """Returns one line for each record that is no longer as this program wrote it.
+        """Returns one line for each record that cannot be trusted: it names the file and says what is wrong with it.
 
+        Intact is a record that is as this program wrote it (its checksum fits), whose key is that of its trial, that
+        has every field which a report reads, and whose predictions give its score on its test set, intact as well.
         Only trials in `keys`, if given. A damaged record counts as missing and none of its numbers is used; the run
         that repeats the trial moves it to `trials/damaged`.
         """
         paths = sorted((self.folder / "trials").glob("*.json"))
         chosen = [path for path in paths if keys is None or path.name.split(".")[0] in keys]
-        return [f"{path}: {why}" for path in chosen if (why := _record_in(path)[1])]
+        return [f"{path}: {why}" for path in chosen if (why := self._record_in(path)[1])]
 
-    def unsealed(self) -> int:
-        """Counts the records without a checksum: an earlier version of this program made them."""
-        return sum(not _CHECKSUM.search(path.read_bytes()) for path in (self.folder / "trials").glob("*.json"))
+    def _record_in(self, path: Path) -> tuple[Record | None, str]:
+        """Returns the record in a file and "", or None and what is wrong with the file ("" if there is no file)."""
+        try:
+            raw = read_whole(path)
+            record = parse_object(raw)
+            _check_seal(path.name, record, raw)
+            check_record(record)
+            if record["status"] == "done":
+                test = self.test_set(record["result"]["test_set"])
+                check_predictions(record["result"], test.y, len(test.classes))
+        except FileNotFoundError:
+            return None, ""
+        except BadInput as error:
+            return None, str(error)
+        return record, ""
 
     def _remove_damaged(self, key: str) -> None:
         """Moves damaged records of a trial to `trials/damaged`."""
         for path in (self._path(key), self._failed(key)):
-            if _record_in(path)[1]:
-                aside = self.folder / "trials" / "damaged"
-                aside.mkdir(exist_ok=True)
-                path.replace(aside / f"{path.stem}.{_free(aside, path.stem)}.json")
+            if self._record_in(path)[1]:
+                _put_aside(path, self.folder / "trials" / "damaged")
 
     def keep_test_set(self, test: TestSet) -> str:
-        """Keeps a test set once, under the digest of its content, and returns the digest."""
-        name = digest(np.concatenate([test.ids.astype(str), test.y.astype(str), np.asarray(test.classes, dtype=str)]))
-        path = self.folder / "tests" / f"{name[:40]}.json"
-        if _load(path) is None:
+        """Keeps a test set once, under the digest of its content, and returns the digest.
+
+        A damaged file of that name is moved to `tests/damaged`.
+        """
+        name = _test_digest(test)
+        path = self.folder / "tests" / f"{name}.json"
+        try:
+            self.test_set(name)
+        except BadInput:
+            if path.exists() or path.is_symlink():
+                _put_aside(path, self.folder / "tests" / "damaged")
             content = {"ids": test.ids.astype(str).tolist(), "y": pack(test.y), "classes": list(test.classes)}
             write_atomic(path, dump(content))
-        return name[:40]
+        return name
 
     def test_set(self, name: str) -> TestSet:
-        """Returns the test set of that digest; FileNotFoundError if it is absent."""
-        content = json.loads((self.folder / "tests" / f"{name}.json").read_text(encoding="utf-8"))
-        return TestSet(np.array(content["ids"], dtype=str), unpack(content["y"]), tuple(content["classes"]))
+        """Returns the test set of that digest, read-only; BadInput if it is absent, damaged or not of that digest."""
+        path = self.folder / "tests" / f"{name}.json"
+        try:
+            stat = path.stat()
+            return _test_set_in(path, (stat.st_mtime_ns, stat.st_size, stat.st_ino))
+        except FileNotFoundError:
+            raise BadInput(f"its test set is missing: tests/{path.name}") from None
+        except OSError as error:
+            raise BadInput(f"its test set cannot be read: tests/{path.name}: {error.strerror or error}") from None
+        except BadInput as error:
+            raise BadInput(f"its test set is damaged: tests/{path.name}: {error}") from None
 
     def keep_plan(self, plan: dict[str, Any]) -> None:
         """Keeps what the study consists of: every arm, seed, key and control."""
@@ -137,26 +191,35 @@ class Store:
             file.write(f"{when} {event.rstrip()}\n")
 
     def plan(self) -> dict[str, Any] | None:
-        """Returns the study's plan, or None for trials that were run one by one."""
-        return _load(self.folder / "study.json")
+        """Returns the study's plan, or None for trials that were run one by one; BadInput for a damaged plan."""
+        path = self.folder / "study.json"
+        try:
+            plan = read_object(path)
+            check_plan(plan)
+        except FileNotFoundError:
+            return None
+        except BadInput as error:
+            raise BadInput(f"{path}: {error}; run the study again, which writes its plan anew") from None
+        return plan
 
     def keep_row(self, row: dict[str, Any]) -> None:
         """Keeps the names of a trial that was run outside a study, and its control."""
         write_atomic(self.folder / "asked" / f"{row['key']}-{row['control']}.json", dump(row))
 
     def rows(self) -> list[dict[str, Any]]:
-        """Returns the rows of trials that were run one by one, by key and control."""
-        found = (_load(path) for path in sorted((self.folder / "asked").glob("*.json")))
-        return [row for row in found if row is not None]
+        """Returns the rows of trials that were run one by one, by key and control; BadInput for a damaged one."""
+        return [_row_in(path) for path in sorted((self.folder / "asked").glob("*.json"))]
 
     def _path(self, key: str) -> Path:
         return self.folder / "trials" / f"{key}.json"
 
     def _failed(self, key: str) -> Path:
-        return self.folder / "trials" / f"{key}.failed.json"
+        return self.folder / "trials" / f"{key}{_FAILED}"
 
     def _keep(self, record: Record) -> Record:
         key = record["key"]
+        _check_key(record)
+        check_record(record)
         for path in (self._path(key), self._failed(key)):
             self._set_aside(path, record)
         if record["status"] == "failed":
@@ -208,20 +271,27 @@ class Store:
     def _lock(self, key: str) -> Iterator[None]:
         folder = self.folder / ".locks"
         folder.mkdir(parents=True, exist_ok=True)
-        with hold_lock(folder / f"{key}.lock", f"runs or writes trial {key[:12]}"):
+        with lock(folder / f"{key}.lock", f"runs or writes trial {key[:12]}"):
             yield
+
+    def remove_leftovers(self) -> int:
+        """Removes partial files and locks that dead processes of this machine have left; counts them."""
+        folders = [self.folder, *(self.folder / name for name in _FOLDERS)]
+        parts = chain.from_iterable(folder.glob(".*.part") for folder in folders)
+        return remove_partial_files(parts) + remove_lock_files((self.folder / ".locks").glob("*.lock"))
+
+
+_FOLDERS = ("trials", "trials/old", "tests", "asked", "claims", ".running")
+"""Where a study's files are written."""
 
 
 def _is_of_the_dead(note: Path) -> bool:
     """Returns whether the process that wrote a note was of this machine and lives no more."""
     try:
         host, number = note.read_text(encoding="utf-8").rsplit(" ", 1)
-        os.kill(int(number), 0)
-    except ProcessLookupError:
-        return host == socket.gethostname()
+        return is_dead(host, int(number))
     except (OSError, ValueError):
         return False
-    return False
 
 
 def _written_since(path: Path, start: float) -> bool:
@@ -234,6 +304,12 @@ def _written_since(path: Path, start: float) -> bool:
 def is_of(record: Record, rerun: str | None) -> bool:
     """Returns whether a command can use a record: any one, but in a rerun only one that this rerun made."""
     return rerun is None or (record.get("provenance") or {}).get("rerun") == rerun
+
+
+def _put_aside(path: Path, folder: Path) -> None:
+    """Moves a damaged file to a folder, under the first free number."""
+    folder.mkdir(exist_ok=True)
+    path.replace(folder / f"{path.stem}.{_free(folder, path.stem)}.json")
 
 
 def _free(folder: Path, stem: str) -> int:
@@ -251,34 +327,54 @@ def _digest(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-def _record_in(path: Path) -> tuple[Record | None, str]:
-    """Returns the record in a file and "", or None and what is wrong with the file ("" if there is no file).
+def _check_seal(name: str, record: Record, raw: bytes) -> None:
+    """Raises BadInput unless a record is what its file's name says and what this program wrote.
 
-    Records of earlier versions hold no checksum and are used as they are. The digest is that of the file without the
-    checksum's line; if it differs, the parsed content decides, since only the layout may have changed.
+    Records of earlier versions hold no checksum; their key must be that of their trial all the same. The digest is that
+    of the file without the checksum's line; if it differs, the parsed content decides, since only the layout may have
+    changed.
     """
-    try:
-        raw = path.read_bytes()
-        record = json.loads(raw)
-    except FileNotFoundError:
-        return None, ""
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        return None, "is not a whole JSON file: cut off, or changed by another program"
-    if not isinstance(record, dict) or record.get("key") != path.name.split(".")[0]:
-        return None, "is not the record of the trial that its name says"
+    named = _RECORD_NAME.fullmatch(name)
+    if not named:
+        raise BadInput("is not called KEY.json or KEY.failed.json: a copy of a record?")
+    if record.get("key") != named[1] or (record.get("status") == "failed") != bool(named[2]):
+        raise BadInput("is not the record of the trial that its name says")
     said = record.get("checksum")
-    if said is None or said in (_digest(_CHECKSUM.sub(b"", raw, 1)), _digest(dump(_unsealed(record)))):
-        return _unsealed(record), ""
-    return None, "was changed after it was written: its checksum does not fit"
+    if said is not None and said not in (_digest(_CHECKSUM.sub(b"", raw, 1)), _digest(dump(_unsealed(record)))):
+        raise BadInput("was changed after it was written: its checksum does not fit")
+    _check_key(record)
 
 
-def _unsealed(record: Record) -> Record:
-    return {name: value for name, value in record.items() if name != "checksum"}
+def _check_key(record: Record) -> None:
+    if not isinstance(record.get("trial"), dict) or trial_key(record["trial"]) != record["key"]:
+        raise BadInput("does not hold the trial that its key stands for: the hash of its trial is another")
 
 
-def _load(path: Path) -> Any:
-    """Returns the file's content; None if it is absent or not valid JSON."""
+def _test_digest(test: TestSet) -> str:
+    content = [test.ids.astype(str), test.y.astype(str), np.asarray(test.classes, dtype=str)]
+    return digest(np.concatenate(content))[:40]
+
+
+@lru_cache(maxsize=64)
+def _test_set_in(path: Path, seen: tuple[int, int, int]) -> TestSet:
+    """Reads the test set in a file; kept while the file stays as it was `seen`, since every trial of a seed asks."""
+    test = TestSet(*rows_of_test_set(read_object(path)))
+    if _test_digest(test) != path.stem:
+        raise BadInput("was changed after it was written: its content is not that of its name")
+    test.ids.flags.writeable = False
+    return test
+
+
+def _row_in(path: Path) -> dict[str, Any]:
+    """Returns the row in a file; BadInput names the file."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
-        return None
+        row = read_object(path)
+        check_row(row)
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}; remove it, and the next run of its trial writes it anew") from None
+    return row
+
+
+def _unsealed(record: R) -> R:
+    """Returns a record, or None, without its checksum."""
+    return record and {name: value for name, value in record.items() if name != "checksum"}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
-import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -21,7 +19,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from harness.data import Rows, View
 from harness.errors import BadInput
 from harness.notices import notice
-from harness.storage.files import hold_lock
+from harness.storage.files import partial_file
+from harness.storage.locks import lock
 
 Color = Literal["grey", "rgb"]
 CHANNELS = {"grey": 1, "rgb": 3}
@@ -166,7 +165,7 @@ def decode_images(
     file = folder / "images" / f"{key}.npy"
     file.parent.mkdir(parents=True, exist_ok=True)
     shape = (len(data), size, size, CHANNELS[color])
-    with hold_lock(Path(f"{file}.lock"), "decodes the same images"):
+    with lock(Path(f"{file}.lock"), "decodes the same images"):
         if not _whole(file, shape):
             _written(file, lambda target: _decode(data, column, root, size, color, target, shape))
     return _opened(file)
@@ -180,22 +179,18 @@ def _opened(file: Path) -> Rows:
 
 
 def _whole(file: Path, shape: tuple[int, ...]) -> bool:
-    """Returns whether the file exists, is readable and has that shape; a truncated file does not."""
+    """Returns whether the file exists, is readable and holds pixels of that shape; a truncated file does not."""
     try:
-        return np.load(file, mmap_mode="r", allow_pickle=False).shape == shape
+        found = np.load(file, mmap_mode="r", allow_pickle=False)
+        return bool(found.shape == shape and found.dtype == np.uint8)
     except (OSError, ValueError, EOFError):
         return False
 
 
 def _written(file: Path, write: Callable[[str], None]) -> None:
     """Calls `write` with a temporary name and gives the file its own when it is complete."""
-    handle, name = tempfile.mkstemp(dir=file.parent, suffix=".part")
-    os.close(handle)
-    try:
-        write(name)
-        os.replace(name, file)
-    finally:
-        Path(name).unlink(missing_ok=True)
+    with partial_file(file) as part:
+        write(str(part))
 
 
 def _decode(

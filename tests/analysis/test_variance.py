@@ -37,7 +37,8 @@ from harness.errors import BadInput
 from harness.learners import Run
 from harness.metrics import METRICS, confusion
 from harness.report import figures
-from harness.storage.store import Store, TestSet, unpack
+from harness.storage.packing import unpack
+from harness.storage.store import Store, TestSet
 from harness.streams import STREAMS, salt_faults, salt_of, stream
 
 # --- salts ---

@@ -7,6 +7,7 @@ from functools import cache
 import pytest
 from conftest import composed
 from omegaconf import OmegaConf
+from studies import key, made_test_set, record, write
 
 from harness.analysis.power import plan_level
 from harness.commands.study import (
@@ -289,11 +290,12 @@ def test_what_is_no_precision_is_refused(changes, message):
 
 
 def test_finished_trials_are_skipped_and_failed_ones_on_request_tried_again(tmp_path):
-    store = Store(tmp_path)
-    store.fetch("done", lambda keep: keep({"key": "done", "status": "done"}))
-    store.fetch("failed", lambda keep: keep({"key": "failed", "status": "failed"}))
-    assert [is_unfinished(store, key, False) for key in ("done", "failed", "new")] == [False, False, True]
-    assert [is_unfinished(store, key, True) for key in ("done", "failed", "new")] == [False, True, True]
+    store, test = Store(tmp_path), made_test_set(4, 2)
+    for one in (record(store, "baseline", 0, test.y, test), record(store, "clean=x", 0, None, test)):
+        write(store, one)
+    keys = (key("baseline", 0), key("clean=x", 0), key("clean=new", 0))
+    assert [is_unfinished(store, one, False) for one in keys] == [False, False, True]
+    assert [is_unfinished(store, one, True) for one in keys] == [False, True, True]
 
 
 def test_the_estimate_follows_the_pace():

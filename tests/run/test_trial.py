@@ -18,7 +18,7 @@ from harness.run.config import arm_of, plain
 from harness.run.options import build
 from harness.run.trial import Place, Trial, run_trial
 from harness.storage.cache import Cache
-from harness.storage.store import unpack
+from harness.storage.packing import unpack
 
 SMALL = ("task.n_train=120", "protocol.steps=20", "model@baseline.model=mlp", "seed=3")
 

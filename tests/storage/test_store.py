@@ -16,12 +16,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from studies import key, made_test_set, record
 
 from harness.storage.files import dump, write_atomic
-from harness.storage.store import Store, TestSet, pack, unpack
+from harness.storage.packing import pack, unpack
+from harness.storage.store import Record, Store, TestSet
 
-DONE = {"key": "k1", "status": "done", "reason": None}
-FAILED = {"key": "k1", "status": "failed", "reason": "diverged"}
+TEST, K1 = made_test_set(20, 2), key("baseline", 0)
+FAILED = record(Store(Path("study")), "baseline", 0, None, TEST, reason="diverged")
+
+
+def done(store: Store, right: int = 10) -> Record:
+    """A finished record of a trial that gets so many of 20 rows right; its test set is in the store."""
+    return record(store, "baseline", 0, np.where(np.arange(20) < right, TEST.y, 1 - TEST.y), TEST)
 
 
 @given(hnp.arrays(st.sampled_from([np.uint8, np.int64, np.float32, np.float16]), hnp.array_shapes(min_side=0)))
@@ -34,30 +41,33 @@ def test_pack_and_unpack_are_inverse(array):
 
 def test_fetch_computes_once(tmp_path):
     store, calls = Store(tmp_path), []
+    made = done(store)
     for _ in range(2):
-        assert store.fetch("k1", lambda keep: calls.append(1) or keep(DONE)) == DONE
+        assert store.fetch(K1, lambda keep: calls.append(1) or keep(made)) == made
     assert calls == [1]
-    assert store.records() == [DONE]
+    assert store.records() == [made]
 
 
 def test_a_failure_stands_until_it_is_retried(tmp_path):
     store = Store(tmp_path)
-    assert store.fetch("k1", lambda keep: keep(FAILED)) == FAILED
-    assert store.fetch("k1", lambda keep: keep(DONE)) == FAILED
+    made = done(store)
+    assert store.fetch(K1, lambda keep: keep(FAILED)) == FAILED
+    assert store.fetch(K1, lambda keep: keep(made)) == FAILED
     assert store.records() == [FAILED]
-    assert store.fetch("k1", lambda keep: keep(DONE), retry=True) == DONE
-    assert store.failure("k1") is None
-    assert store.records() == [DONE]
-    assert [path.name for path in (tmp_path / "trials").iterdir()] == ["k1.json"]
+    assert store.fetch(K1, lambda keep: keep(made), retry=True) == made
+    assert store.failure(K1) is None
+    assert store.records() == [made]
+    assert [path.name for path in (tmp_path / "trials").iterdir()] == [f"{K1}.json"]
 
 
 def test_a_torn_record_is_computed_again(tmp_path):
     store = Store(tmp_path)
-    store.fetch("k1", lambda keep: keep(DONE))
-    path = tmp_path / "trials" / "k1.json"
+    made = done(store)
+    store.fetch(K1, lambda keep: keep(made))
+    path = tmp_path / "trials" / f"{K1}.json"
     path.write_bytes(path.read_bytes()[:10])
-    assert store.read("k1") is None
-    assert store.fetch("k1", lambda keep: keep(DONE)) == DONE
+    assert store.read(K1) is None
+    assert store.fetch(K1, lambda keep: keep(made)) == made
 
 
 def test_a_test_set_is_kept_once_and_read_back(tmp_path):
@@ -71,35 +81,36 @@ def test_a_test_set_is_kept_once_and_read_back(tmp_path):
 
 def test_records_are_json_without_nan(tmp_path):
     with pytest.raises(ValueError, match="Out of range float"):
-        Store(tmp_path).fetch("k1", lambda keep: keep({**DONE, "loss": float("nan")}))
+        Store(tmp_path).fetch(K1, lambda keep: keep({**FAILED, "loss": float("nan")}))
     assert Store(tmp_path).records() == []
 
 
 SLOW_WRITER = """
-import sys, time
+import json, sys, time
 from pathlib import Path
 from harness.storage.store import Store
+made = json.loads(sys.argv[4])
 def work(keep):
     print("working", flush=True)
     time.sleep(float(sys.argv[2]))
-    return keep({"key": "k1", "status": "done", "reason": None, "by": sys.argv[3]})
-print(Store(Path(sys.argv[1])).fetch("k1", work)["by"], flush=True)
+    return keep({**made, "by": sys.argv[3]})
+print(Store(Path(sys.argv[1])).fetch(made["key"], work)["by"], flush=True)
 """
 
 
 def start(folder: Path, seconds: float, name: str) -> subprocess.Popen[str]:
-    words = [sys.executable, "-c", SLOW_WRITER, str(folder), str(seconds), name]
+    words = [sys.executable, "-c", SLOW_WRITER, str(folder), str(seconds), name, json.dumps(FAILED)]
     return subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
 
 
 def test_a_record_is_safe_once_it_is_kept(tmp_path):
     def stopped_later(keep):
-        keep(DONE)
+        keep(FAILED)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Store(tmp_path).fetch("k1", stopped_later)
-    assert Store(tmp_path).records() == [DONE]
+        Store(tmp_path).fetch(K1, stopped_later)
+    assert Store(tmp_path).records() == [FAILED]
 
 
 def test_two_processes_compute_one_trial_once(tmp_path):
@@ -117,7 +128,7 @@ def test_a_killed_process_leaves_no_record_and_no_lock(tmp_path):
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=600)
     assert Store(tmp_path).records() == []
-    assert Store(tmp_path).fetch("k1", lambda keep: keep(DONE)) == DONE
+    assert Store(tmp_path).fetch(K1, lambda keep: keep(FAILED)) == FAILED
 
 
 KILLED_IN_WRITE = """
@@ -130,31 +141,35 @@ files.write_atomic(Path(sys.argv[1]), b"new" * 1000)
 
 
 def test_a_process_killed_in_the_middle_of_a_write_leaves_the_old_file(tmp_path):
-    path = tmp_path / "trials" / "k1.json"
-    write_atomic(path, dump(DONE))
+    path = tmp_path / "trials" / f"{K1}.failed.json"
+    write_atomic(path, dump(FAILED))
     process = subprocess.run([sys.executable, "-c", KILLED_IN_WRITE, str(path)], check=False)
     assert process.returncode == -signal.SIGKILL
-    assert Store(tmp_path).records() == [DONE]
+    assert Store(tmp_path).records() == [FAILED]
+    assert Store(tmp_path).remove_leftovers() == 1
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
 
 
 FULL_DISK = """
-import resource, sys
+import json, resource, sys
 from pathlib import Path
 from harness.storage.store import Store
+made = json.loads(sys.argv[2])
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
-Store(Path(sys.argv[1])).fetch("k2", lambda keep: keep({"key": "k2", "status": "done", "reason": "x" * 10**5}))
+Store(Path(sys.argv[1])).fetch(made["key"], lambda keep: keep({**made, "reason": "x" * 10**5}))
 """
 
 
 def test_a_full_disk_keeps_what_is_there_and_leaves_nothing_half_written(tmp_path):
-    Store(tmp_path).fetch("k1", lambda keep: keep(DONE))
+    Store(tmp_path).fetch(K1, lambda keep: keep(FAILED))
+    other = record(Store(tmp_path), "clean=x", 0, None, TEST)
     process = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, str(tmp_path)], check=False, capture_output=True, text=True
+        [sys.executable, "-c", FULL_DISK, str(tmp_path), json.dumps(other)], check=False, capture_output=True, text=True
     )
     assert process.returncode != 0
     assert "OSError" in process.stderr
-    assert [path.name for path in (tmp_path / "trials").iterdir()] == ["k1.json"]
-    assert Store(tmp_path).records() == [DONE]
+    assert [path.name for path in (tmp_path / "trials").iterdir()] == [f"{K1}.failed.json"]
+    assert Store(tmp_path).records() == [FAILED]
 
 
 def test_a_reader_never_sees_half_a_file(tmp_path):
@@ -173,10 +188,10 @@ def test_a_reader_never_sees_half_a_file(tmp_path):
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime > 0
 
 
-def kept_record(store: Store, key: str = "a" * 40) -> Path:
-    made = {"key": key, "status": "done", "result": {"test": 0.5}, "provenance": {"harness": "1"}}
-    store.fetch(key, lambda keep: keep(made))
-    return store.folder / "trials" / f"{key}.json"
+def kept_record(store: Store) -> Path:
+    made = done(store)
+    store.fetch(K1, lambda keep: keep(made))
+    return store.folder / "trials" / f"{K1}.json"
 
 
 @pytest.mark.parametrize(
@@ -184,8 +199,8 @@ def kept_record(store: Store, key: str = "a" * 40) -> Path:
     [
         (lambda raw: raw.replace(b"0.5", b"0.9"), "its checksum does not fit"),
         (lambda raw: raw[: len(raw) // 2], "is not a whole JSON file"),
-        (lambda raw: raw.replace(b"a" * 40, b"b" * 40), "is not the record of the trial that its name says"),
-        (lambda raw: b"[]", "is not the record of the trial that its name says"),
+        (lambda raw: raw.replace(K1.encode(), b"b" * 40), "is not the record of the trial that its name says"),
+        (lambda raw: b"[]", "holds a list, not an object"),
     ],
 )
 def test_a_changed_record_is_named_never_used_and_kept_aside(tmp_path, change, why):
@@ -193,7 +208,7 @@ def test_a_changed_record_is_named_never_used_and_kept_aside(tmp_path, change, w
     path = kept_record(store)
     assert store.damaged() == []
     path.write_bytes(change(path.read_bytes()))
-    assert store.read("a" * 40) is None
+    assert store.read(K1) is None
     assert store.records() == []
     assert [line.startswith(str(path)) and why in line for line in store.damaged()] == [True]
     torn = path.read_bytes()
@@ -207,7 +222,7 @@ def test_another_layout_of_the_same_content_is_no_damage(tmp_path):
     store = Store(tmp_path / "study")
     path = kept_record(store)
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
-    assert store.read("a" * 40) is not None
+    assert store.read(K1) is not None
     path.write_text(json.dumps(json.loads(path.read_text())))
     assert store.damaged() == []
 
@@ -218,17 +233,21 @@ def test_a_record_of_an_earlier_version_has_no_checksum_and_is_read(tmp_path):
     content = json.loads(path.read_text())
     del content["checksum"]
     path.write_text(json.dumps(content))
-    assert store.read("a" * 40) == content
-    assert store.unsealed() == 1
+    assert store.read(K1) == content
+    assert store.inventory().unsealed == 1
+    content["trial"]["seed"] = 7
+    path.write_text(json.dumps(content))
+    assert store.records() == []
+    assert "does not hold the trial that its key stands for" in store.damaged()[0]
 
 
 def test_a_rerun_that_fails_leaves_the_failure_and_the_old_record_aside(tmp_path):
     store = Store(tmp_path / "study")
     path = kept_record(store)
-    failed = {"key": "a" * 40, "status": "failed", "reason": "no", "provenance": {"rerun": "x"}}
-    assert store.fetch("a" * 40, lambda keep: keep(failed), rerun="x")["status"] == "failed"
-    assert store.read("a" * 40) is None
-    assert store.failure("a" * 40)["reason"] == "no"
+    failed = {**FAILED, "reason": "no", "provenance": {"rerun": "x"}}
+    assert store.fetch(K1, lambda keep: keep(failed), rerun="x")["status"] == "failed"
+    assert store.read(K1) is None
+    assert store.failure(K1)["reason"] == "no"
     assert json.loads((path.parent / "old" / path.name.replace(".json", ".1.json")).read_text())["status"] == "done"
-    again = store.fetch("a" * 40, lambda keep: pytest.fail("made twice in one rerun"), rerun="x")
+    again = store.fetch(K1, lambda keep: pytest.fail("made twice in one rerun"), rerun="x")
     assert again["reason"] == "no"

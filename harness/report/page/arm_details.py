@@ -12,7 +12,8 @@ import numpy as np
 import yaml
 
 from harness.arm import FACTORS
-from harness.storage.store import Record, unpack
+from harness.storage.packing import unpack
+from harness.storage.store import Record
 
 FIRST = 8
 """How many rows of a receipt are shown."""

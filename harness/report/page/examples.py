@@ -6,55 +6,66 @@ shown as the strategies saw them, so the folder must hold the same content as wh
 
 from __future__ import annotations
 
-import inspect
 import io
 from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
-from hydra.utils import get_method
 from PIL import Image
 
 from harness.data import Source, Task, take
 from harness.errors import BadInput
-from harness.run.options import build
+from harness.run.rebuilding import rebuild_task, refusal, takes_path
 
 ShownRow = Mapping[str, str | bytes]
 CELLS = 12
 """How many numbers of a table row are shown."""
 
 
-def rows(plan: Mapping[str, Any] | None, data: Collection[str], ids: Collection[str], path: str | None) -> ShownRow:
+def rows(
+    plan: Mapping[str, Any] | None, data: Collection[str], ids: Collection[str], path: str | None,
+    trust: Collection[str] = (),
+) -> ShownRow:  # fmt: skip
     """Returns texts or PNG bytes of the training rows of these ids; empty if the data are not available.
 
     `data` are the fingerprints of the data of the study's trials; `path` is the path of its task, None if unknown.
-    BadInput if the content there is different.
+    A task is built only if it is one of this package or in `trust` (see `hidden_rows`). BadInput if the content there
+    is different.
     """
-    source = _source(plan, path) if plan and ids else None
+    source = _source(plan, path, trust) if plan and ids else None
     if plan is None or source is None:
         return {}
     if set(data) != {source.fingerprint}:
         raise BadInput(f"task.path: {path} does not hold the data that the study '{plan['name']}' ran on")
     found: dict[str, str | bytes] = {}
-    for seed in plan["seeds"]:
+    for seed in plan.get("seeds", []):
         found |= _named(source.split(seed), set(ids) - set(found))
     return found
 
 
-def needs_path(plan: Mapping[str, Any] | None) -> bool:
+def hidden_rows(plan: Mapping[str, Any] | None, trust: Collection[str] = (), path: str | None = None) -> str | None:
+    """Returns in a sentence why a page shows no training rows of a task that cannot be built; None if it can be.
+
+    A task that needs a `path` is checked whole only if there is one.
+    """
+    task = (plan or {}).get("task", {})
+    asks = needs_path(plan, trust)
+    places = None if asks and path is None else {name: path for name in ["path"] if asks}
+    why = refusal(task, trust, places) if "_target_" in task else None
+    return f"the page shows no training rows: {why}" if why else None
+
+
+def needs_path(plan: Mapping[str, Any] | None, trust: Collection[str] = ()) -> bool:
     """Returns whether the study's task needs a path from the user."""
-    if not plan or "_target_" not in plan.get("task", {}):
-        return False
-    return "path" in inspect.signature(get_method(plan["task"]["_target_"])).parameters
+    return bool(plan) and "_target_" in (plan or {}).get("task", {}) and takes_path((plan or {})["task"], trust)
 
 
-def _source(plan: Mapping[str, Any], path: str | None) -> Source | None:
-    """Returns the task's source; None if it needs a path that is not given, or is not a function of this program."""
-    if "_target_" not in plan.get("task", {}) or (needs_path(plan) and path is None):
+def _source(plan: Mapping[str, Any], path: str | None, trust: Collection[str]) -> Source | None:
+    """Returns the task's source; None if it needs a path that is not given, or may not be built."""
+    without = needs_path(plan, trust) and path is None
+    if "_target_" not in plan.get("task", {}) or without or hidden_rows(plan, trust, path):
         return None
-    where = {"path": path} if needs_path(plan) else {}
-    made: Source = build({**plan["task"], **where})
-    return made
+    return rebuild_task(plan["task"], {"path": path} if needs_path(plan, trust) else {}, trust)
 
 
 def _named(task: Task, ids: Collection[str]) -> dict[str, str | bytes]:

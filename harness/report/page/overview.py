@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from harness.errors import BadInput
 from harness.report.page.sheet import fill_template
+from harness.storage.files import parse_object
+
+_COUNTS = ("arms", "trials", "failed")
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ def index(folder: Path, page: str) -> bytes:
 
     BadInput if one of them is not the page of a study.
     """
-    found = sorted(folder.glob(f"*/{page}"))
+    found = sorted(path for path in folder.glob(f"*/{page}") if path.is_file())
     return render_index([overview_line(path.read_bytes(), f"{path.parent.name}/{page}") for path in found])
 
 
@@ -48,6 +51,9 @@ def render_index(studies: Sequence[OverviewLine]) -> bytes:
 def overview_line(page: bytes, href: str) -> OverviewLine:
     """Returns the line of a page that `render` made, with the address `href`; BadInput for any other file."""
     found = re.search(r'<script type="application/json" id="summary">(.*?)</script>', page.decode(errors="replace"))
-    if not found:
-        raise BadInput(f"{href} is not the page of a study: make it anew with harness report")
-    return OverviewLine(href=href, **json.loads(found[1]))
+    with suppress(BadInput):
+        said = parse_object(found[1].encode()) if found else {}
+        kinds = {one.name: int if one.name in _COUNTS else str for one in fields(OverviewLine) if one.name != "href"}
+        if said.keys() == kinds.keys() and all(type(said[name]) is kind for name, kind in kinds.items()):
+            return OverviewLine(href=href, **said)
+    raise BadInput(f"{href} is not the page of a study: make it anew with harness report")
