@@ -14,7 +14,7 @@ import pandas as pd
 
 from harness.run.track.content import digest_of
 from harness.run.track.names import LONGEST, group_name, leaderboard_id, legal_name, tags_of, without_places
-from harness.storage.store import sealed
+from harness.storage.store import Store, sealed
 
 _RECORDS = ("study.json", "asked/*.json", "trials/*.json", "tests/*.json", "table.parquet")
 """The files of a study's folder from which everything else in it is made, and the table of all trials."""
@@ -61,9 +61,12 @@ def _sha(content: bytes) -> str:
 
 
 def _records(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Yields the name and content of each file of the records; OSError if there is no table of all trials."""
+    """Yields the name and content of each intact file of the records; OSError if there is no table of all trials."""
+    damaged = Store(folder).damaged()
     for pattern in _RECORDS:
         for path in sorted(folder.glob(pattern)) if "*" in pattern else [folder / pattern]:
+            if any(line.startswith(f"{path}: ") for line in damaged):
+                continue
             if path.exists() or pattern == "table.parquet":
                 yield path.relative_to(folder).as_posix(), _portable(path)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 import uuid
@@ -31,7 +32,7 @@ from harness.run.track.patience import Patience
 
 Fate = Literal["sent", "on disk", "lost"]
 """What became of a run: the server has all of it, the disk has, or neither."""
-_MARKER, _NOTE = "offline.txt", "digest.txt"
+_MARKER, _NOTE = "offline.txt", "digest.json"
 _LOG = logging.getLogger(__name__)
 
 
@@ -97,7 +98,13 @@ class WandB:
                 )
             if known is not None:
                 return known
-        return dict(note.read_text(encoding="utf-8").split() for note in sorted(self.runs.glob(f"*/{_NOTE}")))
+        notes = [json.loads(note.read_text(encoding="utf-8")) for note in sorted(self.runs.glob(f"*/{_NOTE}"))]
+        return {note["id"]: note["digest"] for note in notes if note["place"] == self._place}
+
+    @property
+    def _place(self) -> list[str | None]:
+        """Returns the account and the project that runs on disk are for."""
+        return [self.entity, self.project]
 
     @property
     def sync(self) -> str:
@@ -109,7 +116,9 @@ class WandB:
         """Opens a run on the data of those fingerprints and closes it after the block, whatever happens."""
         folder = self.runs / f"{opening['id']}-{uuid.uuid4().hex[:8]}"
         with wandb_environment(self.runs, folder, self.init_timeout):
-            run = _Run(lambda: self._open(opening, folder, data), self._trouble, self.patience, folder, head)
+            run = _Run(
+                lambda: self._open(opening, folder, data), self._trouble, self.patience, folder, head, self._place
+            )
             try:
                 run.open()
                 yield run
@@ -182,8 +191,9 @@ class WandB:
 class _Run:
     """Wraps one W&B run; every call does nothing if no run could be opened or it is closed.
 
-    `head` is that of the trial's record. `rows` counts the rows of the curve so far; `whole` says whether W&B has
-    accepted everything so far, and `arrived` whether the server has confirmed it. `limit` is that of its end (s).
+    `head` is that of the trial's record, `place` the account and the project. `rows` counts those of its curve so far;
+    `whole` says whether W&B has accepted everything so far, and `arrived` whether the server has confirmed it. `limit`
+    is that of its end (s).
     """
 
     opened: Callable[[], tuple[Any, float]]
@@ -191,6 +201,7 @@ class _Run:
     patience: Patience
     folder: Path
     head: Mapping[str, Any]
+    place: list[str | None]
     run: Any = None
     limit: float = 0.0
     rows: int = 0
@@ -250,7 +261,7 @@ class _Run:
             tell()
         if self.arrived or not self.whole:
             return "sent" if self.whole else "lost"
-        note = f"{self.folder.name.rpartition('-')[0]} {digest}\n"
+        note = json.dumps({"id": self.folder.name.rpartition("-")[0], "digest": digest, "place": self.place})
         kept = attempt(lambda: (self.folder / _NOTE).write_text(note, encoding="utf-8"), unlinked)
         return "on disk" if kept else "lost"
 
