@@ -218,8 +218,11 @@ def test_nothing_that_a_plan_names_is_built(here: Path) -> None:
     content["task"] = {"_target_": "trap.spring"}
     content["baseline"]["model"]["_target_"] = "trap.spring"
     plan.write_text(json.dumps(content))
-    (here / "trap.py").write_text("open('sprung', 'w').close()\ndef spring(**any): ...\n")
+    (here / "trap.py").write_text("open('sprung', 'w').close()\ndef spring(**names): ...\n")
     assert counts(publish("one", "track.mode=offline", folder=here)[1]) == (0, RUNS, 0, 0)
+    for target in ("trap.spring", "harness.storage.files.os.mkdir"):
+        plan.write_text(json.dumps(content | {"task": {"_target_": target, "path": "sprung"}}))
+        assert invoke.harness("report", "one", folder=here).returncode == 0
     assert not (here / "sprung").exists()
 
 

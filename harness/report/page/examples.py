@@ -12,12 +12,12 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
-from hydra.utils import get_method
 from PIL import Image
 
 from harness.data import Source, Task, take
 from harness.errors import BadInput
-from harness.run.options import build
+from harness.run.options import build, current_target
+from harness.run.targets import NoTarget, find_target
 
 ShownRow = Mapping[str, str | bytes]
 CELLS = 12
@@ -42,15 +42,38 @@ def rows(plan: Mapping[str, Any] | None, data: Collection[str], ids: Collection[
 
 
 def needs_path(plan: Mapping[str, Any] | None) -> bool:
-    """Returns whether the study's task needs a path from the user."""
-    if not plan or "_target_" not in plan.get("task", {}):
+    """Returns whether the study's task needs a path from the user; false if it is not a function of this program."""
+    if not plan or "_target_" not in plan.get("task", {}) or not _is_ours(plan["task"]):
         return False
-    return "path" in inspect.signature(get_method(plan["task"]["_target_"])).parameters
+    return "path" in inspect.signature(find_target(current_target(plan["task"]["_target_"]))).parameters
+
+
+def _is_ours(node: Any) -> bool:
+    """Returns whether each function that a node names is defined in this program.
+
+    A folder of records from elsewhere may name any function, and building the node would call it. The function itself
+    is looked at, since a path through one of our modules can lead to another library's function.
+    """
+    if isinstance(node, list):
+        return all(map(_is_ours, node))
+    if not isinstance(node, Mapping):
+        return True
+    target = node.get("_target_")
+    return (target is None or _is_defined_here(str(target))) and all(map(_is_ours, node.values()))
+
+
+def _is_defined_here(target: str) -> bool:
+    if not current_target(target).startswith("harness."):
+        return False
+    try:
+        return str(getattr(find_target(current_target(target)), "__module__", "")).startswith("harness.")
+    except NoTarget:
+        return False
 
 
 def _source(plan: Mapping[str, Any], path: str | None) -> Source | None:
     """Returns the task's source; None if it needs a path that is not given, or is not a function of this program."""
-    if "_target_" not in plan.get("task", {}) or (needs_path(plan) and path is None):
+    if "_target_" not in plan.get("task", {}) or not _is_ours(plan["task"]) or (needs_path(plan) and path is None):
         return None
     where = {"path": path} if needs_path(plan) else {}
     made: Source = build({**plan["task"], **where})

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness.run.track.content import digest_of
+from harness.run.track.content import content_digest
 from harness.run.track.names import LONGEST, group_name, leaderboard_id, legal_name, tags_of, without_places
 from harness.storage.store import Store, sealed
 
@@ -52,7 +52,7 @@ def board_of(study: str, table: pd.DataFrame, figures: list[Path], folder: Path 
     drawn = {path.name: _sha(path.read_bytes()) for path in figures}
     sums = {name: _sha(content) for name, content in records.items()}
     return BoardRun(
-        opening, table, figures, records, origin, digest_of([opening, table.to_csv(index=False), drawn, sums])
+        opening, table, figures, records, origin, content_digest([opening, table.to_csv(index=False), drawn, sums])
     )
 
 

@@ -43,11 +43,11 @@ def run_of(record: Mapping[str, Any], delta: float | None) -> TrialRun:
     logged = {name: outcome[name] for name in OUTCOMES if name in outcome}
     rows = [*(curve_row(row) for row in record["history"]), *([logged] if logged else [])]
     code = 0 if record["status"] == "done" else 1
-    digest = digest_of([opening, rows, outcome, code])
+    digest = content_digest([opening, rows, outcome, code])
     return TrialRun(opening, rows, {**outcome, "digest": digest}, code, str(record["trial"]["data"]))
 
 
-def digest_of(content: Any) -> str:
+def content_digest(content: Any) -> str:
     """Returns the SHA-256 of a content of JSON types, 32 hexadecimal digits."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
