@@ -1,6 +1,8 @@
-"""A W&B server small enough to read: it speaks what `wandb` needs to log and to sync runs, and keeps what it was told.
+"""A W&B server small enough to read: it speaks what `wandb` needs to log, sync and list runs, and keeps what it was told.
 
-It listens on the loopback interface only. `moods` are the ways in which a server can fail: see `Server`.
+It listens on the loopback interface only. `moods` are the ways in which a server can fail: see `Server`. As W&B's own
+server does, it puts a run that is opened again without `resume` in the place of the old one, and gives an artifact a new
+version only if its content is new.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ class Received:
     described: dict[str, dict[str, Any]] = field(default_factory=dict)
     used: list[str] = field(default_factory=list)
     exit_code: int | None = None
+    opened: int = 0
 
     @property
     def config(self) -> dict[str, Any]:
@@ -57,11 +60,16 @@ class Server:
     """A server that runs in a thread of this process.
 
     `mood` may be changed while it runs: "well" answers, "error" answers 500, "silent" accepts and never answers,
-    "dead" closes each connection at once. `asked` lists the operations in the order in which they came.
+    "dead" closes each connection at once. `delay` is what it waits before each answer, in seconds. `asked` lists the
+    operations in the order in which they came, `bodies` all that it received, and `versions` the digests of each
+    artifact's versions, by the artifact's name.
     """
 
     url: str = ""
     mood: Mood = "well"
+    delay: float = 0.0
+    bodies: list[bytes] = field(default_factory=list)
+    versions: dict[str, list[str]] = field(default_factory=dict)
     runs: dict[str, Received] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -127,7 +135,9 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
                 return
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             body = gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
+            server.closed.wait(server.delay)
             with server.lock:
+                server.bodies.append(self.path.encode() + b"\n" + body)
                 code, content = (500, {}) if server.mood == "error" else (200, made(server, self.path, body))
             reply = json.dumps(content).encode()
             self.send_response(code)
@@ -193,6 +203,10 @@ def _own(row: dict[str, Any]) -> dict[str, Any]:
 def _upsert(server: Server, given: dict[str, Any]) -> dict[str, Any]:
     run = server.run(given["name"])
     inserted = not run.bucket
+    if run.exit_code is not None or inserted:  # the client asks twice while it opens a run
+        run.opened, run.exit_code = run.opened + 1, None
+        run.history.clear()
+        run.summary = {}
     run.bucket |= {name: value for name, value in given.items() if value is not None}
     project = {"id": "p", "name": given["project"], "entity": {"id": "e", "name": ENTITY}}
     bucket = {
@@ -218,12 +232,41 @@ def _viewer(server: Server, given: dict[str, Any]) -> dict[str, Any]:
     return {"viewer": {"id": "v", "entity": ENTITY, "username": ENTITY, "email": "", "flags": "{}", "teams": teams}}
 
 
+def _listed(server: Server, given: dict[str, Any]) -> dict[str, Any]:
+    """The runs of a project that fit the filters, as one page; no project if nobody has logged to it."""
+    wanted = json.loads(given.get("filters") or "{}")
+    runs = [run for run in server.runs.values() if run.bucket.get("project") == given["project"]]
+    nodes = [_node(run) for run in runs if wanted.get("group") in (None, run.bucket.get("groupName"))]
+    edges = [{"node": node, "cursor": str(place)} for place, node in enumerate(nodes)]
+    page = {"edges": edges, "pageInfo": {"endCursor": None, "hasNextPage": False}}
+    project = {"internalId": "1", "runCount": len(nodes), "readOnly": False, "runs": page}
+    return {"project": project if runs else None}
+
+
+def _node(run: Received) -> dict[str, Any]:
+    """A run as the public interface lists it."""
+    state = {None: "running", 0: "finished"}.get(run.exit_code, "failed")
+    return {
+        "projectId": "1", "id": f"id-{run.bucket['name']}", "name": run.bucket["name"], "state": state,
+        "displayName": run.bucket.get("displayName"), "group": run.bucket.get("groupName"), "config": "{}",
+        "summaryMetrics": json.dumps(run.summary), "systemMetrics": "{}", "historyLineCount": len(run.history),
+        "tags": [], "user": {"name": ENTITY, "username": ENTITY}, "historyKeys": {}, "sweepName": None,
+    }  # fmt: skip
+
+
 def _artifact(server: Server, given: dict[str, Any]) -> dict[str, Any]:
-    """A new artifact; its id says whose it is, so that what is uploaded for it finds its run."""
+    """An artifact; its id says whose it is, so that what is uploaded for it finds its run.
+
+    One whose digest is that of the latest version is that version, and nothing is uploaded.
+    """
     asked = given["input"]
+    versions = server.versions.setdefault(asked["artifactCollectionName"], [])
+    state = "COMMITTED" if versions[-1:] == [asked["digest"]] else "PENDING"
+    if state == "PENDING":
+        versions.append(asked["digest"])
     told = {"type": asked["artifactTypeName"], "metadata": json.loads(asked.get("metadata") or "{}")}
     server.run(asked["runName"]).described[asked["artifactCollectionName"]] = told
-    made = {"id": f"{asked['runName']}:{asked['artifactCollectionName']}", "state": "PENDING"}
+    made = {"id": f"{asked['runName']}:{asked['artifactCollectionName']}", "state": state}
     return {"createArtifact": {"artifact": made | {"artifactSequence": {"latestArtifact": None}}}}
 
 
@@ -259,6 +302,8 @@ _ANSWERS: dict[str, Callable[[Server, dict[str, Any]], dict[str, Any]]] = {
     "MarkRunFilesUploaded": lambda server, given: {"markRunFilesUploaded": {"success": True}},
     "Viewer": _viewer,
     "ServerFeaturesQuery": lambda server, given: {"serverInfo": {"features": []}},
+    "GetDefaultEntity": _viewer,
+    "Runs": _listed,
     "ArtifactType": lambda server, given: {"project": {"artifact": None}},
     "CreateArtifact": _artifact,
     "UseArtifact": _used,

@@ -219,6 +219,7 @@ COMMANDS: Mapping[str, Callable[[list[str]], int]] = {
     "check": _elsewhere("harness.commands.check"),
     "claims": _elsewhere("harness.commands.claims"),
     "plan": _elsewhere("harness.commands.plan"),
+    "publish": _elsewhere("harness.commands.publish"),
     "slices": _elsewhere("harness.commands.slices"),
     "verify": _elsewhere("harness.commands.verify"),
     "votes": _elsewhere("harness.commands.votes"),

@@ -27,9 +27,9 @@ from harness.storage.files import write_atomic
 from harness.storage.sheets import read_sheet
 from harness.storage.store import Store
 
-__all__ = ["PAGE", "Study", "gather", "read_table", "rebuild", "write_index"]
+__all__ = ["PAGE", "Study", "gather", "read_table", "rebuild", "write_index", "write_tracked"]
 
-PAGE = "index.html"
+PAGE, LEADERBOARD, TABLE = "index.html", "leaderboard.csv", "table.parquet"
 
 
 def rebuild(
@@ -54,6 +54,25 @@ def rebuild(
     return [folder / name for name in files]
 
 
+def write_tracked(store: Store, folder: Path) -> list[Path]:
+    """Writes into `folder` what a tracker gets of a study, from its records alone; returns the figures' paths.
+
+    These are copies of the records, the leaderboard, the table of all trials and the figures (PNG), with the bytes that
+    `rebuild` gives them. Nothing in the study's own folder changes, and no option that a plan names is built. BadInput
+    if there is no record.
+    """
+    study = gather(store)
+    for pattern in ("study.json", "asked/*.json", "trials/*.json", "tests/*.json"):
+        for path in store.folder.glob(pattern):
+            write_atomic(folder / path.relative_to(store.folder), path.read_bytes())
+    write_atomic(folder / LEADERBOARD, leaderboard.as_csv(study.effects, leaderboard.deviations(study.table)))
+    write_atomic(folder / TABLE, _parquet(study.table))
+    pictures, _ = draw_all(study)
+    for name, drawn in pictures.items():
+        write_atomic(folder / f"{name}.png", drawn["png"])
+    return [folder / f"{name}.png" for name in pictures]
+
+
 def _figure_names() -> Iterator[str]:
     """Yields the names of the files that figures may have."""
     return (f"{name}.{kind}" for name in FIGURES for kind in FORMATS)
@@ -70,10 +89,10 @@ def make_files(
     figures = {f"{name}.{kind}": drawn[kind] for name, drawn in pictures.items() for kind in FORMATS if kind in formats}
     shown = {name: drawn["png"] for name, drawn in pictures.items()}
     return {
-        "leaderboard.csv": leaderboard.as_csv(study.effects, sd),
+        LEADERBOARD: leaderboard.as_csv(study.effects, sd),
         "leaderboard.md": leaderboard.as_markdown(*told),
         "leaderboard.tex": leaderboard.as_latex(*told),
-        "table.parquet": _parquet(study.table),
+        TABLE: _parquet(study.table),
         "answers.json": json.dumps(collect_answers(study), indent=1, ensure_ascii=False, allow_nan=False).encode()
         + b"\n",
         **figures,
@@ -98,7 +117,7 @@ def write_index(store: Path) -> Path:
 
 def read_table(folder: Path) -> pd.DataFrame:
     """Reads the leaderboard that `rebuild` wrote, one row per arm, as numbers."""
-    return read_sheet(folder / "leaderboard.csv")
+    return read_sheet(folder / LEADERBOARD)
 
 
 def study_command(study: Study) -> str:

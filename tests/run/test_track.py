@@ -24,6 +24,11 @@ from PIL import Image
 from wandb_server import Received, Server, serving
 
 from harness.run import track
+from harness.run.track import board
+from harness.run.track.client import has_key
+from harness.run.track.content import flatten, outcome_of, run_of
+from harness.run.track.names import leaderboard_id, trial_id
+from harness.run.track.sending import WandB
 
 ROOT = Path(__file__).resolve().parents[2]
 WARNINGS = ["-W", "error", "-W", "ignore::ResourceWarning"]  # W&B leaves a temporary folder to the garbage collector
@@ -44,9 +49,10 @@ from pathlib import Path
 import pandas as pd
 from harness.run.track import wandb
 
+__import__("wandb")  # an import is no waiting for a server
 logging.basicConfig(format="%(message)s")
 job = json.loads(sys.argv[1])
-tracker = wandb(Path(job["folder"]), project="harness-test", entity=None, **job["options"])
+tracker = wandb(Path(job["folder"]), project="harness-test", entity=None, dir=None, **job["options"])
 if job["begin"]:
     tracker.begin()
 
@@ -96,17 +102,21 @@ def record(key: str, status: str = "done", **changes: Any) -> dict[str, Any]:
 
 DONE, FAILED = record("a"), record("b", "failed", history=[])
 CONTROL = record("c", arm="baseline", axis="none", factors=[], reference="negative_control")
+A, B, C = (trial_id(one) for one in (DONE, FAILED, CONTROL))
+""" The ids of their runs."""
+BOARD = leaderboard_id("study")
 EXPECTED_CONFIG = {
     "task/_target_": "harness.tasks.digits.digits", "task/n_train": None, "model/width": [64, 32],
     "clean/fraction": 0.1, "seed": 3, "salt": "", "data": "f" * 64,
     "study": "study", "arm": "clean=confident", "axis": "data", "factors": ["clean"], "reference": "", "task": "digits",
+    "key": "a" * 40, "control": "0" * 40,
 }  # fmt: skip
 EXPECTED_SUMMARY = {
     "status": "done", "delta": 1.25, "metric": "accuracy", "test": 0.913, "valid": 0.905, "test_set": "d" * 64,
     "cost/wall_s": 1.2, "cost/cpu_s": 1.1, "cost/peak_mb": 410.0, "cost/parameters": 61706, "ledger/given": 900,
     "ledger/gold": 0, "ledger/votes": 4500, "facts/noise": "simulated", "facts/simulated": True,
     "facts/given_wrong": 0.25, "receipts/weak/n_before": 900, "receipts/clean/n_before": 900,
-    "receipts/clean/n_after": 800, "receipts/clean/n_dropped": 100,
+    "receipts/clean/n_after": 800, "receipts/clean/n_dropped": 100, "digest": run_of(DONE, 1.25).digest,
 }  # fmt: skip
 EXPECTED_BOARD = {"study": "study", "rows": len(ROWS), "data": ["f" * 64], "trials": 3, "failed": 1}
 PANELS = {"data": [["clean=confident", 1.25], ["clean=oracle", 2.5]], "model": [["model=mlp", -0.5]]}
@@ -136,9 +146,9 @@ class Job:
         return sorted(self.folder.glob(f"*/wandb/{kind}run-*"))
 
 
-PATIENT = {"init_timeout": 300.0, "finish_timeout": 300.0}
+PATIENT = {"init_timeout": 300.0, "finish_timeout": 300.0, "patience_s": 3000.0}
 """Seconds for a server that answers: as long as a busy machine may take."""
-AWAY = {"init_timeout": 2.0, "finish_timeout": 2.0}
+AWAY = {"init_timeout": 2.0, "finish_timeout": 2.0, "patience_s": 60.0}
 """Seconds for a server that will not answer."""
 LOST = PATIENT | {"finish_timeout": 2.0}
 """Seconds for a server that answers until it fails."""
@@ -191,9 +201,13 @@ def inspect(run: Path) -> dict[str, Any]:
 
 def entries(run: Path, kind: str) -> list[dict[str, Any]]:
     """The entries of that kind in a run's log."""
+    return [line[kind] for line in log_of(run) if line["type"] == kind]
+
+
+def log_of(run: Path) -> list[dict[str, Any]]:
+    """All entries of a run's log."""
     told = subprocess.run([*WANDB, "leet", "inspect", "--json", run], capture_output=True, text=True, check=True)
-    lines = [json.loads(line) for line in told.stdout.splitlines()]
-    return [line[kind] for line in lines if line["type"] == kind]
+    return [json.loads(line) for line in told.stdout.splitlines()]
 
 
 def own(row: dict[str, Any]) -> dict[str, Any]:
@@ -203,8 +217,8 @@ def own(row: dict[str, Any]) -> dict[str, Any]:
 def sync(runs: list[Path], folder: Path, server: Server) -> None:
     """Uploads runs with W&B's own command."""
     command = [*WANDB, "sync", "--yes", "--include-online", *map(str, runs)]
-    env = environment(folder, server.url)  # the command leaves its own logs where it is called
-    done = subprocess.run(command, env=env, cwd=folder.parent, capture_output=True, text=True, timeout=600)
+    env = environment(folder, server.url) | {"WANDB_DIR": str(folder.parent)}  # the command leaves its own logs there
+    done = subprocess.run(command, env=env, cwd=Path.cwd(), capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -242,23 +256,28 @@ def offline(tmp_path_factory: pytest.TempPathFactory, media: dict[str, str]) -> 
     assert err == ""
     assert [line.split()[0] for line in out.splitlines()] == ["trial", "trial", "trial", "end"]
     assert len(job.runs()) == len(job.runs("offline-")) == 4
-    return {run.name.rpartition("-")[2]: run for run in job.runs()}
+    return {run_id(run): run for run in job.runs()}
+
+
+def run_id(run: Path) -> str:
+    """The id of the run in a folder."""
+    return re.sub(r"^(offline-)?run-\d+_\d+-", "", run.name)
 
 
 def test_offline_trial_equals_record(offline: dict[str, Path]) -> None:
-    run = offline["a" * 40]
+    run = offline[A]
     told = inspect(run)
     assert told["config"] == EXPECTED_CONFIG
     assert own(told["summary"]) == EXPECTED_SUMMARY
     assert [own(entry["item"]) for entry in entries(run, "history")] == EXPECTED_ROWS
-    assert (told["name"], told["project"], told["run_id"]) == ("clean=confident seed=3", "harness-test", "a" * 40)
+    assert (told["name"], told["project"], told["run_id"]) == ("clean=confident seed=3", "harness-test", A)
     assert (told["tags"], told["state"], told["exit_code"]) == (["digits", "clean"], "finished", 0)
     opened = entries(run, "run")[0]
     assert (opened["run_group"], opened["job_type"]) == ("study", "data")
 
 
 def test_offline_failure_and_control(offline: dict[str, Path]) -> None:
-    failed, control = inspect(offline["b" * 40]), inspect(offline["c" * 40])
+    failed, control = inspect(offline[B]), inspect(offline[C])
     assert failed["exit_code"] == 1
     assert failed["summary"]["status"] == "failed"
     assert failed["summary"]["reason"] == "the loss diverged at step 10"
@@ -266,11 +285,11 @@ def test_offline_failure_and_control(offline: dict[str, Path]) -> None:
     assert "delta" not in failed["summary"]
     assert control["summary"]["delta"] == 0
     assert control["tags"] == ["digits", "reference"]
-    assert entries(offline["c" * 40], "run")[0]["job_type"] == "baseline"
+    assert entries(offline[C], "run")[0]["job_type"] == "baseline"
 
 
 def test_offline_leaderboard(offline: dict[str, Path]) -> None:
-    [run] = [run for run_id, run in offline.items() if run_id not in {row["key"] for row, _ in ALL}]
+    run = offline[BOARD]
     assert entries(run, "run")[0]["job_type"] == "leaderboard"
     assert inspect(run)["config"] == EXPECTED_BOARD
     row = own(entries(run, "history")[0]["item"])
@@ -285,10 +304,9 @@ def test_offline_leaderboard(offline: dict[str, Path]) -> None:
 
 def test_offline_runs_carry_their_lineage(offline: dict[str, Path]) -> None:
     told = {run_id: entries(run, "artifact") for run_id, run in offline.items()}
-    data = [[(one["type"], one["use_after_commit"]) for one in told[row["key"]]] for row, _ in ALL]
+    data = [[(one["type"], one["use_after_commit"]) for one in told[name]] for name in (A, B, C)]
     assert data == [[("data", True)]] * 3
-    [board] = [found for run_id, found in told.items() if run_id not in {row["key"] for row, _ in ALL}]
-    [used, made] = [one for one in board if one["type"] in ("data", "records")]
+    [used, made] = [one for one in told[BOARD] if one["type"] in ("data", "records")]
     assert json.loads(used["metadata"]) == {"fingerprint": "f" * 64}
     assert json.loads(made["metadata"]) == {"study": "study", "data": ["f" * 64], "trials": 3, "failed": 1}
     assert (used["use_after_commit"], made.get("use_after_commit", False)) == (True, False)
@@ -296,14 +314,14 @@ def test_offline_runs_carry_their_lineage(offline: dict[str, Path]) -> None:
 
 def test_a_fresh_workspace_is_told_what_to_draw(offline: dict[str, Path]) -> None:
     """Panels are drawn of what is in the history; each outcome is there once, and its summary is the last value."""
-    run = offline["a" * 40]
+    run = offline[A]
     defined = {one.get("name") or one.get("glob_name"): one for one in entries(run, "metric")}
     assert set(OUTCOME) <= set(defined)
     assert all(defined[name]["summary"]["last"] for name in OUTCOME)
     assert defined["curve/*"]["step_metric"] == "curve/step"
     rows = [own(entry["item"]) for entry in entries(run, "history")]
     assert [row for row in rows if "delta" in row] == [OUTCOME]
-    opened = [entries(offline[row["key"]], "run")[0] for row, _ in ALL]
+    opened = [entries(offline[name], "run")[0] for name in (A, B, C)]
     assert [(one["run_group"], one["job_type"]) for one in opened] == [
         ("study", "data"),
         ("study", "data"),
@@ -320,7 +338,7 @@ def test_table_cells_by_hand() -> None:
     table = pd.DataFrame(
         {"n": [1.5, None], "who": ["a", None], "factors": [["model"], ["weak", "clean"]], "ok": [True, False]}
     )
-    typed = track._typed(table)
+    typed = board._typed(table)
     assert typed.columns.tolist() == ["n", "who", "factors", "ok"]
     assert typed.to_numpy().tolist() == [[1.5, "a", "['model']", True], [None, None, "['weak', 'clean']", False]]
 
@@ -339,10 +357,10 @@ def assert_received(run: Received) -> None:
 def assert_all_received(server: Server, media: dict[str, str]) -> None:
     """What a server was told about the three trials and the leaderboard."""
     assert len(server.runs) == 4
-    assert_received(server.runs["a" * 40])
-    failed = server.runs["b" * 40]
+    assert_received(server.runs[A])
+    failed = server.runs[B]
     assert (failed.exit_code, failed.results["reason"]) == (1, FAILED["reason"])
-    assert server.runs["c" * 40].bucket["jobType"] == "baseline"
+    assert server.runs[C].bucket["jobType"] == "baseline"
     board = next(run for run in server.runs.values() if run.bucket["jobType"] == "leaderboard")
     assert_table(json.loads(next(data for name, data in board.files.items() if "table/leaderboard" in name)))
     assert board.config == EXPECTED_BOARD
@@ -365,7 +383,9 @@ def artifact(run: Received, name: str) -> dict[str, bytes]:
 def assert_lineage(server: Server, board: Received, folder: Path) -> None:
     """Every run uses the data by their fingerprint; the leaderboard's gives all records, to the byte."""
     assert all(run.used == [DATA] for run in server.runs.values())
-    assert all(run.artifacts[DATA]["fingerprint.txt"] == b"f" * 64 + b"\n" for run in server.runs.values())
+    [sent] = [run.artifacts[DATA] for run in server.runs.values() if DATA in run.artifacts]
+    assert sent["fingerprint.txt"] == b"f" * 64 + b"\n", "sent by the first run, and the same for the others"
+    assert {len(versions) for versions in server.versions.values()} == {1}
     assert board.described[DATA] == {"type": "data", "metadata": {"fingerprint": "f" * 64}}
     told = {"study": "study", "data": ["f" * 64], "trials": 3, "failed": 1}
     assert board.described["study-records"] == {"type": "records", "metadata": told}
@@ -373,7 +393,7 @@ def assert_lineage(server: Server, board: Received, folder: Path) -> None:
     assert sent == {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     keys = {Path(name).name.split(".")[0] for name in sent if name.startswith("trials/")}
     assert keys == {row["key"] for row, _ in ALL}
-    assert keys < set(server.runs), "a record is called after its trial's run"
+    assert keys == {run.config.get("key") for run in server.runs.values()} - {None}, "a run names its record"
 
 
 def test_online_equals_records(tmp_path: Path, media: dict[str, str]) -> None:
@@ -395,10 +415,10 @@ def test_sync_uploads_offline_runs(offline: dict[str, Path], tmp_path: Path, med
 def test_rows_arrive_while_the_trial_runs(tmp_path: Path) -> None:
     with serving() as server:
         job = start(tmp_path / "wandb", [[DONE, 1.25]], server=server.url, pause=True)
-        server.await_row("a" * 40)
-        assert server.runs["a" * 40].exit_code is None
+        server.await_row(A)
+        assert server.runs[A].exit_code is None
         job.ended("go\n")
-        assert_received(server.runs["a" * 40])
+        assert_received(server.runs[A])
 
 
 @pytest.mark.slow
@@ -407,7 +427,7 @@ def test_again_takes_the_place(tmp_path: Path, media: dict[str, str]) -> None:
         for _ in range(2):
             start(tmp_path / "wandb", [[DONE, 1.25]], server=server.url, **media).ended()
         assert len(server.runs) == 2
-        assert_received(server.runs["a" * 40])
+        assert_received(server.runs[A])
 
 
 @pytest.fixture
@@ -421,13 +441,14 @@ def refusing() -> Iterator[str]:
 def assert_kept_on_disk(job: Job, out: str, err: str, trials: int) -> None:
     """Every trial has its record and a complete run on disk; the user was told once; nobody waited twice."""
     assert [line for line in err.splitlines() if line] == [line for line in err.splitlines() if "W&B: " in line]
-    assert err.count("later: wandb sync --include-online") == 1
+    assert err.count("wandb sync --include-online") == 1
     waits = [float(line.split()[1]) for line in out.splitlines() if line.startswith("trial")]
     assert len(waits) == trials
     assert max(waits) < 8
     assert all(wait < 2.0 for wait in waits[1:])
     assert len(list(job.folder.glob("*.json"))) == len(job.runs()) == trials
-    assert own(inspect(job.runs()[0])["summary"]) == EXPECTED_SUMMARY
+    [first] = [run for run in job.runs() if run_id(run) == A]
+    assert own(inspect(first)["summary"]) == EXPECTED_SUMMARY
 
 
 TWO: list[Any] = [[DONE, 1.25], [CONTROL, 0.0]]
@@ -442,7 +463,7 @@ def test_bad_server_costs_no_trial(mood: Any, tmp_path: Path) -> None:
         assert len(job.runs("offline-")) == 2
         server.mood = "well"
         sync(job.runs(), job.folder, server)
-        assert_received(server.runs["a" * 40])
+        assert_received(server.runs[A])
 
 
 @pytest.mark.slow
@@ -456,21 +477,21 @@ def test_refusing_server_costs_no_trial(refusing: str, tmp_path: Path) -> None:
 def test_server_that_fails_in_the_middle(mood: Any, tmp_path: Path) -> None:
     with serving() as server:
         job = start(tmp_path / "wandb", TWO, server=server.url, pause=True, options=LOST)
-        server.await_row("a" * 40)
+        server.await_row(A)
         server.mood = mood
         assert_kept_on_disk(job, *job.ended("go\ngo\n"), trials=2)
         assert len(job.runs("offline-")) == 1
         server.mood = "well"
         server.runs.clear()
         sync(job.runs(), job.folder, server)
-        assert_received(server.runs["a" * 40])
+        assert_received(server.runs[A])
 
 
 @pytest.mark.slow
 def test_server_that_falls_silent_before_the_leaderboard(tmp_path: Path, media: dict[str, str]) -> None:
     with serving() as server:
         job = start(tmp_path / "wandb", [[DONE, 1.25]], server=server.url, pause=True, options=LOST, **media)
-        server.await_row("a" * 40)
+        server.await_row(A)
         server.mood = "silent"
         job.ended("go\n")
         server.mood = "well"
@@ -483,7 +504,7 @@ def test_server_that_falls_silent_before_the_leaderboard(tmp_path: Path, media: 
 def test_trouble_is_told_once_by_many_workers(refusing: str, tmp_path: Path) -> None:
     jobs = [start(tmp_path / "wandb", [[record(key), 1.0]], server=refusing, begin=False, options=AWAY) for key in "de"]
     told = [job.ended()[1] for job in jobs]
-    assert "".join(told).count("later: wandb sync --include-online") == 1
+    assert "".join(told).count("wandb sync --include-online") == 1
     again = start(tmp_path / "wandb", [[record("f"), 1.0]], server=refusing, begin=False, options=AWAY)
     assert again.ended()[1] == ""
     assert len(again.runs("offline-")) == 3
@@ -498,7 +519,7 @@ def test_begin_asks_the_server_again(tmp_path: Path) -> None:
         start(folder, [[DONE, 1.25]], server=server.url, begin=False).ended()
         assert not server.runs
         start(folder, [[DONE, 1.25]], server=server.url, begin=True).ended()
-        assert_received(server.runs["a" * 40])
+        assert_received(server.runs[A])
 
 
 @pytest.mark.slow
@@ -530,11 +551,11 @@ def test_service_that_dies_in_the_middle_loses_nothing(tmp_path: Path) -> None:
     [service] = children(job.process.pid)
     os.kill(service, signal.SIGKILL)
     _, err = job.ended("go\ngo\n")
-    assert err.count("later: wandb sync") == len(err.splitlines()) == 1
+    assert err.count("wandb sync") == len(err.splitlines()) == 1
     with serving() as server:
         sync(job.runs(), job.folder, server)
-        assert_received(server.runs["a" * 40])
-        assert server.runs["c" * 40].rows == [*EXPECTED_CURVE, OUTCOME | {"delta": 0}]
+        assert_received(server.runs[A])
+        assert server.runs[C].rows == [*EXPECTED_CURVE, OUTCOME | {"delta": 0}]
 
 
 def children(pid: int) -> list[int]:
@@ -560,10 +581,7 @@ def test_online_without_a_key_is_told_and_kept(tmp_path: Path) -> None:
     assert len(err.splitlines()) == len(job.runs("offline-")) == 1
 
 
-def test_folder_that_cannot_be_written_costs_no_trial(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WANDB_MODE", "offline")
+def test_folder_that_cannot_be_written_costs_no_trial(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_text("in the way")
     tracker = tracker_for(tmp_path / "file" / "wandb")
     with caplog.at_level(logging.WARNING), tracker.trial(DONE) as log:
@@ -573,8 +591,12 @@ def test_folder_that_cannot_be_written_costs_no_trial(
     assert caplog.messages
 
 
-def tracker_for(folder: Path) -> track.WandB:
-    return track.wandb(folder, project="p", entity=None, mode="auto", init_timeout=2.0, finish_timeout=2.0)
+def tracker_for(folder: Path, mode: Any = "offline") -> WandB:
+    made = track.wandb(
+        folder, project="p", entity=None, mode=mode, dir=None, init_timeout=2.0, finish_timeout=2.0, patience_s=60.0
+    )
+    assert isinstance(made, WandB)
+    return made
 
 
 def test_nothing_is_left_behind_in_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -595,8 +617,7 @@ def test_nothing_is_left_behind_in_this_process(tmp_path: Path, monkeypatch: pyt
     assert [own(entry["item"]) for entry in entries(run, "history")] == EXPECTED_ROWS
 
 
-def test_a_leaderboard_without_records_is_told_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WANDB_MODE", "offline")
+def test_a_leaderboard_without_records_is_told_all_the_same(tmp_path: Path) -> None:
     tracker_for(tmp_path / "wandb").leaderboard("study", TABLE, [], tmp_path / "nowhere")
     [run] = (tmp_path / "wandb").glob("*/wandb/offline-run-*")
     told = inspect(run)
@@ -637,7 +658,7 @@ print(sorted(name for name in sys.modules if name.partition(".")[0] == "wandb"),
 def test_options_bind_to_their_targets(tmp_path: Path) -> None:
     from hydra.utils import instantiate
 
-    for name, made in (("none", track.Nothing), ("wandb", track.WandB)):
+    for name, made in (("none", track.Nothing), ("wandb", WandB)):
         option = yaml.safe_load((ROOT / "conf" / "track" / f"{name}.yaml").read_text())
         assert isinstance(instantiate(option)(tmp_path), made)
 
@@ -646,28 +667,20 @@ def test_has_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_IDENTITY_TOKEN_FILE", "NETRC"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert not track.has_key()
+    assert not has_key()
     (tmp_path / ".netrc").write_text("machine api.wandb.ai\n  login user\n  password secret\n")
     (tmp_path / ".netrc").chmod(0o600)
-    assert track.has_key()
+    assert has_key()
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:8080")
-    assert not track.has_key()
+    assert not has_key()
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
-    assert track.has_key()
-
-
-def test_leaderboard_id_is_its_content() -> None:
-    first, other = track.leaderboard_run("study", TABLE, {}), track.leaderboard_run("study", TABLE.assign(n=5), {})
-    assert first == track.leaderboard_run("study", TABLE.copy(), {})
-    assert first["id"] == track.leaderboard_run("study", TABLE, {"data": ["f"]})["id"]
-    assert len({first["id"], other["id"], track.leaderboard_run("other", TABLE, {})["id"]}) == 3
-    assert re.fullmatch("[0-9a-f]{40}", first["id"])
+    assert has_key()
 
 
 def test_flat_by_hand() -> None:
-    assert track.flatten({"a": {"b": {"c": 1}, "d": [2]}, "e": None, "f": {}}) == {"a/b/c": 1, "a/d": [2], "e": None}
+    assert flatten({"a": {"b": {"c": 1}, "d": [2]}, "e": None, "f": {}}) == {"a/b/c": 1, "a/d": [2], "e": None}
 
 
 def test_summary_by_hand() -> None:
-    assert track.summary(DONE, 1.25) == EXPECTED_SUMMARY
-    assert track.summary(FAILED, None)["reason"] == "the loss diverged at step 10"
+    assert {**outcome_of(DONE, 1.25), "digest": run_of(DONE, 1.25).digest} == EXPECTED_SUMMARY
+    assert outcome_of(FAILED, None)["reason"] == "the loss diverged at step 10"
