@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import studies
 import wandb
 from hypothesis import given
 from hypothesis import strategies as st
+from studies import keep, made_test_set, shown
 from test_track import (
     ALL,
     CONTROL,
@@ -28,7 +30,7 @@ from wandb_server import serving
 from harness.run.track.board import board_of, records_artifact
 from harness.run.track.content import run_of
 from harness.run.track.names import group_name, leaderboard_id, legal_name, run_id, tags_of, trial_id, without_places
-from harness.storage.store import Store, sealed
+from harness.storage.store import Store
 
 SECRET = "/scratch/groups/someone"
 
@@ -100,18 +102,20 @@ def leaky(key: str, **changes: Any) -> dict[str, Any]:
 
 
 def test_records_are_sent_without_paths_and_stay_whole(tmp_path: Path) -> None:
-    """A record that named a path is another file, with a checksum of its own; the others are sent to the byte."""
-    bad = leaky("e", status="failed", reason=f"no file '{SECRET}/a b.csv'", history=[])
-    trials = tmp_path / "trials"
-    trials.mkdir()
-    for one in (DONE, bad):
-        suffix = "" if one["status"] == "done" else ".failed"
-        (trials / f"{one['key']}{suffix}.json").write_bytes(sealed(one))
-    rows = [{"data": "f" * 64, "status": one["status"], "why": one["reason"], "arm": one["arm"]} for one in (DONE, bad)]
+    """A record that named a path is another file, with a checksum of its own; the others are sent to the byte.
+
+    What a trial's key stands for holds no path, so a shortened record still is that of its key.
+    """
+    store, test = Store(tmp_path), made_test_set(20, 2)
+    done = studies.record(store, "baseline", 0, shown(test, 0.8, "a"), test)
+    bad = studies.record(store, "weak=mine", 0, None, test, reason=f"no file '{SECRET}/a b.csv'")
+    bad["facts"] = {"read": f"{SECRET}/photos: 900 rows, of {Path.home()}/photos"}
+    keep(store, [done, bad])
+    rows = [{"data": "f" * 64, "status": one["status"], "why": one["reason"], "arm": one["arm"]} for one in (done, bad)]
     TABLE.from_records(rows).to_parquet(tmp_path / "table.parquet")
     board = board_of("study", TABLE, [], tmp_path)
     sent = dict(board.records)
-    assert sent[f"trials/{DONE['key']}.json"] == (trials / f"{DONE['key']}.json").read_bytes()
+    assert sent[f"trials/{done['key']}.json"] == (tmp_path / "trials" / f"{done['key']}.json").read_bytes()
     assert not [name for name, content in sent.items() if SECRET.encode() in content]
     other = tmp_path / "other"
     for name, content in sent.items():
