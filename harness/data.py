@@ -158,7 +158,8 @@ class Task:
     `gold (n,)` are the true classes of the training rows, -1 if unknown; only the metered oracle reads them. `facts`
     are counted while the task is made and printed beside every result: noise, overlap, what is simulated. `groups (n,)`
     numbers the group of each training row, None if the task has none: rows of one group are never divided between
-    what is fitted and what is predicted.
+    what is fitted and what is predicted. `test_groups` numbers those of the test rows, alike on all seeds: intervals
+    resample whole groups.
     """
 
     name: str
@@ -170,6 +171,7 @@ class Task:
     gold: Int64[np.ndarray, " n"]
     facts: Mapping[str, Any] = field(default_factory=dict)
     groups: Int64[np.ndarray, " n"] | None = None
+    test_groups: Int64[np.ndarray, " t"] | None = None
 
     @property
     def group_of(self) -> dict[str, int]:

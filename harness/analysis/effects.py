@@ -54,6 +54,9 @@ floor grows with the level as t(n - 1) does, 1.5 standard errors at 95 %, so a p
 p < 0.05 if and only if the 95 % interval excludes 0. `p_adjusted` accounts for the number of a study's arms, by Holm
 unless asked otherwise; the intervals do not.
 
+**Groups.** Test rows that belong together (of one person or page) are resampled as a whole: a unit of the two levels is
+then a group, and `n` counts groups.
+
 **What seeds are.** They count as independent trainings. If all of them draw their training rows from one pool, the
 sets overlap, the deltas are correlated, and the interval does not cover a new pool.
 Nadeau & Bengio (2003, Mach. Learn. 52) say how much wider an interval for a new pool would be.
@@ -90,12 +93,21 @@ _RECEIPT = ("n_before", "n_after", "n_dropped", "n_added", "n_relabelled", "n_re
 
 @dataclass(frozen=True, eq=False)
 class TrialPair:
-    """Holds one seed's test examples, by id, and the classes that the arm and its control predict for them."""
+    """Holds one seed's test examples, by id, and the classes that the arm and its control predict for them.
+
+    `groups` names what is resampled as a whole, None for single examples.
+    """
 
     ids: Shaped[np.ndarray, " n"]
     y: Integer[np.ndarray, " n"]
     arm: Integer[np.ndarray, " n"]
     control: Integer[np.ndarray, " n"]
+    groups: Shaped[np.ndarray, " n"] | None = None
+
+    @property
+    def units(self) -> Shaped[np.ndarray, " n"]:
+        """Returns what is resampled as a whole: groups, or single examples."""
+        return self.ids if self.groups is None else self.groups
 
 
 Adjust = Callable[[Float64[np.ndarray, " a"]], Float64[np.ndarray, " a"]]
@@ -131,10 +143,10 @@ class Variances:
 class Interval:
     """Holds a mean delta and its interval, in points.
 
-    `n_test` counts distinct test examples, `n_scored` all of them, over all seeds. `seed_share` is the share of the
-    variance that more seeds would reduce (the rest needs more test examples); None with one seed. `p` is below
-    1 - `LEVEL` if and only if the interval excludes 0. `level` is above `LEVEL` in a study that looks at
-    its records repeatedly (`harness.analysis.power`).
+    `n_test` counts distinct test examples, or groups of them, `n_scored` all examples over all seeds. `seed_share` is
+    the share of the variance that more seeds would reduce (the rest needs more test examples); None with one seed. `p`
+    is below 1 - `LEVEL` if and only if the interval excludes 0. `level` is above `LEVEL` in a study that looks at its
+    records repeatedly (`harness.analysis.power`).
     """
 
     effect: float
@@ -254,7 +266,7 @@ def interval(
 
 def _discordant(pairs: Sequence[TrialPair], measure: Metric, k: int) -> Discordant:
     """Counts the distinct test examples on which the arm is right and the control is not, and the other way round."""
-    ids, place = np.unique(np.concatenate([pair.ids for pair in pairs]), return_inverse=True)
+    ids, place = np.unique(np.concatenate([pair.units for pair in pairs]), return_inverse=True)
     ahead = np.concatenate([(pair.arm == pair.y).astype(float) - (pair.control == pair.y) for pair in pairs])
     sums, times = (np.bincount(place, weights, len(ids)) for weights in (ahead, np.ones(len(place))))
     return discordant(sums / times, most_of_one(pairs[0].y, measure, k))
@@ -346,21 +358,25 @@ def covers(interval: Interval | None) -> str:
     """Words what an interval accounts for and what it does not, with its n, for the note under a table or figure."""
     if interval is None:
         return "There is no interval: no trial has a delta."
-    per_seed = round(interval.n_scored / interval.n_seeds)
     level = level_in_words(interval)
     if interval.n_seeds == 1:
         return (
-            f"{level}: accounts for the sampling of the {interval.n_test} test examples only (one seed); "
+            f"{level}: accounts for the sampling of the {_examples(interval)} only (one seed); "
             "retraining, other tasks and other protocols are not covered."
         )
-    distinct = f"{per_seed} test examples"
-    if interval.n_test != per_seed:
-        distinct = f"{interval.n_test} test examples (about {per_seed} per seed)"
     return (
-        f"{level}: accounts for retraining ({interval.n_seeds} seeds) and for the sampling of the {distinct}; "
-        "other tasks and protocols are not covered. Seeds that draw their training rows from one pool overlap, so the "
-        "interval does not cover another pool (Nadeau and Bengio 2003)."
+        f"{level}: accounts for retraining ({interval.n_seeds} seeds) and for the sampling of the "
+        f"{_examples(interval)}; other tasks and protocols are not covered. Seeds that draw their training rows from one "
+        "pool overlap, so the interval does not cover another pool (Nadeau and Bengio 2003)."
     )
+
+
+def _examples(interval: Interval) -> str:
+    """Words the number of test examples, and that of their groups or of the examples of one seed if it is another."""
+    per_seed = round(interval.n_scored / interval.n_seeds)
+    if interval.n_test < per_seed:
+        return f"{per_seed} test examples in {interval.n_test} groups"
+    return f"{interval.n_test} test examples" + (f" (about {per_seed} per seed)" if interval.n_test != per_seed else "")
 
 
 def level_in_words(interval: Interval) -> str:
@@ -419,9 +435,10 @@ def _why(row: Mapping[Any, Any]) -> str:
 def _sides(pairs: Sequence[TrialPair], k: int) -> tuple[list[tuple[csr_array, csr_array]], int]:
     """Returns, for each pair, the indicators of arm and control over all distinct test examples, and their number.
 
-    An indicator (k * k, n) marks the confusion cell of each example; its product with weights is a confusion matrix.
+    An indicator (k * k, n) marks the confusion cell of each example, or counts those of each group; its product with
+    weights is a confusion matrix.
     """
-    ids, place = np.unique(np.concatenate([pair.ids for pair in pairs]), return_inverse=True)
+    ids, place = np.unique(np.concatenate([pair.units for pair in pairs]), return_inverse=True)
     places = np.split(place, np.cumsum([len(pair.ids) for pair in pairs])[:-1])
 
     def indicator(place: np.ndarray, y: np.ndarray, predicted: np.ndarray) -> csr_array:
@@ -546,7 +563,8 @@ def _interval(
 
 
 def _pair(result: Mapping[str, Any], control: Mapping[str, Any], test: TestSet) -> TrialPair:
-    return TrialPair(test.ids, test.y, unpack(result["predictions"]), unpack(control["predictions"]))
+    groups = None if test.groups is None else test.units
+    return TrialPair(test.ids, test.y, unpack(result["predictions"]), unpack(control["predictions"]), groups)
 
 
 def _mean(values: Sequence[int | float]) -> float | None:

@@ -181,7 +181,10 @@ def _left_out(
 
 @dataclass(frozen=True, eq=False)
 class _Examples:
-    """Scores all trials under weights of test examples: `cells` holds each trial's confusion cells, (k * k, n)."""
+    """Scores all trials under weights of test examples, or of their groups.
+
+    `cells` holds each trial's confusion cells, (k * k, n).
+    """
 
     cells: list[list[csr_array]]
     measure: Callable[[Float64[np.ndarray, "b k k"]], Float64[np.ndarray, " b"]]
@@ -197,11 +200,11 @@ class _Examples:
 
 
 def _examples(kept: Sequence[Sequence[Record]], sets: Mapping[str, TestSet]) -> _Examples:
-    """Places the predictions of all trials on the distinct test examples of all seeds."""
+    """Places the predictions of all trials on the distinct test examples of all seeds, or on their groups."""
     first = kept[0][0]["result"]
     measure, k = metric(first["metric"]), len(sets[first["test_set"]].classes)
-    ids = np.unique(np.concatenate([one.ids for one in sets.values()]))
-    place = {name: np.searchsorted(ids, one.ids) for name, one in sets.items()}
+    ids = np.unique(np.concatenate([one.units for one in sets.values()]))
+    place = {name: np.searchsorted(ids, one.units) for name, one in sets.items()}
 
     def cells(one: Record) -> csr_array:
         name = one["result"]["test_set"]

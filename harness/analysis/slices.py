@@ -126,13 +126,14 @@ def _part(pair: TrialPair, chosen: np.ndarray) -> TrialPair:
     """Returns the chosen examples with two classes, right (0) and wrong (1)."""
     y = pair.y[chosen]
     arm, control = (np.asarray(side[chosen] != y, dtype=np.int64) for side in (pair.arm, pair.control))
-    return TrialPair(pair.ids[chosen], np.zeros(len(y), dtype=np.int64), arm, control)
+    groups = None if pair.groups is None else pair.groups[chosen]
+    return TrialPair(pair.ids[chosen], np.zeros(len(y), dtype=np.int64), arm, control, groups)
 
 
 def _slice(name: str, parts: Sequence[TrialPair], arm: str) -> Slice:
     """Returns the slice of those parts; seeds without an example in it are ignored."""
     parts = [part for part in parts if len(part.ids)]
-    n = len({example for part in parts for example in part.ids.tolist()})
+    n = len({example for part in parts for example in part.units.tolist()})
     if not parts:
         return Slice(name, 0, 0, np.nan, np.nan, None, "no test example")
     control = 100 * float(np.mean([1 - part.control.mean() for part in parts]))
@@ -263,7 +264,7 @@ def gather_arms(store: Store) -> list[ArmTrials]:
 def _pair(record: Record, control: Record, sets: Mapping[str, TestSet]) -> TrialPair:
     test = sets[record["result"]["test_set"]]
     mine, theirs = (unpack(one["result"]["predictions"]) for one in (record, control))
-    return TrialPair(ids=test.ids, y=test.y, arm=mine, control=theirs)
+    return TrialPair(test.ids, test.y, mine, theirs, None if test.groups is None else test.units)
 
 
 def slices_frame(found: Sequence[tuple[ArmTrials, Sequence[Slice]]]) -> pd.DataFrame:

@@ -198,7 +198,7 @@ def _outcome(job: Job, log: Log) -> dict[str, Any]:
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a user's function raises ends its trial alone
         what = str(error).splitlines()[0] if str(error) else "no message"
         return {**_failure(f"{type(error).__name__}: {what}"), "traceback": traceback_of(error)}
-    scored_on = TestSet(task.test.ids, task.test.y, task.classes)
+    scored_on = TestSet(task.test.ids, task.test.y, task.classes, task.test_groups)
     measured["result"]["test_set"] = job.store.keep_test_set(scored_on)
     return {"status": "done", "reason": None, **measured}
 

@@ -190,8 +190,13 @@ def check_plan(plan: Mapping[str, Any]) -> None:
             raise BadInput("has a precision without looks or without seeds")
 
 
-def rows_of_test_set(content: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """Returns ids (n,), true classes (n,) and class names (k,) of a test set; BadInput unless they fit together."""
+def rows_of_test_set(
+    content: Mapping[str, Any],
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], np.ndarray | None]:
+    """Returns ids (n,), true classes (n,), class names (k,) and groups (n,) of a test set, None for no groups.
+
+    BadInput unless they fit together.
+    """
     _need("", content, {"ids": TEXTS, "y": OBJECT, "classes": TEXTS})
     ids, y = np.array(content["ids"], dtype=str), _unpacked("y", content["y"])
     if y.ndim != 1 or y.dtype.kind not in "iu" or len(y) != len(ids):
@@ -200,7 +205,10 @@ def rows_of_test_set(content: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray
         raise BadInput(f"names {len(ids) - len(set(content['ids']))} ids more than once")
     if len(y) and not 0 <= int(y.min()) <= int(y.max()) < len(content["classes"]):
         raise BadInput(f"has classes {y.min()} to {y.max()}, but names {len(content['classes'])} of them")
-    return ids, y, tuple(content["classes"])
+    groups = _unpacked("groups", content["groups"]) if "groups" in content else None
+    if groups is not None and (groups.ndim != 1 or groups.dtype.kind not in "iu" or len(groups) != len(ids)):
+        raise BadInput(f"has {len(ids)} ids, but groups are {groups.dtype} of the shape {list(groups.shape)}")
+    return ids, y, tuple(content["classes"]), groups
 
 
 def _unpacked(where: str, packed: Any) -> np.ndarray:

@@ -43,13 +43,22 @@ Work = Callable[[Callable[[Record], Record]], Record]
 
 @dataclass(frozen=True)
 class TestSet:
-    """Holds the rows that a study's trials were scored on: ids (n,), true class indices (n,), class names (k,)."""
+    """Holds the rows that a study's trials were scored on: ids (n,), true class indices (n,), class names (k,).
+
+    `groups (n,)` numbers the group of each row, None if the task has none.
+    """
 
     __test__ = False
 
     ids: np.ndarray
     y: np.ndarray
     classes: tuple[str, ...]
+    groups: np.ndarray | None = None
+
+    @property
+    def units(self) -> np.ndarray:
+        """Returns what is sampled as a whole (n,): the name of each row's group, or its id if there are no groups."""
+        return self.ids if self.groups is None else np.array([f"group {one}" for one in self.groups.tolist()])
 
 
 @dataclass(frozen=True)
@@ -164,6 +173,7 @@ class Store:
             if path.exists() or path.is_symlink():
                 _put_aside(path, self.folder / "tests" / "damaged")
             content = {"ids": test.ids.astype(str).tolist(), "y": pack(test.y), "classes": list(test.classes)}
+            content |= {} if test.groups is None else {"groups": pack(test.groups)}
             write_atomic(path, dump(content))
         return name
 
@@ -352,6 +362,7 @@ def _check_key(record: Record) -> None:
 
 def _test_digest(test: TestSet) -> str:
     content = [test.ids.astype(str), test.y.astype(str), np.asarray(test.classes, dtype=str)]
+    content += [] if test.groups is None else [np.char.add("group ", test.groups.astype(str))]
     return digest(np.concatenate(content))[:40]
 
 

@@ -185,6 +185,7 @@ def task(
         gold=train.gold,
         facts=_counts(train, valid, test) | dict(facts),
         groups=train.group,
+        test_groups=test.group if len(np.unique(test.group)) < len(test) else None,
     )
 
 

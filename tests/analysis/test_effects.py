@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import norm
 from scipy.stats import t as student
 from statsmodels.stats.multitest import multipletests
 from studies import keep, key, large, made_test_set, record, shown
@@ -362,3 +364,34 @@ def test_a_study_that_looks_repeatedly_has_wider_intervals_and_larger_p_values()
     assert covers(three).startswith(
         "98.3 % interval (95 % over the 3 looks that the study may take): accounts for retraining"
     )
+
+
+def test_groups_are_resampled_whole() -> None:
+    """Clones of five: an interval over single rows is far too narrow, one over their groups holds."""
+    rng, held = stream(0, "test", "clones"), {False: 0, True: 0}
+    studies, groups, clones, r = 300, 60, 5, 5
+    y = np.zeros(groups * clones, dtype=np.int64)
+    names = np.repeat(np.arange(groups), clones)
+    for _ in range(studies):
+        hard = rng.standard_normal((2, groups))
+        for grouped in held:
+            pairs = []
+            for _ in range(r):
+                arm, control = (
+                    np.repeat(rng.standard_normal(groups) * 0.3 + hard[side] > bar, clones).astype(np.int64)
+                    for side, bar in ((0, 0.9), (1, 0.7))
+                )
+                pairs.append(TrialPair(np.arange(len(y)), y, arm, control, names if grouped else None))
+            found = interval(pairs, accuracy, 2, draws=200, rng=rng)
+            true = 100 * (norm.cdf(0.9 / np.hypot(1, 0.3)) - norm.cdf(0.7 / np.hypot(1, 0.3)))
+            held[grouped] += found.low <= true <= found.high
+    assert held[False] / studies < 0.85
+    assert held[True] / studies > 0.92
+
+
+def test_a_group_counts_as_one_example_in_words() -> None:
+    one = drawn_pairs(3, 30, 3, shared=True)
+    pairs = [replace(pair, groups=np.repeat(np.arange(10), 3)) for pair in one]
+    found = interval(pairs, accuracy, 3, draws=100, rng=stream(0, "x"))
+    assert (found.n_test, found.n_scored) == (10, 90)
+    assert "the sampling of the 30 test examples in 10 groups" in covers(found)
