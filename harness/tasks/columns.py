@@ -382,7 +382,15 @@ def check_roles(data: DataParts, columns: Columns) -> None:
 def _ids(what: str, rows: datasets.Dataset, column: str | None) -> np.ndarray:
     if column is None:
         return np.array([f"{what}-{i}" for i in range(len(rows))])
-    return texts(rows, column).astype(str)
+    found = texts(rows, column)
+    empty = np.flatnonzero([name is None for name in found])
+    if len(empty):
+        raise BadInput(
+            f"{len(empty)} rows of the {what} part have no id in column '{column}', the first is row {empty[0]}: give "
+            "each row an id of its own, or leave task.id out"
+        )
+    checks.check_unique(found, what)
+    return found.astype(str)
 
 
 def _weight(rows: datasets.Dataset, column: str) -> np.ndarray:

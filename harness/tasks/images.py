@@ -7,6 +7,7 @@ import io
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -133,7 +134,8 @@ def _decode(
     """Fills the file `target` batch by batch, so that memory holds one batch only."""
     out = open_memmap(target, mode="w+", dtype=np.uint8, shape=shape)
     broken: list[str] = []
-    with ThreadPoolExecutor() as pool:
+    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
+        warnings.simplefilter("ignore")  # Pillow warns of damaged notes of a camera and of large pictures
         batches = read_encoded(data, column, root)
         total = -(-len(data) // BATCH)
         for number, batch in enumerate(

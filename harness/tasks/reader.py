@@ -180,6 +180,7 @@ def _first_fault(path: Path, raw: bytes, sep: str) -> str:
 
 
 def _parse(raw: bytes, sep: str) -> pa.Table:
+    raw = raw if raw.endswith((b"\n", b"\r")) else raw + b"\n"  # without rows pyarrow wants the header's line to end
     block = min(max(1 << 20, len(raw) + 1), _LARGEST)
     reading = pc.ReadOptions(use_threads=False, block_size=block)
     parsing = pc.ParseOptions(delimiter=sep, newlines_in_values=True)
@@ -214,6 +215,12 @@ def _json(path: Path, line: int, text: str) -> Any:
         return json.loads(text, object_pairs_hook=unique)
     except json.JSONDecodeError as error:
         raise BadInput(f"{path.name}, line {line + error.lineno - 1}, is not JSON: {error.msg}") from None
+    except BadInput:
+        raise
+    except RecursionError:
+        raise BadInput(f"{path.name}, line {line}, holds lists or objects too deep within each other") from None
+    except ValueError:  # of thousands of digits
+        raise BadInput(f"{path.name}, line {line}, holds a number that is too long: write it as a text") from None
 
 
 def _object(path: Path, line: int, row: Any) -> dict[str, Any]:
