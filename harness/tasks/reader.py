@@ -232,11 +232,14 @@ def _object(path: Path, line: int, row: Any) -> dict[str, Any]:
 def _typed(rows: Sequence[dict[str, Any]], where: str) -> pa.Table:
     """Returns rows as a table; a column of texts and other single values together becomes one of texts."""
     names = list(dict.fromkeys(name for row in rows for name in row))
-    columns = {name: [row.get(name) for row in rows] for name in names}
+    return pa.table({name: _array([row.get(name) for row in rows], name, where) for name in names})
+
+
+def _array(values: list[Any], name: str, where: str) -> pa.Array:
     try:
-        return pa.table({name: pa.array(_of_one_type(values)) for name, values in columns.items()})
+        return pa.array(_of_one_type(values))
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
-        raise BadInput(f"{where} cannot be read: {' '.join(str(error).split())[:300]}") from error
+        raise BadInput(f"{where}, column '{name}', cannot be read: {' '.join(str(error).split())[:300]}") from error
 
 
 def _of_one_type(values: list[Any]) -> list[Any]:

@@ -83,9 +83,12 @@ def _content(root: Path, name: str) -> dict[str, Any]:
             f"train.json, valid.json, test.json and label.json (it has: {join_names(names) or 'nothing'})"
         )
     try:
-        return dict(json.loads((root / name).read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as fault:
+        held = json.loads((root / name).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as fault:
         raise BadInput(f"{root / name} is not a JSON object: {fault}") from fault
+    if not isinstance(held, dict):
+        raise BadInput(f"{root / name} is not a JSON object, but a {type(held).__name__}")
+    return held
 
 
 def _class_names(root: Path) -> tuple[str, ...]:
@@ -105,6 +108,8 @@ def _part(root: Path, what: str, classes: Sequence[str]) -> Part:
     file, rows = f"{what}.json", _content(root, f"{what}.json")
     checks.check_part(len(rows), what)
     for row, entry in rows.items():
+        if not isinstance(entry, dict) or not isinstance(entry.get("data", {}), dict):
+            raise BadInput(f"{file}, row '{row}' is {str(entry)[:80]}: a row is an object of data, label and weak_labels")
         if "label" not in entry or "text" not in entry.get("data", {}) or "weak_labels" not in entry:
             raise BadInput(f"{file}, row '{row}' needs data.text, label and weak_labels (it has: {join_names(entry)})")
         if not isinstance(entry["data"]["text"], str):
