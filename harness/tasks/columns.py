@@ -188,7 +188,9 @@ def numbering(values: Iterable[str | None], classes: Sequence[str], none: Collec
         return {**{value: names[plain] for value, plain in tidied.items()}, **names}
     numbers = {str(index): index for index in range(len(classes))}
     plain = {value: re.sub(r"^(-?\d+)\.0+$", r"\1", name) for value, name in tidied.items()}
-    meant = present.isdisjoint(names) and (all(map(_whole, plain.values())) or not numbers.keys().isdisjoint(plain.values()))
+    meant = present.isdisjoint(names) and (
+        all(map(_whole, plain.values())) or not numbers.keys().isdisjoint(plain.values())
+    )
     if present and (set(plain.values()) <= set(numbers) or meant):
         return {**{value: numbers[name] for value, name in plain.items() if name in numbers}, **numbers}
     return {**{value: names[name] for value in present if (name := _plainest(value, names)) in names}, **names}
@@ -241,7 +243,9 @@ def votes(data: datasets.Dataset, names: Sequence[str], classes: Sequence[str]) 
 def _abstaining(values: np.ndarray, classes: Sequence[str]) -> np.ndarray:
     """Returns votes with None where nothing but blanks stands, or -1, which libraries also write as -1.0."""
     none = re.compile(r"" if "-1" in classes else r"(-1(\.0+)?)?")
-    return np.array([None if value is None or none.fullmatch(value.strip()) else value for value in values], dtype=object)
+    return np.array(
+        [None if value is None or none.fullmatch(value.strip()) else value for value in values], dtype=object
+    )
 
 
 def _lists(column: Any, name: str) -> tuple[Any, int]:

@@ -24,8 +24,8 @@ NO_NUMBER = (
     "-", "?", ".",
 )  # fmt: skip
 """What people write in a column of numbers where there is none; in any other column it is what it says."""
-_COMMAS = re.compile(r"[+-]?(\d+|\d{1,3}([. ]\d{3})+)(,\d+)?|[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
-"""Numbers with a decimal comma, or with commas between thousands."""
+_COMMAS = re.compile(r"[+-]?(\d+|\d{1,3}([. ]\d{3})+)(,\d+)?|[+-]?\d{1,3}(,\d{3})+(\.\d+)?|[+-]?\d+\.\d+")
+"""Numbers with a decimal comma, with commas between thousands, or with neither."""
 
 
 def encode(frames: Mapping[str, pd.DataFrame], notes: list[str]) -> tuple[dict[str, np.ndarray], list[str]]:

@@ -109,7 +109,9 @@ def _part(root: Path, what: str, classes: Sequence[str]) -> Part:
     checks.check_part(len(rows), what)
     for row, entry in rows.items():
         if not isinstance(entry, dict) or not isinstance(entry.get("data", {}), dict):
-            raise BadInput(f"{file}, row '{row}' is {str(entry)[:80]}: a row is an object of data, label and weak_labels")
+            raise BadInput(
+                f"{file}, row '{row}' is {str(entry)[:80]}: a row is an object of data, label and weak_labels"
+            )
         if "label" not in entry or "text" not in entry.get("data", {}) or "weak_labels" not in entry:
             raise BadInput(f"{file}, row '{row}' needs data.text, label and weak_labels (it has: {join_names(entry)})")
         if not isinstance(entry["data"]["text"], str):
