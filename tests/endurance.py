@@ -195,9 +195,7 @@ def wait(process: Command, seconds: float) -> bool:
     """Returns whether a command ended within that time."""
     try:
         process.communicate(timeout=seconds)
-    except (TimeoutError, Exception) as error:
-        if type(error).__name__ != "TimeoutExpired":
-            raise
+    except subprocess.TimeoutExpired:
         return False
     return True
 
