@@ -114,14 +114,16 @@ def captured() -> Iterator[list[str]]:
     """Yields a list that holds both outputs after the block, also what libraries wrote past Python's own streams."""
     said: list[str] = []
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        before = [os.dup(1), os.dup(2)]
+        before, own = [os.dup(1), os.dup(2)], (sys.stdout, sys.stderr)
         os.dup2(out.fileno(), 1)
         os.dup2(err.fileno(), 2)
+        sys.stdout, sys.stderr = (os.fdopen(os.dup(number), "w", errors="replace") for number in (1, 2))
         try:
             yield said
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            sys.stdout.close()
+            sys.stderr.close()
+            sys.stdout, sys.stderr = own
             for number, place in enumerate(before, 1):
                 os.dup2(place, number)
                 os.close(place)
