@@ -9,6 +9,8 @@ from harness.errors import BadInput
 
 MOST_NAMED = 20
 """The largest number of names in an error message."""
+LONGEST = 80
+"""Signs of a name that an error message shows."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -18,8 +20,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def join_names(names: Iterable[str]) -> str:
-    """Joins names with commas, cut short after `MOST_NAMED`."""
-    known = [str(name) for name in names]
+    """Joins names with commas, cut short after `MOST_NAMED`, each after `LONGEST` signs."""
+    known = [name if len(name) <= LONGEST else f"{name[:LONGEST]}…" for name in map(str, names)]
     return ", ".join(known[:MOST_NAMED]) + (f" and {len(known) - MOST_NAMED} more" if len(known) > MOST_NAMED else "")
 
 

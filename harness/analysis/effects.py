@@ -366,8 +366,8 @@ def covers(interval: Interval | None) -> str:
         )
     return (
         f"{level}: accounts for retraining ({interval.n_seeds} seeds) and for the sampling of the "
-        f"{_examples(interval)}; other tasks and protocols are not covered. Seeds that draw their training rows from one "
-        "pool overlap, so the interval does not cover another pool (Nadeau and Bengio 2003)."
+        f"{_examples(interval)}; other tasks and protocols are not covered. Seeds that draw their training rows from "
+        "one pool overlap, so the interval does not cover another pool (Nadeau and Bengio 2003)."
     )
 
 

@@ -21,6 +21,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from harness.checks import choices
+from harness.commands.option_files import check_option_files
 from harness.commands.overrides import refuse_null_choices, swept_studies
 from harness.commands.terminal import (
     DEBUG,
@@ -63,6 +64,9 @@ def main(argv: list[str] | None = None) -> int:
         return _report_error(error, words)
     except (yaml.YAMLError, UnicodeError) as error:
         return _report_error(BadInput(unreadable(error)), words)
+    except RecursionError:
+        said = "options refer to each other in a circle, by their `defaults` or by ${…}: cut it in your own files"
+        return _report_error(BadInput(said), words)
     except KeyboardInterrupt as stop:
         say("harness: stopped; finished trials are kept, and the same command goes on from there")
         return stop.code if isinstance(stop, Stopped) else 130
@@ -91,6 +95,7 @@ def _hydra(words: list[str]) -> int:
     os.environ[PARENT] = str(os.getpid())
     _importable_from_here()
     _say_own_options()
+    check_option_files(words)
     refuse_null_choices(words)
     studies = swept_studies(words)
     if studies is not None:

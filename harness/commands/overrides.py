@@ -13,6 +13,7 @@ from hydra.core.override_parser.types import Glob
 from hydra.types import RunMode
 from omegaconf import DictConfig, open_dict
 
+from harness.commands.option_files import check_option_files
 from harness.errors import BadInput
 from harness.run.faults import find_faults
 from harness.storage.places import conf_dir
@@ -69,6 +70,7 @@ def load_checked_config(overrides: Sequence[str], loader: ConfigLoaderImpl) -> D
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
+    check_option_files(overrides)
     cfg = load_config(overrides, loader)
     wrong = find_faults(cfg)
     if wrong:

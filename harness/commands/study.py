@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -44,6 +45,8 @@ from harness.storage.content import PLAN_VERSION
 from harness.storage.places import content_of, expand_home
 from harness.storage.store import Store, is_of
 
+MOST_SEEDS, MOST_ARMS = 10_000, 10_000
+"""Larger numbers are slips of the pen: a study would be planned for hours before its first trial."""
 PlannedArm = tuple[str, ...]
 """The overrides that define an arm; empty for the baseline."""
 
@@ -246,7 +249,15 @@ def factorial(listed: list[PlannedArm]) -> list[PlannedArm]:
     shared = [name for name in FACTORS if sum(name in factors for factors in cells) > 1]
     if shared:
         raise BadInput(f"a factorial cannot cross arms that share the factor {shared[0]}: list one factor per arm")
+    _check_number(cells.values())
     return [sum(cell, ()) for cell in itertools.product(*cells.values())][1:]
+
+
+def _check_number(groups: Iterable[Sequence[PlannedArm]]) -> None:
+    """Requires that the combinations of all groups are few enough to be checked one by one."""
+    arms = math.prod(map(len, groups))
+    if arms > MOST_ARMS:
+        raise BadInput(f"the study crosses its arms to {arms}: a study has at most {MOST_ARMS}")
 
 
 def groups_of(study: DictConfig) -> list[list[PlannedArm]]:
@@ -292,6 +303,7 @@ def cross_arms(groups: list[list[PlannedArm]], listed: Sequence[PlannedArm]) -> 
     The same overrides in another order are the same arm.
     """
     known = {frozenset(arm) for arm in listed}
+    _check_number([[(), *group] for group in groups])
     cells = [sum(cell, ()) for cell in itertools.product(*([(), *group] for group in groups))]
     arms = [tuple(sorted(cell, key=lambda item: FACTORS.index(factor_of(item)))) for cell in cells]
     return [arm for arm in arms if arm and frozenset(arm) not in known]
@@ -300,7 +312,10 @@ def cross_arms(groups: list[list[PlannedArm]], listed: Sequence[PlannedArm]) -> 
 def seeds_of(study: DictConfig) -> list[int]:
     """Returns the seeds of the study; a single number n means 0 to n - 1. BadInput unless they are whole numbers."""
     seeds = plain(study)["seeds"]
-    seeds = list(range(seeds)) if isinstance(seeds, int) else seeds
+    many = seeds if type(seeds) is int else len(seeds) if isinstance(seeds, list) else 0
+    if many > MOST_SEEDS:
+        raise BadInput(f"seeds are {many}: a study has at most {MOST_SEEDS}")
+    seeds = list(range(seeds)) if type(seeds) is int else seeds
     if not isinstance(seeds, list) or not seeds or any(type(seed) is not int or seed < 0 for seed in seeds):
         raise BadInput(f"seeds is {seeds}: it must be a list of whole numbers, as in seeds=[0,1,2], or how many")
     if max(seeds) > LARGEST:
@@ -325,6 +340,8 @@ def precision_of(study: DictConfig) -> Precision | None:
         raise BadInput(f"precision.half_width is {width!r}: it must be a number of points above 0")
     if type(most) is not int or most < first:
         raise BadInput(f"precision.max_seeds is {most!r}: it must be a whole number, {first} or more, as seeds has")
+    if most > MOST_SEEDS:
+        raise BadInput(f"precision.max_seeds is {most}: a study has at most {MOST_SEEDS} seeds")
     if first < 2:
         raise BadInput("precision needs two seeds to begin with: one does not show how much retraining changes")
     return Precision(float(width), looks(first, most))

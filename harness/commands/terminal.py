@@ -88,7 +88,9 @@ def tell_read(lines: Sequence[str]) -> None:
 
 def one_line(error: BaseException, said: Sequence[str] = ()) -> str:
     """Returns an error of Hydra's in one line, with the nearest known name if the overrides `said` misspell one."""
-    text = str(error)
+    while not str(error) and (error.__cause__ or error.__context__):  # Hydra wraps some errors without a word
+        error = error.__cause__ or error.__context__ or error
+    text = str(error) or f"the config cannot be composed ({type(error).__name__})"
     unknown = re.search(r"Could not (?:find|load) '([^']+)'", text)
     options = re.search(r"Available options in '[^']*':\n(.*?)(?:\n\n|\nConfig search path|\Z)", text, re.S)
     if unknown and options:

@@ -34,6 +34,8 @@ def declaration_faults(where: str, node: Mapping[str, Any]) -> Iterator[str]:
         lists = value.values() if name == "asks" and isinstance(value, Mapping) else [value]
         for words in lists:
             yield from _word_faults(f"{where}.{name}", words, known)
+    if node.get("fits") == []:
+        yield f"{where}.fits is empty: it must list what the option is for, as in [{WORDS['fits'][0]}]"
     for name, wanted in (("extra", Mapping), ("programs", list), ("space", Mapping)):
         if node.get(name) is not None and not isinstance(node[name], wanted):
             shape = "a list, as in [java]" if wanted is list else "a mapping, as in {NAME: VALUE}"

@@ -22,6 +22,7 @@ from harness.run.targets import NoTarget, find_target
 from harness.storage.places import conf_dir
 
 _HYDRA_KEYS = ("_target_", "_partial_", "_args_", "_convert_", "_recursive_")
+_ODD_KEYS = ("_args_", "_convert_", "_recursive_")
 _GROUPS = ("task", "protocol", "baseline", *FACTORS, "probe", "track", "experiments")
 """The groups of options at the top of a config."""
 LARGEST = 2**63 - 1
@@ -89,6 +90,9 @@ def _node_faults(where: str, node: Any) -> Iterator[str]:
     except BadInput as error:
         yield str(error)
         return
+    if isinstance(plainly, dict) and not isinstance(plainly.get("_target_", ""), str):
+        yield f"{where}._target_ is {plainly['_target_']!r}: it must be the path of a function, as in module.function"
+        return
     missing = sorted(OmegaConf.missing_keys(node))  # in full, from the root of the config
     yield from (f"{name} is required: set {name}=…" for name in missing)
     yield from option_faults(where, plainly)
@@ -150,6 +154,7 @@ def _signature_faults(where: str, node: Mapping[Any, Any]) -> Iterator[str]:
     needed = [p.name for p in parameters.values() if p.kind == p.KEYWORD_ONLY and p.default is p.empty]
     yield from (f"{where} lacks the parameter '{name}' of {target}" for name in needed if name not in given)
     yield from _type_faults(where, function, given)
+    yield from (f"{where} sets {name}, which no option needs: leave it out" for name in node if name in _ODD_KEYS)
 
 
 def _right(name: str, offered: Sequence[str]) -> str:
@@ -166,14 +171,20 @@ def _type_faults(where: str, function: Any, given: Mapping[Any, Any]) -> Iterato
     for name, value in given.items():
         if (
             name not in hints
-            or isinstance(value, Mapping)
+            or (isinstance(value, Mapping) and "_target_" in value)
             or value == "???"
-            or is_bearable(value, hints[name], conf=_TOWER)
+            or _is_of(value, hints[name])
         ):
             continue
         words = [choice for choice in get_args(hints[name]) if isinstance(choice, str)]
         right = choices(str(value), words) if words else f": it must be {_in_words(hints[name])}"
         yield f"{where}.{name} is {value!r}{right}"
+
+
+def _is_of(value: Any, hint: Any) -> bool:
+    """Returns whether a value is of the annotated type; true and false are no numbers, though Python takes them so."""
+    truth = isinstance(value, bool) and hint not in (bool, Any) and bool not in get_args(hint)
+    return is_bearable(value, hint, conf=_TOWER) and not (truth and is_bearable(7, hint, conf=_TOWER))
 
 
 def _in_words(hint: Any) -> str:

@@ -88,7 +88,7 @@ def build(node: Mapping[str, Any]) -> Any:
     try:
         return _unchecked(hydra.utils.instantiate(bare(node), _convert_="all"))
     except hydra.errors.InstantiationException as error:
-        if isinstance(error.__cause__, BadInput):
+        if isinstance(error.__cause__, BadInput | OSError):
             raise error.__cause__ from None
         raise
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from multiprocessing.context import ForkServerProcess
 from types import FrameType
 from typing import NoReturn
 
@@ -55,7 +57,10 @@ def end_with_parent() -> None:
     """Ends this process soon after the command's process, if it is one of its workers; called once a process."""
     if not is_worker():
         return
-    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+    # The process that made this one, which may have died since: then another is the parent already.
+    maker = multiprocessing.parent_process()
+    made = maker is not None and not isinstance(multiprocessing.current_process(), ForkServerProcess)
+    threading.Thread(target=_watch, args=(maker.pid if maker and made else os.getppid(),), daemon=True).start()
 
 
 def _watch(parent: int) -> None:

@@ -37,6 +37,8 @@ def check_single(feature: Any, column: str) -> None:
         raise BadInput(
             f"column '{column}' holds {kind}: it needs one value a row; spread them over columns of their own"
         )
+    if "binary" in feature.dtype:
+        raise BadInput(f"column '{column}' holds bytes: it needs numbers or texts; name the columns to use")
 
 
 def check_not_amounts(labels: Sequence[str], column: str) -> None:

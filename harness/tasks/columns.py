@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -182,7 +183,8 @@ def _whole(value: str) -> bool:
 def numbering(values: Iterable[str | None], classes: Sequence[str], none: Collection[str] = ()) -> Mapping[str, int]:
     """Returns the class index by the text that names it, decided once over all `values` that belong together.
 
-    They are class names if all of them are, or unless all are numbers 0 to k - 1, which are indices then.
+    They are class names if all of them are, and indices if all are numbers 0 to k - 1, or if some are and none is a
+    class: the rest then names no class.
     """
     names = {name: index for index, name in enumerate(classes)}
     present = {value for value in values if value is not None} - (set(none) - set(classes))
@@ -190,11 +192,13 @@ def numbering(values: Iterable[str | None], classes: Sequence[str], none: Collec
     if set(tidied.values()) <= set(names):
         return {**{value: names[plain] for value, plain in tidied.items()}, **names}
     numbers = {str(index): index for index in range(len(classes))}
-    if present and (
-        set(tidied.values()) <= set(numbers) or (present.isdisjoint(names) and all(map(_whole, tidied.values())))
-    ):
-        return {**{value: numbers[plain] for value, plain in tidied.items() if plain in numbers}, **numbers}
-    return {**{value: names[plain] for value in present if (plain := _plainest(value, names)) in names}, **names}
+    plain = {value: re.sub(r"^(-?\d+)\.0+$", r"\1", name) for value, name in tidied.items()}
+    meant = present.isdisjoint(names) and (
+        all(map(_whole, plain.values())) or not numbers.keys().isdisjoint(plain.values())
+    )
+    if present and (set(plain.values()) <= set(numbers) or meant):
+        return {**{value: numbers[name] for value, name in plain.items() if name in numbers}, **numbers}
+    return {**{value: names[name] for value in present if (name := _plainest(value, names)) in names}, **names}
 
 
 def _plainest(value: str, names: Mapping[str, int]) -> str:
@@ -228,7 +232,7 @@ def votes(data: datasets.Dataset, names: Sequence[str], classes: Sequence[str]) 
     table = data.select_columns(list(names)).with_format("arrow")[:]
     if len(names) == 1 and hasattr(table.column(names[0]).type, "value_type"):
         flat, m = _lists(table.column(names[0]).combine_chunks(), names[0])
-        cells = _texts(flat, getattr(data.features[names[0]], "feature", None))
+        cells = _abstaining(_texts(flat, getattr(data.features[names[0]], "feature", None)), classes)
         found = indices(cells, classes, names[0], none=("-1",), width=m).reshape(len(data), m)
     else:
         columns = [_abstaining(texts(data, name), classes) for name in names]
@@ -242,13 +246,10 @@ def votes(data: datasets.Dataset, names: Sequence[str], classes: Sequence[str]) 
 
 
 def _abstaining(values: np.ndarray, classes: Sequence[str]) -> np.ndarray:
-    """Returns votes with None where a library wrote -1.0 for -1."""
+    """Returns votes with None where nothing but blanks stands, or -1, which libraries also write as -1.0."""
+    none = re.compile(r"" if "-1" in classes else r"(-1(\.0+)?)?")
     return np.array(
-        [
-            None if value is not None and re.fullmatch(r"-1\.0+", value) and "-1" not in classes else value
-            for value in values
-        ],
-        dtype=object,
+        [None if value is None or none.fullmatch(value.strip()) else value for value in values], dtype=object
     )
 
 
@@ -369,6 +370,9 @@ def _part(
 
 def check_roles(data: DataParts, columns: Columns) -> None:
     """Requires every named column except gold in the train part, and a label or gold in each other part."""
+    twice = [name for name, count in Counter(as_names(columns.votes)).items() if count > 1]
+    if twice:
+        raise BadInput(f"task.votes names column '{twice[0]}' twice: each voter votes once")
     if columns.label is None:
         raise BadInput(f"no label column is named: set task.label (columns: {join_names(data['train'].column_names)})")
     known = dict.fromkeys(name for rows in data.values() for name in rows.column_names)
@@ -387,7 +391,15 @@ def check_roles(data: DataParts, columns: Columns) -> None:
 def _ids(what: str, rows: datasets.Dataset, column: str | None) -> np.ndarray:
     if column is None:
         return np.array([f"{what}-{i}" for i in range(len(rows))])
-    return texts(rows, column).astype(str)
+    found = texts(rows, column)
+    empty = np.flatnonzero([name is None for name in found])
+    if len(empty):
+        raise BadInput(
+            f"{len(empty)} rows of the {what} part have no id in column '{column}', the first is row {empty[0]}: give "
+            "each row an id of its own, or leave task.id out"
+        )
+    checks.check_unique(found, what)
+    return found.astype(str)
 
 
 def _weight(rows: datasets.Dataset, column: str) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -16,11 +17,15 @@ from harness.tables import MOST_LEVELS
 from harness.tasks import checks
 
 MISSING = "(missing)"
+_FEW, _MANY = 10, 20
+"""Rows below which categories that differ in most rows are no sign of anything; categories that are always told."""
 NO_NUMBER = (
     "", "NA", "N/A", "n/a", "na", "NaN", "nan", "NAN", "null", "NULL", "Null", "None", "none", "#N/A", "<NA>",
     "-", "?", ".",
 )  # fmt: skip
 """What people write in a column of numbers where there is none; in any other column it is what it says."""
+_COMMAS = re.compile(r"[+-]?(\d+|\d{1,3}([. ]\d{3})+)(,\d+)?|[+-]?\d{1,3}(,\d{3})+(\.\d+)?|[+-]?\d+\.\d+")
+"""Numbers with a decimal comma, with commas between thousands, or with neither."""
 
 
 def encode(frames: Mapping[str, pd.DataFrame], notes: list[str]) -> tuple[dict[str, np.ndarray], list[str]]:
@@ -57,6 +62,7 @@ def _block(column: pd.Series, name: str, notes: list[str]) -> tuple[np.ndarray, 
     numbers = as_numbers(column)
     if numbers is not None:
         return _single(numbers, name, notes)[:, None], [name]
+    _refuse_commas(column, name)
     text = column.astype("string").fillna(MISSING).to_numpy(dtype=object)
     levels, codes = np.unique(text, return_inverse=True)
     if len(levels) > MOST_LEVELS:
@@ -64,7 +70,21 @@ def _block(column: pd.Series, name: str, notes: list[str]) -> tuple[np.ndarray, 
             f"column '{name}' is not numeric{_first_word(column)} and has {len(levels)} different values, more than "
             f"{MOST_LEVELS}: leave it out (task.features names the columns to use)"
         )
+    few = _first_word(column)
+    if few or len(levels) > _MANY or 2 * len(levels) > len(column) >= _FEW:
+        notes.append(f"'{name}' is read as categories, {len(levels)} in {len(column)} rows{few}")
     return np.eye(len(levels), dtype=np.float32)[codes], [f"{name}={level}" for level in levels]
+
+
+def _refuse_commas(column: pd.Series, name: str) -> None:
+    """Requires that a column's numbers have no commas: as categories, each amount would be a class of its own."""
+    cells = [cell for cell in column.dropna().astype(str).str.strip() if cell not in NO_NUMBER]
+    first = next((cell for cell in cells if "," in cell), None)
+    if first is not None and all(map(_COMMAS.fullmatch, cells)):
+        raise BadInput(
+            f"column '{name}' has numbers with commas, such as '{first}': write them with a decimal point and without "
+            "commas, or, if they are names, with another sign"
+        )
 
 
 def _single(numbers: Float64[np.ndarray, " n"], name: str, notes: list[str]) -> Float32[np.ndarray, " n"]:

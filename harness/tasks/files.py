@@ -16,6 +16,7 @@ import datasets
 import pyarrow.parquet as pq
 from datasets.exceptions import DatasetGenerationError
 from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+from datasets.utils.logging import CRITICAL, get_verbosity, set_verbosity
 
 from harness.checks import join_names, nearest
 from harness.errors import BadInput
@@ -54,7 +55,15 @@ def require_path(path: str, what: str = "task.path") -> Path:
         beside = sorted(one.name for one in found.parent.iterdir()) if found.parent.is_dir() else []
         has = f" ({found.parent} has: {join_names(beside)})" if beside else ""
         raise BadInput(f"{what}: there is no file or folder {path}{nearest(found.name, beside)}{has}")
+    if not found.is_file() and not found.is_dir():
+        raise BadInput(f"{what}: {path} is neither a file nor a folder, but a pipe, a socket or a device")
     return found
+
+
+def _require_known(file: Path) -> None:
+    """Requires that a file's ending says how to read it."""
+    if file.suffix.lower() not in BUILDERS:
+        raise BadInput(f"task.path: {file.name} cannot be read, by its ending; read are {join_names(BUILDERS)}")
 
 
 @dataclass(frozen=True)
@@ -81,6 +90,7 @@ def find(path: str, patterns: Mapping[str, Names]) -> PartFiles:
     """
     found, said = require_path(path), {part: as_names(patterns[part]) for part in PARTS}
     if found.is_file():
+        _require_known(found)
         root, chosen = found.parent, said | {"train": [found.name]}
     else:
         root, chosen = found, _named(found, said)
@@ -162,7 +172,20 @@ def all_files(folder: Path) -> Iterator[Path]:
 def _data_files(path: Path) -> list[Path]:
     """Returns the file, or the files of known kinds beneath the folder."""
     files = sorted(all_files(path)) if path.is_dir() else [path]
-    return [file for file in files if file.suffix.lower() in BUILDERS and not file.name.startswith((".", "_"))]
+    known = [file for file in files if file.suffix.lower() in BUILDERS and not file.name.startswith((".", "_"))]
+    for file in known:
+        _check_readable(file)
+    return known
+
+
+def _check_readable(file: Path) -> None:
+    """Requires a regular file whose name can be written down: a pipe would be waited for, for ever."""
+    if not file.is_file():
+        raise BadInput(f"{file} cannot be read: it is a pipe, a socket, or a link that leads nowhere; remove it")
+    try:
+        str(file).encode()
+    except UnicodeEncodeError:
+        raise BadInput(f"the name {os.fsencode(file)!r} is not UTF-8: rename the file or its folder") from None
 
 
 def _unread(looked: Iterable[Path], files: Mapping[str, list[Path]]) -> Iterator[str]:
@@ -202,12 +225,14 @@ def arrow_folder(cache: str | None) -> str | None:
 
 @contextmanager
 def no_bars() -> Iterator[None]:
-    """Silences progress bars of `datasets` within a block, since standard error is reserved for messages."""
-    shown = not are_progress_bars_disabled()
+    """Silences `datasets` within a block, its log of errors as well: they are raised, and told in one line."""
+    shown, level = not are_progress_bars_disabled(), get_verbosity()
     disable_progress_bars()
+    set_verbosity(CRITICAL)
     try:
         yield
     finally:
+        set_verbosity(level)
         if shown:
             enable_progress_bars()
 
@@ -258,6 +283,8 @@ def _parquet(files: list[Path], cache: str | None) -> datasets.Dataset:
     try:
         for file in files:
             reader.check_names(file, pq.read_schema(file).names)
+        if not sum(pq.read_metadata(file).num_rows for file in files):
+            raise ValueError("there is no row")
         with no_bars():
             return datasets.load_dataset(
                 "parquet", data_files={"train": names}, split="train", cache_dir=arrow_folder(cache)
@@ -275,14 +302,25 @@ def _below(file: Path, bases: Sequence[Path]) -> tuple[str, ...]:
     return min(inside, key=len, default=(file.name,))
 
 
+def _folders(base: Path) -> list[str]:
+    return [entry.name for entry in base.iterdir() if entry.is_dir() and not is_hidden(entry.name)]
+
+
 def _pictures(files: list[Path], bases: Sequence[Path], notes: list[str]) -> datasets.Dataset:
-    """Returns the names of images and the classes that their folders name; images beside the folders are left out."""
+    """Returns the names of images and the classes that their folders name; images beside the folders are left out.
+
+    `notes` say so, and which folders hold no image, since a class is missing then.
+    """
     inside = [_below(file, bases) for file in files]
     if all(len(parts) == 1 for parts in inside):
         return datasets.Dataset.from_dict({"image": [str(file.absolute()) for file in files]})
     stray = [file for file, parts in zip(files, inside, strict=True) if len(parts) == 1]
     if stray:
         notes.append(f"left out: {len(stray)} images that lie in no class folder, the first is {stray[0].name}")
+    labels = {parts[0] for parts in inside}
+    empty = [name for base in bases for name in _folders(base) if name not in labels and not _data_files(base / name)]
+    if empty:
+        notes.append(f"folders without an image, which are no classes: {join_names(sorted(set(empty)))}")
     kept = [(file, parts[0]) for file, parts in zip(files, inside, strict=True) if len(parts) > 1]
     rows = {"image": [str(file.absolute()) for file, _ in kept], "label": [label for _, label in kept]}
     return datasets.Dataset.from_dict(rows)

@@ -190,6 +190,7 @@ def _first_fault(path: Path, raw: bytes, sep: str) -> str:
 
 
 def _parse(raw: bytes, sep: str) -> pa.Table:
+    raw = raw if raw.endswith((b"\n", b"\r")) else raw + b"\n"  # without rows pyarrow wants the header's line to end
     block = min(max(1 << 20, len(raw) + 1), _LARGEST)
     reading = pc.ReadOptions(use_threads=False, block_size=block)
     parsing = pc.ParseOptions(delimiter=sep, newlines_in_values=True)
@@ -224,6 +225,12 @@ def _json(path: Path, line: int, text: str) -> Any:
         return json.loads(text, object_pairs_hook=unique)
     except json.JSONDecodeError as error:
         raise BadInput(f"{path.name}, line {line + error.lineno - 1}, is not JSON: {error.msg}") from None
+    except BadInput:
+        raise
+    except RecursionError:
+        raise BadInput(f"{path.name}, line {line}, holds lists or objects too deep within each other") from None
+    except ValueError:  # of thousands of digits
+        raise BadInput(f"{path.name}, line {line}, holds a number that is too long: write it as a text") from None
 
 
 def _object(path: Path, place: str, row: Any) -> dict[str, Any]:
@@ -235,11 +242,14 @@ def _object(path: Path, place: str, row: Any) -> dict[str, Any]:
 def _typed(rows: Sequence[dict[str, Any]], where: str) -> pa.Table:
     """Returns rows as a table; a column of texts and other single values together becomes one of texts."""
     names = list(dict.fromkeys(name for row in rows for name in row))
-    columns = {name: [row.get(name) for row in rows] for name in names}
+    return pa.table({name: _array([row.get(name) for row in rows], name, where) for name in names})
+
+
+def _array(values: list[Any], name: str, where: str) -> pa.Array:
     try:
-        return pa.table({name: pa.array(_of_one_type(values)) for name, values in columns.items()})
+        return pa.array(_of_one_type(values))
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
-        raise BadInput(f"{where} cannot be read: {' '.join(str(error).split())[:300]}") from error
+        raise BadInput(f"{where}, column '{name}', cannot be read: {' '.join(str(error).split())[:300]}") from error
 
 
 def _of_one_type(values: list[Any]) -> list[Any]:

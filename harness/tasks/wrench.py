@@ -83,7 +83,7 @@ def _content(root: Path, name: str) -> dict[str, Any]:
         )
     found = reader.read_json(root / name)
     if not isinstance(found, dict):
-        raise BadInput(f"{root / name} is not a JSON object, one entry per row")
+        raise BadInput(f"{root / name} is not a JSON object, but a {type(found).__name__}")
     return found
 
 
@@ -104,6 +104,10 @@ def _part(root: Path, what: str, classes: Sequence[str]) -> Part:
     file, rows = f"{what}.json", _content(root, f"{what}.json")
     checks.check_part(len(rows), what)
     for row, entry in rows.items():
+        if not isinstance(entry, dict) or not isinstance(entry.get("data", {}), dict):
+            raise BadInput(
+                f"{file}, row '{row}' is {str(entry)[:80]}: a row is an object of data, label and weak_labels"
+            )
         if "label" not in entry or "text" not in entry.get("data", {}) or "weak_labels" not in entry:
             raise BadInput(f"{file}, row '{row}' needs data.text, label and weak_labels (it has: {join_names(entry)})")
         if not isinstance(entry["data"]["text"], str):

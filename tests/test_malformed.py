@@ -1,0 +1,30 @@
+"""Malformed inputs of every kind: refused in one clear line, or read right; never a traceback, a hang, or a wrong number.
+
+`python -m tests.malformed --number 1000` tries as many as one likes.
+"""
+
+from __future__ import annotations
+
+import pytest
+from malformed.cases import BAD
+from malformed.kinds import KINDS
+from malformed.runner import run
+
+pytestmark = pytest.mark.slow
+
+NUMBERS = {"table": 100, "picture": 100, "vote": 100, "config": 30, "study": 20}
+"""Cases of each kind. Records are left to `python -m tests.malformed --kinds record`."""
+
+
+@pytest.mark.parametrize("kind", NUMBERS)
+def test_malformed_inputs_are_refused_clearly_or_read_right(kind: str) -> None:
+    found = list(run([KINDS[kind](seed) for seed in range(NUMBERS[kind])], commands=False))
+    assert len(found) == NUMBERS[kind]
+    assert [verdict for verdict in found if verdict.outcome in BAD] == []
+    assert {verdict.outcome for verdict in found} == {"clear line", "right"}
+
+
+@pytest.mark.parametrize("kind", ["table", "picture", "vote"])
+def test_the_real_command_answers_as_a_reading_does(kind: str) -> None:
+    found = list(run([KINDS[kind](seed) for seed in range(1000, 1005)], commands=True))
+    assert [verdict for verdict in found if verdict.outcome in BAD] == []
