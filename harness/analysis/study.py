@@ -19,6 +19,7 @@ from harness.analysis.attribution import Attribution, attribute
 from harness.analysis.effects import EXAMPLE_DRAWS, Adjust, Effect, covers, deltas, estimate_effects, trials
 from harness.analysis.power import plan_level
 from harness.analysis.records import Records, join
+from harness.analysis.references import comparisons, reference_notes
 from harness.analysis.scores import Scores
 from harness.analysis.significance import benjamini_yekutieli, holm
 from harness.analysis.ties import with_letters
@@ -83,6 +84,7 @@ def gather(store: Store, adjust: str = "holm") -> Study:
     answer = attribute(scores, draws=REDRAWS, rng=stream(0, "attribution")) if scores else None
     notes = [
         *_notes(found, table, compared, adjust),
+        *reference_notes(comparisons(kept), found),
         *_mixed(kept),
         *_stale(joined),
         *_unsound(store, kept),

@@ -12,7 +12,7 @@ from harness.analysis.ladder import Draws, axes, draw_means, interval_after_choi
 from harness.analysis.records import join
 from harness.analysis.scores import Scores, collect_scores
 from harness.analysis.significance import LEVEL, half_width_at
-from harness.arm import BASELINE
+from harness.arm import BASELINE, may_win
 from harness.checks import choices
 from harness.claims import PICKS, Claim
 from harness.errors import BadInput
@@ -121,7 +121,7 @@ def _rests_on(claim: Claim, rows: Sequence[Mapping[str, Any]]) -> list[str]:
         if side not in PICKS and side not in arms:
             known = choices(side, [*PICKS, *arms])
             raise BadInput(f"claim '{claim.name}': the study '{claim.study}' has no arm '{side}'{known}")
-        among = {arm for arm, row in arms.items() if row["axis"] in kinds.get(side, ()) and not row["reference"]}
+        among = {arm for arm, row in arms.items() if row["axis"] in kinds.get(side, ()) and may_win(row["reference"])}
         chosen |= among if side in PICKS else {side}
     return [arm for arm in arms if arm in chosen]
 
@@ -199,6 +199,8 @@ def _chosen(draws: Draws, side: str) -> np.ndarray:
     where = axes(draws.scores)
     for name, arms in (("model", where.model), ("data", where.data)):
         if not arms and side in (f"best {name}", "best both"):
-            raise BadInput(f"no arm changes the {name} alone, references aside: there is no best one")
+            raise BadInput(
+                f"no arm changes the {name} alone, negative controls and upper bounds aside: there is no best one"
+            )
     chosen = picks(draws, where, where.model, where.data)
     return {"best model": chosen.model, "best data": chosen.data, "best both": chosen.both}[side]

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from harness.arm import DATA_FACTORS, FACTORS, axis_of, factors_of, reference_of
+from harness.arm import DATA_FACTORS, EVERY_OPTION, FACTORS, axis_of, factors_of, reference_of
 from harness.data import EvalSet, Task, TrainSet
 from harness.errors import BadInput, TrialFailed
 from harness.learners import Fit, Learner, Protocol, Run
 from harness.learners.adapt import adapt_to_limits, check_complete
 from harness.metrics import score
 from harness.receipts import receipt
-from harness.run.options import build, identity, lacks_of, needs_of
+from harness.run.options import OTHER_FAMILY, build, identity, lacks_of, needs_of
 from harness.run.sources import user_sources
 from harness.run.tools import Purchases, lend
 from harness.storage.cache import Cache
@@ -85,11 +85,20 @@ class Trial:
     def against(self, baseline: Mapping[str, Mapping[str, Any]], rows: int = 0) -> dict[str, Any]:
         """Returns how the arm differs from the baseline: the factors, the axis, and its kind of reference, if any.
 
-        `rows` is the number of training rows, if known: an arm that may ask for all of their labels is an upper bound.
+        `families` holds the family of each option that it changes, `reference_for` the options that each is declared
+        a reference for. `rows` is the number of training rows, if known: an arm that may ask for all of their labels
+        is an upper bound.
         """
         factors = factors_of(self.identity(), self.control(baseline).identity())
-        kind = reference_of([_kind(self.arm[name], rows) for name in factors])
-        return {"factors": list(factors), "axis": axis_of(factors), "reference": kind}
+        options = {name: self.arm[name] for name in factors}
+        kinds = {name: _kind(option, rows) for name, option in options.items()}
+        return {
+            "factors": list(factors), "axis": axis_of(factors), "reference": reference_of(list(kinds.values())),
+            "families": {name: option.get("family", OTHER_FAMILY) for name, option in options.items()},
+            "reference_for": {
+                name: list(options[name].get("reference_for") or [EVERY_OPTION]) for name, kind in kinds.items() if kind
+            },
+        }  # fmt: skip
 
 
 def _kind(option: Mapping[str, Any], rows: int) -> str | None:
