@@ -273,7 +273,9 @@ def test_weak_supervision_leaves_rows_without_a_vote_as_they_are(option: str, st
     assert after.rows(silent).digest() == train.rows(silent).digest()
     selects = "first" in node_of(option)
     assert selects or after.labelled[~silent].all()
-    assert (after.classes == gold)[after.labelled & ~train.labelled].mean() > 0.6
+    right = (after.classes == gold)[after.labelled & ~train.labelled].mean()
+    uninformed = node_of(option)["_target_"].endswith("uniform_labels")
+    assert right == pytest.approx(1 / 3, abs=0.2) if uninformed else right > 0.6
 
 
 @pytest.mark.parametrize(("option", "kind"), AUGMENTS)
