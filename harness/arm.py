@@ -27,19 +27,33 @@ T = TypeVar("T", bound=Hashable)
 
 
 REFERENCES = ("negative_control", "simple_baseline", "upper_bound")
-"""Kinds of references: arms that others are compared with and that are never chosen as best.
+"""Kinds of references: arms that others are compared with.
 
 A negative control makes as many changes at random, a simple baseline is the obvious method, and an upper bound gets
-every true label, which no method has.
+every true label, which no method has. An option declares beside which others it is one (`reference_for`).
 """
+EVERY_OPTION = "all"
+"""In `reference_for`: every other option of the factor."""
 
 
 def reference_of(kinds: Sequence[str | None]) -> str:
-    """Returns the kind of an arm from the kinds of the options that it changes; "" unless all of them are references.
+    """Returns the kind of an arm from the kinds of the options that it changes; "" if it is no reference.
 
-    If the kinds differ, the first in `REFERENCES` counts: an arm with a random part is a negative control.
+    One random part makes it a negative control, else one true label for every row an upper bound. It is a simple
+    baseline only if all of its options are.
     """
-    return "" if not kinds or not all(kinds) else min((str(kind) for kind in kinds), key=REFERENCES.index)
+    for kind in ("negative_control", "upper_bound"):
+        if kind in kinds:
+            return kind
+    return "simple_baseline" if kinds and all(kinds) else ""
+
+
+def may_win(reference: str) -> bool:
+    """Returns whether an arm of that kind may be chosen as best: no negative control and no upper bound may.
+
+    A simple baseline may: beside using no votes, a majority vote is a method like any other.
+    """
+    return reference in ("", "simple_baseline")
 
 
 def kind_in_words(reference: str) -> str:

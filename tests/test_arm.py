@@ -20,7 +20,9 @@ from harness.arm import (
     factors_of,
     label_of,
     levels_of,
+    may_win,
     names_of,
+    reference_of,
 )
 
 BASE = {**dict.fromkeys(FACTORS), "salt": ""}
@@ -34,6 +36,26 @@ VALUES = st.recursive(
 def level(parameters: object) -> Level:
     """The level of a strategy with those parameters, under a name that says nothing."""
     return levels_of({**BASE, "clean": {"_target_": "a.b", "x": parameters}}, BASE, {"clean": "clean=b"})["clean"]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "kind", "wins"),
+    [
+        ([], "", True),
+        ([None], "", True),
+        (["simple_baseline"], "simple_baseline", True),
+        (["simple_baseline", None], "", True),
+        (["simple_baseline", "negative_control"], "negative_control", False),
+        ([None, "negative_control"], "negative_control", False),
+        (["upper_bound", None], "upper_bound", False),
+        (["upper_bound", "negative_control"], "negative_control", False),
+    ],
+)
+def test_one_random_part_makes_a_control_and_only_a_simple_baseline_may_win(
+    kinds: list[str | None], kind: str, wins: bool
+) -> None:
+    assert reference_of(kinds) == kind
+    assert may_win(kind) is wins
 
 
 @given(VALUES, VALUES)

@@ -29,7 +29,7 @@ from harness.analysis.effects import deltas, estimate_effects, trials
 from harness.arm import FACTORS
 from harness.conformance.augmentations import check_augments, check_augments_by_its_stream
 from harness.conformance.blindness import check_blind
-from harness.conformance.declarations import check_binds, check_declares, check_no_private_budget
+from harness.conformance.declarations import check_binds, check_declares, check_no_private_budget, check_references
 from harness.conformance.learners import check_budget, check_equal_fits, check_luck, check_weights_count
 from harness.conformance.promises import BrokenPromise
 from harness.conformance.small_sets import logistic, tied_tools, tools_of, weak_set
@@ -462,6 +462,16 @@ def test_an_option_that_declares_nothing_is_seen() -> None:
         check_declares("# says what it does", {**a_node("by_place"), "fits": []})
     with fails("the first line must say"):
         check_declares("_target_: x", a_node("by_place"))
+
+
+def test_a_reference_for_nothing_and_for_what_is_not_there_is_seen() -> None:
+    node = {**a_node("by_place"), "fits": ["table"]}
+    with fails("reference_kind and reference_for go together"):
+        check_declares("# says what it does", {**node, "reference_kind": "negative_control"})
+    control = {**node, "reference_kind": "negative_control", "reference_for": ["confidnt", "duplicates"]}
+    with fails("reference_for names 'confidnt', which is no option and no family of clean"):
+        check_references("clean", control, ["confident"])
+    check_references("clean", {**control, "reference_for": ["confident", "outliers", "all"]}, ["confident"])
 
 
 # Code

@@ -120,7 +120,7 @@ def _set_aside(scores: Scores, where: Axes) -> Iterator[str]:
     """Yields sentences on the complete arms that are not candidates for best."""
     if where.references:
         references = _listed(scores.arms[arm] for arm in where.references)
-        yield f"References are never chosen as best: {references}."
+        yield f"Negative controls and upper bounds are never chosen as best: {references}."
     if where.repeats:
         yield f"Repeats of other arms are left out: {_listed(scores.arms[arm] for arm in where.repeats)}."
 
@@ -130,7 +130,7 @@ def _listed(names: Iterator[str] | Sequence[str]) -> str:
 
 
 def _about_choice(drawn: Draws, where: Axes, chosen: Picks) -> Iterator[str]:
-    """Yields sentences on how certain the choice is, on ties, and on references that would have been chosen."""
+    """Yields sentences on how certain the choice is, on ties, and on controls that would have been chosen."""
     arms, valid = drawn.scores.arms, drawn.valid
     for name, pick, axis in (("model", chosen.model, where.model), ("data", chosen.data, where.data)):
         best, among = int(pick[0]), [where.baseline, *axis]
@@ -147,7 +147,8 @@ def _about_choice(drawn: Draws, where: Axes, chosen: Picks) -> Iterator[str]:
             arm for arm in where.references if _kind(drawn.scores, arm) == name and valid[0, arm] > valid[0, best]
         ]
         if better:
-            yield f"References better on validation than {arms[best]}: {_listed(arms[arm] for arm in better)}."
+            names = _listed(arms[arm] for arm in better)
+            yield f"Negative controls and upper bounds better on validation than {arms[best]}: {names}."
 
 
 def _kind(scores: Scores, arm: int) -> str:

@@ -3,9 +3,10 @@
 The difference of data and model, from which the verdict follows, is `choice`'s. The gains are estimated here.
 
 **The choice.** An axis' best arm is the one that scores highest on validation among its arms and the baseline. The
-baseline is always among the choices, so an axis whose arms all lose gains 0, with the baseline as its rung. References
-are never chosen. The gain is the chosen arm's test score minus the baseline's. Ties on validation go to the baseline,
-then to the arm that the study lists first; test scores choose nothing.
+baseline is always among the choices, so an axis whose arms all lose gains 0, with the baseline as its rung. Negative
+controls and upper bounds are never chosen; a simple baseline may be. The gain is the chosen arm's test score minus the
+baseline's. Ties on validation go to the baseline, then to the arm that the study lists first; test scores choose
+nothing.
 
 **The interval.** The estimand is a function of the arms' true means: the test gain of the arm that is truly best on
 validation. It is computed again from every redraw of the means (`scores`), choice included, so the 2.5 % and 97.5 %
@@ -39,7 +40,7 @@ from jaxtyping import Float64, Int64
 from harness.analysis.choice import Decision, Estimate, Side, best_against_best, best_of, decide
 from harness.analysis.scores import Scores, redraw
 from harness.analysis.significance import LEVEL
-from harness.arm import BASELINE, FACTORS, SAME, Level, combine
+from harness.arm import BASELINE, FACTORS, SAME, Level, combine, may_win
 from harness.errors import BadInput
 
 Levels = tuple[Level, ...]
@@ -95,7 +96,8 @@ class Axes:
     """Holds the arms by what they change, as row numbers in the scores.
 
     `model` and `data` are the candidates for best of their axis, `crossed` change both axes. `cells` maps the levels of
-    all arms to rows, `references` are never chosen, `repeats` have the levels of another arm (salts).
+    all arms to rows, `references` are the controls and upper bounds, which are never chosen, `repeats` have the levels
+    of another arm (salts).
     """
 
     baseline: int
@@ -132,8 +134,8 @@ def cell_of(scores: Scores, arm: int) -> Levels:
 def axes(scores: Scores) -> Axes:
     """Sorts the arms by what they change; BadInput without a baseline.
 
-    Of arms with equal levels the first without a salt counts. An arm is a reference if the study says so, or if it
-    combines a level whose own arm is a reference.
+    Of arms with equal levels the first without a salt counts. An arm is never chosen if the study says
+    so (a negative control, an upper bound), or if it combines a level whose own arm is never chosen.
     """
     if BASELINE not in scores.arms:
         raise BadInput("the baseline has no complete row of scores, so no gain can be measured")
@@ -141,7 +143,7 @@ def axes(scores: Scores) -> Axes:
     cells: dict[Levels, int] = {cell_of(scores, baseline): baseline}
     for arm in sorted(range(len(scores.arms)), key=lambda arm: bool(scores.levels[arm]["salt"])):
         cells.setdefault(cell_of(scores, arm), arm)
-    references = {cell for cell, arm in cells.items() if scores.reference[arm] and arm != baseline}
+    references = {cell for cell, arm in cells.items() if not may_win(scores.reference[arm]) and arm != baseline}
     references |= {cell for cell in cells if references & {_model_alone(cell), _data_alone(cell)}}
     kept = sorted(arm for cell, arm in cells.items() if cell not in references and arm != baseline)
     changes = {arm: (bool(scores.model(arm)), bool(scores.data(arm))) for arm in kept}
@@ -206,7 +208,7 @@ def why_no_choice(scores: Scores, where: Axes) -> str:
     sides = {"model": where.model, "data": where.data}
     for name, arms in sides.items():
         if not arms:
-            return f"No verdict: no complete arm changes the {name} alone (references aside)."
+            return f"No verdict: no complete arm changes the {name} alone (negative controls and upper bounds aside)."
     if not np.isfinite(scores.valid[[where.baseline, *where.model, *where.data, *where.crossed]]).all():
         return (
             "No verdict: arms are chosen on validation, and not all of them have validation scores; "

@@ -18,7 +18,9 @@ from harness.storage.store import Record, Store, TestSet
 
 Row = Mapping[str, Any]
 ROW = ("key", "control", "arm", "names", "overrides", "factors", "axis", "reference", "seed")
-"""The columns of a plan's row. Records of earlier versions hold them too, and are read if there is no row for them."""
+"""The columns of a plan's row. Records of earlier versions hold them too, and are read if there is no row for them.
+
+Rows may also hold `families` and `reference_for`, by factor (see `references`)."""
 
 _ESSENTIAL = {"key", "control", "arm", "factors", "axis", "seed"}
 

@@ -6,7 +6,7 @@ Numbers come from `effects`, `ties` and `attribution`; this module collects and 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -16,9 +16,11 @@ import harness
 from harness.analysis import scores as grid
 from harness.analysis import variance
 from harness.analysis.attribution import Attribution, attribute
+from harness.analysis.degenerate import degenerate_notes, find_degenerate
 from harness.analysis.effects import EXAMPLE_DRAWS, Adjust, Effect, covers, deltas, estimate_effects, trials
 from harness.analysis.power import plan_level
 from harness.analysis.records import Records, join
+from harness.analysis.references import comparisons, reference_notes
 from harness.analysis.scores import Scores
 from harness.analysis.significance import benjamini_yekutieli, holm
 from harness.analysis.ties import with_letters
@@ -82,8 +84,11 @@ def gather(store: Store, adjust: str = "holm") -> Study:
     scores = _scores(joined)
     found = with_letters(estimate_effects(kept, store.test_set, joined.rows, ADJUSTS[adjust], plan_level(plan)), scores)
     answer = attribute(scores, draws=REDRAWS, rng=stream(0, "attribution")) if scores else None
+    warnings = list(degenerate_notes(find_degenerate(kept, store.test_set)))
     notes = [
+        *warnings,
         *_notes(found, table, compared, adjust),
+        *reference_notes(comparisons(kept), found),
         *_mixed(kept),
         *_stale(joined),
         *_unsound(joined),
@@ -96,9 +101,18 @@ def gather(store: Store, adjust: str = "holm") -> Study:
     )
     return Study(
         joined.name, _task(kept[0]), _metric(kept[0]), found, table, notes, scores,
-        answer, plan, kept, _classes(kept, store), joined.briefs, joined.strategies(BUDGET),
+        _with_warnings(answer, warnings), plan, kept, _classes(kept, store), joined.briefs, joined.strategies(BUDGET),
         *_components(kept, scores, store),
     )  # fmt: skip
+
+
+def _with_warnings(answer: Attribution | None, warnings: Sequence[str]) -> Attribution | None:
+    """Returns the answer whose verdict says first that the baseline is no control, if it is none."""
+    mine = [warning for warning in warnings if warning.startswith("Warning: the baseline ")]
+    if answer is None or answer.verdict is None or not mine:
+        return answer
+    sentence = " ".join([answer.verdict.sentence, *mine])
+    return replace(answer, verdict=replace(answer.verdict, sentence=sentence))
 
 
 def _scores(joined: Records) -> Scores | None:

@@ -13,7 +13,7 @@ from harness.analysis.ladder import Axes, axes, best_together
 from harness.analysis.records import join
 from harness.analysis.scores import Scores, collect_scores
 from harness.analysis.significance import LEVEL
-from harness.arm import BASELINE
+from harness.arm import BASELINE, may_win
 from harness.checks import choices
 from harness.claims import PICKS, Claim
 from harness.errors import BadInput
@@ -119,7 +119,7 @@ def _rests_on(claim: Claim, rows: Sequence[Mapping[str, Any]]) -> list[str]:
         if side not in PICKS and side not in arms:
             known = choices(side, [*PICKS, *arms])
             raise BadInput(f"claim '{claim.name}': the study '{claim.study}' has no arm '{side}'{known}")
-        among = {arm for arm, row in arms.items() if row["axis"] in kinds.get(side, ()) and not row["reference"]}
+        among = {arm for arm, row in arms.items() if row["axis"] in kinds.get(side, ()) and may_win(row["reference"])}
         chosen |= among if side in PICKS else {side}
     return [arm for arm in arms if arm in chosen]
 
@@ -190,6 +190,8 @@ def _side(scores: Scores, where: Axes, side: str) -> Side:
         return best_of([scores.arms.index(side)])
     for name, arms in (("model", where.model), ("data", where.data)):
         if not arms and side in (f"best {name}", "best both"):
-            raise BadInput(f"no arm changes the {name} alone, references aside: there is no best one")
+            raise BadInput(
+                f"no arm changes the {name} alone, negative controls and upper bounds aside: there is no best one"
+            )
     among = {"best model": where.model, "best data": where.data}.get(side)
     return best_together(scores, where) if among is None else best_of([where.baseline, *among])

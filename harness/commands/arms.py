@@ -11,7 +11,7 @@ from typing import Any
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from harness.arm import FACTORS, kind_in_words
+from harness.arm import EVERY_OPTION, FACTORS, kind_in_words
 from harness.checks import choices
 from harness.commands.overrides import load_checked_config, option_loader
 from harness.data import Task
@@ -166,13 +166,19 @@ def _markdown_group(group: str, found: list[Option]) -> Iterator[str]:
 def _cells(option: Option) -> tuple[str, ...]:
     node = option.written
     needs = ", ".join([*(node.get("needs") or []), *(node.get("extra") or {}), *(node.get("programs") or [])])
-    kind = f" *({kind_in_words(node['reference_kind'])})*" if node.get("reference_kind") else ""
+    kind = f" *({_reference(node)})*" if node.get("reference_kind") else ""
     fits = _said(node.get("fits") or [])
     return (
         f"`{option.arm}`{kind}", option.says, fits if isinstance(fits, str) else ", ".join(fits), needs,
         str(node.get("paper") or ""), str(node.get("library") or ""), str(node.get("cost") or ""),
         ", ".join(f"`{name}={value}`" for name, value in _parameters(node)),
     )  # fmt: skip
+
+
+def _reference(node: Mapping[str, Any]) -> str:
+    """Returns the kind of a reference, and beside which options it is one."""
+    words = [word for word in node.get("reference_for") or [] if word != EVERY_OPTION]
+    return f"{kind_in_words(node['reference_kind'])} of {', '.join(words) if words else 'all'}"
 
 
 def _said(value: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 from harness.arm import FACTORS, factor_of
 from harness.commands.overrides import load_checked_config, option_loader
 from harness.commands.terminal import say
-from harness.conformance.declarations import check_binds, check_declares
+from harness.conformance.declarations import check_binds, check_declares, check_references
 from harness.conformance.learner_suite import learner_checks
 from harness.conformance.strategy_suite import strategy_checks
 from harness.conformance.suite import Check, Outcome, modalities, run_checks
@@ -70,6 +70,10 @@ def _checks(group: str, name: str, node: Mapping[str, Any], folder: Path) -> Ite
                 lambda: check_declares(_text_of(group, name), node))  # fmt: skip
     yield Check("parameters", "YAML", "every parameter keyword-only in the function and present in the YAML",
                 lambda: check_binds(node))  # fmt: skip
+    if node.get("reference_for"):
+        names = option_loader().get_group_options(group)
+        yield Check("reference for", "YAML", f"options and families of {group} in `reference_for`",
+                    lambda: check_references(group, node, names))  # fmt: skip
     fits = modalities(node, layers(node))
     if group == "model":
         yield from learner_checks(node, fits, folder)

@@ -10,6 +10,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from harness.analysis.degenerate import degenerate_notes, find_degenerate
 from harness.analysis.records import join
 from harness.analysis.verdicts import (
     judge,
@@ -55,9 +56,16 @@ def command(words: list[str]) -> int:
             verdict = judge(claim, Store(root / claim.study))
         print(line(verdict), flush=True)
         if (root / claim.study).is_dir():
+            _warn(Store(root / claim.study))
             with notice(f"drawing claim {claim.name}"):
                 write_claim(verdict, root / claim.study / "claims")
     return 0
+
+
+def _warn(store: Store) -> None:
+    """Prints whether the baseline or a reference of the study is no control, since it predicts one class throughout."""
+    for warning in degenerate_notes(find_degenerate(join(store).records, store.test_set)):
+        say(f"{store.folder.name}: {warning}")
 
 
 def _split(words: Sequence[str]) -> tuple[list[str], list[str]]:

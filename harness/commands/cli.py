@@ -20,6 +20,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from harness.analysis.degenerate import degenerate_notes, find_degenerate
 from harness.checks import choices
 from harness.commands.option_files import check_option_files
 from harness.commands.overrides import refuse_null_choices, swept_studies
@@ -179,6 +180,8 @@ def _one(cfg: DictConfig, hydra_cfg: Any) -> float | None:
         record, control = settle(replace(job, tell=tell))
     if not in_study:
         print(result_line(record, control), flush=True)
+        for warning in degenerate_notes(find_degenerate([control], job.store.test_set)):
+            say(warning)
     if record["status"] == "failed":
         raise TrialFailed("\n".join(failure_lines(record["arm"], record)))
     return delta(record, control)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
 from hydra.utils import get_object
 
-from harness.arm import REFERENCES
+from harness.arm import EVERY_OPTION, REFERENCES
 from harness.conformance.promises import require
 from harness.learners import Protocol
-from harness.run.options import DECLARED
+from harness.run.options import DECLARED, FAMILIES
 
 PASSED = (["train", "tools"], ["train", "valid", "run"], ["rows", "k"], ["logits", "y", "w", "epoch"])
 """What the harness passes to strategies, learners, networks and losses by position."""
@@ -31,7 +31,20 @@ def check_declares(text: str, node: Mapping[str, Any]) -> None:
     require(set(node.get("needs", [])) <= set(NEEDS), f"needs {node.get('needs')} names an unknown need")
     require(
         node.get("reference_kind") in (None, *REFERENCES),
-        f"reference must be one of {', '.join(REFERENCES)}, or absent",
+        f"reference_kind must be one of {', '.join(REFERENCES)}, or absent",
+    )
+    require(
+        bool(node.get("reference_kind")) == bool(node.get("reference_for")),
+        "reference_kind and reference_for go together: the kind of reference, and the options beside which it is one",
+    )
+
+
+def check_references(group: str, node: Mapping[str, Any], names: Sequence[str]) -> None:
+    """Checks that `reference_for` lists options of the group (`names` are all of them), families, or `all`."""
+    known = [EVERY_OPTION, *FAMILIES[group], *names]
+    wrong = [word for word in node.get("reference_for") or [] if word not in known]
+    require(
+        not wrong, f"reference_for names {', '.join(map(repr, wrong))}, which is no option and no family of {group}"
     )
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from harness.data import EvalSet, TrainSet, one_hot
 from harness.learners import Fit, Protocol, Run
 from harness.learners.probe import dynamics, out_of_sample
 from harness.storage.cache import Cache
-from harness.strategies import Signature, Tools
+from harness.strategies import Tools
+from harness.strategies.clean.fingerprints import alike_rows
 from harness.streams import stream
 from harness.tables import cells_table
 
@@ -134,7 +136,7 @@ def tools_of(train: TrainSet, gold: Sequence[int] | np.ndarray, run: Run, *, see
         dynamics=lambda rows: dynamics(rows, learner=stepwise, run=run, identity="stepwise"),
         ask=lambda ids: np.array([known[name] for name in ids.tolist()], dtype=np.int64),
         valid=lambda: held_out(train, true),
-        in_test=lambda rows, signature: shared_signatures(rows, held_out(train, true), signature),
+        in_test=partial(rows_in_test, train),
     )
 
 
@@ -144,10 +146,11 @@ def held_out(train: TrainSet, gold: np.ndarray) -> EvalSet:
     return EvalSet(np.array([f"held/{i}" for i in range(len(x))]), x, np.asarray(gold[: len(x)], dtype=np.int64))
 
 
-def shared_signatures(train: TrainSet, test: EvalSet, signature: Signature) -> np.ndarray:
-    """Returns True for rows that share a signature with one of the first six held-out rows."""
-    here, there = signature(train.x), signature(test.x[:6])
-    return np.asarray(np.isin(np.asarray(here).reshape(len(train), -1), there).any(1))
+def rows_in_test(train: TrainSet, ids: np.ndarray, way: str, parameters: Mapping[str, Any]) -> np.ndarray:
+    """Returns True for those rows of the set that are like one of its first six."""
+    place = {name: row for row, name in enumerate(train.ids.tolist())}
+    rows = train.x[[place[name] for name in ids.tolist()]]
+    return alike_rows(rows, np.array(train.x[:6]), way, parameters)
 
 
 def stepwise(train: TrainSet, valid: EvalSet, run: Run) -> Fit:
@@ -175,7 +178,7 @@ def tied_tools(train: TrainSet, gold: Sequence[int] | np.ndarray, *, seed: int =
         dynamics=lambda rows: np.stack(3 * [sure[true(rows.ids)]]),
         ask=true,
         valid=lambda: held_out(train, np.asarray(gold)),
-        in_test=lambda rows, signature: shared_signatures(rows, held_out(train, np.asarray(gold)), signature),
+        in_test=partial(rows_in_test, train),
     )
 
 

@@ -29,7 +29,7 @@ from harness.conformance.suite import Check, fault_of
 from harness.data import Task, TrainSet
 from harness.learners.batches import BlendedBatch
 from harness.run.options import build, needs_of
-from harness.run.tools import WHAT, Purchases, lend
+from harness.run.tools import WHAT, Purchases, compare_with_test, lend
 from harness.strategies import Strategy, Tools
 from harness.streams import stream
 
@@ -66,7 +66,8 @@ class Case:
         """Returns the tools that a trial would lend; those that the option does not declare are refused."""
         run = small_run(self.folder, 0)
         needs = sorted(needs_of(self.node))
-        lent = lend(self.group, needs, stepwise, ["stepwise"], run, Purchases(self.task()))
+        task = self.task()
+        lent = lend(self.group, needs, stepwise, ["stepwise"], run, Purchases(task), compare_with_test(task))
         return replace(lent, rng=stream(seed, "strategy", self.group))
 
     def result(self) -> TrainSet:

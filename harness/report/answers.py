@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.analysis.significance import share_letter
 from harness.analysis.study import Study
+from harness.arm import may_win
 
 ANSWER_DIGITS = 4
 
@@ -32,8 +33,8 @@ def collect_answers(study: Study) -> dict[str, Any]:
 
 
 def _first(study: Study) -> list[str]:
-    """Returns the arms that do not differ significantly from the best one; references are not among them."""
-    ranked = [one for one in study.effects if not one.reference]
+    """Returns the arms that do not differ significantly from the best one, among those that may win."""
+    ranked = [one for one in study.effects if may_win(one.reference)]
     best = max((one for one in ranked if one.score is not None), key=lambda one: one.score or 0.0, default=None)
     if best is None or not best.letters:
         return [best.arm] if best else []

@@ -11,7 +11,7 @@ from harness.analysis import variance
 from harness.analysis.effects import Effect
 from harness.analysis.scores import Scores, redraw
 from harness.analysis.study import Study, coverage_notes
-from harness.arm import SAME
+from harness.arm import SAME, may_win
 from harness.report import figures
 from harness.report.figures.style import Drawing
 from harness.streams import stream
@@ -107,7 +107,11 @@ def _note(study: Study) -> str:
 
 def _forest(study: Study) -> Drawing:
     without = study.table[study.table["why"].fillna("") != ""].drop_duplicates("arm")
-    shaded = " Shaded and hollow: references." if any(effect.reference for effect in study.effects) else ""
+    shaded = (
+        " Shaded and hollow: negative controls and upper bounds."
+        if any(not may_win(effect.reference) for effect in study.effects)
+        else ""
+    )
     return figures.forest(
         study.effects, title=_title(study), metric=study.metric, note=_note(study) + shaded,
         reasons=dict(zip(without["arm"], without["why"], strict=True)), briefs=study.briefs,

@@ -18,7 +18,7 @@ import pandas as pd
 
 from harness.analysis.effects import Effect, Interval
 from harness.analysis.significance import LEVEL
-from harness.arm import kind_in_words
+from harness.arm import kind_in_words, may_win
 from harness.storage.sheets import sheet_of_rows
 
 MINUS = "\N{MINUS SIGN}"
@@ -27,8 +27,8 @@ _LEGEND = (
     "Effects are in percentage points: the mean over seeds of the score minus the control's. cpu s: CPU seconds per "
     "trial; × control: their ratio to the control's. Labels bought, per trial: from the oracle, from validation or as "
     "edits by people. "
-    "References are not ranked: an arm should beat a negative control (random changes) and a simple baseline, and "
-    "cannot beat an upper bound (true labels)."
+    "Negative controls (random changes) and upper bounds (true labels) are not ranked and never chosen as best; simple "
+    "baselines are: beside doing nothing, they are methods."
 )
 _P = "adj. p: p-value of the effect being 0, adjusted for the number of arms in the study."
 _SD = "± sd: standard deviation of an arm's score over seeds."
@@ -41,13 +41,13 @@ _TEX = {
 
 
 def rank_effects(effects: Sequence[Effect]) -> list[Effect]:
-    """Sorts the baseline first, then arms by decreasing effect, those without an effect, and the references."""
+    """Sorts the baseline first, then arms by decreasing effect, those without an effect, and what may not win."""
 
     def place(effect: Effect) -> tuple[int, float]:
         if is_baseline(effect):
             return 0, 0.0
         gain = effect.interval.effect if effect.interval else -np.inf
-        return (3 if effect.reference else 1 if effect.interval else 2), -gain
+        return (1 if effect.interval else 2) if may_win(effect.reference) else 3, -gain
 
     return sorted(effects, key=place)
 
@@ -257,10 +257,10 @@ def _digits(p: float | None) -> str | None:
 
 
 def number_ranks(effects: Sequence[Effect]) -> Iterable[tuple[int | None, Effect]]:
-    """Yields each arm with its rank, the same for equal effects; None for the baseline, references, and no effect."""
+    """Yields each arm with its rank, equal for equal effects; None for the baseline, no effect, and what cannot win."""
     place, rank, before = 0, 0, None
     for effect in rank_effects(effects):
-        if effect.interval is None or effect.reference:
+        if effect.interval is None or not may_win(effect.reference):
             yield None, effect
             continue
         place, value = place + 1, round(effect.interval.effect, 9)

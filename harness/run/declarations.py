@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, get_args
 
-from harness.arm import DATA_FACTORS, FACTORS, REFERENCES
+from harness.arm import DATA_FACTORS, EVERY_OPTION, FACTORS, REFERENCES, kind_in_words
 from harness.checks import choices
 from harness.data import Modality
 from harness.learners.adapt import LIMITS
@@ -41,10 +41,22 @@ def declaration_faults(where: str, node: Mapping[str, Any]) -> Iterator[str]:
             shape = "a list, as in [java]" if wanted is list else "a mapping, as in {NAME: VALUE}"
             yield f"{where}.{name} is {node[name]!r}: it must be {shape}"
     yield from _reads_faults(where, node)
-    kind = node.get("reference_kind")
+    yield from _reference_faults(where, node.get("reference_kind"), node.get("reference_for"))
+    yield from _partial_faults(where, node)
+
+
+def _reference_faults(where: str, kind: Any, options: Any) -> Iterator[str]:
+    """Yields what is wrong with the kind of a reference and the list of options beside which it is one."""
     if kind is not None and kind not in REFERENCES:
         yield f"{where}.reference_kind is {kind!r}{choices(str(kind), REFERENCES)}"
-    yield from _partial_faults(where, node)
+    listed = isinstance(options, list) and options and all(isinstance(word, str) for word in options)
+    if kind is not None and not listed:
+        yield (
+            f"{where}.reference_for is {options!r}: list the options or families beside which it is a "
+            f"{kind_in_words(str(kind))}, as in [confident], or [{EVERY_OPTION}]"
+        )
+    if kind is None and options is not None:
+        yield f"{where}.reference_for has no effect without reference_kind: one of {', '.join(REFERENCES)}"
 
 
 def _reads_faults(where: str, node: Mapping[str, Any]) -> Iterator[str]:

@@ -12,14 +12,15 @@ from harness.checks import one_of
 from harness.errors import BadInput
 
 DECLARED = (
-    "fits", "needs", "reference_kind", "lacks", "asks", "gives", "extra", "programs", "space", "paper", "library",
-    "cost", "wraps", "of", "family", "reads",
+    "fits", "needs", "reference_kind", "reference_for", "lacks", "asks", "gives", "extra", "programs", "space", "paper",
+    "library", "cost", "wraps", "of", "family", "reads",
 )  # fmt: skip
 """Declarations in an option's YAML; never passed to its function and not part of a trial's identity.
 
 `fits`: modalities. `needs`: what the harness must lend (votes, gold, probe, dynamics, valid, test, tuning), or what the
 task must have: `cells`, those of a raw table. `reference_kind`: the kind of reference, if the option is one
-(`harness.arm.REFERENCES`). `lacks`: what a model cannot take (see learners/adapt.py). `asks`: which of those a strategy
+(`harness.arm.REFERENCES`), and `reference_for`: the options beside which it is one, by name or by family, or `all` of
+its factor. `lacks`: what a model cannot take (see learners/adapt.py). `asks`: which of those a strategy
 requires of the model, or a mapping to them from the values of its parameter `handle`. `gives`: `rows` if a strategy
 adds some, `complete` if it fills in missing values, `features` if it changes the cells of a table (and transforms rows
 to predict likewise). `extra`: by module, the extra of this project that installs it. `programs`: what must be on the

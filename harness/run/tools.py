@@ -2,47 +2,63 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import InitVar, dataclass, field, replace
+from types import NoneType
 from typing import Any
 
 import numpy as np
 
-from harness.data import EvalSet, Task, TrainSet
+from harness.data import EvalSet, Task, TrainSet, take
 from harness.errors import BadInput
 from harness.learners import Learner, Run
 from harness.learners.probe import dynamics, out_of_sample
-from harness.strategies import Signature, Tools
+from harness.strategies import Tools
+from harness.strategies.clean.fingerprints import alike_rows
 from harness.streams import stream
 from harness.tables import numeric
 
 COUNTED = ("votes", "rules", "edits")
 """What strategies may enter in the ledger themselves: work that people did before the trial."""
+InTest = Callable[[np.ndarray, str, Mapping[str, Any]], np.ndarray]
+"""The tool that tells which rows stand in the test part too (see `harness.strategies.Tools`)."""
+_PLAIN = (str, int, float, bool, NoneType)
 
 
 @dataclass
 class Purchases:
-    """Meters access to gold and validation labels: every label asked for is counted."""
+    """Meters access to gold and validation labels: every label asked for is counted once.
 
-    task: Task
+    A label that the task gives as gold is paid for already: its row costs nothing. No test row is held here.
+    """
+
+    task: InitVar[Task]
     sold: set[Any] = field(default_factory=set)
     valid_labels: int = 0
     counted: dict[str, int] = field(default_factory=dict)
 
+    def __post_init__(self, task: Task) -> None:
+        ids, train = task.train.ids.tolist(), task.train
+        self._name, self._valid = task.name, task.valid
+        given = train.labelled if task.facts.get("train_labels") == "gold" else np.zeros(len(train), dtype=bool)
+        self._paid = {name for name, is_gold in zip(ids, given.tolist(), strict=True) if is_gold}
+        known = np.where(given & (task.gold < 0), train.classes, task.gold)
+        self._gold = dict(zip(ids, known.tolist(), strict=True))
+
     def ask(self, ids: np.ndarray) -> np.ndarray:
         """Returns the true classes (len(ids),) of those rows; BadInput if a class or an id is unknown."""
-        gold = dict(zip(self.task.train.ids.tolist(), self.task.gold.tolist(), strict=True))
-        unknown = [name for name in ids.tolist() if gold.get(name, -1) < 0]
+        unknown = [name for name in ids.tolist() if self._gold.get(name, -1) < 0]
         if unknown:
             raise BadInput(f"the oracle knows no true class of {len(unknown)} rows, the first is '{unknown[0]}'")
-        self.sold.update(ids.tolist())
-        return np.array([gold[name] for name in ids.tolist()], dtype=np.int64)
+        self.sold.update(set(ids.tolist()) - self._paid)
+        return np.array([self._gold[name] for name in ids.tolist()], dtype=np.int64)
 
     def valid(self) -> EvalSet:
         """Returns the validation rows and counts all their labels; BadInput if the task has none."""
-        if not len(self.task.valid):
-            raise BadInput(f"task {self.task.name} has no validation rows to learn from")
-        self.valid_labels = len(self.task.valid)
-        return self.task.valid
+        if not len(self._valid):
+            raise BadInput(f"task {self._name} has no validation rows to learn from")
+        self.valid_labels = len(self._valid)
+        return self._valid
 
     def count(self, what: str, number: int) -> None:
         """Adds to the count of work that people did before the trial."""
@@ -50,17 +66,55 @@ class Purchases:
             raise BadInput(f"the ledger has no line '{what}': a strategy may count {', '.join(COUNTED)}")
         self.counted[what] = self.counted.get(what, 0) + number
 
-    def in_test(self, train: TrainSet, signature: Signature) -> np.ndarray:
-        """Returns True for each row of `train` that shares a signature with a test row."""
-        test = self.task.test.x if train.prepare is None else train.prepare(self.task.test.x)
-        here, there = (np.asarray(signature(x)) for x in (train.x, test))
-        return np.asarray(np.isin(here.reshape(len(here), -1), there).any(1))
+
+def compare_with_test(task: Task) -> InTest:
+    """Returns the tool that tells which training (or `valid/` plus validation) rows have their like in the test part.
+
+    A strategy passes ids, the name of a way, and numbers or names as its parameters, never code or rows: both sides
+    are the rows as the task holds them, and only what the harness computes from them is compared. So a strategy can
+    neither see a test row nor try rows of its own making.
+    """
+    test = task.test.x
+    parts = ((_places(task.train.ids, ""), task.train.x), (_places(task.valid.ids, "valid/"), task.valid.x))
+
+    def in_test(ids: np.ndarray, way: str, parameters: Mapping[str, Any]) -> np.ndarray:
+        names, plain = [str(name) for name in ids.tolist()], _plain_parameters(parameters)
+        unknown = [name for name in names if not any(name in places for places, _ in parts)]
+        if unknown:
+            raise BadInput(
+                f"'{unknown[0]}' is no row of task {task.name}: only its own rows are compared with its test"
+            )
+        found = np.zeros(len(names), dtype=bool)
+        for places, x in parts:
+            here = [row for row, name in enumerate(names) if name in places]
+            if here:
+                rows = np.array([places[names[row]] for row in here])
+                found[here] = alike_rows(take(x, rows), test, str(way), plain)
+        return found
+
+    return in_test
 
 
-def lend(kind: str, needs: list[str], probe: Learner, identity: list[Any], run: Run, bought: Purchases) -> Tools:
+def _places(ids: np.ndarray, prefix: str) -> dict[str, int]:
+    return {f"{prefix}{name}": row for row, name in enumerate(ids.tolist())}
+
+
+def _plain_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the parameters; BadInput for one that is more than numbers and names, as code would see what it meets."""
+    for name, value in parameters.items():
+        members = value if type(value) in (list, tuple) else [value]
+        if any(type(member) not in _PLAIN for member in members):
+            raise BadInput(f"{name} is a {type(value).__name__}: rows are compared with the test by numbers and names")
+    return dict(parameters)
+
+
+def lend(
+    kind: str, needs: list[str], probe: Learner, identity: list[Any], run: Run, bought: Purchases, in_test: InTest
+) -> Tools:
     """Returns the tools of a strategy of that kind; those that its option does not declare under `needs` are refused.
 
-    `probe` scores rows; `identity` is its identity as JSON, for the cache.
+    `probe` scores rows; `identity` is its identity as JSON, for the cache. What is refused is not held by the tools
+    either.
     """
     quiet = replace(run, log=lambda row: None)
 
@@ -82,9 +136,9 @@ def lend(kind: str, needs: list[str], probe: Learner, identity: list[Any], run: 
         dynamics=unless_declared("dynamics", watched),
         ask=unless_declared("gold", bought.ask),
         valid=unless_declared("valid", bought.valid),
-        in_test=unless_declared("test", bought.in_test),
+        in_test=unless_declared("test", in_test),
         count=bought.count,
-        classes=bought.task.classes,
+        classes=run.classes,
         cache=run.cache,
         device=run.device,
     )

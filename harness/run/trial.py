@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from harness.arm import DATA_FACTORS, FACTORS, axis_of, factors_of, reference_of
+from harness.arm import DATA_FACTORS, EVERY_OPTION, FACTORS, axis_of, factors_of, reference_of
 from harness.data import EvalSet, Task, TrainSet
 from harness.errors import BadInput, TrialFailed
 from harness.learners import Fit, Learner, Protocol, Run
 from harness.learners.adapt import adapt_to_limits, check_complete
 from harness.metrics import score
 from harness.receipts import receipt
-from harness.run.options import build, identity, lacks_of, needs_of
+from harness.run.options import OTHER_FAMILY, build, identity, lacks_of, needs_of
 from harness.run.sources import user_sources
-from harness.run.tools import Purchases, lend
+from harness.run.tools import InTest, Purchases, compare_with_test, lend
 from harness.storage.cache import Cache
 from harness.storage.cost import Cost, meter
 from harness.storage.keys import trial_key
@@ -84,11 +84,20 @@ class Trial:
     def against(self, baseline: Mapping[str, Mapping[str, Any]], rows: int = 0) -> dict[str, Any]:
         """Returns how the arm differs from the baseline: the factors, the axis, and its kind of reference, if any.
 
-        `rows` is the number of training rows, if known: an arm that may ask for all of their labels is an upper bound.
+        `families` holds the family of each option that it changes, `reference_for` the options that each is declared
+        a reference for. `rows` is the number of training rows, if known: an arm that may ask for all of their labels
+        is an upper bound.
         """
         factors = factors_of(self.identity(), self.control(baseline).identity())
-        kind = reference_of([_kind(self.arm[name], rows) for name in factors])
-        return {"factors": list(factors), "axis": axis_of(factors), "reference": kind}
+        options = {name: self.arm[name] for name in factors}
+        kinds = {name: _kind(option, rows) for name, option in options.items()}
+        return {
+            "factors": list(factors), "axis": axis_of(factors), "reference": reference_of(list(kinds.values())),
+            "families": {name: option.get("family", OTHER_FAMILY) for name, option in options.items()},
+            "reference_for": {
+                name: list(options[name].get("reference_for") or [EVERY_OPTION]) for name, kind in kinds.items() if kind
+            },
+        }  # fmt: skip
 
 
 def _kind(option: Mapping[str, Any], rows: int) -> str | None:
@@ -119,19 +128,21 @@ def run_trial(trial: Trial, task: Task, place: Place) -> dict[str, Any]:
     `task` is the trial's source, split by the trial's seed. TrialFailed if there is no result.
     """
     place = replace(place, cache=Cache(place.cache.folder))
-    run, bought = _run(trial, task, place), Purchases(task)
+    run, bought, in_test = _run(trial, task, place), Purchases(task), compare_with_test(task)
     arm = {name: build(trial.arm[name]) for name in FACTORS}  # imports happen here, outside the measured block
     probe = build(trial.probe)
     with meter() as bill:
         train, receipts = task.train, {}
         for kind in DATA_FACTORS:
-            before, train = train, _stage(kind, arm[kind], train, _tools(kind, trial, probe, run, bought))
+            tools = _tools(kind, trial, probe, run, bought, in_test)
+            before, train = train, _stage(kind, arm[kind], train, tools)
             receipts[kind] = receipt(before, train)
             _check(train, before, f"{kind} ({trial.arm[kind]['_target_'].rpartition('.')[2]})")
         lacks = sorted(lacks_of(trial.arm["model"]))
         train, told = adapt_to_limits(numeric(train), lacks, run.stream("adapt"))
-        valid, test = (_prepared(part, train, lacks, name) for name, part in _scored(task))
+        valid = _prepared(task.valid, train, lacks, "validation")
         fit = arm["model"](train, valid, run)
+        test = _prepared(task.test, train, lacks, "test")  # a strategy's transform meets it after the fit, not before
         predicted = _classes(fit.predict(test.x))
     return {
         "result": _result(run, valid, test, fit, predicted),
@@ -152,21 +163,17 @@ def _run(trial: Trial, task: Task, place: Place) -> Run:
     )  # fmt: skip
 
 
-def _tools(kind: str, trial: Trial, probe: Learner, run: Run, bought: Purchases) -> Tools:
+def _tools(kind: str, trial: Trial, probe: Learner, run: Run, bought: Purchases, in_test: InTest) -> Tools:
     """Returns the tools of the strategy of that kind; the probe's results are cached under its identity."""
     rules = shared_rules(trial.protocol, [trial.probe])
     code = user_sources(trial.probe, trial.protocol)
     who = [identity(trial.probe, content_of), rules, trial.seed, trial.salt, run.steps, *([code] if code else [])]
-    return lend(kind, sorted(needs_of(trial.arm[kind])), probe, who, run, bought)
+    return lend(kind, sorted(needs_of(trial.arm[kind])), probe, who, run, bought, in_test)
 
 
 def _stage(kind: str, strategy: Strategy, train: TrainSet, tools: Tools) -> TrainSet:
     """Applies a strategy to the set; augmentations work on numbers, so raw cells are encoded before them."""
     return strategy(numeric(train) if kind == "augment" else train, tools)
-
-
-def _scored(task: Task) -> tuple[tuple[str, EvalSet], tuple[str, EvalSet]]:
-    return ("validation", task.valid), ("test", task.test)
 
 
 def _prepared(part: EvalSet, train: TrainSet, lacks: Sequence[str], name: str) -> EvalSet:

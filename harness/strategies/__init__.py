@@ -7,16 +7,14 @@ augmentation differs only in what it returns: the same rows with `augment` set t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from harness.data import Augment, EvalSet, Rows, TrainSet
+from harness.data import Augment, EvalSet, TrainSet
 from harness.storage.cache import Cache
-
-Signature = Callable[[Rows], np.ndarray]
-"""Rows (n, *d) to one hash or string per row (n,), or several (n, s): rows that share one are taken for the same."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +28,9 @@ class Tools:
     labelled rows, in order; cached likewise. Needs `dynamics`; BadInput where the probe does not train in steps.
     `ask(ids)`: the true classes (len(ids),) of those rows; metered: each row asked for is a label bought. Needs `gold`.
     `valid()`: the validation rows with their labels, which then count as labels bought. Needs `valid`.
-    `in_test(train, signature)`: True for each row (n,) that shares a signature with a test row; the test rows
-    themselves stay out of sight. Needs `test`.
+    `in_test(ids, way, parameters)`: True for each of those rows (len(ids),) that stands in the test part too, in one of
+    the ways of `fingerprints.WAYS`. The harness compares the rows as the task holds them; no code of a strategy ever
+    gets a test row. Needs `test`.
     `count(what, number)`: enters that many `votes`, `rules` or `edits` by people in the ledger.
     `classes`: the names of the k classes, in the order of the columns of y.
     `cache`, `device`: where costly intermediates are kept, and where a network of the strategy computes.
@@ -42,7 +41,7 @@ class Tools:
     dynamics: Callable[[TrainSet], np.ndarray]
     ask: Callable[[np.ndarray], np.ndarray]
     valid: Callable[[], EvalSet]
-    in_test: Callable[[TrainSet, Signature], np.ndarray]
+    in_test: Callable[[np.ndarray, str, Mapping[str, Any]], np.ndarray]
     count: Callable[[str, int], None]
     classes: tuple[str, ...]
     cache: Cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from itertools import permutations, product
 
@@ -130,13 +131,24 @@ def test_an_axis_whose_arms_all_lose_keeps_the_baseline() -> None:
     assert found.ladder.interaction.value == 0
 
 
+def test_a_simple_baseline_may_be_chosen() -> None:
+    """Beside using no votes, a majority vote is a method like any other, whatever a label model gains."""
+    scores = noisy({"baseline": 80.0, "model=a": 82.0, "weak=majority_vote": 90.0, "weak=label_model": 87.0})
+    found = answer(dataclasses.replace(scores, reference=("", "", "simple_baseline", "")))
+    assert found.ladder is not None
+    assert found.ladder.data.arm == "weak=majority_vote"
+    assert not told(found, "Negative controls and upper bounds are never chosen")
+
+
 def test_a_reference_is_never_chosen_and_what_beats_the_pick_is_told() -> None:
     means = {"baseline": 80.0, "model=a": 82.0, "clean=random": 95.0, "clean=c": 83.0, "model=a clean=random": 99.0}
     found = answer(noisy(means, reference=["clean=random"]))
     assert found.ladder is not None
     assert found.ladder.data.arm == "clean=c"
-    assert told(found, "References are never chosen as best: clean=random, model=a clean=random.")
-    assert told(found, "References better on validation than clean=c: clean=random.")
+    assert told(
+        found, "Negative controls and upper bounds are never chosen as best: clean=random, model=a clean=random."
+    )
+    assert told(found, "Negative controls and upper bounds better on validation than clean=c: clean=random.")
     assert not found.shapley
 
 

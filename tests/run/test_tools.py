@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from harness.learners import Run
 from harness.learners.probe import dynamics
 from harness.run.config import plain
 from harness.run.options import build
-from harness.run.tools import Purchases, lend
+from harness.run.tools import Purchases, compare_with_test, lend
 from harness.strategies import Tools
 
 CLASSES = ("a", "b", "c")
@@ -30,8 +32,9 @@ def task_of(n_valid: int = 4) -> Task:
 
 
 def lent(needs: list[str], run: Run, task: Task | None = None) -> tuple[Tools, Purchases]:
-    bought = Purchases(task or task_of())
-    return lend("clean", needs, logistic, ["logistic"], run, bought), bought
+    task = task or task_of()
+    bought = Purchases(task)
+    return lend("clean", needs, logistic, ["logistic"], run, bought, compare_with_test(task)), bought
 
 
 @pytest.mark.parametrize(
@@ -41,21 +44,22 @@ def lent(needs: list[str], run: Run, task: Task | None = None) -> tuple[Tools, P
         ("dynamics", lambda tools, train: tools.dynamics(train)),
         ("gold", lambda tools, train: tools.ask(train.ids[:1])),
         ("valid", lambda tools, train: tools.valid()),
-        ("test", lambda tools, train: tools.in_test(train, lambda x: np.arange(len(x)))),
+        ("test", lambda tools, train: tools.in_test(train.ids, "exact", {})),
     ],
 )
 def test_what_an_option_does_not_declare_is_refused(need: str, call: Any, run: Run) -> None:
     tools, bought = lent([], run)
     with pytest.raises(BadInput, match=rf"must declare `needs: \[{need}\]`"):
-        call(tools, bought.task.train)
+        call(tools, weak_set("table")[0])
     assert not bought.sold
     assert bought.valid_labels == 0
 
 
 def test_each_asked_row_is_sold_once(run: Run) -> None:
     tools, bought = lent(["gold"], run)
-    ids = bought.task.train.ids
-    assert np.array_equal(tools.ask(ids[[3, 1]]), bought.task.gold[[3, 1]])
+    train, gold = weak_set("table")
+    ids = train.ids
+    assert np.array_equal(tools.ask(ids[[3, 1]]), gold[[3, 1]])
     tools.ask(ids[[1]])
     assert bought.sold == {ids[1], ids[3]}
     with pytest.raises(BadInput, match="no true class of 1 rows, the first is 'table/85'"):
@@ -79,19 +83,98 @@ def test_work_of_people_is_counted_by_its_name(run: Run) -> None:
         tools.count("ruels", 1)
 
 
+def test_a_label_that_is_given_as_gold_is_not_bought_again(run: Run) -> None:
+    """A small gold set beside a pool: all true classes are answered, and only the pool's are counted.
+
+    A gold row whose class the oracle does not know besides is answered by its label.
+    """
+    task = task_of()
+    facts = {"train_labels": "gold"}
+    tools, bought = lent(["gold"], run, replace(task, facts=facts, gold=np.where(task.train.labelled, -1, 2)))
+    answers = tools.ask(task.train.ids)
+    assert np.array_equal(answers, np.where(task.train.labelled, task.train.classes, 2))
+    assert bought.sold == set(task.train.ids[~task.train.labelled].tolist())
+    assert 0 < len(bought.sold) < len(task.train)
+    tools, bought = lent(["gold"], run)
+    tools.ask(task.train.ids[:80])
+    assert len(bought.sold) == 80, "labels that are given, but not as gold, are bought again"
+
+
 def test_only_whether_a_row_stands_in_the_test_part_is_shown(run: Run) -> None:
-    tools, bought = lent(["test"], run)
-    train = bought.task.train
-    found = tools.in_test(train, lambda x: np.array([row.tobytes().hex() for row in x]))
+    tools, _ = lent(["test"], run)
+    train, _ = weak_set("table")
+    found = tools.in_test(train.ids, "exact", {})
+    assert found.dtype == bool
     assert np.flatnonzero(found).tolist() == [5, 8]
-    bands = tools.in_test(train, lambda x: np.stack([np.arange(len(x)), np.round(x[:, 0], 3)], axis=1))
-    assert bands[[0, 1, 5, 8]].all(), "one shared signature of several is enough"
+    assert tools.in_test(train.ids[[8, 0]], "keys", {"columns": [0], "decimals": 3}).tolist() == [True, False]
+    assert tools.in_test(np.array(["valid/v0", "valid/v3", "table/5"]), "exact", {}).tolist() == [False, False, True]
 
 
-def test_test_rows_are_prepared_as_the_training_rows_were(run: Run) -> None:
-    tools, bought = lent(["test"], run)
-    doubled = bought.task.train.transformed(lambda x: 2 * x)
-    assert np.flatnonzero(tools.in_test(doubled, lambda x: x[:, 0].round(4))).tolist() == [5, 8]
+def test_no_code_and_no_row_of_a_strategy_meets_the_test_part(run: Run) -> None:
+    """A transform, a number that watches what it is multiplied with, a way of one's own, a row of one's own."""
+    tools, _ = lent(["test"], run)
+    train, _ = weak_set("table")
+    seen: list[Any] = []
+    spied = train.transformed(lambda x: seen.append(len(x)) or x)
+    seen.clear()
+
+    class Spy(float):
+        def __rmul__(self, other: Any) -> Any:
+            seen.append(other)
+            return other
+
+        __mul__ = __rmul__
+
+    assert np.flatnonzero(tools.in_test(spied.ids, "exact", {})).tolist() == [5, 8]
+    for way, parameters, told in (
+        (
+            "keys",
+            {"columns": None, "decimals": Spy(2)},
+            "decimals is a Spy: rows are compared with the test by numbers",
+        ),
+        ("keys", {"columns": [seen.append], "decimals": 2}, "columns is a list: rows are compared"),
+        ("my_own", {}, "way=my_own is not known"),
+    ):
+        with pytest.raises(BadInput, match=told):
+            tools.in_test(train.ids, way, parameters)
+    with pytest.raises(BadInput, match="'a guess' is no row of task small: its test"):
+        tools.in_test(np.array(["a guess"]), "exact", {})
+    assert seen == []
+
+
+def reachable(thing: Any, depth: int = 8) -> Iterator[Any]:
+    """What code can get at from an object: members, attributes, bound selves, closures, arguments of partials."""
+    stack, known = [(thing, depth)], set()
+    while stack:
+        one, left = stack.pop()
+        if id(one) in known or left == 0 or isinstance(one, ModuleType | type):
+            continue
+        known.add(id(one))
+        yield one
+        inner: list[Any] = []
+        if isinstance(one, Mapping):
+            inner += [*one.keys(), *one.values()]
+        elif isinstance(one, list | tuple | set):
+            inner += list(one)
+        inner += list(getattr(one, "__dict__", {}).values())
+        inner += [cell.cell_contents for cell in getattr(one, "__closure__", None) or ()]
+        inner += [getattr(one, name, None) for name in ("__self__", "func", "args", "keywords", "base")]
+        stack += [(part, left - 1) for part in inner]
+
+
+@pytest.mark.parametrize("needs", [[], ["probe", "dynamics", "gold"]])
+def test_what_a_strategy_is_lent_leads_to_no_test_row(needs: list[str], run: Run) -> None:
+    """Not even through the insides of the tools, unless the option declares that it compares rows with the test."""
+    task = task_of()
+    train = replace(task.train, x=task.train.x.copy())
+    test = EvalSet(task.test.ids, np.full((2, 7), 123.5, dtype=np.float32), task.test.y)
+    task = replace(task, train=train, test=test)
+    secret = test.x
+    for lends in (needs, [*needs, "test"]):
+        tools, _ = lent(lends, run, task)
+        arrays = [one for one in reachable((tools, train)) if isinstance(one, np.ndarray)]
+        assert any(one is train.ids or one.base is train.ids for one in arrays), "the walk sees what is there"
+        assert any(np.shares_memory(one, secret) for one in arrays if one.dtype == secret.dtype) == ("test" in lends)
 
 
 def test_the_course_of_the_probe_is_seen_for_every_row_in_order(run: Run) -> None:

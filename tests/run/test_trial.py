@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 from conftest import ROOT, composed
 
-from harness.data import Task
+from harness.data import EvalSet, Task, TrainSet
 from harness.errors import TrialFailed
+from harness.learners import Fit, Run
 from harness.run.config import arm_of, plain
 from harness.run.options import build
 from harness.run.trial import Place, Trial, run_trial
 from harness.storage.cache import Cache
 from harness.storage.packing import unpack
+from harness.strategies import Tools
 
 SMALL = ("task.n_train=120", "protocol.steps=20", "model@baseline.model=mlp", "seed=3")
 
@@ -35,6 +37,31 @@ def make(*overrides: str) -> tuple[Trial, Task]:
 
 def run(trial: Trial, task: Task, folder: Path) -> dict:
     return run_trial(trial, task, Place(Cache(folder), "cpu"))
+
+
+def shifted(train: TrainSet, tools: Tools) -> TrainSet:
+    """A strategy that changes features, and notes which rows its transform meets."""
+    return train.transformed(lambda x: (SEEN.append(f"{len(x)} rows"), x)[1])
+
+
+def noted(train: TrainSet, valid: EvalSet, run: Run) -> Fit:
+    """A learner that notes when it fits, and predicts the first class."""
+    SEEN.append("fit")
+    return Fit(lambda x: np.eye(10, dtype=np.float32)[np.zeros(len(x), dtype=int)], 0, 0)
+
+
+SEEN: list[str] = []
+
+
+def test_a_strategys_transform_meets_the_test_part_when_all_is_fitted(tmp_path: Path) -> None:
+    """So nothing of the strategy (labels, batches) can depend on a test row."""
+    trial, task = make()
+    mine = {name: {"_target_": f"test_trial.{name}", "_partial_": True} for name in ("shifted", "noted")}
+    trial = replace(trial, arm={**trial.arm, "clean": mine["shifted"], "model": mine["noted"]})
+    SEEN.clear()
+    run(trial, task, tmp_path)
+    assert [f"{len(rows)} rows" for rows in (task.train, task.valid)] == SEEN[:2]
+    assert SEEN[2:] == ["fit", f"{len(task.test)} rows"]
 
 
 def timeless(record: dict) -> str:

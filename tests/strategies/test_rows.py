@@ -15,12 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.conformance.small_sets import tools_with
-from harness.data import Rows, Task, TrainSet, one_hot
+from harness.data import EvalSet, Rows, Task, TrainSet, one_hot
 from harness.errors import BadInput
 from harness.run.config import plain
 from harness.run.options import build
+from harness.run.tools import compare_with_test
 from harness.storage.places import conf_dir
-from harness.strategies import Signature, Tools
+from harness.strategies import Tools
 from harness.strategies.clean import (
     balanced_weights,
     duplicate_keys,
@@ -42,14 +43,18 @@ from harness.streams import stream
 from harness.tables import cells_table
 
 
-def tools(test: Rows | None = None, seed: int = 0) -> Tools:
-    """Tools that know a test part, if one is given."""
+def tools(seed: int = 0) -> Tools:
+    """Tools that lend nothing but draws."""
+    return tools_with(stream(seed, "rows"))
 
-    def in_test(train: TrainSet, signature: Signature) -> np.ndarray:
-        here, there = (np.asarray(signature(x)) for x in (train.x, test))
-        return np.isin(here.reshape(len(here), -1), there).any(1)
 
-    return tools_with(stream(seed, "rows"), **({} if test is None else {"in_test": in_test}))
+def beside(test: Rows, train: TrainSet) -> Tools:
+    """Tools that know a test part."""
+    valid = EvalSet(np.array([], dtype=str), train.x[:0], np.array([], dtype=np.int64))
+    held = EvalSet(np.arange(len(test)), test, np.zeros(len(test), dtype=np.int64))
+    gold = np.full(len(train), -1, dtype=np.int64)
+    task = Task("beside", "text", tuple(map(str, range(train.k))), train, valid, held, gold)
+    return tools_with(stream(0, "rows"), in_test=compare_with_test(task))
 
 
 def texts(rows: Sequence[str], classes: list[int], k: int = 2) -> TrainSet:
@@ -183,9 +188,9 @@ def test_repeats_and_leaks_of_real_texts(shared: Path, source: object, name: str
     again = len(pool) - len(near_duplicate_texts(pool, tools(), shingle=5, threshold=0.8, keep="majority"))
     assert repeats < again < 1.3 * repeats
     assert np.isin(task.test.x, pool.x).sum() == leaked
-    clean = leaks(pool, tools(task.test.x))
+    clean = leaks(pool, beside(task.test.x, pool))
     assert not np.isin(task.test.x, clean.x).any()
-    assert len(near_leaked_texts(pool, tools(task.test.x), shingle=5, threshold=0.8)) < len(clean)
+    assert len(near_leaked_texts(pool, beside(task.test.x, pool), shingle=5, threshold=0.8)) < len(clean)
 
 
 # Leaks
@@ -194,19 +199,21 @@ def test_repeats_and_leaks_of_real_texts(shared: Path, source: object, name: str
 def test_rows_of_the_test_part_go() -> None:
     train = texts(["a b c", "d", "a b c", "e f g h"], [0, 1, -1, 1])
     test = np.array(["a b c", "E F G  H"], dtype=object)
-    assert leaks(train, tools(test)).ids.tolist() == ["r1", "r2", "r3"], "only labelled ones, and exactly the same"
-    assert near_leaked_texts(train, tools(test), shingle=3, threshold=0.8).ids.tolist() == ["r1", "r2"]
+    assert leaks(train, beside(test, train)).ids.tolist() == ["r1", "r2", "r3"], (
+        "only labelled ones, and exactly the same"
+    )
+    assert near_leaked_texts(train, beside(test, train), shingle=3, threshold=0.8).ids.tolist() == ["r1", "r2"]
     numbers = train_set(np.array([[1.001], [2.0]], dtype=np.float32), [0, 1], 2)
     held = np.array([[1.0], [3.0]], dtype=np.float32)
-    assert leaked_keys(numbers, tools(held), columns=None, decimals=2).ids.tolist() == ["r1"]
-    assert len(leaks(numbers, tools(held))) == 2
+    assert leaked_keys(numbers, beside(held, numbers), columns=None, decimals=2).ids.tolist() == ["r1"]
+    assert len(leaks(numbers, beside(held, numbers))) == 2
 
 
 def test_pictures_of_the_test_part_go() -> None:
     train = train_set(np.stack([picture(0), picture(1)]), [0, 1], 2)
     brighter = np.clip(picture(0).astype(int) + 3, 0, 255).astype(np.uint8)[None]
-    assert near_leaked_images(train, tools(brighter), distance=2).ids.tolist() == ["r1"]
-    assert len(leaks(train, tools(brighter))) == 2
+    assert near_leaked_images(train, beside(brighter, train), distance=2).ids.tolist() == ["r1"]
+    assert len(leaks(train, beside(brighter, train))) == 2
 
 
 def test_bands_are_a_matter_of_the_text_alone() -> None:
@@ -227,7 +234,7 @@ def test_leaked_numerals_are_those_that_the_data_name(shared: Path, source: obje
     groups = pd.read_parquet(folder / "train.parquet", columns=["name", "duplicate_group"]).dropna()
     named = set(groups["name"]) & set(task.train.ids.tolist())
     for strategy, most in ((leaks, 0), (partial(near_leaked_images, distance=2), 12)):
-        gone = set(task.train.ids.tolist()) - set(strategy(task.train, tools(task.test.x)).ids.tolist())
+        gone = set(task.train.ids.tolist()) - set(strategy(task.train, beside(task.test.x, task.train)).ids.tolist())
         assert named <= gone
         assert len(gone - named) <= most
 

@@ -20,7 +20,7 @@ from harness.data import TrainSet
 from harness.errors import BadInput, TrialFailed
 from harness.learners import Run
 from harness.strategies import Tools
-from harness.strategies.weak import label_model, majority_vote, random_vote
+from harness.strategies.weak import label_model, majority_vote, random_vote, uniform_labels
 from harness.strategies.weak.snorkel import _fitted, _posterior
 from harness.strategies.weak.votes import settle_labels
 from harness.streams import stream
@@ -186,6 +186,24 @@ def published(folder: Path, part: str) -> tuple[TrainSet, np.ndarray]:
     k = len(json.loads((folder / "label.json").read_text()))
     x = np.zeros((len(rows), 1), dtype=np.float32)
     return train_set(x, [-1] * len(rows), k, votes), np.array([row["label"] for row in rows])
+
+
+def test_labels_without_information_are_given_to_the_rows_with_votes_only(five: TrainSet) -> None:
+    """Soft ones are uniform; hard ones are drawn, each class as often; weights are those of any use of the votes."""
+    voted = (five.votes >= 0).any(1)
+    soft = uniform_labels(five, tools(), labels="soft")
+    assert np.allclose(soft.y[voted], 1 / five.k)
+    counted = majority_vote(five, tools(), labels="hard", ties="soft")
+    assert np.array_equal(soft.w, counted.w)
+    assert np.array_equal(soft.y[~voted], five.y[~voted])
+    train, truth = crowd(3000, [0.95, 0.9, 0.9], 3, seed=1)
+    hard = uniform_labels(train, tools(), labels="hard")
+    rows = (train.votes >= 0).any(1)
+    assert np.bincount(hard.classes[rows], minlength=3) / rows.sum() == pytest.approx([1 / 3] * 3, abs=0.04)
+    assert (hard.classes == truth)[rows].mean() == pytest.approx(1 / 3, abs=0.04)
+    assert set(np.unique(hard.y[rows]).tolist()) == {0.0, 1.0}
+    with pytest.raises(BadInput, match="labels=sotf is not known"):
+        uniform_labels(five, tools(), labels="sotf")
 
 
 @pytest.mark.shared

@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import Normal, Stroke
 
 from harness.analysis.effects import Effect
+from harness.arm import may_win
 from harness.report.figures.placing import Box, Spot, slots, spots
 from harness.report.figures.scales import from_zero, linear_scale, logarithmic
 from harness.report.figures.style import (
@@ -65,7 +66,9 @@ def gain_frame(effects: Sequence[Effect]) -> pd.DataFrame:
         found = effect.interval
         numbers = (found.effect, found.low, found.high) if found else (0.0, 0.0, 0.0)
         if (found or is_baseline(effect)) and effect.cpu_s is not None:
-            rows.append((effect.arm, effect.axis, bool(effect.reference), *numbers, effect.cpu_s, effect.labels or 0.0))
+            rows.append(
+                (effect.arm, effect.axis, not may_win(effect.reference), *numbers, effect.cpu_s, effect.labels or 0.0)
+            )
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -84,8 +87,8 @@ def front(cost: Sequence[float], gain: Sequence[float]) -> list[int]:
 def draw(arms: pd.DataFrame, *, title: str, metric: str, note: str) -> Figure:
     """Returns the figure of two panels; `arms` is from `gain_frame`, with 0 as the baseline's effect.
 
-    A stepped line is the Pareto front of the point estimates, without references. Names are drawn where there is room,
-    the front's first; if there are many arms, the others are small marks.
+    A stepped line is the Pareto front of the point estimates, without negative controls and upper bounds. Names are
+    drawn where there is room, the front's first; if there are many arms, the others are small marks.
     """
     there = finite_rows(arms, "effect", "low", "high", "cpu_s", "labels")
     if there.empty or (there["arm"] == "baseline").all():
@@ -114,7 +117,7 @@ def _key(arms: pd.DataFrame) -> tuple[list[str], list[Line2D]]:
     ]
     labels = [AXES[name] for name in names]
     if arms["reference"].any():
-        labels.append("hollow: reference")
+        labels.append("hollow: negative control or upper bound")
         samples.append(Line2D([], [], color=FAINT, marker="o", markerfacecolor="white", markersize=3.8, linewidth=1))
     base = Line2D([], [], color=INK, marker="x", markersize=4, linewidth=0)
     step = Line2D([], [], **_FRONT)
@@ -122,7 +125,7 @@ def _key(arms: pd.DataFrame) -> tuple[list[str], list[Line2D]]:
 
 
 def _front(arms: pd.DataFrame, cost: str) -> list[int]:
-    """Returns the rows on the Pareto front; a reference is no choice, and an upper bound would hide what can be had."""
+    """Returns the rows on the Pareto front; without what may never win: an upper bound would hide what can be had."""
     ranked = np.flatnonzero(~arms["reference"].astype(bool))
     among = arms.iloc[ranked]
     return [int(ranked[one]) for one in front(among[cost].tolist(), among["effect"].tolist())]

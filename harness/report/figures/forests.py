@@ -1,7 +1,7 @@
 """Draws effects as a forest plot.
 
-The figure is one column wide. Arms are grouped by axis, references first in their group, shaded and hollow; each axis
-has a marker of its own, so that nothing depends on colour.
+The figure is one column wide. Arms are grouped by axis, negative controls and upper bounds first in their group,
+shaded and hollow; each axis has a marker of its own, so that nothing depends on colour.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from matplotlib.patches import Rectangle
 
 from harness.analysis.effects import Effect
 from harness.analysis.significance import LEVEL
-from harness.arm import kind_in_words
+from harness.arm import kind_in_words, may_win
 from harness.report.figures.rows import limits, span
 from harness.report.figures.style import (  # fmt: skip
     AXIS,
@@ -99,12 +99,14 @@ def _usual_count(effects: Sequence[Effect]) -> str:
 
 
 def _grouped(effects: Sequence[Effect]) -> dict[str, list[Effect]]:
-    """Returns arms by what they change, in a fixed order of headings, references first in each."""
+    """Returns arms by what they change, in a fixed order of headings, negative controls and upper bounds first."""
     order = ["model", "data: weak", "data: clean", "data: augment"]
     groups: dict[str, list[Effect]] = {name: [] for name in order}
     for effect in sorted(effects, key=lambda effect: ("model", "data", "both", "none").index(effect.axis)):
         groups.setdefault(heading(effect.axis, effect.factors), []).append(effect)
-    return {name: sorted(found, key=lambda effect: not effect.reference) for name, found in groups.items() if found}
+    return {
+        name: sorted(found, key=lambda effect: may_win(effect.reference)) for name, found in groups.items() if found
+    }
 
 
 def _short(effect: Effect, briefs: Mapping[str, str]) -> str:
@@ -175,7 +177,7 @@ def _axes(figure: Figure, labels: float, numbers: float, height: float, foot: fl
 def _row(ax: Axes, row: ForestRow, limit: float, reason: str) -> None:
     """Draws one arm: shade, label, and either point, interval and numbers, or why there are none."""
     middle = row.top + row.height / 2
-    if row.effect.reference:
+    if not may_win(row.effect.reference):
         left, right = _left(ax, MARGIN / 2), _left(ax, WIDTH - MARGIN / 2)
         shade = Rectangle((left, row.top), right - left, row.height, color=SHADE, linewidth=0, clip_on=False, zorder=0)
         shade.set_transform(ax.get_yaxis_transform())
@@ -188,7 +190,12 @@ def _row(ax: Axes, row: ForestRow, limit: float, reason: str) -> None:
     if row.effect.interval:
         found = row.effect.interval
         span(
-            ax, middle, (found.effect, found.low, found.high), MARKS[row.effect.axis], bool(row.effect.reference), limit
+            ax,
+            middle,
+            (found.effect, found.low, found.high),
+            MARKS[row.effect.axis],
+            not may_win(row.effect.reference),
+            limit,
         )
         _text(ax, WIDTH - MARGIN, middle, effect_in_words(found, 1), ha="right", size=SMALL)
     else:
@@ -203,7 +210,7 @@ def _absent(ax: Axes, row: ForestRow, reason: str) -> None:
         lines = [lines[0], lines[1][:-1] + "…"]
     for number, line in enumerate(lines):
         y = row.top + row.height / 2 + (number - (len(lines) - 1) / 2) * 0.9 * LINE
-        behind = SHADE if row.effect.reference else "white"
+        behind = "white" if may_win(row.effect.reference) else SHADE
         text = _text(ax, start, y, line, color=WARN, size=SMALL, zorder=4, backgroundcolor=behind)
         text.get_bbox_patch().set(linewidth=0, boxstyle="square,pad=0.05")  # the zero line must not cross text
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, combinations
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int64
@@ -19,10 +20,33 @@ BITS = 64
 """Number of bits of a perceptual hash."""
 PERMUTATIONS = 128
 """Number of minima in a MinHash: the standard error of a similarity is at most 1 / sqrt(128) / 2 = 0.044."""
+WAYS = ("exact", "keys", "pictures", "texts")
+"""Ways to compare rows: the whole content, `columns` of a table, perceptual hashes, MinHash bands of texts."""
 HASH_CHUNK = 2048
 """Rows compared at a time."""
 Links = Iterator[tuple[np.ndarray, np.ndarray]]
 """Pairs of rows that count as the same, as two arrays of row numbers."""
+
+
+def signatures(x: Rows, way: str, parameters: Mapping[str, Any]) -> Int64[np.ndarray, "n s"]:
+    """Returns the numbers (n, s) of each row by one of `WAYS`: rows that share one are taken for the same.
+
+    `parameters` are those of `keys` (columns, decimals), `ball` (distance) or `bands` (shingle, threshold); the way
+    `exact` has none.
+    """
+    one_of("way", way, WAYS)
+    ways: Mapping[str, Callable[..., np.ndarray]] = {
+        "exact": row_hashes,
+        "keys": keys,
+        "pictures": ball,
+        "texts": bands,
+    }
+    return ways[way](x, **parameters).reshape(len(x), -1)
+
+
+def alike_rows(x: Rows, others: Rows, way: str, parameters: Mapping[str, Any]) -> Bool[np.ndarray, " n"]:
+    """Returns True for each row of `x` that shares a signature with one of the others."""
+    return np.asarray(np.isin(signatures(x, way, parameters), signatures(others, way, parameters)).any(1))
 
 
 def keys(x: Rows, columns: Sequence[str | int] | None, decimals: int) -> Int64[np.ndarray, " n"]:

@@ -1,30 +1,30 @@
 """Training rows that also stand in the test part go: what was learnt by heart there would count as known.
 
-The strategy never sees a test row: it hands in a signature, and is told which training rows share theirs with one.
+The strategy never sees a test row: it names a way to compare rows, and learns which training rows have a like there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from harness.data import TrainSet, row_hashes
-from harness.strategies import Signature, Tools
-from harness.strategies.clean.fingerprints import ball, bands, keys
+from harness.data import TrainSet
+from harness.strategies import Tools
 
 
 def leaks(train: TrainSet, tools: Tools) -> TrainSet:
     """The set without the labelled rows whose exact content a test row has."""
-    return _without_leaks(train, tools, row_hashes)
+    return _without_leaks(train, tools, "exact", {})
 
 
 def leaked_keys(train: TrainSet, tools: Tools, *, columns: Sequence[str | int] | None, decimals: int) -> TrainSet:
     """The set without the rows of a table whose `columns` (None: all), rounded to `decimals`, a test row has."""
-    return _without_leaks(train, tools, lambda x: keys(x, columns, decimals))
+    return _without_leaks(train, tools, "keys", {"columns": columns, "decimals": decimals})
 
 
 def near_leaked_images(train: TrainSet, tools: Tools, *, distance: int) -> TrainSet:
     """The set without pictures whose perceptual hash differs from a test picture's in at most `distance` bits."""
-    return _without_leaks(train, tools, lambda x: ball(x, distance))
+    return _without_leaks(train, tools, "pictures", {"distance": distance})
 
 
 def near_leaked_texts(train: TrainSet, tools: Tools, *, shingle: int, threshold: float) -> TrainSet:
@@ -32,8 +32,8 @@ def near_leaked_texts(train: TrainSet, tools: Tools, *, shingle: int, threshold:
 
     Runs of `shingle` characters are compared; a Jaccard similarity of `threshold` or more is found nearly always.
     """
-    return _without_leaks(train, tools, lambda x: bands(x, shingle, threshold))
+    return _without_leaks(train, tools, "texts", {"shingle": shingle, "threshold": threshold})
 
 
-def _without_leaks(train: TrainSet, tools: Tools, signature: Signature) -> TrainSet:
-    return train.rows(~(tools.in_test(train, signature) & train.labelled))
+def _without_leaks(train: TrainSet, tools: Tools, way: str, parameters: Mapping[str, Any]) -> TrainSet:
+    return train.rows(~(tools.in_test(train.ids, way, parameters) & train.labelled))

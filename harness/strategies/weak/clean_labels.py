@@ -15,7 +15,8 @@ from harness.strategies.weak.votes import give
 def gold(train: TrainSet, tools: Tools) -> TrainSet:
     """Labels every row with its true class from the metered oracle: the upper bound of weak supervision.
 
-    BadInput if the true class of a row is unknown.
+    Rows whose label the task gives as gold keep it, and nothing is paid for them again. BadInput if the true class of
+    another row is unknown.
     """
     every = np.ones(len(train), dtype=bool)
     return give(train, every, one_hot(tools.ask(train.ids), train.k))

@@ -113,7 +113,8 @@ def evidence(
 ) -> Float64[np.ndarray, "n k"]:
     """Returns the log joint probability of a row's votes and each class, summed in logarithms against underflow."""
     possible = table > 0
-    found = np.matmul(cast, np.log(np.where(possible, table, 1))).sum(0) + np.log(prior)
+    shares = np.log(prior, out=np.full(len(prior), -np.inf), where=prior > 0)  # EM may leave a class without any row
+    found = np.matmul(cast, np.log(np.where(possible, table, 1))).sum(0) + shares
     if not possible.all():
         found[np.matmul(cast, (~possible).astype(np.float64)).sum(0) > 0] = -np.inf
     return found
