@@ -8,6 +8,7 @@ from pathlib import Path
 from harness.analysis.study import gather
 from harness.checks import choices, one_of
 from harness.commands.arguments import parse
+from harness.commands.terminal import say
 from harness.errors import BadInput
 from harness.report.figure_files import FORMATS
 from harness.report.write import rebuild, write_index
@@ -31,7 +32,7 @@ def command(words: list[str]) -> int:
         known = [path.name for path in store.glob("*/") if (path / "trials").is_dir()]
         raise BadInput(f"no records of a study '{names[0]}' in {store}{choices(names[0], known)}")
     adjust = said.get("adjust", "holm")
-    paths = [*rebuild(folder, said.get("task.path"), adjust, formats_of(said)), write_index(store)]
+    paths = [*rebuild(folder, said.get("task.path"), adjust, formats_of(said), tell=say), write_index(store)]
     if "paper" in said:
         from harness.report.paper import write_paper  # most reports do not need it
 

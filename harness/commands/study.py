@@ -453,7 +453,7 @@ def raise_trouble(returns: Sequence[JobReturn]) -> None:
 
 def finish(study: DictConfig, store: Store, keys: Sequence[str]) -> None:
     """Rebuilds the study's tables and figures, prints and tracks the leaderboard; TrialFailed if a trial failed."""
-    paths = [*rebuild(store.folder), write_index(store.folder.parent)]
+    paths = [*rebuild(store.folder, tell=say), write_index(store.folder.parent)]
     print(store.folder.joinpath("leaderboard.md").read_text(encoding="utf-8"))
     print("\n".join(str(path) for path in paths))
     table, figures = read_table(store.folder), [path for path in paths if path.suffix == ".png"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -49,6 +50,16 @@ class Purchases:
         if what not in COUNTED:
             raise BadInput(f"the ledger has no line '{what}': a strategy may count {', '.join(COUNTED)}")
         self.counted[what] = self.counted.get(what, 0) + number
+
+    def joined(self, others: Sequence[Purchases]) -> Purchases:
+        """Returns what was bought for several attempts: each row once, and what people had done before once as well."""
+        names = dict.fromkeys(name for one in others for name in one.counted)
+        return Purchases(
+            self.task,
+            set().union(*(one.sold for one in others)),
+            max(one.valid_labels for one in others),
+            {name: max(one.counted.get(name, 0) for one in others) for name in names},
+        )
 
     def in_test(self, train: TrainSet, signature: Signature) -> np.ndarray:
         """Returns True for each row of `train` that shares a signature with a test row."""

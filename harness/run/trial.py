@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from harness.receipts import receipt
 from harness.run.options import build, identity, lacks_of, needs_of
 from harness.run.sources import user_sources
 from harness.run.tools import Purchases, lend
+from harness.run.tuning import Attempt, Functions, tune
 from harness.storage.cache import Cache
 from harness.storage.cost import Cost, meter
 from harness.storage.places import content_of
@@ -56,11 +58,11 @@ class Trial:
     def identity(self) -> dict[str, Any]:
         """Returns what identifies the trial: content and parameters, no path, no device, no tracker.
 
-        The probe is included only if a strategy needs one, the number of tuning trials only if the model tunes, and
-        `sources`, the hashes of the user's own code, only if there is such code.
+        The probe is included only if a strategy needs one, the number of tuning trials only if something is tuned,
+        and `sources`, the hashes of the user's own code, only if there is such code.
         """
         probed = any({"probe", "dynamics"} & needs_of(self.arm[name]) for name in DATA_FACTORS)
-        tuned = [self.arm["model"], *([self.probe] if probed else [])]
+        tuned = [*self.arm.values(), *([self.probe] if probed else [])]
         code = user_sources(self.task, self.arm, self.probe if probed else None, self.protocol)
         return {
             "task": identity(self.task, lambda path: None),
@@ -99,9 +101,9 @@ def _kind(option: Mapping[str, Any], rows: int) -> str | None:
     return "upper_bound" if buys_all else option.get("reference_kind")
 
 
-def shared_rules(protocol: Mapping[str, Any], models: Sequence[Mapping[str, Any]]) -> Any:
-    """Returns the identity of a protocol for a trial that trains these models."""
-    tuned = any("tuning" in needs_of(model) for model in models)
+def shared_rules(protocol: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]]) -> Any:
+    """Returns the identity of a protocol for a trial with these options."""
+    tuned = any("tuning" in needs_of(node) for node in nodes)
     return identity({name: value for name, value in protocol.items() if tuned or name != "tuning_trials"})
 
 
@@ -119,29 +121,34 @@ def run_trial(trial: Trial, task: Task, place: Place) -> dict[str, Any]:
 
     `task` is the trial's source, split by the trial's seed. TrialFailed if there is no result.
     """
-    place = replace(place, cache=Cache(place.cache.folder))
-    run, bought = _run(trial, task, place), Purchases(task)
+    run = _run(trial, task, replace(place, cache=Cache(place.cache.folder)))
     arm = {name: build(trial.arm[name]) for name in FACTORS}  # imports happen here, outside the measured block
     probe = build(trial.probe)
     with meter() as bill:
-        train, receipts = task.train, {}
-        for kind in DATA_FACTORS:
-            before, train = train, _stage(kind, arm[kind], train, _tools(kind, trial, probe, run, bought))
-            receipts[kind] = receipt(before, train)
-            _check(train, before, f"{kind} ({trial.arm[kind]['_target_'].rpartition('.')[2]})")
-        lacks = sorted(lacks_of(trial.arm["model"]))
-        train, told = adapt_to_limits(numeric(train), lacks, run.stream("adapt"))
-        valid, test = (_prepared(part, train, lacks, name) for name, part in _scored(task))
-        fit = arm["model"](train, valid, run)
-        predicted = _classes(fit.predict(test.x))
+        best = tune(arm, run, partial(_attempt, trial, task, probe, run))
+        predicted = _classes(best.fit.predict(best.test.x))
     return {
-        "result": _result(run, valid, test, fit, predicted),
-        "receipts": receipts,
-        "ledger": _ledger(trial, task, fit, bought),
-        "cost": _cost(bill.cost, run.cache.charged, fit),
-        "facts": {**task.facts, **({"adapted": "; ".join(told)} if told else {})},
-        "history": list(fit.history),
+        "result": _result(run, best, predicted),
+        "receipts": best.receipts,
+        "ledger": _ledger(trial, task, best),
+        "cost": _cost(bill.cost, run.cache.charged, best.fit),
+        "facts": {**task.facts, **best.facts},
+        "history": list(best.fit.history),
     }
+
+
+def _attempt(trial: Trial, task: Task, probe: Learner, run: Run, arm: Functions, own: Run) -> Attempt:
+    """Takes the training set through the strategies to a fit of the model, which is trained under the run `own`."""
+    train, receipts, bought = task.train, {}, Purchases(task)
+    for kind in DATA_FACTORS:
+        before, train = train, _stage(kind, arm[kind], train, _tools(kind, trial, probe, run, bought))
+        receipts[kind] = receipt(before, train)
+        _check(train, before, f"{kind} ({trial.arm[kind]['_target_'].rpartition('.')[2]})")
+    lacks = sorted(lacks_of(trial.arm["model"]))
+    train, told = adapt_to_limits(numeric(train), lacks, run.stream("adapt"))
+    valid, test = (_prepared(part, train, lacks, name) for name, part in _scored(task))
+    fit = arm["model"](train, valid, own)
+    return Attempt(fit, valid, test, receipts, bought, {"adapted": "; ".join(told)} if told else {})
 
 
 def _run(trial: Trial, task: Task, place: Place) -> Run:
@@ -195,26 +202,26 @@ def _classes(probabilities: np.ndarray) -> np.ndarray:
     return probabilities.argmax(1)
 
 
-def _result(run: Run, valid: EvalSet, test: EvalSet, fit: Fit, predicted: np.ndarray) -> dict[str, Any]:
+def _result(run: Run, best: Attempt, predicted: np.ndarray) -> dict[str, Any]:
     """Returns the scores, as shares, and the predicted classes of the test rows, which allow any other metric."""
-    metric, k = run.protocol.metric, len(run.classes)
-    seen = score(metric, valid.y, _classes(fit.predict(valid.x)), k) if len(valid) else None
+    metric, k, valid, test = run.protocol.metric, len(run.classes), best.valid, best.test
+    seen = score(metric, valid.y, _classes(best.fit.predict(valid.x)), k) if len(valid) else None
     kept = pack(predicted.astype(np.uint8 if k <= 256 else np.uint16))
     return {"metric": metric, "test": score(metric, test.y, predicted, k), "valid": seen, "predictions": kept}
 
 
-def _ledger(trial: Trial, task: Task, fit: Fit, bought: Purchases) -> dict[str, int]:
+def _ledger(trial: Trial, task: Task, best: Attempt) -> dict[str, int]:
     """Counts the labels that this trial used: given, gold, votes, validation, oracle.
 
     Rules and edits are included if a strategy used what people had written or corrected before.
     """
     labelled, gold = int(task.train.labelled.sum()), task.facts.get("train_labels") == "gold"
-    voted = "votes" in needs_of(trial.arm["weak"])
+    voted, bought = "votes" in needs_of(trial.arm["weak"]), best.bought
     spent = {
         "given": 0 if gold else labelled,
         "gold": labelled if gold else 0,
         "votes": int((task.train.votes >= 0).sum()) if voted else 0,
-        "valid": max(fit.valid_labels, bought.valid_labels),
+        "valid": max(best.fit.valid_labels, bought.valid_labels),
         "oracle": len(bought.sold),
     }
     return {**spent, **{what: spent.get(what, 0) + number for what, number in bought.counted.items()}}

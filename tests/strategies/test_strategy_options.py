@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from omegaconf import OmegaConf
 from pinned import check_pinned, of_batch, of_rows
 from word_sources import write_lexicon, write_masked_lm, write_seq2seq, write_wordnet
 
@@ -31,7 +32,8 @@ from harness.conformance.strategy_suite import batch_of
 from harness.data import TrainSet
 from harness.learners import Run
 from harness.receipts import receipt
-from harness.run.options import build
+from harness.run.options import bare, build
+from harness.run.tuning import strategy_space
 from harness.storage.places import conf_dir
 from harness.strategies import Strategy
 from harness.streams import stream
@@ -46,7 +48,8 @@ def node_of(option: str) -> dict[str, Any]:
         for item in within
         for place, name in item.items()
     }
-    return {**node, **{place: node_of(inner) for place, inner in places.items()}}
+    whole = {**node, **{place: node_of(inner) for place, inner in places.items()}}
+    return OmegaConf.to_container(OmegaConf.create(whole), resolve=True)  # type: ignore[return-value]
 
 
 OPTIONS = sorted(
@@ -191,6 +194,36 @@ def by_hand(option: str, kind: str, folder: Path) -> Path:
 def test_an_option_says_what_it_is_and_binds_to_its_function(option: str) -> None:
     check_declares((conf_dir() / f"{option}.yaml").read_text(), node_of(option))
     check_binds(node_of(option))
+
+
+FIXED = ("path", "id", "label", "kept", "dropped", "carry", "stage", "columns", "own", "rows", "first", "then", "like")
+"""Parameters that say what the user has or wants; nobody tunes them."""
+NOT_TUNED = {
+    "clean/oracle": "k is a price", "clean/oracle_random": "k is a price", "clean/oracle_uncertain": "k is a price",
+    "clean/leaked_keys": "a looser key only drops more", "clean/near_leaked_images": "a looser match only drops more",
+    "clean/near_leaked_texts": "a looser match only drops more", "augment/oversample": "it reads none of its parameters",
+}  # fmt: skip
+"""Options with parameters and without a space, and why."""
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_what_may_be_tuned_is_there_and_contains_the_value_that_stands_there(option: str) -> None:
+    node = node_of(option)
+    own = [name for name in bare(node) if not name.startswith("_") and name not in FIXED]
+    assert ("space" in node) == (bool(own) and option not in NOT_TUNED) or option.endswith("/tuned")
+    for place, spec in node.get("space", {}).items():
+        value: Any = node
+        for part in place.split("."):
+            assert part in value, f"{place} is no parameter"
+            value = value[part]
+        if "choices" in spec:
+            assert value in spec["choices"]
+        else:
+            assert value is None or spec["low"] <= value <= spec["high"], place
+            assert type(spec["low"]) is type(spec["high"]), place
+            assert value is None or type(value) is type(spec["low"]), place
+    if "space" in node:
+        strategy_space(option.partition("/")[0], node["space"], build(node))
 
 
 @each_case
