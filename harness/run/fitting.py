@@ -36,6 +36,12 @@ def alone(where: str, node: Node, task: Task) -> Iterator[str]:
         yield from _layer_alone(f"{where} ({name_of(layer)})", layer, task)
 
 
+NAMED: Mapping[str, str] = {
+    "tuning": "validation rows", "valid": "validation rows", "cells": "raw cells", "pool": "rows without a label",
+}  # fmt: skip
+"""What some needs mean of a task, in words."""
+
+
 def _layer_alone(who: str, node: Node, task: Task) -> Iterator[str]:
     fits = node.get("fits") or [task.modality]
     if task.modality not in fits:
@@ -43,11 +49,11 @@ def _layer_alone(who: str, node: Node, task: Task) -> Iterator[str]:
     has = {
         "votes": task.train.votes.shape[1] > 0, "gold": bool((task.gold >= 0).any()),
         "valid": len(task.valid) > 0, "tuning": len(task.valid) > 0,
-        "cells": is_raw(task.train.x),
+        "cells": is_raw(task.train.x), "pool": not task.train.labelled.all(),
     }  # fmt: skip
     for need in sorted(node.get("needs") or []):
         if not has.get(need, True):
-            what = {"tuning": "validation rows", "valid": "validation rows", "cells": "raw cells"}.get(need, need)
+            what = NAMED.get(need, need)
             yield f"{who} needs {what}, which task {task.name} does not have"
     yield from _with_wrapped(who, node)
     yield from missing_packages(who, node)
@@ -102,6 +108,10 @@ def _with_probe(where: str, node: Node, probe: Node | None, task: Task) -> Itera
 def _with_budget(arm: Mapping[str, Node], task: Task) -> Iterator[str]:
     """Yields a line if an option asks for more labels than there are rows."""
     node, weak = arm.get("clean") or {}, arm.get("weak")
+    pool, wanted = int((~task.train.labelled).sum()), (weak or {}).get("k")
+    if "pool" in needs_of(weak or {}) and isinstance(wanted, int) and wanted > pool > 0:
+        who = f"weak ({name_of(weak or {})})"
+        yield f"{who} asks for k={wanted} labels, but task {task.name} has {pool} rows without a label"
     k, lends = node.get("k"), weak is not None and name_of(weak) != "none"
     most = len(task.train) if lends else int(task.train.labelled.sum())
     if "gold" in needs_of(node) and isinstance(k, int) and k > most:

@@ -17,15 +17,16 @@ DECLARED = (
 )  # fmt: skip
 """Declarations in an option's YAML; never passed to its function and not part of a trial's identity.
 
-`fits`: modalities. `needs`: what the harness must lend (votes, gold, probe, dynamics, valid, test, tuning), or what the
-task must have: `cells`, those of a raw table. `reference_kind`: the kind of reference, if the option is one
-(`harness.arm.REFERENCES`). `lacks`: what a model cannot take (see learners/adapt.py). `asks`: which of those a strategy
-requires of the model, or a mapping to them from the values of its parameter `handle`. `gives`: `rows` if a strategy
-adds some, `complete` if it fills in missing values, `features` if it changes the cells of a table (and transforms rows
-to predict likewise). `extra`: by module, the extra of this project that installs it. `programs`: what must be on the
-PATH. `space`: what may be tuned, by dotted name. `paper`, `library`, `cost`: for the table of arms. `wraps`: the model
-or the strategy that an effort is spent on, a model's being the baseline's unless `of` names another; its declarations
-hold for the effort too. `family`: the heading under which the option is listed, one of `FAMILIES`.
+`fits`: modalities. `needs`: what the harness must lend (votes, gold, probe, dynamics, valid, test, tuning), or what
+the task must have: `cells`, those of a raw table; `pool`, rows without a label. `reference_kind`: the kind of
+reference, if the option is one (`harness.arm.REFERENCES`). `lacks`: what a model cannot take (see learners/adapt.py).
+`asks`: which of those a strategy requires of the model, or a mapping to them from the values of its parameter
+`handle`. `gives`: `rows` if a strategy adds some, `complete` if it fills in missing values, `features` if it changes
+the cells of a table (and transforms rows to predict likewise). `extra`: by module, the extra of this project that
+installs it. `programs`: what must be on the PATH. `space`: what may be tuned, by dotted name. `paper`, `library`,
+`cost`: for the table of arms. `wraps`: the model or the strategy that an effort is spent on, a model's being the
+baseline's unless `of` names another; its declarations hold for the effort too. `family`: the heading under which the
+option is listed, one of `FAMILIES`.
 """
 FAMILIES: Mapping[str, tuple[str, ...]] = {
     "model": ("linear models", "trees", "networks", "pretrained", "automl", "efforts"),
@@ -35,6 +36,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
         "label models",
         "row selection",
         "own votes",
+        "rows without a label",
         "true labels",
         "efforts",
         "reference",
@@ -45,6 +47,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
         "duplicates",
         "leaks",
         "outliers",
+        "selection",
         "class balance",
         "table cells",
         "versions by hand",

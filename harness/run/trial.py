@@ -90,12 +90,14 @@ class Trial:
         `rows` is the number of training rows, if known: an arm that may ask for all of their labels is an upper bound.
         """
         factors = factors_of(self.identity(), self.control(baseline).identity())
-        kind = reference_of([_kind(self.arm[name], rows) for name in factors])
+        kind = reference_of([_kind(self.arm[name], rows if name == "clean" else 0) for name in factors])
         return {"factors": list(factors), "axis": axis_of(factors), "reference": kind}
 
 
 def _kind(option: Mapping[str, Any], rows: int) -> str | None:
-    """Returns an option's kind of reference; one that may ask for all labels of `rows` rows is an upper bound."""
+    """Returns an option's kind of reference; one that may ask for all labels of `rows` rows (0: not known) is an upper
+    bound.
+    """
     k = option.get("k")
     buys_all = "gold" in needs_of(option) and isinstance(k, int) and 0 < rows <= k
     return "upper_bound" if buys_all else option.get("reference_kind")

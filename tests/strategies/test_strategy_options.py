@@ -60,8 +60,14 @@ RANDOM = (
     "augment/borderline_smote",
     "augment/oversample",
     "augment/smote",
+    "weak/active_random",
+    "weak/random_labels",
     "weak/random_share",
     "weak/random_vote",
+    "clean/balanced_subset",
+    "clean/random_subset",
+    "clean/random_drop_embedded_duplicates",
+    "clean/random_drop_balanced_subset",
     "clean/random",
     "clean/random_drop",
     "clean/random_relabel",
@@ -200,6 +206,8 @@ FIXED = ("path", "id", "label", "kept", "dropped", "carry", "stage", "columns", 
 """Parameters that say what the user has or wants; nobody tunes them."""
 NOT_TUNED = {
     "clean/oracle": "k is a price", "clean/oracle_random": "k is a price", "clean/oracle_uncertain": "k is a price",
+    **dict.fromkeys(("clean/active_uncertain", "clean/active_diverse"), "k is a price"),
+    **dict.fromkeys(("weak/active_uncertain", "weak/active_diverse", "weak/active_random"), "k is a price"),
     "clean/leaked_keys": "a looser key only drops more", "clean/near_leaked_images": "a looser match only drops more",
     "clean/near_leaked_texts": "a looser match only drops more", "augment/oversample": "it reads none of its parameters",
 }  # fmt: skip
