@@ -10,11 +10,12 @@ import numpy as np
 from jaxtyping import Float32, Int64
 from sklearn.model_selection import StratifiedKFold
 
-from harness.data import EvalSet, TrainSet, take
+from harness.data import EvalSet, Rows, TrainSet, take
 from harness.errors import BadInput, TrialFailed
-from harness.learners import Learner, Run
+from harness.learners import Learner, Predict, Run
 from harness.streams import child_seed, stream
 
+FoldProbe = tuple[np.ndarray, Predict]
 GLANCE = 32
 """Training rows that the probe gets in place of a validation set."""
 
@@ -29,6 +30,19 @@ def out_of_sample(train: TrainSet, *, learner: Learner, run: Run, identity: Any)
     if train.augment is not None:  # A function has no content that could name the result.
         return _cross_validated(train, learner, run)
     return run.cache.array("pred_probs", [train.digest(), identity], lambda: _cross_validated(train, learner, run))
+
+
+def fold_probes(train: TrainSet, *, learner: Learner, run: Run) -> list[FoldProbe]:
+    """Returns, for each fold, the labelled rows (h,) that its probe did not train on, and the probe itself.
+
+    A probe predicts any rows (n, *d) in the form of the training rows, changed ones too. They are the probes of
+    `out_of_sample`, trained anew: models are not cached. TrialFailed as there.
+    """
+    folds = list(_folds(train, run))
+    return [
+        (held_out, _fitted(train, fitted, learner, _surroundings(run, number, len(folds))))
+        for number, (fitted, held_out) in enumerate(folds)
+    ]
 
 
 def dynamics(train: TrainSet, *, learner: Learner, run: Run, identity: Any) -> Float32[np.ndarray, "e n k"]:
@@ -98,9 +112,18 @@ def _predicted(
     train: TrainSet, fitted: Int64[np.ndarray, " f"], rows: Int64[np.ndarray, " r"], learner: Learner, run: Run
 ) -> Float32[np.ndarray, "r k"]:
     """Returns the probabilities of `rows` from a probe trained on `fitted`; it sees no other label."""
+    return _fitted(train, fitted, learner, run)(take(train.x, rows))
+
+
+def _fitted(train: TrainSet, fitted: Int64[np.ndarray, " f"], learner: Learner, run: Run) -> Predict:
+    """Returns the predictions of a probe trained on `fitted`; TrialFailed where one is not finite."""
     own = train.rows(fitted)
     fit = learner(own, _glance(own), run)
-    probs = np.asarray(fit.predict(take(train.x, rows)), dtype=np.float32)
-    if not np.isfinite(probs).all():
-        raise TrialFailed("the probe gave probabilities that are not finite; lower the lr or change the probe")
-    return probs
+
+    def predict(rows: Rows) -> Float32[np.ndarray, "r k"]:
+        probs = np.asarray(fit.predict(rows), dtype=np.float32)
+        if not np.isfinite(probs).all():
+            raise TrialFailed("the probe gave probabilities that are not finite; lower the lr or change the probe")
+        return probs
+
+    return predict

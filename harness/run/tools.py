@@ -11,7 +11,7 @@ import numpy as np
 from harness.data import EvalSet, Task, TrainSet
 from harness.errors import BadInput
 from harness.learners import Learner, Run
-from harness.learners.probe import dynamics, out_of_sample
+from harness.learners.probe import FoldProbe, dynamics, fold_probes, out_of_sample
 from harness.strategies import Signature, Tools
 from harness.streams import stream
 from harness.tables import numeric
@@ -22,12 +22,13 @@ COUNTED = ("votes", "rules", "edits")
 
 @dataclass
 class Purchases:
-    """Meters access to gold and validation labels: every label asked for is counted."""
+    """Meters access to gold and validation labels: every label asked for is counted. `notes` are facts to record."""
 
     task: Task
     sold: set[Any] = field(default_factory=set)
     valid_labels: int = 0
     counted: dict[str, int] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
 
     def ask(self, ids: np.ndarray) -> np.ndarray:
         """Returns the true classes (len(ids),) of those rows; BadInput if a class or an id is unknown."""
@@ -81,6 +82,9 @@ def lend(kind: str, needs: list[str], probe: Learner, identity: list[Any], run: 
     def watched(train: TrainSet) -> np.ndarray:
         return dynamics(numeric(train), learner=probe, run=quiet, identity=identity)
 
+    def folded(train: TrainSet) -> list[FoldProbe]:
+        return fold_probes(numeric(train), learner=probe, run=quiet)
+
     def unless_declared(need: str, tool: Any) -> Any:
         def refused(*_: Any) -> Any:
             raise BadInput(f"{kind} asks for {WHAT[need]}: its option must declare `needs: [{need}]`")
@@ -91,10 +95,12 @@ def lend(kind: str, needs: list[str], probe: Learner, identity: list[Any], run: 
         rng=stream(run.seed, "strategy", kind),
         pred_probs=unless_declared("probe", probed),
         dynamics=unless_declared("dynamics", watched),
+        fold_probes=unless_declared("probe", folded),
         ask=unless_declared("gold", bought.ask),
         valid=unless_declared("valid", bought.valid),
         in_test=unless_declared("test", bought.in_test),
         count=bought.count,
+        note=bought.notes.__setitem__,
         classes=bought.task.classes,
         cache=run.cache,
         device=run.device,

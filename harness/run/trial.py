@@ -150,7 +150,8 @@ def _attempt(trial: Trial, task: Task, probe: Learner, run: Run, arm: Functions,
     train, told = adapt_to_limits(numeric(train), lacks, run.stream("adapt"))
     valid, test = (_prepared(part, train, lacks, name) for name, part in _scored(task))
     fit = arm["model"](train, valid, own)
-    return Attempt(fit, valid, test, receipts, bought, {"adapted": "; ".join(told)} if told else {})
+    facts = {**bought.notes, **({"adapted": "; ".join(told)} if told else {})}
+    return Attempt(fit, valid, test, receipts, bought, facts)
 
 
 def _run(trial: Trial, task: Task, place: Place) -> Run:

@@ -102,8 +102,8 @@ OLD_WORDS = tuple(f"augment/{name}" for name in ("hidden_mixup", "repeat", "swap
 """Augmentations of texts that bring no word which the text did not have."""
 NEW_VALUES = tuple(
     f"augment/{name}"
-    for name in ("augmix", "auto_augment", "color_jitter", "jitter", "noise", "rand_augment", "random_erasing",
-                 "trivial_augment")
+    for name in ("augmix", "auto_augment", "color_jitter", "jitter", "learned", "learned_table", "noise", "policy",
+                 "rand_augment", "random_erasing", "random_policy", "random_policy_table", "trivial_augment")
 )  # fmt: skip
 """Augmentations of images and tables that bring darker, brighter or larger values than the batch has."""
 
@@ -149,6 +149,8 @@ def strategy_of(tmp_path: Path, run: Run, word_sources: Any, monkeypatch: pytest
             node["path"] = str(votes_by_hand(option, kind, tmp_path))
         elif option in BY_HAND:
             node["path"] = str(by_hand(option, kind, tmp_path))
+        elif option == "augment/policy":
+            node["path"] = str(policy_by_hand(kind, tmp_path))
         elif node.get("path") == "???":
             before, _ = weak_set(kind)
             y = before.y[::-1].copy()
@@ -159,6 +161,13 @@ def strategy_of(tmp_path: Path, run: Run, word_sources: Any, monkeypatch: pytest
         return build(node)
 
     return made
+
+
+def policy_by_hand(kind: str, folder: Path) -> Path:
+    """Two sub-policies of operations that fit the rows."""
+    one, other = {"text": ("swap", "word_dropout"), "table": ("jitter", "jitter")}.get(kind, ("rotate", "solarize"))
+    (folder / "policy.json").write_text(json.dumps([[[one, 1.0, 0.5]], [[other, 0.5, 0.2], [one, 1.0, 0.1]]]))
+    return folder / "policy.json"
 
 
 def votes_by_hand(option: str, kind: str, folder: Path) -> Path:
@@ -337,8 +346,12 @@ def test_an_augmentation_draws_from_its_generator_alone(option: str, kind: str, 
 @pytest.mark.parametrize(("option", "kind"), AUGMENTS)
 def test_augmentations_follow_one_another(option: str, kind: str, strategy_of: Any, run: Run) -> None:
     train, gold = weak_set(kind)
-    strategy, tools = strategy_of(option, kind), tools_of(train, gold, run)
-    once, twice = strategy(train, tools).augment, strategy(strategy(train, tools), tools).augment
+    strategy = strategy_of(option, kind)
+
+    def applied(rows: TrainSet) -> TrainSet:
+        return strategy(rows, tools_of(train, gold, run))  # what is drawn before the first batch is drawn alike
+
+    once, twice = applied(train).augment, applied(applied(train)).augment
     rng, (x, y) = stream(0, "augment"), batch_of(kind)
     by_hand = once(*once(x, y, rng), rng)
     composed = twice(x, y, stream(0, "augment"))
