@@ -401,6 +401,8 @@ LITTLE = {
     "model=wrn16_4": ("model.network.depth=10", "model.network.width=1"),
     "model=flax_cnn": ("model.network.width=8", "model.network.stages=2"),
     "model=efficientnet_lite_frozen": ("model.image_size=32",),
+    **{f"model=efficientnet_lite{n}_frozen": ("model.image_size=32",) for n in (1, 2)},
+    **{f"model=efficientnet_lite{n}": ("model.network.image_size=32",) for n in (0, 1, 2)},
     **{f"{kind}=tuned": ("protocol.tuning_trials=2", "protocol.folds=2") for kind in ("weak", "clean", "augment")},
 }
 """The same code of large models, smaller: what one sees does not depend on its size."""

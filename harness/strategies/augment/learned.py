@@ -131,9 +131,9 @@ def batch_function(train: TrainSet, tools: Tools, found: Policy) -> Augment:
     kind, bare = modality(train.x), replace(train, augment=None)
     if kind == "image":
         return partial(_by_policy, policy=found, operate=_on_images)
-    steps = {
-        (name, level): {**TEXTS, **TABLES}[name](bare, tools, level).augment for one in found for name, _, level in one
-    }
+    makers = {**TEXTS, **TABLES}
+    made = {(name, level): makers[name](bare, tools, level).augment for one in found for name, _, level in one}
+    steps = {key: step for key, step in made.items() if step is not None}
     return partial(_by_policy, policy=found, operate=partial(_on_rows, steps=steps))
 
 
