@@ -391,7 +391,8 @@ def runs_on_digits(group: str, name: str) -> bool:
     text = (conf_dir() / group / f"{name}.yaml").read_text()
     said = yaml.safe_load(text)
     inner = said["fits"] if isinstance(said["fits"], list) else ["image"]  # what a tuned option wraps fits images
-    return "image" in inner and "???" not in text and all(map(find_spec, said.get("extra") or {}))
+    pool = "pool" in (said.get("needs") or [])  # digits have a label each
+    return "image" in inner and not pool and "???" not in text and all(map(find_spec, said.get("extra") or {}))
 
 
 LITTLE = {

@@ -79,7 +79,7 @@ def _check_when(name: str, spec: Any, space: Mapping[str, Any]) -> None:
             )
 
 
-def search(
+def try_configurations(
     space: Space,
     default: Mapping[str, Any],
     attempt: Callable[[Mapping[str, Any]], Tried[T]],

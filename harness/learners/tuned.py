@@ -14,7 +14,7 @@ from harness.data import EvalSet, TrainSet
 from harness.errors import BadInput, TrialFailed
 from harness.learners import Fit, Learner, Run
 from harness.learners.parameters import parameter, with_parameters
-from harness.learners.search import Space, Tried, curve_row, flat_space, search
+from harness.learners.search import Space, Tried, curve_row, flat_space, try_configurations
 from harness.metrics import score
 
 SHARED = ("lr", "lr_pretrained", "weight_decay", "warmup")
@@ -24,9 +24,9 @@ SHARED = ("lr", "lr_pretrained", "weight_decay", "warmup")
 def tuned(train: TrainSet, valid: EvalSet, run: Run, *, learner: Learner, over: Mapping[str, Any]) -> Fit:
     """Returns the best of `protocol.tuning_trials` fits by the validation metric, the earliest at a tie.
 
-    The first trial is the learner as it is; the others are drawn from `over` (see `search`), where `protocol.lr` and
-    its like stand for the protocol's own. All trials share the run's streams and each takes its whole budget; the best
-    fit is returned as it is. `examples` counts the trials that did not fail, `valid_labels` every validation row;
+    The first trial is the learner as it is; the others are drawn from `over` (see `try_configurations`), where
+    `protocol.lr` and its like stand for the protocol's own. All trials share the run's streams and each takes its whole
+    budget; the best fit is returned as it is. `examples` counts the trials that did not fail, `valid_labels` every validation row;
     `history` has one row per trial, then the curve of the best one. A configuration that fails is passed over;
     TrialFailed if all fail.
     """
@@ -36,7 +36,9 @@ def tuned(train: TrainSet, valid: EvalSet, run: Run, *, learner: Learner, over: 
     best, examples = Tried[Fit]({}), 0
     attempt = partial(_tried, train=train, valid=valid, run=run, learner=learner)
     default = current_values(space, learner, run)
-    for number, tried in enumerate(search(space, default, attempt, run.protocol.tuning_trials, run.stream("tuning"))):
+    for number, tried in enumerate(
+        try_configurations(space, default, attempt, run.protocol.tuning_trials, run.stream("tuning"))
+    ):
         history.append(curve_row(number, tried, space))
         run.log(history[-1])
         examples += tried.made.examples if tried.made else 0

@@ -13,7 +13,7 @@ from harness.errors import BadInput
 from harness.learners.adapt import LIMITS
 from harness.learners.tuned import read_space
 from harness.run.options import asks_of, build, lacks_of, layers, name_of, needs_of
-from harness.run.tuning import strategy_space
+from harness.strategies.tuning import strategy_space
 from harness.tables import is_raw
 
 Node = Mapping[str, Any]
@@ -67,15 +67,15 @@ def _with_wrapped(who: str, node: Node) -> Iterator[str]:
             yield f"{name_of(inner)} cannot take {LIMITS[ask]}, which {who} asks of it"
     if "over" in node:
         try:
-            _read_space(who.partition(" ")[0], node)
+            _read_space(node)
         except BadInput as error:
             yield f"{who} with {name_of(inner)}: {error}"
 
 
-def _read_space(kind: str, node: Node) -> None:
+def _read_space(node: Node) -> None:
     """Raises BadInput for a space that is not one of the model or the strategy that the option tunes."""
     if "strategy" in node:
-        strategy_space(kind, node["over"], build(node["strategy"]))
+        strategy_space(node["over"], build(node["strategy"]))
     else:
         read_space(node["over"], build(node["learner"]))
 

@@ -17,12 +17,11 @@ from harness.arm import DATA_FACTORS
 from harness.data import EvalSet
 from harness.errors import BadInput, TrialFailed
 from harness.learners import Fit, Run
-from harness.learners.parameters import parameter, with_parameters
-from harness.learners.search import Space, Tried, curve_row, flat_space, search
+from harness.learners.parameters import with_parameters
+from harness.learners.search import Space, Tried, curve_row, try_configurations
 from harness.learners.tuned import current_values, read_space, tuned, validation_metric, with_values
 from harness.run.tools import Purchases
-from harness.strategies import Strategy
-from harness.strategies.tuning import tuned_strategy
+from harness.strategies.tuning import strategy_space, tuned_strategy
 
 Functions = Mapping[str, Any]
 """The function of each factor of an arm, with its parameters."""
@@ -41,7 +40,7 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class Part:
+class TunedPart:
     """Holds what is tuned of one factor: the function before tuning, and the space by the names of its parameters."""
 
     function: Any
@@ -68,7 +67,9 @@ def tune(arm: Functions, run: Run, way: Way) -> Attempt:
     space = {f"{kind}.{name}": _within(kind, spec) for kind, part in parts.items() for name, spec in part.space.items()}
     tries, best = list[Tried[Attempt]](), Tried[Attempt]({})
     attempt = partial(_tried, arm=arm, parts=parts, run=run, way=way)
-    for tried in search(space, _defaults(parts, run), attempt, run.protocol.tuning_trials, run.stream("tuning")):
+    for tried in try_configurations(
+        space, _defaults(parts, run), attempt, run.protocol.tuning_trials, run.stream("tuning")
+    ):
         run.log(curve_row(len(tries), tried, space))
         best = tried if tried.valid > best.valid else best
         tries.append(replace(tried, made=tried.made and replace(tried.made, fit=_bare(tried.made.fit))))
@@ -79,29 +80,18 @@ def tune(arm: Functions, run: Run, way: Way) -> Attempt:
     return _sum(best.made, best, tries, space)
 
 
-def parts_of(arm: Functions) -> dict[str, Part]:
+def parts_of(arm: Functions) -> dict[str, TunedPart]:
     """Returns what is tuned, by factor; empty where no strategy is: a tuned model by itself does its own search."""
     parts = {
-        kind: Part(given["strategy"], strategy_space(kind, given["over"], given["strategy"]))
+        kind: TunedPart(given["strategy"], strategy_space(given["over"], given["strategy"]))
         for kind in DATA_FACTORS
         if getattr(arm[kind], "func", None) is tuned_strategy
         for given in [arm[kind].keywords]
     }
     if parts and getattr(arm["model"], "func", None) is tuned:
         given = arm["model"].keywords
-        parts["model"] = Part(given["learner"], read_space(given["over"], given["learner"]))
+        parts["model"] = TunedPart(given["learner"], read_space(given["over"], given["learner"]))
     return parts
-
-
-def strategy_space(kind: str, over: Mapping[str, Any], strategy: Strategy) -> Space:
-    """Returns the space of a strategy; BadInput if it is empty, malformed, or names an unknown parameter."""
-    example = (
-        f"choose one that does with {kind}@{kind}.of=NAME, or write '{kind}.over={{share: {{low: 0.1, high: 0.5}}}}'"
-    )
-    space = flat_space(over, f"the strategy declares no `space`; {example}")
-    for name in space:
-        parameter(strategy, name)
-    return space
 
 
 def _within(kind: str, spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,7 +100,7 @@ def _within(kind: str, spec: Mapping[str, Any]) -> dict[str, Any]:
     return {**spec, **({"when": when} if when else {})}
 
 
-def _defaults(parts: Mapping[str, Part], run: Run) -> dict[str, Any]:
+def _defaults(parts: Mapping[str, TunedPart], run: Run) -> dict[str, Any]:
     """Returns the values before tuning, by factor and name."""
     return {
         f"{kind}.{name}": value
@@ -120,7 +110,7 @@ def _defaults(parts: Mapping[str, Part], run: Run) -> dict[str, Any]:
 
 
 def _tried(
-    values: Mapping[str, Any], *, arm: Functions, parts: Mapping[str, Part], run: Run, way: Way
+    values: Mapping[str, Any], *, arm: Functions, parts: Mapping[str, TunedPart], run: Run, way: Way
 ) -> Tried[Attempt]:
     """Goes the whole way with one configuration; a failure counts as worse than anything."""
     try:
@@ -137,7 +127,7 @@ def _tried(
 
 
 def _with_values(
-    arm: Functions, parts: Mapping[str, Part], run: Run, values: Mapping[str, Any]
+    arm: Functions, parts: Mapping[str, TunedPart], run: Run, values: Mapping[str, Any]
 ) -> tuple[dict[str, Any], Run]:
     """Returns the functions of the arm with those values, and the run under which its model is trained."""
     functions, under = dict(arm), replace(run, log=lambda row: None, watch=lambda predict: None)

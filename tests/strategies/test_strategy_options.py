@@ -33,9 +33,9 @@ from harness.data import TrainSet
 from harness.learners import Run
 from harness.receipts import receipt
 from harness.run.options import bare, build
-from harness.run.tuning import strategy_space
 from harness.storage.places import conf_dir
 from harness.strategies import Strategy
+from harness.strategies.tuning import strategy_space
 from harness.streams import stream
 
 
@@ -240,7 +240,7 @@ def test_what_may_be_tuned_is_there_and_contains_the_value_that_stands_there(opt
             assert type(spec["low"]) is type(spec["high"]), place
             assert value is None or type(value) is type(spec["low"]), place
     if "space" in node:
-        strategy_space(option.partition("/")[0], node["space"], build(node))
+        strategy_space(node["space"], build(node))
 
 
 @each_case

@@ -21,6 +21,7 @@ from torch import Tensor
 from harness.checks import choices, within
 from harness.data import Augment, Rows, TrainSet, take
 from harness.errors import BadInput
+from harness.learners import Predict
 from harness.learners.batches import modality
 from harness.strategies import Tools, compose
 from harness.strategies.augment.lexicons import replace_words
@@ -31,7 +32,6 @@ from harness.strategies.augment.texts import aeda, char_noise, swap, word_dropou
 Policy = Sequence[Sequence[tuple[str, float, float]]]
 Operate = Callable[[Any, np.ndarray, np.ndarray, np.random.Generator], Any]
 """`(x, names (b,), levels (b,), rng) -> x`: the operation of each row, "" for none, at its level."""
-Predict = Callable[[Rows], np.ndarray]
 ROWS = 256
 """Held-out rows of a fold on which a sub-policy is judged."""
 LEAST = 1e-6
@@ -57,7 +57,7 @@ OPERATIONS: Mapping[str, Sequence[str]] = {
 """What a policy may do, by modality."""
 
 
-def learned(train: TrainSet, tools: Tools, *, candidates: int, best: int, length: int) -> TrainSet:
+def search_policy(train: TrainSet, tools: Tools, *, candidates: int, best: int, length: int) -> TrainSet:
     """Augments by the sub-policies under which held-out training rows stay likeliest (density matching).
 
     For each fold of the training rows a probe trains on the others without any augmentation. `candidates` sub-policies

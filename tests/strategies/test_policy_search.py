@@ -19,8 +19,8 @@ from harness.run.config import arm_of
 from harness.run.options import build
 from harness.run.tools import Purchases, lend
 from harness.strategies import Tools
-from harness.strategies.augment import learned, policy, random_policy
-from harness.strategies.augment.learned import augmented_rows, batch_function, likelihood, read_policy
+from harness.strategies.augment import policy, random_policy, search_policy
+from harness.strategies.augment.policy_search import augmented_rows, batch_function, likelihood, read_policy
 from harness.streams import stream
 
 GREY = train_set(np.full((4, 6, 6, 1), 51, np.uint8), [0, 1, 0, 1], 2)
@@ -67,7 +67,9 @@ def test_sub_policies_that_keep_held_out_rows_likely_are_kept(run: Run) -> None:
     train, gold = weak_set("grey")
     task = Task("small", "image", ("a", "b", "c"), train, EvalSet(train.ids, train.x, gold), EvalSet(train.ids, train.x, gold), gold)  # fmt: skip
     bought = Purchases(task)
-    learned(train, lend("augment", ["probe"], logistic, ["logistic"], run, bought), candidates=30, best=2, length=1)
+    search_policy(
+        train, lend("augment", ["probe"], logistic, ["logistic"], run, bought), candidates=30, best=2, length=1
+    )
     found = json.loads(bought.notes["policy"])
     assert len(found) == 2 * run.protocol.folds
     tones = {"solarize", "brightness", "auto_contrast"}
