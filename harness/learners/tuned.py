@@ -26,9 +26,9 @@ def tuned(train: TrainSet, valid: EvalSet, run: Run, *, learner: Learner, over: 
 
     The first trial is the learner as it is; the others are drawn from `over` (see `try_configurations`), where
     `protocol.lr` and its like stand for the protocol's own. All trials share the run's streams and each takes its whole
-    budget; the best fit is returned as it is. `examples` counts the trials that did not fail, `valid_labels` every validation row;
-    `history` has one row per trial, then the curve of the best one. A configuration that fails is passed over;
-    TrialFailed if all fail.
+    budget; the best fit is returned as it is. `examples` counts the trials that did not fail, `valid_labels` every
+    validation row; `history` has one row per trial, then the curve of the best one. A configuration that fails is
+    passed over; TrialFailed if all fail.
     """
     if not len(valid):
         raise BadInput("there are no validation rows to tune on")
