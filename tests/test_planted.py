@@ -390,7 +390,9 @@ def runs_on_digits(group: str, name: str) -> bool:
     """Whether an option fits images, and needs no file of its own nor a library that is not here."""
     text = (conf_dir() / group / f"{name}.yaml").read_text()
     said = yaml.safe_load(text)
-    return "image" in said["fits"] and "???" not in text and all(map(find_spec, said.get("extra") or {}))
+    inner = said["fits"] if isinstance(said["fits"], list) else ["image"]  # what a tuned option wraps fits images
+    pool = "pool" in (said.get("needs") or [])  # digits have a label each
+    return "image" in inner and not pool and "???" not in text and all(map(find_spec, said.get("extra") or {}))
 
 
 LITTLE = {
@@ -400,6 +402,9 @@ LITTLE = {
     "model=wrn16_4": ("model.network.depth=10", "model.network.width=1"),
     "model=flax_cnn": ("model.network.width=8", "model.network.stages=2"),
     "model=efficientnet_lite_frozen": ("model.image_size=32",),
+    **{f"model=efficientnet_lite{n}_frozen": ("model.image_size=32",) for n in (1, 2)},
+    **{f"model=efficientnet_lite{n}": ("model.network.image_size=32",) for n in (0, 1, 2)},
+    **{f"{kind}=tuned": ("protocol.tuning_trials=2", "protocol.folds=2") for kind in ("weak", "clean", "augment")},
 }
 """The same code of large models, smaller: what one sees does not depend on its size."""
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.default_element import GroupDefault
+from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from harness.arm import EVERY_OPTION, FACTORS, kind_in_words
@@ -74,13 +76,23 @@ def options(group: str, cfg: DictConfig, loader: ConfigLoaderImpl) -> Iterator[O
             continue
         beside = cfg.copy()
         with open_dict(beside):
-            beside[group] = found.config
+            beside[group] = _with_inner(group, found, loader)
         written: Any = OmegaConf.to_container(found.config)
         says = _first_comment(group, name)
         try:
             yield Option(group, name, family_of(group, written), says, plain(beside[group]), written)
         except BadInput as error:
             yield Option(group, name, OTHER_FAMILY, says, written, written, str(error))
+
+
+def _with_inner(group: str, found: ConfigResult, loader: ConfigLoaderImpl) -> dict[str, Any]:
+    """Returns an option with the options that its defaults list puts within it, and theirs."""
+    node: dict[str, Any] = dict(OmegaConf.to_container(found.config))  # type: ignore[arg-type]
+    for default in found.defaults_list or []:
+        inner = loader.repository.load_config(f"{group}/{default.value}") if isinstance(default, GroupDefault) else None
+        if inner is not None:
+            node[str(default.package)] = _with_inner(group, inner, loader)
+    return node
 
 
 def why_not(option: Option, cfg: DictConfig, task: Task) -> list[str]:
@@ -166,10 +178,11 @@ def _markdown_group(group: str, found: list[Option]) -> Iterator[str]:
 def _cells(option: Option) -> tuple[str, ...]:
     node = option.written
     needs = ", ".join([*(node.get("needs") or []), *(node.get("extra") or {}), *(node.get("programs") or [])])
-    kind = f" *({_reference(node)})*" if node.get("reference_kind") else ""
+    kind = str(node.get("reference_kind") or "")
+    told = f" *({_reference(node)})*" if kind and "${" not in kind else ""
     fits = _said(node.get("fits") or [])
     return (
-        f"`{option.arm}`{kind}", option.says, fits if isinstance(fits, str) else ", ".join(fits), needs,
+        f"`{option.arm}`{told}", option.says, fits if isinstance(fits, str) else ", ".join(fits), needs,
         str(node.get("paper") or ""), str(node.get("library") or ""), str(node.get("cost") or ""),
         ", ".join(f"`{name}={value}`" for name, value in _parameters(node)),
     )  # fmt: skip
@@ -182,8 +195,10 @@ def _reference(node: Mapping[str, Any]) -> str:
 
 
 def _said(value: Any) -> Any:
-    """Returns a value for the table; a reference to the baseline in words."""
-    return "the baseline's" if isinstance(value, str) and "${" in value else "null" if value is None else value
+    """Returns a value for the table; a reference to the baseline, or to an inner option, in words."""
+    if isinstance(value, str) and "${" in value:
+        return "that of `of`" if ".of" in value and "baseline" not in value else "the baseline's"
+    return "null" if value is None else value
 
 
 def _parameters(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -41,7 +41,7 @@ def command(words: list[str]) -> int:
     if hidden:
         say(hidden)
     with notice(f"computing and drawing the report of {names[0]}"):
-        paths = [*rebuild(folder, said.get("task.path"), adjust, formats_of(said), trust), write_index(store)]
+        paths = [*rebuild(folder, said.get("task.path"), adjust, formats_of(said), trust, say), write_index(store)]
         if "paper" in said:
             from harness.report.paper import write_paper  # most reports do not need it
 

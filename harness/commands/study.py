@@ -492,7 +492,7 @@ def finish(study: DictConfig, store: Store, keys: Sequence[str]) -> None:
     """Rebuilds the study's tables and figures, prints and tracks the leaderboard; TrialFailed if a trial failed."""
     own = tuple(targets_in(plain(study.task)))  # this command has run the user's own task already
     with notice("computing and drawing the report"):
-        paths = [*rebuild(store.folder, trust=own), write_index(store.folder.parent)]
+        paths = [*rebuild(store.folder, trust=own, tell=say), write_index(store.folder.parent)]
     print(store.folder.joinpath("leaderboard.md").read_text(encoding="utf-8"))
     print("\n".join(str(path) for path in paths))
     table, figures = read_table(store.folder), [path for path in paths if path.suffix == ".png"]

@@ -10,6 +10,7 @@ import numpy as np
 
 from harness.conformance.promises import require
 from harness.data import EvalSet, Task
+from harness.run.options import needs_of
 from harness.run.trial import Place, Trial, run_trial
 from harness.storage.cache import Cache
 from harness.storage.packing import unpack
@@ -47,8 +48,8 @@ def _with_parts(task: Task, gold: np.ndarray, parts: Mapping[str, EvalSet]) -> T
 
 
 def declared_needs(trial: Trial) -> set[str]:
-    """Returns all `needs` that the options of the arm declare."""
-    return {need for node in trial.arm.values() for need in (node.get("needs") or [])}
+    """Returns all `needs` that the options of the arm declare, and what they wrap."""
+    return {need for node in trial.arm.values() for need in needs_of(node)}
 
 
 def invert_rows(x: np.ndarray) -> np.ndarray:

@@ -14,11 +14,14 @@ from harness.conformance.promises import require
 from harness.learners import Protocol
 from harness.run.options import DECLARED, FAMILIES
 
-PASSED = (["train", "tools"], ["train", "valid", "run"], ["rows", "k"], ["logits", "y", "w", "epoch"])
-"""What the harness passes to strategies, learners, networks and losses by position."""
+PASSED = (
+    ["train", "tools"], ["train", "valid", "run"], ["rows", "k"], ["logits", "y", "w", "epoch"],
+    ["train", "tools", "eligible", "count"],
+)  # fmt: skip
+"""What the harness passes to strategies, learners, networks, losses and queries by position."""
 
 
-NEEDS = ("votes", "gold", "probe", "dynamics", "valid", "test", "tuning", "cells")
+NEEDS = ("votes", "gold", "probe", "dynamics", "valid", "test", "tuning", "cells", "pool")
 """What an option may need."""
 
 

@@ -20,7 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from harness.conformance.promises import BrokenPromise
 from harness.data import EvalSet, TrainSet, one_hot
 from harness.learners import Fit, Protocol, Run
-from harness.learners.probe import dynamics, out_of_sample
+from harness.learners.probe import dynamics, fold_probes, out_of_sample
 from harness.storage.cache import Cache
 from harness.strategies import Tools
 from harness.strategies.clean.fingerprints import alike_rows
@@ -116,11 +116,12 @@ def tools_with(
     classes: tuple[str, ...] = ("a", "b", "c"),
     **lent: Callable[..., Any],
 ) -> Tools:
-    """Returns tools of which only `lent` may be used; counting is always allowed and has no effect."""
-    names = ("pred_probs", "dynamics", "ask", "valid", "in_test")
-    if not set(lent) <= {*names, "count"}:
+    """Returns tools of which only `lent` may be used; counting and noting are always allowed and have no effect."""
+    names = ("pred_probs", "dynamics", "fold_probes", "ask", "valid", "in_test")
+    if not set(lent) <= {*names, "count", "note"}:
         raise ValueError(f"unknown tools {set(lent) - set(names)}")
-    closed: dict[str, Any] = dict.fromkeys(names, refused) | {"count": lambda what, number: None}
+    closed: dict[str, Any] = dict.fromkeys(names, refused)
+    closed |= {"count": lambda what, number: None, "note": lambda name, text: None}
     kept = cache or Cache(Path(tempfile.mkdtemp(prefix="harness-test-")))
     return Tools(rng=rng, classes=classes, cache=kept, device="cpu", **{**closed, **lent})
 
@@ -134,6 +135,7 @@ def tools_of(train: TrainSet, gold: Sequence[int] | np.ndarray, run: Run, *, see
         run.cache,
         pred_probs=lambda rows: out_of_sample(rows, learner=logistic, run=run, identity="logistic"),
         dynamics=lambda rows: dynamics(rows, learner=stepwise, run=run, identity="stepwise"),
+        fold_probes=lambda rows: fold_probes(rows, learner=logistic, run=run),
         ask=lambda ids: np.array([known[name] for name in ids.tolist()], dtype=np.int64),
         valid=lambda: held_out(train, true),
         in_test=partial(rows_in_test, train),

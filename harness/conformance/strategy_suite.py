@@ -33,8 +33,11 @@ from harness.run.tools import WHAT, Purchases, compare_with_test, lend
 from harness.strategies import Strategy, Tools
 from harness.streams import stream
 
-LENT = {"probe": "pred_probs", "dynamics": "dynamics", "gold": "ask", "valid": "valid", "test": "in_test"}
-"""The tool that each need unlocks."""
+LENT = {
+    "probe": ("pred_probs", "fold_probes"), "dynamics": ("dynamics",), "gold": ("ask",), "valid": ("valid",),
+    "test": ("in_test",),
+}  # fmt: skip
+"""The tools that each need unlocks."""
 
 
 @dataclass(frozen=True)
@@ -200,7 +203,7 @@ def _used_by(case: Case, needs: set[str]) -> set[str]:
         return tool(*given)
 
     tools = case.tools(0)
-    lent: dict[str, Any] = {LENT[need]: partial(spied, need, getattr(tools, LENT[need])) for need in needs}
+    lent: dict[str, Any] = {name: partial(spied, need, getattr(tools, name)) for need in needs for name in LENT[need]}
     fault_of(lambda: case.strategy(case.train, replace(tools, **lent)))
     return used
 

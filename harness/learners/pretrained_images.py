@@ -1,4 +1,4 @@
-"""Trains a linear head on the image features of a frozen ImageNet network."""
+"""Loads ImageNet networks: to train a linear head on their frozen features, or to fine-tune them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from harness.errors import BadInput
 from harness.learners import Fit, Run
 from harness.learners.batches import chunks, modality, reader
 from harness.learners.pretrained import cached_features, linear_head
+from harness.learners.torch import Network
 from harness.storage.places import content_of, locate
 
 Architecture = Literal[
@@ -41,14 +42,54 @@ def frozen_efficientnet(
     bicubic interpolation and scaled to [-1, 1], which is what the lite variants were trained on; a single channel is
     repeated. BadInput if the weights are not there, or the rows are not images of one or three channels.
     """
-    if image_size < SMALLEST_IMAGE:
-        raise BadInput(f"model.image_size is {image_size}: it must be {SMALLEST_IMAGE} or more")
-    if modality(train.x) != "image" or train.x.shape[3] not in (1, 3):
-        raise BadInput(f"this network needs images (n, h, w, c) of one or three channels: {tuple(train.x.shape)}")
-    file = _weights(path)
+    file = _checked(train.x, path, image_size)
     compute = partial(_pooled, file, architecture, image_size, torch.device(run.device))
     what = {"weights": content_of(str(file)), "architecture": architecture, "image_size": str(image_size)}
     return linear_head(train, valid, run, lambda images: cached_features(images, run.cache, what, compute))
+
+
+def efficientnet(rows: Rows, k: int, *, path: str, architecture: Architecture, image_size: int) -> Network:
+    """Returns an EfficientNet-lite with its pretrained weights and a new linear head, to be fine-tuned as a whole.
+
+    Parameters, rows and errors as in `frozen_efficientnet`.
+    """
+    body = _load(_checked(rows, path, image_size), architecture, image_size)
+    return Network(FeatureHead(body, nn.Linear(WIDTH, k)), partial(as_imagenet, size=image_size), pretrained=True)
+
+
+class FeatureHead(nn.Module):
+    """Maps images to logits: a linear layer on the mean over pixels of the last feature maps.
+
+    Batch normalisation keeps ImageNet's means and variances, as is usual where training is short: those of a few
+    batches would differ between training and prediction.
+    """
+
+    def __init__(self, body: nn.Module, head: nn.Linear) -> None:
+        super().__init__()
+        body._fc = nn.Identity()  # the head for ImageNet's classes has no part in this network
+        self.body, self.head = body, head
+
+    def forward(self, x: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b k"]:
+        """Returns logits."""
+        features: Tensor = self.body.extract_features(x)  # type: ignore[operator]
+        return self.head(features.mean((2, 3)))
+
+    def train(self, mode: bool = True) -> FeatureHead:
+        """Sets the mode of all layers but batch normalisation, which always predicts."""
+        super().train(mode)
+        for layer in self.body.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.eval()
+        return self
+
+
+def _checked(rows: Rows, path: str, image_size: int) -> Path:
+    """Returns the file of weights; BadInput if it is not there, or the rows are not images for this network."""
+    if image_size < SMALLEST_IMAGE:
+        raise BadInput(f"model.image_size is {image_size}: it must be {SMALLEST_IMAGE} or more")
+    if modality(rows) != "image" or rows.shape[3] not in (1, 3):
+        raise BadInput(f"this network needs images (n, h, w, c) of one or three channels: {tuple(rows.shape)}")
+    return _weights(path)
 
 
 def as_imagenet(x: Float[Tensor, "b c h w"], size: int) -> Float[Tensor, "b 3 s s"]:

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from harness.data import EvalSet, TrainSet, digest, take
+from harness.data import EvalSet, Rows, TrainSet, digest, take
 from harness.errors import BadInput, TrialFailed
-from harness.learners import Learner, Run
+from harness.learners import Learner, Predict, Run
 from harness.learners.folds import are_single, row_units, stratified_folds
 from harness.storage.cache import are_distributions
 from harness.streams import stream
 
+FoldProbe = tuple[np.ndarray, Predict]
 GLANCE = 32
 """Training rows that the probe gets in place of a validation set."""
 ALL_PROBES = -1
@@ -35,6 +36,22 @@ def out_of_sample(train: TrainSet, *, learner: Learner, run: Run, identity: Any)
         return _cross_validated(train, units, learner, run)
     parts = [train.digest(), identity, *([] if are_single(units) else [digest(units)])]
     return run.cache.array("pred_probs", parts, lambda: _cross_validated(train, units, learner, run), are_distributions)
+
+
+def fold_probes(train: TrainSet, *, learner: Learner, run: Run) -> list[FoldProbe]:
+    """Returns, for each fold, the labelled rows (h,) that its probe did not train on, and the probe itself.
+
+    A probe predicts any rows (n, *d) in the form of the training rows, changed ones too. They are the probes of
+    `out_of_sample`, trained anew: models are not cached. TrialFailed as there.
+    """
+    folds = _folds(train, row_units(train, run.groups), run)
+    number = int(folds.max()) + 1
+
+    def probe(fold: int) -> Predict:
+        others = np.flatnonzero(train.labelled & (folds != fold))
+        return _fitted(train, others, learner, _surroundings(run, fold, number))
+
+    return [(np.flatnonzero(train.labelled & (folds == fold)), probe(fold)) for fold in range(number)]
 
 
 def dynamics(train: TrainSet, *, learner: Learner, run: Run, identity: Any) -> Float32[np.ndarray, "e n k"]:
@@ -132,9 +149,18 @@ def _predicted(
     train: TrainSet, fitted: Int64[np.ndarray, " f"], rows: Int64[np.ndarray, " r"], learner: Learner, run: Run
 ) -> Float32[np.ndarray, "r k"]:
     """Returns the probabilities of `rows` from a probe trained on `fitted`; it sees no other label."""
+    return _fitted(train, fitted, learner, run)(take(train.x, rows))
+
+
+def _fitted(train: TrainSet, fitted: Int64[np.ndarray, " f"], learner: Learner, run: Run) -> Predict:
+    """Returns the predictions of a probe trained on `fitted`; TrialFailed where one is not finite."""
     own = train.rows(fitted)
     fit = learner(own, _glance(own), run)
-    probs = np.asarray(fit.predict(take(train.x, rows)), dtype=np.float32)
-    if not np.isfinite(probs).all():
-        raise TrialFailed("the probe gave probabilities that are not finite; lower the lr or change the probe")
-    return probs
+
+    def predict(rows: Rows) -> Float32[np.ndarray, "r k"]:
+        probs = np.asarray(fit.predict(rows), dtype=np.float32)
+        if not np.isfinite(probs).all():
+            raise TrialFailed("the probe gave probabilities that are not finite; lower the lr or change the probe")
+        return probs
+
+    return predict

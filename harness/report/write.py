@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import json
 import shlex
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -34,7 +34,7 @@ PAGE, LEADERBOARD, TABLE = "index.html", "leaderboard.csv", "table.parquet"
 
 def rebuild(
     folder: Path, path: str | None = None, adjust: str = "holm", formats: Collection[str] = (),
-    trust: Collection[str] = (),
+    trust: Collection[str] = (), tell: Callable[[str], None] = lambda line: None,
 ) -> list[Path]:  # fmt: skip
     """Writes tables, figures and page of the study in `folder` from its records; returns their paths.
 
@@ -42,11 +42,12 @@ def rebuild(
     none; `trust` names tasks of the user's own that may be built for it. `adjust` is how p-values account for the
     number of arms (`study.ADJUSTS`). Figures are written as PNG, as `formats` (of `FORMATS`), and in the formats that
     lie in the folder, so that none of them is older than the records. Files are written atomically, after all of them
-    have been made; figures of an earlier report that this one lacks are deleted. BadInput if there is no record.
+    have been made; figures of an earlier report that this one lacks are deleted. A figure that fails is left out;
+    `tell` hears why, and the notes below the table say it too. BadInput if there is no record.
     """
     study = gather(Store(folder), adjust)
     earlier = {name for name in _figure_names() if (folder / name).exists()}
-    files = make_files(study, path, {"png", *formats, *(name.rpartition(".")[2] for name in earlier)}, trust)
+    files = make_files(study, path, {"png", *formats, *(name.rpartition(".")[2] for name in earlier)}, trust, tell)
     for name, content in files.items():
         write_atomic(folder / name, content)
     for name in earlier - set(files):
@@ -79,11 +80,14 @@ def _figure_names() -> Iterator[str]:
 
 
 def make_files(
-    study: Study, path: str | None, formats: Collection[str] = ("png",), trust: Collection[str] = ()
-) -> dict[str, bytes]:
-    """Returns the files of a study's report by name."""
+    study: Study, path: str | None, formats: Collection[str] = ("png",), trust: Collection[str] = (),
+    tell: Callable[[str], None] = lambda line: None,
+) -> dict[str, bytes]:  # fmt: skip
+    """Returns the files of a study's report by name; `tell` hears which figures could not be drawn, and why."""
     sd = leaderboard.deviations(study.table)
     pictures, failed = draw_all(study)
+    for line in failed:
+        tell(line)
     study = replace(study, notes=[*study.notes, *failed])
     told = (study.effects, study.name, study.task, study.metric, study.notes, sd)
     figures = {f"{name}.{kind}": drawn[kind] for name, drawn in pictures.items() for kind in FORMATS if kind in formats}

@@ -13,7 +13,7 @@ from harness.data import Modality
 from harness.learners.adapt import LIMITS
 from harness.run.targets import NoTarget, find_target
 
-NEEDS = ("votes", "gold", "probe", "dynamics", "valid", "test", "tuning", "cells")
+NEEDS = ("votes", "gold", "probe", "dynamics", "valid", "test", "tuning", "cells", "pool")
 """What an option may need: tools that the harness lends, or properties of the task."""
 GIVES = ("rows", "complete", "features")
 WORDS: Mapping[str, tuple[str, ...]] = MappingProxyType(

@@ -13,6 +13,7 @@ from harness.errors import BadInput
 from harness.learners.adapt import LIMITS
 from harness.learners.tuned import read_space
 from harness.run.options import asks_of, build, lacks_of, layers, name_of, needs_of
+from harness.strategies.tuning import strategy_space
 from harness.tables import is_raw
 
 Node = Mapping[str, Any]
@@ -35,6 +36,12 @@ def alone(where: str, node: Node, task: Task) -> Iterator[str]:
         yield from _layer_alone(f"{where} ({name_of(layer)})", layer, task)
 
 
+NAMED: Mapping[str, str] = {
+    "tuning": "validation rows", "valid": "validation rows", "cells": "raw cells", "pool": "rows without a label",
+}  # fmt: skip
+"""What some needs mean of a task, in words."""
+
+
 def _layer_alone(who: str, node: Node, task: Task) -> Iterator[str]:
     fits = node.get("fits") or [task.modality]
     if task.modality not in fits:
@@ -42,27 +49,35 @@ def _layer_alone(who: str, node: Node, task: Task) -> Iterator[str]:
     has = {
         "votes": task.train.votes.shape[1] > 0, "gold": bool((task.gold >= 0).any()),
         "valid": len(task.valid) > 0, "tuning": len(task.valid) > 0,
-        "cells": is_raw(task.train.x),
+        "cells": is_raw(task.train.x), "pool": not task.train.labelled.all(),
     }  # fmt: skip
     for need in sorted(node.get("needs") or []):
         if not has.get(need, True):
-            what = {"tuning": "validation rows", "valid": "validation rows", "cells": "raw cells"}.get(need, need)
+            what = NAMED.get(need, need)
             yield f"{who} needs {what}, which task {task.name} does not have"
     yield from _with_wrapped(who, node)
     yield from missing_packages(who, node)
 
 
 def _with_wrapped(who: str, node: Node) -> Iterator[str]:
-    """Yields why an effort does not fit the model that it wraps."""
+    """Yields why an effort does not fit the model or the strategy that it wraps."""
     inner = node.get("wraps") or {}
     for ask in node.get("asks") or []:
         if ask in lacks_of(inner):
             yield f"{name_of(inner)} cannot take {LIMITS[ask]}, which {who} asks of it"
     if "over" in node:
         try:
-            read_space(node["over"], build(node["learner"]))
+            _read_space(node)
         except BadInput as error:
             yield f"{who} with {name_of(inner)}: {error}"
+
+
+def _read_space(node: Node) -> None:
+    """Raises BadInput for a space that is not one of the model or the strategy that the option tunes."""
+    if "strategy" in node:
+        strategy_space(node["over"], build(node["strategy"]))
+    else:
+        read_space(node["over"], build(node["learner"]))
 
 
 def missing_packages(who: str, node: Node) -> Iterator[str]:
@@ -93,6 +108,10 @@ def _with_probe(where: str, node: Node, probe: Node | None, task: Task) -> Itera
 def _with_budget(arm: Mapping[str, Node], task: Task) -> Iterator[str]:
     """Yields a line if an option asks for more labels than there are rows."""
     node, weak = arm.get("clean") or {}, arm.get("weak")
+    pool, wanted = int((~task.train.labelled).sum()), (weak or {}).get("k")
+    if "pool" in needs_of(weak or {}) and isinstance(wanted, int) and wanted > pool > 0:
+        who = f"weak ({name_of(weak or {})})"
+        yield f"{who} asks for k={wanted} labels, but task {task.name} has {pool} rows without a label"
     k, lends = node.get("k"), weak is not None and name_of(weak) != "none"
     most = len(task.train) if lends else int(task.train.labelled.sum())
     if "gold" in needs_of(node) and isinstance(k, int) and k > most:

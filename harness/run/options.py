@@ -18,32 +18,44 @@ DECLARED = (
 """Declarations in an option's YAML; never passed to its function and not part of a trial's identity.
 
 `fits`: modalities. `needs`: what the harness must lend (votes, gold, probe, dynamics, valid, test, tuning), or what the
-task must have: `cells`, those of a raw table. `reference_kind`: the kind of reference, if the option is one
-(`harness.arm.REFERENCES`), and `reference_for`: the options beside which it is one, by name or by family, or `all` of
-its factor. `lacks`: what a model cannot take (see learners/adapt.py). `asks`: which of those a strategy
-requires of the model, or a mapping to them from the values of its parameter `handle`. `gives`: `rows` if a strategy
-adds some, `complete` if it fills in missing values, `features` if it changes the cells of a table (and transforms rows
-to predict likewise). `extra`: by module, the extra of this project that installs it. `programs`: what must be on the
-PATH. `space`: what may be tuned, by dotted name. `paper`, `library`, `cost`: for the table of arms. `wraps`: the model
-that an effort trains, the baseline's unless `of` names another; its declarations hold for the effort too. `family`: the
-heading under which the option is listed, one of `FAMILIES`. `reads`: the function that reads the option's own files
-before the first trial (see `harness.run.side_files`).
+task must have: `cells`, those of a raw table; `pool`, rows without a label. `reference_kind`: the kind of reference, if
+the option is one (`harness.arm.REFERENCES`), and `reference_for`: the options beside which it is one, by name or by
+family, or `all` of its factor. `lacks`: what a model cannot take (see learners/adapt.py). `asks`: which of those a
+strategy requires of the model, or a mapping to them from the values of its parameter `handle`. `gives`: `rows` if a
+strategy adds some, `complete` if it fills in missing values, `features` if it changes the cells of a table (and
+transforms rows to predict likewise). `extra`: by module, the extra of this project that installs it. `programs`: what
+must be on the PATH. `space`: what may be tuned, by dotted name. `paper`, `library`, `cost`: for the table of arms.
+`wraps`: the model or the strategy that an effort is spent on, a model's being the baseline's unless `of` names another;
+its declarations hold for the effort too. `family`: the heading under which the option is listed, one of `FAMILIES`.
+`reads`: the function that reads the option's own files before the first trial (see `harness.run.side_files`).
 """
 FAMILIES: Mapping[str, tuple[str, ...]] = {
     "model": ("linear models", "trees", "networks", "pretrained", "automl", "efforts"),
-    "weak": ("votes", "annotator models", "label models", "row selection", "own votes", "true labels", "reference"),
+    "weak": (
+        "votes",
+        "annotator models",
+        "label models",
+        "row selection",
+        "own votes",
+        "rows without a label",
+        "true labels",
+        "efforts",
+        "reference",
+    ),
     "clean": (
         "label errors",
         "bought labels",
         "duplicates",
         "leaks",
         "outliers",
+        "selection",
         "class balance",
         "table cells",
         "versions by hand",
+        "efforts",
         "reference",
     ),
-    "augment": ("images", "image policies", "texts", "table rows", "class balance", "mixing", "reference"),
+    "augment": ("images", "image policies", "texts", "table rows", "class balance", "mixing", "efforts", "reference"),
 }
 """The families of each factor's options, in the order in which they are listed."""
 OTHER_FAMILY = "other"
@@ -145,7 +157,15 @@ def identity(node: Any, place: Callable[[str], str | None] = lambda path: path) 
 def asks_of(node: Mapping[str, Any]) -> list[str]:
     """Returns the `asks` of an option, for the chosen `handle` if they depend on it."""
     said = node.get("asks") or []
-    return list(said.get(node.get("handle")) or []) if isinstance(said, Mapping) else list(said)
+    if not isinstance(said, Mapping):
+        return list(said)
+    return list(dict.fromkeys(word for handle in _handles(node) for word in said.get(handle) or []))
+
+
+def _handles(node: Mapping[str, Any]) -> list[Any]:
+    """Returns the value of `handle`, or all values among which a search may choose."""
+    searched = (node.get("over") or {}).get("handle") or {}
+    return list(searched.get("choices") or [node.get("handle", (node.get("wraps") or {}).get("handle"))])
 
 
 def family_of(group: str, node: Mapping[str, Any]) -> str:

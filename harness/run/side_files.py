@@ -73,6 +73,7 @@ def _reading_tools(task: Task, cache: Cache) -> Tools:
         raise BadInput("a function that reads an option's files gets no label, no probe and no other part of the task")
 
     return Tools(
-        rng=stream(0, "side files"), pred_probs=refused, dynamics=refused, ask=refused, valid=refused, in_test=refused,
-        count=lambda what, number: None, classes=task.classes, cache=cache, device="cpu",
+        rng=stream(0, "side files"), pred_probs=refused, dynamics=refused, fold_probes=refused, ask=refused,
+        valid=refused, in_test=refused, count=lambda what, number: None, note=lambda what, words: None,
+        classes=task.classes, cache=cache, device="cpu",
     )  # fmt: skip

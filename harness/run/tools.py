@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import InitVar, dataclass, field, replace
 from types import NoneType
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 from harness.data import EvalSet, Task, TrainSet, take
 from harness.errors import BadInput
 from harness.learners import Learner, Run
-from harness.learners.probe import dynamics, out_of_sample
+from harness.learners.probe import FoldProbe, dynamics, fold_probes, out_of_sample
 from harness.strategies import Tools
 from harness.strategies.clean.fingerprints import alike_rows
 from harness.streams import stream
@@ -27,7 +28,7 @@ _PLAIN = (str, int, float, bool, NoneType)
 
 @dataclass
 class Purchases:
-    """Meters access to gold and validation labels: every label asked for is counted once.
+    """Meters access to gold and validation labels: every label asked for is counted once. `notes` are facts to record.
 
     A label that the task gives as gold is paid for already: its row costs nothing. No test row is held here.
     """
@@ -36,6 +37,7 @@ class Purchases:
     sold: set[Any] = field(default_factory=set)
     valid_labels: int = 0
     counted: dict[str, int] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self, task: Task) -> None:
         ids, train = task.train.ids.tolist(), task.train
@@ -65,6 +67,15 @@ class Purchases:
         if what not in COUNTED:
             raise BadInput(f"the ledger has no line '{what}': a strategy may count {', '.join(COUNTED)}")
         self.counted[what] = self.counted.get(what, 0) + number
+
+    def joined(self, others: Sequence[Purchases]) -> Purchases:
+        """Returns what was bought for several attempts: each row once, and what people had done before once as well."""
+        names = dict.fromkeys(name for one in others for name in one.counted)
+        whole = copy(self)
+        whole.sold = set().union(*(one.sold for one in others))
+        whole.valid_labels = max(one.valid_labels for one in others)
+        whole.counted = {name: max(one.counted.get(name, 0) for one in others) for name in names}
+        return whole
 
 
 def compare_with_test(task: Task) -> InTest:
@@ -124,6 +135,9 @@ def lend(
     def watched(train: TrainSet) -> np.ndarray:
         return dynamics(numeric(train), learner=probe, run=quiet, identity=identity)
 
+    def folded(train: TrainSet) -> list[FoldProbe]:
+        return fold_probes(numeric(train), learner=probe, run=quiet)
+
     def unless_declared(need: str, tool: Any) -> Any:
         def refused(*_: Any) -> Any:
             raise BadInput(f"{kind} asks for {WHAT[need]}: its option must declare `needs: [{need}]`")
@@ -134,10 +148,12 @@ def lend(
         rng=stream(run.seed, "strategy", kind),
         pred_probs=unless_declared("probe", probed),
         dynamics=unless_declared("dynamics", watched),
+        fold_probes=unless_declared("probe", folded),
         ask=unless_declared("gold", bought.ask),
         valid=unless_declared("valid", bought.valid),
         in_test=unless_declared("test", in_test),
         count=bought.count,
+        note=bought.notes.__setitem__,
         classes=run.classes,
         cache=run.cache,
         device=run.device,

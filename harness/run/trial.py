@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from harness.receipts import receipt
 from harness.run.options import OTHER_FAMILY, build, identity, lacks_of, needs_of
 from harness.run.sources import user_sources
 from harness.run.tools import InTest, Purchases, compare_with_test, lend
+from harness.run.tuning import Attempt, Functions, tune
 from harness.storage.cache import Cache
 from harness.storage.cost import Cost, meter
 from harness.storage.keys import trial_key
@@ -55,11 +57,11 @@ class Trial:
     def identity(self) -> dict[str, Any]:
         """Returns what identifies the trial: content and parameters, no path, no device, no tracker.
 
-        The probe is included only if a strategy needs one, the number of tuning trials only if the model tunes, and
-        `sources`, the hashes of the user's own code, only if there is such code.
+        The probe is included only if a strategy needs one, the number of tuning trials only if something is tuned,
+        and `sources`, the hashes of the user's own code, only if there is such code.
         """
         probed = any({"probe", "dynamics"} & needs_of(self.arm[name]) for name in DATA_FACTORS)
-        tuned = [self.arm["model"], *([self.probe] if probed else [])]
+        tuned = [*self.arm.values(), *([self.probe] if probed else [])]
         code = user_sources(self.task, self.arm, self.probe if probed else None, self.protocol)
         return {
             "task": identity(self.task, lambda path: None),
@@ -90,7 +92,7 @@ class Trial:
         """
         factors = factors_of(self.identity(), self.control(baseline).identity())
         options = {name: self.arm[name] for name in factors}
-        kinds = {name: _kind(option, rows) for name, option in options.items()}
+        kinds = {name: _kind(option, rows if name == "clean" else 0) for name, option in options.items()}
         return {
             "factors": list(factors), "axis": axis_of(factors), "reference": reference_of(list(kinds.values())),
             "families": {name: option.get("family", OTHER_FAMILY) for name, option in options.items()},
@@ -101,15 +103,17 @@ class Trial:
 
 
 def _kind(option: Mapping[str, Any], rows: int) -> str | None:
-    """Returns an option's kind of reference; one that may ask for all labels of `rows` rows is an upper bound."""
+    """Returns an option's kind of reference; one that may ask for all labels of `rows` rows (0: not known) is an upper
+    bound.
+    """
     k = option.get("k")
     buys_all = "gold" in needs_of(option) and isinstance(k, int) and 0 < rows <= k
     return "upper_bound" if buys_all else option.get("reference_kind")
 
 
-def shared_rules(protocol: Mapping[str, Any], models: Sequence[Mapping[str, Any]]) -> Any:
-    """Returns the identity of a protocol for a trial that trains these models."""
-    tuned = any("tuning" in needs_of(model) for model in models)
+def shared_rules(protocol: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]]) -> Any:
+    """Returns the identity of a protocol for a trial with these options."""
+    tuned = any("tuning" in needs_of(node) for node in nodes)
     return identity({name: value for name, value in protocol.items() if tuned or name != "tuning_trials"})
 
 
@@ -127,31 +131,37 @@ def run_trial(trial: Trial, task: Task, place: Place) -> dict[str, Any]:
 
     `task` is the trial's source, split by the trial's seed. TrialFailed if there is no result.
     """
-    place = replace(place, cache=Cache(place.cache.folder))
-    run, bought, in_test = _run(trial, task, place), Purchases(task), compare_with_test(task)
+    run = _run(trial, task, replace(place, cache=Cache(place.cache.folder)))
     arm = {name: build(trial.arm[name]) for name in FACTORS}  # imports happen here, outside the measured block
-    probe = build(trial.probe)
+    way = partial(_attempt, trial, task, build(trial.probe), run, compare_with_test(task))
     with meter() as bill:
-        train, receipts = task.train, {}
-        for kind in DATA_FACTORS:
-            tools = _tools(kind, trial, probe, run, bought, in_test)
-            before, train = train, _stage(kind, arm[kind], train, tools)
-            receipts[kind] = receipt(before, train)
-            _check(train, before, f"{kind} ({trial.arm[kind]['_target_'].rpartition('.')[2]})")
-        lacks = sorted(lacks_of(trial.arm["model"]))
-        train, told = adapt_to_limits(numeric(train), lacks, run.stream("adapt"))
-        valid = _prepared(task.valid, train, lacks, "validation")
-        fit = arm["model"](train, valid, run)
-        test = _prepared(task.test, train, lacks, "test")  # a strategy's transform meets it after the fit, not before
-        predicted = _classes(fit.predict(test.x))
+        best = tune(arm, run, way)
+        predicted = _classes(best.fit.predict(best.test.x))
     return {
-        "result": _result(run, valid, test, fit, predicted),
-        "receipts": receipts,
-        "ledger": _ledger(trial, task, fit, bought),
-        "cost": _cost(bill.cost, run.cache.charged, fit),
-        "facts": {**task.facts, **({"adapted": "; ".join(told)} if told else {})},
-        "history": list(fit.history),
+        "result": _result(run, best, predicted),
+        "receipts": best.receipts,
+        "ledger": _ledger(trial, task, best),
+        "cost": _cost(bill.cost, run.cache.charged, best.fit),
+        "facts": {**task.facts, **best.facts},
+        "history": list(best.fit.history),
     }
+
+
+def _attempt(trial: Trial, task: Task, probe: Learner, run: Run, in_test: InTest, arm: Functions, own: Run) -> Attempt:
+    """Takes the training set through the strategies to a fit of the model, which is trained under the run `own`."""
+    train, receipts, bought = task.train, {}, Purchases(task)
+    for kind in DATA_FACTORS:
+        tools = _tools(kind, trial, probe, run, bought, in_test)
+        before, train = train, _stage(kind, arm[kind], train, tools)
+        receipts[kind] = receipt(before, train)
+        _check(train, before, f"{kind} ({trial.arm[kind]['_target_'].rpartition('.')[2]})")
+    lacks = sorted(lacks_of(trial.arm["model"]))
+    train, told = adapt_to_limits(numeric(train), lacks, run.stream("adapt"))
+    valid = _prepared(task.valid, train, lacks, "validation")
+    fit = arm["model"](train, valid, own)
+    test = _prepared(task.test, train, lacks, "test")  # a strategy's transform meets it after the fit, not before
+    facts = {**bought.notes, **({"adapted": "; ".join(told)} if told else {})}
+    return Attempt(fit, valid, test, receipts, bought, facts)
 
 
 def _run(trial: Trial, task: Task, place: Place) -> Run:
@@ -202,26 +212,26 @@ def _classes(probabilities: np.ndarray) -> np.ndarray:
     return probabilities.argmax(1)
 
 
-def _result(run: Run, valid: EvalSet, test: EvalSet, fit: Fit, predicted: np.ndarray) -> dict[str, Any]:
+def _result(run: Run, best: Attempt, predicted: np.ndarray) -> dict[str, Any]:
     """Returns the scores, as shares, and the predicted classes of the test rows, which allow any other metric."""
-    metric, k = run.protocol.metric, len(run.classes)
-    seen = score(metric, valid.y, _classes(fit.predict(valid.x)), k) if len(valid) else None
+    metric, k, valid, test = run.protocol.metric, len(run.classes), best.valid, best.test
+    seen = score(metric, valid.y, _classes(best.fit.predict(valid.x)), k) if len(valid) else None
     kept = pack(predicted.astype(np.uint8 if k <= 256 else np.uint16))
     return {"metric": metric, "test": score(metric, test.y, predicted, k), "valid": seen, "predictions": kept}
 
 
-def _ledger(trial: Trial, task: Task, fit: Fit, bought: Purchases) -> dict[str, int]:
+def _ledger(trial: Trial, task: Task, best: Attempt) -> dict[str, int]:
     """Counts the labels that this trial used: given, gold, votes, validation, oracle.
 
     Rules and edits are included if a strategy used what people had written or corrected before.
     """
     labelled, gold = int(task.train.labelled.sum()), task.facts.get("train_labels") == "gold"
-    voted = "votes" in needs_of(trial.arm["weak"])
+    voted, bought = "votes" in needs_of(trial.arm["weak"]), best.bought
     spent = {
         "given": 0 if gold else labelled,
         "gold": labelled if gold else 0,
         "votes": int((task.train.votes >= 0).sum()) if voted else 0,
-        "valid": max(fit.valid_labels, bought.valid_labels),
+        "valid": max(best.fit.valid_labels, bought.valid_labels),
         "oracle": len(bought.sold),
     }
     return {**spent, **{what: spent.get(what, 0) + number for what, number in bought.counted.items()}}

@@ -8,6 +8,7 @@ A batch is 128 x 3 x 32 x 32. What stands beside it in a trial: LeNet trains on 
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,11 +35,16 @@ def image_options() -> dict[str, Augment]:
     train = TrainSet(np.arange(2), x, one_hot(np.arange(2), 2), ones, votes)
     tools = Tools(
         rng=stream(0, "benchmark"), pred_probs=refused, dynamics=refused, ask=refused, valid=refused, in_test=refused,
-        count=refused, classes=("a", "b"), cache=Cache(conf_dir()), device="cpu",
+        fold_probes=refused, count=refused, note=lambda name, text: None, classes=("a", "b"), cache=Cache(conf_dir()), device="cpu",
     )  # fmt: skip
     nodes = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((conf_dir() / "augment").glob("*.yaml"))}
-    made = {name: build(node)(train, tools).augment for name, node in nodes.items() if "image" in node["fits"]}
+    made = {name: build(node)(train, tools).augment for name, node in nodes.items() if _stands_alone(node)}
     return {name: augment for name, augment in made.items() if augment is not None}
+
+
+def _stands_alone(node: dict[str, Any]) -> bool:
+    """Whether an option augments images without a search and without a file of the user's."""
+    return "image" in node["fits"] and not node.get("needs") and node.get("path") != "???"
 
 
 def per_second(augment: Augment, x: torch.Tensor, y: torch.Tensor) -> float:

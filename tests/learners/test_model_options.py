@@ -25,7 +25,8 @@ from harness.run.options import DECLARED
 from harness.storage.cache import Cache
 
 NAMES = sorted(path.stem for path in MODEL_OPTIONS.glob("*.yaml"))
-ELSEWHERE = ("datarobot", "h2o", "ludwig", "timm")
+FINE_TUNED = tuple(f"efficientnet_lite{n}" for n in range(3))
+ELSEWHERE = ("datarobot", *FINE_TUNED, "h2o", "ludwig", "timm")
 """What each fit of takes a server, or a machine of its own: their tests check the same promises once."""
 SLOW = ("flaml", "flax_cnn", "flax_mlp")
 """What searches or compiles for seconds in each fit."""
@@ -41,8 +42,8 @@ CASES = [
     for name in NAMES if name not in ELSEWHERE
     for modality in option(name)["fits"]
 ]  # fmt: skip
-DETERMINED = ("hist_gradient_boosting", "lightgbm", "logistic_regression")
-TREES = ("flaml", "hist_gradient_boosting", "lightgbm", "random_forest")
+DETERMINED = ("hist_gradient_boosting", "lightgbm", "logistic_regression", "minilm_knn")
+TREES = ("flaml", "hist_gradient_boosting", "lightgbm", "minilm_knn", "random_forest")
 """Learners of no trained scalars."""
 
 
@@ -87,8 +88,10 @@ def small(name: str, weights: Path, modality: str = "table") -> dict[str, Any]:
         "flaml": {"max_iter": 6, "estimators": ["rf", "extra_tree"]},
         "frozen_encoder": bert,
         "minilm_frozen": bert,
+        "minilm_knn": bert,
         "glove": {"path": str(weights / "vectors.txt")},
-        "efficientnet_lite_frozen": {"image_size": 32},
+        **{f"efficientnet_{size}_frozen": {"image_size": 32} for size in ("lite", "lite1")},
+        "efficientnet_lite2_frozen": {"image_size": 96},
         "ensemble": {"members": 2},
         "co_teaching": {"tau": 0.1},
     }

@@ -17,9 +17,11 @@ from statsmodels.stats.proportion import proportion_confint
 from studies import keep, large, made_test_set, record, shown
 
 from harness.analysis.records import join
-from harness.analysis.study import gather
+from harness.analysis.study import Study, gather
+from harness.commands.cli import main
 from harness.errors import BadInput
-from harness.report import figures, leaderboard
+from harness.report import figure_files, figures, leaderboard
+from harness.report.figure_files import FIGURES
 from harness.report.write import read_table, rebuild
 from harness.storage.files import dump, write_atomic
 from harness.storage.store import Store
@@ -339,3 +341,28 @@ def test_a_figure_that_fails_is_left_out_with_its_reason_and_the_rest_is_there(t
     assert "curves.png" not in names
     assert "The figure curves could not be drawn: TypeError:" in (store.folder / "leaderboard.md").read_text()
     assert "The figure curves could not be drawn" in (store.folder / "index.html").read_text()
+
+
+def test_the_terminal_says_which_figure_failed_and_the_command_succeeds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_history(tmp_path / "study", [{"step": 1, "valid": "not a number"}])
+    assert main(["report", "study", f"store={tmp_path}"]) == 0
+    said = capsys.readouterr()
+    assert said.err.startswith("The figure curves could not be drawn: TypeError:")
+    assert "leaderboard.md" in said.out
+    with_history(tmp_path / "sound", [{"step": 1, "valid": 0.5}])
+    assert main(["report", "sound", f"store={tmp_path}"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_report_does_without_any_one_of_its_figures(name: str, small: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(study: Study) -> None:
+        raise KeyError("step")
+
+    monkeypatch.setattr(figure_files, "_DRAWN", {**figure_files._DRAWN, name: fails})
+    heard: list[str] = []
+    assert "leaderboard.md" in {path.name for path in rebuild(small.folder, tell=heard.append)}
+    assert heard == [f"The figure {name} could not be drawn: KeyError: 'step'."]
+    assert heard[0].rstrip(".") in (small.folder / "leaderboard.md").read_text()

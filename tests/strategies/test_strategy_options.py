@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from omegaconf import OmegaConf
 from pinned import check_pinned, of_batch, of_rows
 from word_sources import write_lexicon, write_masked_lm, write_seq2seq, write_wordnet
 
@@ -32,9 +33,10 @@ from harness.conformance.strategy_suite import batch_of
 from harness.data import TrainSet
 from harness.learners import Run
 from harness.receipts import receipt
-from harness.run.options import build
+from harness.run.options import bare, build
 from harness.storage.places import conf_dir
 from harness.strategies import Strategy
+from harness.strategies.tuning import strategy_space
 from harness.streams import stream
 
 
@@ -47,7 +49,8 @@ def node_of(option: str) -> dict[str, Any]:
         for item in within
         for place, name in item.items()
     }
-    return {**node, **{place: node_of(inner) for place, inner in places.items()}}
+    whole = {**node, **{place: node_of(inner) for place, inner in places.items()}}
+    return OmegaConf.to_container(OmegaConf.create(whole), resolve=True)  # type: ignore[return-value]
 
 
 OPTIONS = sorted(
@@ -58,8 +61,15 @@ RANDOM = (
     "augment/borderline_smote",
     "augment/oversample",
     "augment/smote",
+    "weak/active_random",
+    "weak/random_labels",
+    "weak/random_pool_labels",
     "weak/random_share",
     "weak/random_vote",
+    "clean/balanced_subset",
+    "clean/random_subset",
+    "clean/random_drop_embedded_duplicates",
+    "clean/random_drop_balanced_subset",
     "clean/random",
     "clean/random_drop",
     "clean/random_relabel",
@@ -94,8 +104,8 @@ OLD_WORDS = tuple(f"augment/{name}" for name in ("hidden_mixup", "repeat", "swap
 """Augmentations of texts that bring no word which the text did not have."""
 NEW_VALUES = tuple(
     f"augment/{name}"
-    for name in ("augmix", "auto_augment", "color_jitter", "jitter", "noise", "rand_augment", "random_erasing",
-                 "trivial_augment")
+    for name in ("augmix", "auto_augment", "color_jitter", "jitter", "learned", "learned_table", "noise", "policy",
+                 "rand_augment", "random_erasing", "random_policy", "random_policy_table", "trivial_augment")
 )  # fmt: skip
 """Augmentations of images and tables that bring darker, brighter or larger values than the batch has."""
 
@@ -141,6 +151,8 @@ def strategy_of(tmp_path: Path, run: Run, word_sources: Any, monkeypatch: pytest
             node["path"] = str(votes_by_hand(option, kind, tmp_path))
         elif option in BY_HAND:
             node["path"] = str(by_hand(option, kind, tmp_path))
+        elif option == "augment/policy":
+            node["path"] = str(policy_by_hand(kind, tmp_path))
         elif node.get("path") == "???":
             before, _ = weak_set(kind)
             y = before.y[::-1].copy()
@@ -151,6 +163,13 @@ def strategy_of(tmp_path: Path, run: Run, word_sources: Any, monkeypatch: pytest
         return build(node)
 
     return made
+
+
+def policy_by_hand(kind: str, folder: Path) -> Path:
+    """Two sub-policies of operations that fit the rows."""
+    one, other = {"text": ("swap", "word_dropout"), "table": ("jitter", "jitter")}.get(kind, ("rotate", "solarize"))
+    (folder / "policy.json").write_text(json.dumps([[[one, 1.0, 0.5]], [[other, 0.5, 0.2], [one, 1.0, 0.1]]]))
+    return folder / "policy.json"
 
 
 def votes_by_hand(option: str, kind: str, folder: Path) -> Path:
@@ -205,6 +224,38 @@ def test_a_reference_names_options_that_are_none_themselves_and_that_it_fits(opt
         assert word != name
         assert may_win(other.get("reference_kind") or "")
         assert set(node["fits"]) & set(other["fits"])
+
+
+FIXED = ("path", "id", "label", "kept", "dropped", "carry", "stage", "columns", "own", "rows", "first", "then", "like")
+"""Parameters that say what the user has or wants; nobody tunes them."""
+NOT_TUNED = {
+    "clean/oracle": "k is a price", "clean/oracle_random": "k is a price", "clean/oracle_uncertain": "k is a price",
+    **dict.fromkeys(("clean/active_uncertain", "clean/active_diverse"), "k is a price"),
+    **dict.fromkeys(("weak/active_uncertain", "weak/active_diverse", "weak/active_random"), "k is a price"),
+    "clean/leaked_keys": "a looser key only drops more", "clean/near_leaked_images": "a looser match only drops more",
+    "clean/near_leaked_texts": "a looser match only drops more", "augment/oversample": "it reads none of its parameters",
+}  # fmt: skip
+"""Options with parameters and without a space, and why."""
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_what_may_be_tuned_is_there_and_contains_the_value_that_stands_there(option: str) -> None:
+    node = node_of(option)
+    own = [name for name in bare(node) if not name.startswith("_") and name not in FIXED]
+    assert ("space" in node) == (bool(own) and option not in NOT_TUNED) or option.endswith("/tuned")
+    for place, spec in node.get("space", {}).items():
+        value: Any = node
+        for part in place.split("."):
+            assert part in value, f"{place} is no parameter"
+            value = value[part]
+        if "choices" in spec:
+            assert value in spec["choices"]
+        else:
+            assert value is None or spec["low"] <= value <= spec["high"], place
+            assert type(spec["low"]) is type(spec["high"]), place
+            assert value is None or type(value) is type(spec["low"]), place
+    if "space" in node:
+        strategy_space(node["space"], build(node))
 
 
 @each_case
@@ -312,8 +363,12 @@ def test_an_augmentation_draws_from_its_generator_alone(option: str, kind: str, 
 @pytest.mark.parametrize(("option", "kind"), AUGMENTS)
 def test_augmentations_follow_one_another(option: str, kind: str, strategy_of: Any, run: Run) -> None:
     train, gold = weak_set(kind)
-    strategy, tools = strategy_of(option, kind), tools_of(train, gold, run)
-    once, twice = strategy(train, tools).augment, strategy(strategy(train, tools), tools).augment
+    strategy = strategy_of(option, kind)
+
+    def applied(rows: TrainSet) -> TrainSet:
+        return strategy(rows, tools_of(train, gold, run))  # what is drawn before the first batch is drawn alike
+
+    once, twice = applied(train).augment, applied(applied(train)).augment
     rng, (x, y) = stream(0, "augment"), batch_of(kind)
     by_hand = once(*once(x, y, rng), rng)
     composed = twice(x, y, stream(0, "augment"))

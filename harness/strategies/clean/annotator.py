@@ -8,6 +8,7 @@ from harness.data import TrainSet, one_hot
 from harness.errors import BadInput
 from harness.strategies import Tools
 from harness.strategies.clean.label_errors import Finder, most_suspect
+from harness.strategies.queries import Query, buy_in_batches
 
 
 def oracle(train: TrainSet, tools: Tools, *, k: int, find: Finder | None) -> TrainSet:
@@ -23,3 +24,13 @@ def oracle(train: TrainSet, tools: Tools, *, k: int, find: Finder | None) -> Tra
     y = train.y.copy()
     y[rows] = one_hot(tools.ask(train.ids[rows]), train.k)
     return replace(train, y=y)
+
+
+def active(train: TrainSet, tools: Tools, *, k: int, batches: int, query: Query) -> TrainSet:
+    """Returns the same rows with the true class of `k` labelled ones, asked for batch by batch.
+
+    Before each batch the probe is trained anew with the labels bought so far, and `query` chooses among the rows that
+    nobody was asked about. Bernhardt et al. 2022, "Active label cleaning for improved dataset quality under resource
+    constraints".
+    """
+    return buy_in_batches(train, tools, train.labelled, k=k, batches=batches, query=query)
