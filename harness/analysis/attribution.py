@@ -121,6 +121,12 @@ def _set_aside(scores: Scores, where: Axes) -> Iterator[str]:
     if where.references:
         references = _listed(scores.arms[arm] for arm in where.references)
         yield f"Negative controls and upper bounds are never chosen as best: {references}."
+    informed = sorted((*where.informed_model, *where.informed_data))
+    if informed:
+        yield (
+            f"Not chosen on validation, whose rows they have used: {_listed(scores.arms[arm] for arm in informed)}. "
+            "They are among the best arms, and a winner must be ahead of them."
+        )
     if where.repeats:
         yield f"Repeats of other arms are left out: {_listed(scores.arms[arm] for arm in where.repeats)}."
 

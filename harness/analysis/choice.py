@@ -128,39 +128,43 @@ def best_of(arms: Sequence[int]) -> Side:
     return Side(lambda means: int(among[int(np.argmax(np.round(means[among], _DIGITS)))]), tuple(arms))
 
 
-def decide(scores: Scores, left: Side, right: Side, level: float = LEVEL) -> Decision | None:
+def decide(
+    scores: Scores, left: Side, right: Side, level: float = LEVEL, *, rivals: tuple[Side, Side] | None = None
+) -> Decision | None:
     """Returns which of two sides is better; None if a side chooses an arm that was not run.
 
-    Needs two seeds or more, and validation scores of all arms of a side that has several.
+    `rivals` are the two sides with the arms that validation cannot choose, because they have used its rows: a winner
+    must be ahead of these too. Needs two seeds or more, and validation scores of all arms of a side that has several.
     """
+    strong = rivals or (left, right)
     everywhere = [np.full(len(scores.seeds), side.choose(scores.valid.mean(1))) for side in (left, right)]
     elsewhere = [choose_for_each_seed(scores, side) for side in (left, right)]
     if min(one.min() for one in (*everywhere, *elsewhere)) < 0:
         return None
     chosen, crossed = (contrast(scores, pair[1], pair[0]) for pair in (everywhere, elsewhere))
     fair = _hull(chosen.ends(level), crossed.errors(ERRORS, level))
-    rivals = _against_strongest(scores, left, right, elsewhere, level)
-    if rivals is None:
-        rivals = _ends(_against_all(scores, left, right, elsewhere), lambda one: one.errors(FALLBACK, level))
+    near = _against_strongest(scores, *strong, elsewhere, level)
+    if near is None:
+        near = _ends(_against_all(scores, *strong, elsewhere), lambda one: one.errors(FALLBACK, level))
     return Decision(
-        int(everywhere[0][0]), int(everywhere[1][0]), _estimate(chosen.mean, _guarded(fair, rivals)),
+        int(everywhere[0][0]), int(everywhere[1][0]), _estimate(chosen.mean, _guarded(fair, near)),
         _estimate(crossed.mean, fair),
     )  # fmt: skip
 
 
-def best_against_best(scores: Scores, left: Side, right: Side) -> Estimate | None:
+def best_against_best(
+    scores: Scores, left: Side, right: Side, *, rivals: tuple[Side, Side] | None = None
+) -> Estimate | None:
     """Returns the best arm of `right` minus that of `left` in points, the answer to the second question.
 
-    None if a side chooses an arm that was not run.
+    `rivals` as for `decide`: test rows can choose them too. None if a side chooses an arm that was not run.
     """
-    elsewhere, strongest = (
-        [choose_for_each_seed(scores, side) for side in (left, right)],
-        _strongest(scores, left, right),
-    )
+    strong = rivals or (left, right)
+    elsewhere, strongest = [choose_for_each_seed(scores, side) for side in (left, right)], _strongest(scores, *strong)
     if min(one.min() for one in elsewhere) < 0:
         return None
     top = contrast(scores, elsewhere[1], elsewhere[0]) if strongest is None else _by_parts(scores, *strongest[::-1])
-    return _estimate(top.mean, _ends(_against_all(scores, left, right, elsewhere), lambda one: one.ends(LEVEL)))
+    return _estimate(top.mean, _ends(_against_all(scores, *strong, elsewhere), lambda one: one.ends(LEVEL)))
 
 
 def contrast(scores: Scores, first: Arms, second: Arms) -> Contrast:

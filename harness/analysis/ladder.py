@@ -97,7 +97,8 @@ class Axes:
 
     `model` and `data` are the candidates for best of their axis, `crossed` change both axes. `cells` maps the levels of
     all arms to rows, `references` are the controls and upper bounds, which are never chosen, `repeats` have the levels
-    of another arm (salts).
+    of another arm (salts). `informed_model` and `informed_data` have used the validation rows: these flatter them, so
+    they cannot be chosen by them.
     """
 
     baseline: int
@@ -107,6 +108,8 @@ class Axes:
     cells: Mapping[Levels, int]
     references: tuple[int, ...]
     repeats: tuple[int, ...]
+    informed_model: tuple[int, ...] = ()
+    informed_data: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,12 +149,18 @@ def axes(scores: Scores) -> Axes:
     references = {cell for cell, arm in cells.items() if not may_win(scores.reference[arm]) and arm != baseline}
     references |= {cell for cell in cells if references & {_model_alone(cell), _data_alone(cell)}}
     kept = sorted(arm for cell, arm in cells.items() if cell not in references and arm != baseline)
-    changes = {arm: (bool(scores.model(arm)), bool(scores.data(arm))) for arm in kept}
-    model, data, crossed = (
-        tuple(arm for arm in kept if changes[arm] == kind) for kind in ((True, False), (False, True), (True, True))
-    )
-    repeats = tuple(arm for arm in range(len(scores.arms)) if cells[cell_of(scores, arm)] != arm)
-    return Axes(baseline, model, data, crossed, cells, tuple(sorted(cells[cell] for cell in references)), repeats)
+    informed = scores.informed or (False,) * len(scores.arms)
+
+    def changing(model: bool, data: bool, has_used: bool) -> tuple[int, ...]:
+        kinds = {arm: (bool(scores.model(arm)), bool(scores.data(arm)), informed[arm]) for arm in kept}
+        return tuple(arm for arm in kept if kinds[arm] == (model, data, has_used))
+
+    return Axes(
+        baseline, changing(True, False, False), changing(False, True, False), changing(True, True, False), cells,
+        references=tuple(sorted(cells[cell] for cell in references)),
+        repeats=tuple(arm for arm in range(len(scores.arms)) if cells[cell_of(scores, arm)] != arm),
+        informed_model=changing(True, False, True), informed_data=changing(False, True, True),
+    )  # fmt: skip
 
 
 def _model_alone(cell: Levels) -> Levels:
@@ -207,6 +216,11 @@ def why_no_choice(scores: Scores, where: Axes) -> str:
     """Returns why no best model and best data can be chosen; empty if they can."""
     sides = {"model": where.model, "data": where.data}
     for name, arms in sides.items():
+        if not arms and getattr(where, f"informed_{name}"):
+            return (
+                f"No verdict: all {name} arms have used the validation rows, by which the best is chosen. Add an arm "
+                "that has not."
+            )
         if not arms:
             return f"No verdict: no complete arm changes the {name} alone (negative controls and upper bounds aside)."
     if not np.isfinite(scores.valid[[where.baseline, *where.model, *where.data, *where.crossed]]).all():
@@ -235,7 +249,8 @@ def build_ladder(draws: Draws, where: Axes, chosen: Picks) -> Ladder:
         both = together or step_of(scores, int(chosen.both[0]), where.baseline, _both_gain(draws, where, chosen))
         interaction = _interaction(draws, where, chosen)
     beside = decide_axes(scores, where, where.model, where.data)
-    best = best_against_best(scores, best_of([where.baseline, *where.model]), best_of([where.baseline, *where.data]))
+    left, right, rivals = _sides(where, where.model, where.data)
+    best = best_against_best(scores, left, right, rivals=rivals)
     assert model is not None  # every arm of `Axes` was run
     assert data is not None
     assert best is not None
@@ -269,10 +284,17 @@ def _interaction(draws: Draws, where: Axes, chosen: Picks) -> Estimate:
 
 def decide_axes(scores: Scores, where: Axes, model: Sequence[int], data: Sequence[int]) -> Decision:
     """Returns the best of these data arms minus the best of these model arms; both may choose the baseline."""
-    left, right = (best_of([where.baseline, *arms]) for arms in (model, data))
-    found = decide(scores, left, right)
+    left, right, rivals = _sides(where, model, data)
+    found = decide(scores, left, right, rivals=rivals)
     assert found is not None  # every arm of `Axes` was run
     return found
+
+
+def _sides(where: Axes, model: Sequence[int], data: Sequence[int]) -> tuple[Side, Side, tuple[Side, Side]]:
+    """Returns what either side may choose from, and the same with the arms that have used the validation rows."""
+    with_informed = ((*model, *where.informed_model), (*data, *where.informed_data))
+    chosen, rivals = ([best_of([where.baseline, *arms]) for arms in pair] for pair in ((model, data), with_informed))
+    return chosen[0], chosen[1], (rivals[0], rivals[1])
 
 
 def best_together(scores: Scores, where: Axes) -> Side:

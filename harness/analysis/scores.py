@@ -51,6 +51,7 @@ class Scores:
     `left_out` says in sentences which arms are excluded and why. `parts` are the test scores on `PARTS` random parts of
     the test examples (None if not measured, or if a part lacks what the metric needs). `right` is the share of seeds on
     which an arm answers an example rightly, and `step` the most that one example can change a score, in points.
+    `informed` says which arms have used the labels of validation rows beyond what the baseline does.
     """
 
     arms: tuple[str, ...]
@@ -68,6 +69,7 @@ class Scores:
     parts: Float64[np.ndarray, "a r f"] | None = None
     right: Float32[np.ndarray, "a n"] | None = None
     step: float = 0.0
+    informed: tuple[bool, ...] = ()
 
     def model(self, arm: int) -> Level:
         """Returns the arm's model; `SAME` is the baseline's."""
@@ -92,6 +94,7 @@ class Scores:
             examples=None if self.examples is None else self.examples[np.ix_(rows, rows)],
             parts=None if self.parts is None else self.parts[rows],
             right=None if self.right is None else self.right[rows],
+            informed=chosen(self.informed) if self.informed else (),
         )  # fmt: skip
 
 
@@ -150,6 +153,7 @@ def collect_scores(
         labels=np.array([np.mean([labels_bought(one["ledger"]) for one in row]) for row in kept]),
         spread=spread, n_test=seen.n, left_out=_left_out(arms, seeds, records, done), examples=examples,
         parts=_parts(seen), right=_right(seen), step=_step(kept, sets),
+        informed=_informed(kept, whole.index(BASELINE)),
     )  # fmt: skip
 
 
@@ -246,6 +250,18 @@ def _right(seen: _Examples) -> Float32[np.ndarray, "a n"]:
         scored = sum(np.asarray(one.sum(0)).ravel() for one in row)
         found[arm] = sum(np.asarray(one[hits].sum(0)).ravel() for one in row) / scored
     return found
+
+
+def _informed(kept: Sequence[Sequence[Record]], baseline: int) -> tuple[bool, ...]:
+    """Returns which arms have a strategy or a model that used validation labels, as their records say.
+
+    Records of an earlier version do not say it: there, an arm counts that has paid for more of them than the baseline.
+    """
+    paid = [max(one["ledger"]["valid"] for one in row) for row in kept]
+    return tuple(
+        bool(row[0]["facts"].get("valid_used")) or labels > paid[baseline]
+        for row, labels in zip(kept, paid, strict=True)
+    )
 
 
 def _step(kept: Sequence[Sequence[Record]], sets: Mapping[str, TestSet]) -> float:

@@ -160,7 +160,8 @@ def _attempt(trial: Trial, task: Task, probe: Learner, run: Run, in_test: InTest
     valid = _prepared(task.valid, train, lacks, "validation")
     fit = arm["model"](train, valid, own)
     test = _prepared(task.test, train, lacks, "test")  # a strategy's transform meets it after the fit, not before
-    facts = {**bought.notes, **({"adapted": "; ".join(told)} if told else {})}
+    used = any({"valid", "tuning"} & needs_of(trial.arm[name]) for name in FACTORS)
+    facts = {**bought.notes, **({"adapted": "; ".join(told)} if told else {}), **({"valid_used": True} if used else {})}
     return Attempt(fit, valid, test, receipts, bought, facts)
 
 

@@ -511,3 +511,23 @@ def test_shares_sum_to_one_and_hang_neither_on_units_nor_on_order(a: int, b: int
 def test_what_has_no_shares_is_told(table: np.ndarray, reason: str) -> None:
     with pytest.raises(BadInput, match=reason):
         variance_shares(table)
+
+
+def test_arms_that_have_used_the_validation_rows_are_not_chosen_by_them() -> None:
+    """A flattered arm is passed over; a winner must still be ahead of it, and it may be the best."""
+    means = {"baseline": 80.0, "model=a": 84.0, "clean=c": 86.0, "weak=valid": 84.5}
+    scores = noisy(means, valid={"weak=valid": 100.0})
+    informed = dataclasses.replace(scores, informed=tuple(arm == "weak=valid" for arm in scores.arms))
+    assert answer(scores).ladder.data.arm == "weak=valid"
+    found = answer(informed)
+    assert found.ladder.data.arm == "clean=c"
+    assert told(found, "Not chosen on validation, whose rows they have used: weak=valid.")
+    strong = {**means, "weak=valid": 86.0}
+    model = {"baseline": 80.0, "model=a": 88.0, "clean=c": 84.0, "weak=valid": 88.0}
+    rival = noisy(model)
+    rival = dataclasses.replace(rival, informed=tuple(arm == "weak=valid" for arm in rival.arms))
+    assert answer(rival).verdict.word == "undecided"
+    assert answer(rival.only([0, 1, 2])).verdict.word == "model"
+    alone = noisy({name: value for name, value in strong.items() if name != "clean=c"})
+    alone = dataclasses.replace(alone, informed=(False, False, True))
+    assert told(answer(alone), "No verdict: all data arms have used the validation rows")
