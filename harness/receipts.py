@@ -5,6 +5,7 @@ Rows are matched by id, never by position, so the strategy itself need not repor
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -136,14 +137,19 @@ def _receipt(path: Path, stage: str) -> dict[str, Any]:
         raise BadInput(f"{path} keeps no receipt of stage {stage!r}; it keeps {', '.join(sorted(receipts)) or 'none'}")
     try:
         content.check_receipt(f"receipts.{stage}", receipts[stage])
+        _check_repeatable(stage, receipts[stage])
         content.check_whole(f"receipts.{stage}", receipts[stage])
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from None
     saved: dict[str, Any] = receipts[stage]
+    return saved
+
+
+def _check_repeatable(stage: str, saved: Mapping[str, Any]) -> None:
+    """Raises BadInput if the stage made rows that a receipt does not hold."""
     for what, done in (("n_added", "added"), ("n_edited", "edited")):
         if saved.get(what):
-            raise BadInput(f"{path}: its {stage} stage {done} {saved[what]} rows, which a receipt cannot bring back")
-    return saved
+            raise BadInput(f"its {stage} stage {done} {saved[what]} rows, which a receipt cannot bring back")
 
 
 def _found(places: dict[str, int], packed: dict[str, Any], path: str) -> Int64[np.ndarray, " i"]:

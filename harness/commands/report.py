@@ -38,14 +38,14 @@ def command(words: list[str]) -> int:
     adjust, trust = said.get("adjust", "holm"), trusted_functions(said)
     tell_damaged(Store(folder))
     hidden = hidden_rows(Store(folder).plan(), trust, said.get("task.path"))
-    if hidden:
-        say(hidden)
     with notice(f"computing and drawing the report of {names[0]}"):
         paths = [*rebuild(folder, said.get("task.path"), adjust, formats_of(said), trust, say), write_index(store)]
         if "paper" in said:
             from harness.report.paper import write_paper  # most reports do not need it
 
             paths += write_paper(gather(Store(folder), adjust), Path(said["paper"]).expanduser(), paths)
+    if hidden:
+        say(hidden)
     print("\n".join(map(str, paths)))
     return 0
 

@@ -111,7 +111,7 @@ def test_files_of_nested_options_are_read_too(faults: Any, write: Any) -> None:
 
 def test_a_receipt_that_cannot_be_applied_is_told(faults: Any, write: Any) -> None:
     assert "is not a readable trial record" in faults("clean=replay clean.path=/nowhere.json")[0]
-    record = write("a.json", json.dumps({"receipts": {"clean": {"n_added": 3}}}))
+    record = write("a.json", json.dumps({"receipts": {"clean": {"n_before": 9, "n_added": 3}}}))
     assert "added 3 rows, which a receipt cannot bring back" in faults(f"clean=replay clean.path={record}")[0]
     assert "keeps no receipt of stage 'weak'" in faults(f"weak=replay weak.path={record}")[0]
 

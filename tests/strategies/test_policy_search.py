@@ -17,7 +17,7 @@ from harness.errors import BadInput
 from harness.learners import Run
 from harness.run.config import arm_of
 from harness.run.options import build
-from harness.run.tools import Purchases, lend
+from harness.run.tools import Purchases, compare_with_test, lend
 from harness.strategies import Tools
 from harness.strategies.augment import policy, random_policy, search_policy
 from harness.strategies.augment.policy_search import augmented_rows, batch_function, likelihood, read_policy
@@ -68,7 +68,11 @@ def test_sub_policies_that_keep_held_out_rows_likely_are_kept(run: Run) -> None:
     task = Task("small", "image", ("a", "b", "c"), train, EvalSet(train.ids, train.x, gold), EvalSet(train.ids, train.x, gold), gold)  # fmt: skip
     bought = Purchases(task)
     search_policy(
-        train, lend("augment", ["probe"], logistic, ["logistic"], run, bought), candidates=30, best=2, length=1
+        train,
+        lend("augment", ["probe"], logistic, ["logistic"], run, bought, compare_with_test(task)),
+        candidates=30,
+        best=2,
+        length=1,
     )
     found = json.loads(bought.notes["policy"])
     assert len(found) == 2 * run.protocol.folds
@@ -112,6 +116,7 @@ def test_a_file_that_holds_no_policy_is_told(content: str, line: str, tmp_path: 
 def test_the_probe_is_refused_to_a_search_that_does_not_declare_it(run: Run) -> None:
     train, gold = weak_set("text")
     held = EvalSet(train.ids, train.x, gold)
-    lent = lend("augment", [], logistic, ["logistic"], run, Purchases(Task("small", "text", ("a", "b", "c"), train, held, held, gold)))  # fmt: skip
+    task = Task("small", "text", ("a", "b", "c"), train, held, held, gold)
+    lent = lend("augment", [], logistic, ["logistic"], run, Purchases(task), compare_with_test(task))
     with pytest.raises(BadInput, match=r"must declare `needs: \[probe\]`"):
         build(arm_of(composed("augment=learned_text"))["augment"])(train, lent)

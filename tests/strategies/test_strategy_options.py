@@ -234,6 +234,7 @@ NOT_TUNED = {
     **dict.fromkeys(("weak/active_uncertain", "weak/active_diverse", "weak/active_random"), "k is a price"),
     "clean/leaked_keys": "a looser key only drops more", "clean/near_leaked_images": "a looser match only drops more",
     "clean/near_leaked_texts": "a looser match only drops more", "augment/oversample": "it reads none of its parameters",
+    **dict.fromkeys(("weak/random_labels", "weak/uniform_labels"), "labels is what tells these two apart"),
 }  # fmt: skip
 """Options with parameters and without a space, and why."""
 
