@@ -68,6 +68,10 @@ class Case:
         return f"{self.kind}:{self.seed} {'+'.join(self.faults)}"
 
 
+BEFORE = ".before"
+"""A file of the names of what lies in a case's folder before its command runs."""
+
+
 @dataclass(frozen=True)
 class Verdict:
     """A case's outcome, one of `OUTCOMES`, and why."""
@@ -123,9 +127,12 @@ def noise_in(err: str) -> bool:
 
 
 def half_written(folder: Path) -> list[str]:
-    """Returns what a refused command left of records, tables and unfinished files."""
+    """Returns what a refused command left of records, tables and unfinished files, beside what had been there."""
     kinds = ("results/*/trials/*.json", "results/*/leaderboard*", "results/**/*.part", "results/*/study.json")
-    return sorted(str(path.relative_to(folder)) for kind in kinds for path in folder.glob(kind))
+    note = folder / BEFORE
+    before = set(note.read_text().splitlines()) if note.is_file() else set()
+    there = {str(path.relative_to(folder)) for kind in kinds for path in folder.glob(kind)}
+    return sorted(there - before)
 
 
 def chosen(rng: random.Random, faults: Sequence[Any], most: int) -> list[Any]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from harness.commands import cli
 
-from .cases import ALONE, Case, Ran, chosen
+from .cases import ALONE, BEFORE, Case, Ran, chosen
 from .settings import MODULE, OPTION, TABLE
 
 NAME = "small"
@@ -445,6 +445,8 @@ def record_case(seed: int) -> Case:
         shutil.copytree(finished() / "results", folder / "results")
         for step in damage.steps:
             step(folder / "results" / NAME)
+        there = [str(path.relative_to(folder)) for path in folder.rglob("*")]
+        (folder / BEFORE).write_text("\n".join(there))
 
     names = () if sound else ("trials", "study.json", "tests", "record", NAME)
     return Case(
