@@ -10,6 +10,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
 
@@ -60,6 +61,10 @@ LIST: Kind = ("a list", lambda value: isinstance(value, list))
 TEXTS: Kind = ("a list of texts", _each(_is_text))
 OBJECTS: Kind = ("a list of objects", _each(lambda value: isinstance(value, dict)))
 NAMES: Kind = ("an object of texts", lambda value: isinstance(value, dict) and all(map(_is_text, value.values())))
+LISTS: Kind = (
+    "an object of lists of texts",
+    lambda value: isinstance(value, dict) and all(map(_each(_is_text), value.values())),
+)
 COUNT: Kind = ("a whole number, 0 or more", _is_count)
 COUNTS: Kind = ("a list of whole numbers", _each(_is_count))
 NUMBER: Kind = ("a number", _is_number)
@@ -92,7 +97,13 @@ _ROW: Fields = MappingProxyType({
     "key": NAME, "control": NAME, "arm": TEXT, "seed": COUNT, "axis": _one_of(_AXES), "factors": TEXTS,
 })  # fmt: skip
 _ROW_MORE: Fields = MappingProxyType(
-    {"names": NAMES, "overrides": TEXTS, "reference": _one_of(("", "reference", *REFERENCES))}
+    {
+        "names": NAMES,
+        "overrides": TEXTS,
+        "reference": _one_of(("", "reference", *REFERENCES)),
+        "families": NAMES,
+        "reference_for": LISTS,
+    }
 )
 _PLAN: Fields = MappingProxyType({"name": TEXT, "trials": LIST})
 _PLAN_MORE: Fields = MappingProxyType({
@@ -186,8 +197,18 @@ def check_plan(plan: Mapping[str, Any]) -> None:
         raise BadInput(f"lists the trial {often[0][0][0]} {often[0][1]} times: a trial stands in a plan once")
     if plan.get("precision") is not None:
         _need("precision.", plan["precision"], _PRECISION)
-        if not plan["precision"]["looks"] or "seeds" not in plan:
-            raise BadInput("has a precision without looks or without seeds")
+        _check_looks(plan)
+
+
+def _check_looks(plan: Mapping[str, Any]) -> None:
+    """Raises BadInput unless a plan's looks grow up to the number of its seeds, at a level between 0 and 1."""
+    looks, level = plan["precision"]["looks"], plan["precision"]["level"]
+    if not looks or "seeds" not in plan:
+        raise BadInput("has a precision without looks or without seeds")
+    if not 0 < level < 1:
+        raise BadInput(f"has precision.level {level}: a level lies between 0 and 1")
+    if looks[0] < 1 or any(one >= other for one, other in pairwise(looks)):
+        raise BadInput(f"has precision.looks {looks}: each look has more seeds than the one before")
 
 
 def rows_of_test_set(

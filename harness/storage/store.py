@@ -192,7 +192,7 @@ class Store:
 
     def keep_plan(self, plan: dict[str, Any]) -> None:
         """Keeps what the study consists of: every arm, seed, key and control."""
-        write_atomic(self.folder / "study.json", dump(plan))
+        write_atomic(self.folder / "study.json", sealed(plan))
 
     def log(self, event: str) -> None:
         """Appends an event, with its time, to `log.txt`; one write per event, so that processes do not mix lines."""
@@ -204,13 +204,15 @@ class Store:
         """Returns the study's plan, or None for trials that were run one by one; BadInput for a damaged plan."""
         path = self.folder / "study.json"
         try:
-            plan = read_object(path)
+            raw = read_whole(path)
+            plan = parse_object(raw)
             check_plan(plan)
+            _check_plan_seal(plan, raw)
         except FileNotFoundError:
             return None
         except BadInput as error:
             raise BadInput(f"{path}: {error}; run the study again, which writes its plan anew") from None
-        return plan
+        return _unsealed(plan)
 
     def keep_row(self, row: dict[str, Any]) -> None:
         """Keeps the names of a trial that was run outside a study, and its control."""
@@ -335,6 +337,15 @@ def sealed(record: Record) -> bytes:
 
 def _digest(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def _check_plan_seal(plan: Record, raw: bytes) -> None:
+    """Raises BadInput unless a plan is as this program wrote it; the plans of earlier versions hold no checksum."""
+    said = plan.get("checksum")
+    if said is None and "version" not in plan:
+        return
+    if said not in (_digest(_CHECKSUM.sub(b"", raw, 1)), _digest(dump(_unsealed(plan)))):
+        raise BadInput("was changed after it was written")
 
 
 def _check_seal(name: str, record: Record, raw: bytes) -> None:

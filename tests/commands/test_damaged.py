@@ -264,7 +264,28 @@ PLAN_SHAPES: Mapping[str, tuple[Callable[[Path], None], str]] = {
     "seed": (rows_changed(replaced("seed", value=True)), "its trials[0].seed is True"),
     "axis": (rows_changed(replaced("axis", value="other")), "its trials[0].axis is 'other'"),
     "names": (rows_changed(replaced("names", value={"clean": 1})), "its trials[0].names is"),
-    "other_seed": (rows_changed(replaced("seed", value=8)), "seed 8, its record has seed 0"),
+    "other_seed": (rows_changed(replaced("seed", value=8)), "was changed after it was written"),
+    "other_axis": (rows_changed(replaced("axis", value="model")), "was changed after it was written"),
+    "other_reference": (
+        rows_changed(replaced("reference", value="negative_control")),
+        "was changed after it was written",
+    ),
+    "families": (rows_changed(replaced("families", value=5)), "its trials[0].families is 5"),
+    "reference_for": (rows_changed(replaced("reference_for", value="votes")), "its trials[0].reference_for is 'votes'"),
+    "certain_level": (
+        raw(
+            lambda old: dump(json.loads(old) | {"seeds": [0], "precision": {"half_width": 1, "looks": [1], "level": 0}})
+        ),
+        "has precision.level 0",
+    ),
+    "looks_backwards": (
+        raw(
+            lambda old: dump(
+                json.loads(old) | {"seeds": [0], "precision": {"half_width": 1, "looks": [3, 2], "level": 0.9}}
+            )
+        ),
+        "has precision.looks [3, 2]",
+    ),
     "twice": (raw(lambda old: dump(json.loads(old) | {"trials": 2 * json.loads(old)["trials"]})), "2 times"),
 }
 

@@ -189,7 +189,7 @@ def _run(file: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # a user's file may break in any way
+    except (Exception, SystemExit) as error:  # a user's file may break in any way
         raise BadInput(f"{file} does not run: {type(error).__name__}: {error}") from error
     return module
 
