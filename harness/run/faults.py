@@ -191,7 +191,11 @@ def _in_words(hint: Any) -> str:
     """Returns a type in words."""
     names = {int: "a whole number", float: "a number", str: "a text", type(None): "null", bool: "true or false"}
     return (
-        names.get(hint) or " or ".join(map(_in_words, get_args(hint))) or str(hint) if not _is_list(hint) else "a list"
+        names.get(hint) or " or ".join(map(_in_words, get_args(hint))) or str(hint)
+        if not _is_list(hint)
+        else "a list of texts, each in quotes"
+        if get_args(hint)[:1] == (str,)
+        else "a list"
     )
 
 
