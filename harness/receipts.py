@@ -136,7 +136,7 @@ def _receipt(path: Path, stage: str) -> dict[str, Any]:
     if not isinstance(receipts, dict) or stage not in receipts:
         raise BadInput(f"{path} keeps no receipt of stage {stage!r}; it keeps {', '.join(sorted(receipts)) or 'none'}")
     try:
-        content.check_receipt(f"receipts.{stage}", receipts[stage])
+        content.check_stage_receipt(f"receipts.{stage}", receipts[stage])
         _check_repeatable(stage, receipts[stage])
         content.check_whole(f"receipts.{stage}", receipts[stage])
     except BadInput as error:

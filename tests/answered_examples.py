@@ -22,8 +22,8 @@ from harness.analysis.choice import (
     best_against_best,
     best_of,
     choose_for_each_seed,
-    contrast,
     decide,
+    paired_contrast,
 )
 from harness.analysis.ladder import axes, draw_means, estimate_after_choice, picks
 from harness.analysis.scores import PARTS, Scores
@@ -173,7 +173,7 @@ class Outcomes:
 def _pair(scores: Scores, found: Decision) -> Estimate:
     """The paired interval of the two chosen arms, which ignores that they were chosen."""
     r = len(scores.seeds)
-    one = contrast(scores, np.full(r, found.right), np.full(r, found.left))
+    one = paired_contrast(scores, np.full(r, found.right), np.full(r, found.left))
     return Estimate(one.mean, *one.ends(LEVEL))
 
 

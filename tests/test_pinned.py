@@ -11,7 +11,14 @@ from conftest import options
 
 FROM_FILES = ("task/folder", "task/hub", "task/raw_table", "task/wrench")
 """Tasks of a user's own files: tests compare what they read with what was written."""
-ELSEWHERE = ("model/datarobot", "model/h2o", "model/ludwig", "model/timm")
+ELSEWHERE = (
+    "model/datarobot",
+    "model/h2o",
+    "model/ludwig",
+    "model/timm",
+    "model/efficientnet_lite1",
+    "model/efficientnet_lite2",
+)
 """Learners of a server, or of packages that this environment has not; their versions are not ours to pin."""
 
 

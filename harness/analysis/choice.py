@@ -43,7 +43,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from scipy.special import ndtri
 
-from harness.analysis.discordant import Discordant, discordant
+from harness.analysis.discordant import Discordant, count_discordant
 from harness.analysis.effects import FLOOR, Variances, variances
 from harness.analysis.scores import Scores
 from harness.analysis.significance import LEVEL, half_width_at
@@ -141,7 +141,7 @@ def decide(
     elsewhere = [choose_for_each_seed(scores, side) for side in (left, right)]
     if min(one.min() for one in (*everywhere, *elsewhere)) < 0:
         return None
-    chosen, crossed = (contrast(scores, pair[1], pair[0]) for pair in (everywhere, elsewhere))
+    chosen, crossed = (paired_contrast(scores, pair[1], pair[0]) for pair in (everywhere, elsewhere))
     fair = _hull(chosen.ends(level), crossed.errors(ERRORS, level))
     near = _against_strongest(scores, *strong, elsewhere, level)
     if near is None:
@@ -163,11 +163,15 @@ def best_against_best(
     elsewhere, strongest = [choose_for_each_seed(scores, side) for side in (left, right)], _strongest(scores, *strong)
     if min(one.min() for one in elsewhere) < 0:
         return None
-    top = contrast(scores, elsewhere[1], elsewhere[0]) if strongest is None else _by_parts(scores, *strongest[::-1])
+    top = (
+        paired_contrast(scores, elsewhere[1], elsewhere[0])
+        if strongest is None
+        else _by_parts(scores, *strongest[::-1])
+    )
     return _estimate(top.mean, _ends(_against_all(scores, *strong, elsewhere), lambda one: one.ends(LEVEL)))
 
 
-def contrast(scores: Scores, first: Arms, second: Arms) -> Contrast:
+def paired_contrast(scores: Scores, first: Arms, second: Arms) -> Contrast:
     """Returns `first` minus `second` on test over seeds; each may use another arm on each seed."""
     at = np.arange(len(scores.seeds))
     deltas = scores.test[first, at] - scores.test[second, at]
@@ -180,7 +184,7 @@ def _few(scores: Scores, first: Arms, second: Arms) -> Discordant | None:
     if scores.right is None:
         return None
     ahead = (scores.right[first] - scores.right[second]).mean(0, dtype=np.float64)
-    found = discordant(ahead, scores.step)
+    found = count_discordant(ahead, scores.step)
     return found if found.few else None
 
 
@@ -229,8 +233,8 @@ def _against_all(
     """Returns right minus left: the chosen right against each arm of the left, each of the right against the left."""
     r = len(scores.seeds)
     return (
-        [contrast(scores, chosen[1], np.full(r, arm)) for arm in left.arms],
-        [contrast(scores, np.full(r, arm), chosen[0]) for arm in right.arms],
+        [paired_contrast(scores, chosen[1], np.full(r, arm)) for arm in left.arms],
+        [paired_contrast(scores, np.full(r, arm), chosen[0]) for arm in right.arms],
     )
 
 

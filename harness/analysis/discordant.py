@@ -66,7 +66,7 @@ class Discordant:
         return 2 * float(ndtr(-z))
 
 
-def discordant(differences: Float64[np.ndarray, " n"], step: float) -> Discordant:
+def count_discordant(differences: Float64[np.ndarray, " n"], step: float) -> Discordant:
     """Counts discordant examples; `differences` holds the first arm's being right minus the second's, -1 to 1."""
     up, down = np.clip(differences, 0, None).sum(), np.clip(-differences, 0, None).sum()
     return Discordant(float(up), float(down), len(differences), step)

@@ -75,7 +75,7 @@ from jaxtyping import Float64, Integer, Shaped
 from scipy.sparse import csr_array
 
 from harness.analysis import significance
-from harness.analysis.discordant import Discordant, discordant
+from harness.analysis.discordant import Discordant, count_discordant
 from harness.analysis.significance import LEVEL, half_width_at, holm
 from harness.errors import BadInput
 from harness.metrics import Metric, confusion, confusion_cells, metric
@@ -269,7 +269,7 @@ def _discordant(pairs: Sequence[TrialPair], measure: Metric, k: int) -> Discorda
     ids, place = np.unique(np.concatenate([pair.units for pair in pairs]), return_inverse=True)
     ahead = np.concatenate([(pair.arm == pair.y).astype(float) - (pair.control == pair.y) for pair in pairs])
     sums, times = (np.bincount(place, weights, len(ids)) for weights in (ahead, np.ones(len(place))))
-    return discordant(sums / times, most_of_one(pairs[0].y, measure, k))
+    return count_discordant(sums / times, most_of_one(pairs[0].y, measure, k))
 
 
 def most_of_one(y: Integer[np.ndarray, " n"], measure: Metric, k: int) -> float:

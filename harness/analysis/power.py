@@ -38,7 +38,7 @@ from scipy.optimize import brentq
 from scipy.special import stdtrit
 from scipy.stats import chi, chi2, norm
 
-from harness.analysis.choice import contrast
+from harness.analysis.choice import paired_contrast
 from harness.analysis.effects import FLOOR, Interval, deltas, estimate_effects, trials
 from harness.analysis.ladder import axes, decide_axes, why_undecidable
 from harness.analysis.records import Records
@@ -118,7 +118,9 @@ def pilot(seen: PilotArm) -> Pilot:
         raise BadInput("one seed does not show how much retraining changes: run at least two, better five")
     seeds, shared = _parts(seen)
     half = _half(seen.interval)
-    if seen.interval.seed_share is None:  # No example ever differed: the width is due to their number alone.
+    if (
+        seen.interval.seed_share is None and not seen.deltas.any()
+    ):  # No example ever differed: the width is due to their number alone.
         return Pilot(0.0, 0.0, r, n)
     if half > half_width_at(ALPHA, [(seeds, r - 1), (shared, n - 1)]) * (1 + 1e-9):
         seeds = max(seeds, (half / FLOOR) ** 2 - shared)
@@ -139,7 +141,7 @@ def verdict_pilot(joined: Records) -> VerdictPilot | str:
     r = len(scores.seeds)
     if found.left == found.right:
         return "no arm beats the baseline on validation, so there are no two arms to compare."
-    parts = contrast(scores, np.full(r, found.right), np.full(r, found.left)).parts
+    parts = paired_contrast(scores, np.full(r, found.right), np.full(r, found.left)).parts
     pilot = Pilot(r * parts.seeds, parts.shared, r, scores.n_test)
     return VerdictPilot(scores.arms[found.left], scores.arms[found.right], found.verdict.value, pilot)
 
@@ -272,4 +274,5 @@ def half_width_of(seen: PilotArm, level: float) -> float:
 def is_decided(seen: PilotArm, *, level: float, half_width: float) -> bool:
     """Returns whether an arm needs no more seeds: its interval excludes 0, or is at most `half_width` on each side."""
     half = half_width_of(seen, level)
-    return abs(seen.interval.effect) > half or half <= half_width
+    varies = seen.interval.n_seeds < 2 or bool(seen.deltas.any())  # else no seed would change anything
+    return abs(seen.interval.effect) > half or half <= half_width or not varies

@@ -23,7 +23,7 @@ from scipy.optimize import brentq
 from scipy.special import digamma, polygamma
 
 from harness.analysis import significance
-from harness.analysis.discordant import discordant
+from harness.analysis.discordant import count_discordant
 from harness.analysis.effects import Effect, Variances
 from harness.analysis.scores import Scores
 from harness.analysis.significance import LEVEL, holm, letters
@@ -109,7 +109,7 @@ def _p_of_few(scores: Scores, first: int, second: int) -> float:
     """Returns the p-value from the few examples on which two arms differ; 0 if they are many, or not known."""
     if scores.right is None:
         return 0.0
-    found = discordant((scores.right[first] - scores.right[second]).astype(np.float64), scores.step)
+    found = count_discordant((scores.right[first] - scores.right[second]).astype(np.float64), scores.step)
     return found.p_value(float((scores.test[first] - scores.test[second]).mean())) if found.few else 0.0
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from harness.analysis.choice import Side, best_of, contrast, decide
+from harness.analysis.choice import Side, best_of, decide, paired_contrast
 from harness.analysis.ladder import Axes, axes, best_together
 from harness.analysis.records import join
 from harness.analysis.scores import Scores, collect_scores
@@ -161,7 +161,7 @@ def estimate_difference(scores: Scores, left: str, right: str) -> Difference:
     if left in PICKS or right in PICKS:
         return _between_picks(scores, left, right)
     r = len(scores.seeds)
-    found = contrast(scores, *(np.full(r, scores.arms.index(side)) for side in (left, right)))
+    found = paired_contrast(scores, *(np.full(r, scores.arms.index(side)) for side in (left, right)))
     return Difference(left, right, found.mean, *found.ends(LEVEL), *found.ends(_NARROW), r, scores.n_test)
 
 

@@ -110,7 +110,7 @@ def try_configurations(
         yield tried
 
 
-def curve_row(number: int, tried: Tried[T], space: Space) -> dict[str, float]:
+def attempt_row(number: int, tried: Tried[T], space: Space) -> dict[str, float]:
     """Returns a configuration's row in the curve, numbers only: its metric, and each value.
 
     A value that is not a number stands by its place among the choices; null is left out.

@@ -14,7 +14,7 @@ from harness.data import EvalSet, TrainSet
 from harness.errors import BadInput, TrialFailed
 from harness.learners import Fit, Learner, Run
 from harness.learners.parameters import parameter, with_parameters
-from harness.learners.search import Space, Tried, curve_row, flat_space, try_configurations
+from harness.learners.search import Space, Tried, attempt_row, flat_space, try_configurations
 from harness.metrics import score
 
 SHARED = ("lr", "lr_pretrained", "weight_decay", "warmup")
@@ -39,7 +39,7 @@ def tuned(train: TrainSet, valid: EvalSet, run: Run, *, learner: Learner, over: 
     for number, tried in enumerate(
         try_configurations(space, default, attempt, run.protocol.tuning_trials, run.stream("tuning"))
     ):
-        history.append(curve_row(number, tried, space))
+        history.append(attempt_row(number, tried, space))
         run.log(history[-1])
         examples += tried.made.examples if tried.made else 0
         best = tried if tried.valid > best.valid else best

@@ -18,7 +18,7 @@ from harness.data import EvalSet
 from harness.errors import BadInput, TrialFailed
 from harness.learners import Fit, Run
 from harness.learners.parameters import with_parameters
-from harness.learners.search import Space, Tried, curve_row, try_configurations
+from harness.learners.search import Space, Tried, attempt_row, try_configurations
 from harness.learners.tuned import current_values, read_space, tuned, validation_metric, with_values
 from harness.run.tools import Purchases
 from harness.strategies.tuning import strategy_space, tuned_strategy
@@ -70,7 +70,7 @@ def tune(arm: Functions, run: Run, way: Way) -> Attempt:
     for tried in try_configurations(
         space, _defaults(parts, run), attempt, run.protocol.tuning_trials, run.stream("tuning")
     ):
-        run.log(curve_row(len(tries), tried, space))
+        run.log(attempt_row(len(tries), tried, space))
         best = tried if tried.valid > best.valid else best
         tries.append(replace(tried, made=tried.made and replace(tried.made, fit=_bare(tried.made.fit))))
     if best.made is None:
@@ -153,7 +153,7 @@ def _bare(fit: Fit) -> Fit:
 def _sum(made: Attempt, best: Tried[Attempt], tries: list[Tried[Attempt]], space: Space) -> Attempt:
     """Returns the best attempt with the costs of all of them, and with what was chosen."""
     done = [tried.made for tried in tries if tried.made is not None]
-    rows = [curve_row(number, tried, space) for number, tried in enumerate(tries)]
+    rows = [attempt_row(number, tried, space) for number, tried in enumerate(tries)]
     fit = replace(
         made.fit,
         examples=sum(one.fit.examples for one in done),

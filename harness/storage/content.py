@@ -132,10 +132,10 @@ def check_record(record: Mapping[str, Any]) -> None:
     for row in record["history"]:
         _may("history.", {name: value for name, value in row.items() if value is not None}, _CURVE)
     for name, receipt in record["receipts"].items():
-        check_receipt(f"receipts.{name}", receipt)
+        check_stage_receipt(f"receipts.{name}", receipt)
 
 
-def check_receipt(where: str, receipt: Any) -> None:
+def check_stage_receipt(where: str, receipt: Any) -> None:
     """Raises BadInput unless a stage's receipt holds counts, and packed ids and labels of the rows that changed."""
     _fits(where, receipt, OBJECT)
     _need(f"{where}.", receipt, {"n_before": COUNT})

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import multinomial
 from statsmodels.stats.proportion import proportion_confint
 
-from harness.analysis.discordant import FEW, Discordant, discordant
+from harness.analysis.discordant import FEW, Discordant, count_discordant
 from harness.analysis.effects import TrialPair, interval, most_of_one
 from harness.analysis.significance import LEVEL
 from harness.metrics import METRICS
@@ -91,10 +91,10 @@ def _holds(b: float, c: float, n: int, true: float) -> bool:
 
 
 def test_examples_count_with_their_mean_over_seeds() -> None:
-    found = discordant(np.array([1.0, 0.5, -0.25, 0.0]), 25.0)
+    found = count_discordant(np.array([1.0, 0.5, -0.25, 0.0]), 25.0)
     assert (found.b, found.c, found.n) == (1.5, 0.25, 4)
     assert found.few
-    assert not discordant(np.ones(int(FEW)), 1.0).few
+    assert not count_discordant(np.ones(int(FEW)), 1.0).few
 
 
 def test_what_one_example_changes_depends_on_the_metric() -> None:

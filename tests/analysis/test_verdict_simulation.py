@@ -13,7 +13,7 @@ import pytest
 from answered_examples import DIFFERENT, EQUAL, Setting, outcomes, studies
 from conftest import ROOT
 
-from harness.analysis.choice import best_of, contrast, decide
+from harness.analysis.choice import best_of, decide, paired_contrast
 from harness.analysis.ladder import axes
 
 STUDIES = 60
@@ -46,7 +46,7 @@ def test_an_interval_excludes_zero_only_if_all_three_comparisons_do() -> None:
         sides = [best_of([where.baseline, *arms]) for arms in (where.model, where.data)]
         found = decide(scores, *sides)
         assert found is not None
-        pair = contrast(scores, np.full(5, found.right), np.full(5, found.left))
+        pair = paired_contrast(scores, np.full(5, found.right), np.full(5, found.left))
         low, high = pair.ends(0.95)
         assert found.verdict.low <= low <= found.verdict.value <= high <= found.verdict.high
         assert found.by_validation.low >= found.verdict.low

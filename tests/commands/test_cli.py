@@ -79,7 +79,7 @@ def refused(here, say) -> Callable[..., str]:
         (["+clean.k=3"], "clean is not an option: choose one, as in clean=NAME"),
         (["baseline.model=mlp"], "baseline.model is 'mlp', which is not an option: choose one, as in model@baseline.model=NAME"),
         (["hydra/launcher=joblibb"], "hydra/launcher has no option 'joblibb'; did you mean 'joblib'?"),
-        (["quickstart"], "unknown command 'quickstart' (choose from: arms, atlas, check, claims, plan, report, slices, verify, votes); options"),
+        (["quickstart"], "unknown command 'quickstart' (choose from: arms, atlas, check, claims, plan, publish, report, slices, verify, votes); options"),
         (["reprot", "quickstart"], "unknown command 'reprot'; did you mean 'report'?"),
         (["-m", "experiments=quickstrt"], "experiments has no option 'quickstrt'; did you mean 'quickstart'?"),
         (["experiments=quickstart"], "'quickstart' is a study: run it as harness -m experiments=quickstart"),
@@ -230,7 +230,9 @@ def test_broken_images_are_counted_and_the_first_is_named(refused, here):
     for name in ("a/3.png", "b/5.png"):
         (here / "data" / name).write_bytes(b"\x89PNG and then nothing")
     told = refused("task=folder", "task.path=data", "task.image_size=8", "task.cache=cache", *SMALL[1:])
-    assert told.startswith("2 of 16 images in column 'image' are missing or broken, the first is '")
+    assert told.startswith(
+        "2 of 16 images in column 'image' are missing or broken (2 of no known format), the first is '"
+    )
     assert "a/3.png'" in told
 
 
@@ -397,13 +399,13 @@ HEADED = "# @package _global_\n# Asks nothing.\ndefaults:\n  - override /hydra/s
     [
         (HEADED + "protocl: {steps: 5}\narms: [model=mlp]\n", "unknown key 'protocl'; did you mean 'protocol'?"),
         (HEADED + "seed: 3\narms: [model=mlp]\n", "a study lists its seeds: write seeds: [3] instead of seed: 3"),
-        ("study: mine\narms: [model=mlp]\n", "the study's file must begin with the line '# @package _global_'"),
+        ("study: mine\narms: [model=mlp]\n", "must begin with the line '# @package _global_'"),
         (
             "# @package _global_\nstudy: mine\narms: [model=mlp]\n",
             "the file of study 'mine' needs, under defaults, the",
         ),
         (HEADED + "arms: [model=mlp\nx: {\n", "mine.yaml, line 7, column 2: expected ',' or ']', but got ':'"),
-        ((HEADED + "arms: [model=mlp]\n").encode("utf-16"), "a YAML file cannot be read as UTF-8"),
+        ((HEADED + "arms: [model=mlp]\n").encode("utf-16"), "must begin with the line '# @package _global_'"),
     ],
 )
 def test_mistakes_in_the_file_of_a_study_are_told_in_one_line(say, here, content, line):

@@ -20,6 +20,7 @@ from test_track import entries, inspect, sync
 from wandb_server import Received, Server, serving
 
 from harness.run.track.names import leaderboard_id, trial_id
+from harness.storage.store import sealed
 
 LINEAR, FOREST = "model@baseline.model=logistic_regression", "model@baseline.model=random_forest"
 STUDY = ("-m", "hydra/sweeper=study", "arms=['model=mlp']", "seeds=[0,1]", "task.n_train=60", "protocol.steps=5",
@@ -217,11 +218,11 @@ def test_nothing_that_a_plan_names_is_built(here: Path) -> None:
     content = json.loads(plan.read_text())
     content["task"] = {"_target_": "trap.spring"}
     content["baseline"]["model"]["_target_"] = "trap.spring"
-    plan.write_text(json.dumps(content))
+    plan.write_bytes(sealed(content))
     (here / "trap.py").write_text("open('sprung', 'w').close()\ndef spring(**names): ...\n")
     assert counts(publish("one", "track.mode=offline", folder=here)[1]) == (0, RUNS, 0, 0)
     for target in ("trap.spring", "harness.storage.files.os.mkdir"):
-        plan.write_text(json.dumps(content | {"task": {"_target_": target, "path": "sprung"}}))
+        plan.write_bytes(sealed(content | {"task": {"_target_": target, "path": "sprung"}}))
         assert invoke.harness("report", "one", folder=here).returncode == 0
     assert not (here / "sprung").exists()
 

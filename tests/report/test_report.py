@@ -8,6 +8,7 @@ import itertools
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -334,8 +335,15 @@ def test_a_search_whose_rows_have_no_steps_is_reported(tmp_path: Path) -> None:
     assert {"leaderboard.md", "index.html", "curves.png"} <= names
 
 
-def test_a_figure_that_fails_is_left_out_with_its_reason_and_the_rest_is_there(tmp_path: Path) -> None:
-    store = with_history(tmp_path / "study", [{"step": 1, "valid": "not a number"}])
+def broken(*args: Any, **names: Any) -> Any:
+    raise TypeError("a figure that cannot be drawn")
+
+
+def test_a_figure_that_fails_is_left_out_with_its_reason_and_the_rest_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = with_history(tmp_path / "study", [{"step": 1, "valid": 0.5}])
+    monkeypatch.setattr(figures, "training_curves", broken)
     names = {path.name for path in rebuild(store.folder)}
     assert {"leaderboard.md", "answers.json", "index.html", "effects.png", "cost.png"} <= names
     assert "curves.png" not in names
@@ -344,13 +352,15 @@ def test_a_figure_that_fails_is_left_out_with_its_reason_and_the_rest_is_there(t
 
 
 def test_the_terminal_says_which_figure_failed_and_the_command_succeeds(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with_history(tmp_path / "study", [{"step": 1, "valid": "not a number"}])
+    with_history(tmp_path / "study", [{"step": 1, "valid": 0.5}])
+    monkeypatch.setattr(figures, "training_curves", broken)
     assert main(["report", "study", f"store={tmp_path}"]) == 0
     said = capsys.readouterr()
     assert said.err.startswith("The figure curves could not be drawn: TypeError:")
     assert "leaderboard.md" in said.out
+    monkeypatch.undo()
     with_history(tmp_path / "sound", [{"step": 1, "valid": 0.5}])
     assert main(["report", "sound", f"store={tmp_path}"]) == 0
     assert capsys.readouterr().err == ""

@@ -390,9 +390,10 @@ def assert_lineage(server: Server, board: Received, folder: Path) -> None:
     told = {"study": "study", "data": ["f" * 64], "trials": 3, "failed": 1}
     assert board.described["study-records"] == {"type": "records", "metadata": told}
     sent = {name: content for name, content in artifact(board, "study-records").items() if name != "manifest"}
-    assert sent == {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    keys = {Path(name).name.split(".")[0] for name in sent if name.startswith("trials/")}
-    assert keys == {row["key"] for row, _ in ALL}
+    there = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    # The keys of these made-up trials are not their hashes, so no record is sent (see test_track_names.py).
+    assert sent == {name: content for name, content in there.items() if not name.startswith("trials/")}
+    keys = {row["key"] for row, _ in ALL}
     assert keys == {run.config.get("key") for run in server.runs.values()} - {None}, "a run names its record"
 
 
