@@ -133,13 +133,15 @@ def _part(pair: TrialPair, chosen: np.ndarray) -> TrialPair:
 def _slice(name: str, parts: Sequence[TrialPair], arm: str) -> Slice:
     """Returns the slice of those parts; seeds without an example in it are ignored."""
     parts = [part for part in parts if len(part.ids)]
-    n = len({example for part in parts for example in part.units.tolist()})
+    n, units = (len({one for part in parts for one in getattr(part, what).tolist()}) for what in ("ids", "units"))
     if not parts:
         return Slice(name, 0, 0, np.nan, np.nan, None, "no test example")
     control = 100 * float(np.mean([1 - part.control.mean() for part in parts]))
     delta = 100 * float(np.mean([part.control.mean() - part.arm.mean() for part in parts]))
-    if n < FEWEST_EXAMPLES:
-        return Slice(name, n, len(parts), control, delta, None, f"too few: {n} test examples, {FEWEST_EXAMPLES} needed")
+    if units < FEWEST_EXAMPLES:
+        counted = f"{n} test examples" if units == n else f"{n} test examples in {units} groups"
+        needed = f"{FEWEST_EXAMPLES}{'' if units == n else ' groups'} needed"
+        return Slice(name, n, len(parts), control, delta, None, f"too few: {counted}, {needed}")
     found = interval(parts, METRICS["accuracy"], 2, draws=EXAMPLE_DRAWS, rng=stream(0, "slices", arm, name))
     return Slice(name, n, len(parts), control, delta, found)
 

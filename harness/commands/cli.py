@@ -38,9 +38,10 @@ from harness.commands.terminal import (
 )
 from harness.errors import BadInput, TrialFailed
 from harness.notices import PARENT, is_worker, notice
+from harness.orphans import end_with_parent
 from harness.run.execute import Job, check_files, check_fit, delta, keep_rows, make_job, settle, tracker
 from harness.run.provenance import RERUN
-from harness.run.workers import Stopped, end_with_parent, stopped_by_signals
+from harness.run.workers import Stopped, stopped_by_signals
 from harness.storage.cache import Cache
 from harness.storage.places import conf_dir, expand_home, own_conf, shadowed_options
 from harness.storage.store import Record

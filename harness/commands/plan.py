@@ -116,8 +116,15 @@ def command(words: list[str]) -> int:
     with notice("estimating the variances of the arms"):
         lines = needs(joined, wish)
         verdict = verdict_lines(joined, lines, wish)
-    print(plan_text(plan, lines, wish, said.get("store", "results"), verdict))
+    text = plan_text(plan, lines, wish, said.get("store", "results"), verdict)
+    print(text.replace("test examples", "groups of test examples") if _has_groups(joined) else text)
     return 0
+
+
+def _has_groups(joined: Records) -> bool:
+    """Returns whether the test rows come in groups: what is resampled, and asked for, is then a group."""
+    done = next((one for one in joined.records if one["status"] == "done"), None)
+    return done is not None and joined.test_set(done["result"]["test_set"]).groups is not None
 
 
 def verdict_lines(joined: Records, lines: Sequence[Line], wish: Wish) -> list[str]:

@@ -1,27 +1,19 @@
-"""Keeps a study alive when a worker dies, and workers from living on when their study has died."""
+"""Keeps a study alive when a worker dies, and lets signals end a command as Ctrl-C does."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import re
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
-from multiprocessing.context import ForkServerProcess
 from types import FrameType
 from typing import NoReturn
 
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from harness.notices import is_worker
+__all__ = ["Stopped", "TerminatedWorkerError", "cause_of_death", "stopped_by_signals"]
 
-__all__ = ["Stopped", "TerminatedWorkerError", "cause_of_death", "end_with_parent", "stopped_by_signals"]
-
-_POLL_S = 1.0
 _SIGNALS = ("SIGTERM", "SIGHUP")
 
 
@@ -50,24 +42,6 @@ def stopped_by_signals() -> Iterator[None]:
 
 def _stop(number: int, frame: FrameType | None) -> NoReturn:
     raise Stopped(number)
-
-
-@cache
-def end_with_parent() -> None:
-    """Ends this process soon after the command's process, if it is one of its workers; called once a process."""
-    if not is_worker():
-        return
-    # The process that made this one, which may have died since: then another is the parent already.
-    maker = multiprocessing.parent_process()
-    made = maker is not None and not isinstance(multiprocessing.current_process(), ForkServerProcess)
-    threading.Thread(target=_watch, args=(maker.pid if maker and made else os.getppid(),), daemon=True).start()
-
-
-def _watch(parent: int) -> None:
-    """Polls, since no system has a portable way of being told."""
-    while os.getppid() == parent:
-        time.sleep(_POLL_S)
-    os._exit(1)
 
 
 def cause_of_death(error: TerminatedWorkerError) -> str:

@@ -111,6 +111,16 @@ def check_classes(classes: Sequence[str]) -> None:
         raise BadInput(f"a task needs at least two classes, the labels name only: {join_names(classes) or 'none'}")
 
 
+def check_groups(group: np.ndarray, parts: int) -> None:
+    """Raises BadInput if labelled rows come in fewer groups than the parts that they are divided into."""
+    groups = len(np.unique(group))
+    if groups < parts and groups < len(group):
+        raise BadInput(
+            f"the {len(group)} rows with a label come in {groups} group{'s' if groups > 1 else ''}, which "
+            f"{parts} parts cannot share: a group belongs to one part; choose another column as task.group"
+        )
+
+
 def check_part(rows: int, part: str, of: int = 0) -> None:
     """Requires that the part has rows."""
     if rows == 0 and of:

@@ -126,6 +126,7 @@ def divide(parts: Mapping[str, Part], plan: Plan, seed: int) -> tuple[dict[str, 
     off from `train`, stratified by the truth, groups whole.
     """
     done, pool, left_out = {}, parts["train"], 0
+    checks.check_groups(pool.group[pool.truth >= 0], 1 + sum(name not in parts for name in ("test", "valid")))
     for name, fraction, rng in (
         ("test", plan.test_fraction, fixed_stream(seed, plan.split_seed)),
         ("valid", plan.valid_fraction, stream(seed, "task", "split")),

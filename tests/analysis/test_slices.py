@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from studies import keep, made_test_set, record, shown
 
+import harness.analysis.slices as module
 from harness.analysis.effects import TrialPair, estimate_effects, half_width
 from harness.analysis.slices import (
     FEWEST_EXAMPLES,
@@ -391,3 +392,12 @@ def test_wrong_words_are_told_in_one_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert said in line
     assert not (study / "made" / "slices.csv").exists()
+
+
+def test_a_slice_counts_rows_and_the_limit_counts_groups() -> None:
+    """Twelve rows in four groups are too few groups, and the reason says both numbers."""
+    ids, y = np.array([f"t{i}" for i in range(12)]), np.zeros(12, dtype=np.int64)
+    pair = TrialPair(ids, y, y, y, np.repeat(np.arange(4), 3))
+    found = module._slice("all", [pair], "an arm")
+    assert (found.n, found.interval) == (12, None)
+    assert found.why == "too few: 12 test examples in 4 groups, 10 groups needed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -252,3 +253,18 @@ def test_a_study_without_two_sides_has_no_verdict_to_plan(tmp_path, capsys):
     assert "The verdict cannot be planned: No verdict: no complete arm changes the model alone" in said(
         capsys, "made", "effect=3", f"store={tmp_path}"
     )
+
+
+def test_a_study_whose_rows_come_in_groups_is_asked_for_groups(tmp_path, capsys):
+    """The number that a plan names is one of groups, not of rows."""
+    test, store = replace(TEST, groups=np.arange(300) // 5), Store(tmp_path / "made")
+    rows = []
+    for arm in ACCURACY:
+        for seed in range(3):
+            rows.append(record(store, arm, seed, shown(test, ACCURACY[arm], arm, str(seed)), test))
+            write(store, rows[-1])
+    store.keep_plan({"name": "made", "seeds": [0, 1, 2], "task": {}, "trials": [row_of(one) for one in rows]})
+    out = said(capsys, "made", "effect=0.1", f"store={tmp_path}")
+    assert "same 60 groups of test examples" in out
+    assert "> " in out
+    assert out.count("test examples") == out.count("groups of test examples")

@@ -82,3 +82,10 @@ def test_equal_rows_have_equal_hashes() -> None:
 def test_facts_can_be_written_as_json() -> None:
     made = task("t", "table", ("a", "b"), {"train": _part(), "valid": _part(4), "test": _part(4)}, {"noise": "none"})
     assert json.loads(json.dumps(dict(made.facts)))["train"] == 40
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_fewer_groups_than_parts_are_refused_by_that_reason(groups: int) -> None:
+    rows = _part(60, group=np.arange(60) % groups)
+    with pytest.raises(BadInput, match=rf"60 rows with a label come in {groups} groups?, which 3 parts cannot share"):
+        divide({"train": rows}, PLAN, seed=0)

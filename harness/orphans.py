@@ -1,0 +1,33 @@
+"""Ends the workers of a command that has ended, however it ended."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+import time
+from functools import cache
+from multiprocessing.context import ForkServerProcess
+
+from harness.notices import is_worker
+
+_POLL_S = 1.0
+
+
+@cache
+def end_with_parent() -> None:
+    """Ends this process soon after the command's process, if it is one of its workers; called once a process."""
+    if not is_worker():
+        return
+    # The process that made this one, which may have died since: then another is the parent already.
+    maker = multiprocessing.parent_process()
+    made = maker is not None and not isinstance(multiprocessing.current_process(), ForkServerProcess)
+    threading.Thread(target=_watch, args=(maker.pid if maker and made else os.getppid(),), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    """Polls, since no system has a portable way of being told; a worker that became a command itself is left alone."""
+    while os.getppid() == parent:
+        time.sleep(_POLL_S)
+    if is_worker():
+        os._exit(1)
