@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from harness.errors import BadInput
+from harness.run.faults import HEADERLESS
 from harness.storage.places import own_conf
 
 _MOST_NODES = 10_000
@@ -32,13 +33,20 @@ def check_option_files(words: Sequence[str]) -> None:
 
 
 def _check_header(study: Path) -> None:
-    """Requires the comment by which Hydra puts what a study's file says at the top of the config."""
-    for line in study.read_text(encoding="utf-8", errors="replace").splitlines():
+    """Requires the comment by which Hydra puts what a study's file says at the top of the config.
+
+    A file of another encoding passes: reading it as YAML says what is wrong with it.
+    """
+    try:
+        lines = study.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        return
+    for line in lines:
         if re.fullmatch(r"#\s*@package\s+_global_\s*", line.lstrip("\ufeff")):
             return
         if line.strip() and not line.startswith("#"):
             break
-    raise BadInput(f"{study} must begin with the line '# @package _global_': without it nothing in it counts")
+    raise BadInput(f"{study}: {HEADERLESS}")
 
 
 def _names(texts: Iterable[str]) -> set[str]:

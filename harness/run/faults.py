@@ -25,6 +25,7 @@ _HYDRA_KEYS = ("_target_", "_partial_", "_args_", "_convert_", "_recursive_")
 _ODD_KEYS = ("_args_", "_convert_", "_recursive_")
 _GROUPS = ("task", "protocol", "baseline", *FACTORS, "probe", "track", "experiments")
 """The groups of options at the top of a config."""
+HEADERLESS = "the study's file must begin with the line '# @package _global_': without it nothing in it counts"
 LARGEST = 2**63 - 1
 """Seeds and counts beyond it do not fit into a table."""
 _TOWER = BeartypeConf(is_pep484_tower=True)  # an int is accepted as a float
@@ -53,7 +54,7 @@ def _top_faults(cfg: DictConfig) -> Iterator[str]:
         if not cfg.get(name):
             yield f"{name} is {cfg.get(name)!r}: it names a folder, as in {name}=FOLDER"
     if OmegaConf.is_config(cfg.get("experiments")):
-        yield "the study's file must begin with the line '# @package _global_': without it nothing in it counts"
+        yield HEADERLESS
     for name in ("retry", "rerun"):
         if type(cfg.get(name)) is not bool:
             yield f"{name} is {cfg.get(name)!r}: it must be true or false"

@@ -399,13 +399,13 @@ HEADED = "# @package _global_\n# Asks nothing.\ndefaults:\n  - override /hydra/s
     [
         (HEADED + "protocl: {steps: 5}\narms: [model=mlp]\n", "unknown key 'protocl'; did you mean 'protocol'?"),
         (HEADED + "seed: 3\narms: [model=mlp]\n", "a study lists its seeds: write seeds: [3] instead of seed: 3"),
-        ("study: mine\narms: [model=mlp]\n", "must begin with the line '# @package _global_'"),
+        ("study: mine\narms: [model=mlp]\n", "the study's file must begin with the line '# @package _global_'"),
         (
             "# @package _global_\nstudy: mine\narms: [model=mlp]\n",
             "the file of study 'mine' needs, under defaults, the",
         ),
         (HEADED + "arms: [model=mlp\nx: {\n", "mine.yaml, line 7, column 2: expected ',' or ']', but got ':'"),
-        ((HEADED + "arms: [model=mlp]\n").encode("utf-16"), "must begin with the line '# @package _global_'"),
+        ((HEADED + "arms: [model=mlp]\n").encode("utf-16"), "a YAML file cannot be read as UTF-8"),
     ],
 )
 def test_mistakes_in_the_file_of_a_study_are_told_in_one_line(say, here, content, line):

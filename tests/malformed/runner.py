@@ -69,6 +69,7 @@ def _child(batch: Sequence[Case], commands: bool, pipe: int) -> None:
     """Runs cases and writes each verdict as soon as it is there; never returns."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     os.setsid()
+    sys.modules.pop("mine", None)  # another test's module of that name, which this process has inherited
     try:
         for case in batch:
             signal.alarm(PATIENCE_S)

@@ -19,6 +19,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import studies
 import yaml
 from PIL import Image
 from wandb_server import Received, Server, serving
@@ -29,6 +30,7 @@ from harness.run.track.client import has_key
 from harness.run.track.content import flatten, outcome_of, run_of
 from harness.run.track.names import leaderboard_id, trial_id
 from harness.run.track.sending import WandB
+from harness.storage.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 WARNINGS = ["-W", "error", "-W", "ignore::ResourceWarning"]  # W&B leaves a temporary folder to the garbage collector
@@ -232,14 +234,10 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     TABLE.to_json(folder / "table.json")
     Image.new("RGB", (12, 8), (200, 10, 10)).save(folder / "effects.png")
     Image.new("RGB", (9, 7), (10, 10, 200)).save(folder / "costs.png")
-    study = folder / "study"
-    (study / "trials").mkdir(parents=True)
-    (study / "tests").mkdir()
-    for one in (DONE, CONTROL):
-        (study / "trials" / f"{one['key']}.json").write_text(json.dumps(one))
-    (study / "trials" / f"{FAILED['key']}.failed.json").write_text(json.dumps(FAILED))
-    (study / "tests" / "d.json").write_text("{}")
-    (study / "study.json").write_text('{"name": "study"}')
+    study, test = folder / "study", studies.made_test_set(20, 2)
+    store = Store(study)
+    outcomes = {"baseline": studies.shown(test, 0.8, "a"), "clean=c": studies.shown(test, 0.9, "b"), "clean=d": None}
+    studies.keep(store, [studies.record(store, arm, 0, predicted, test) for arm, predicted in outcomes.items()])
     rows = [{"key": one["key"], "data": one["trial"]["data"], "status": one["status"]} for one, _ in ALL]
     pd.DataFrame(rows).to_parquet(study / "table.parquet")
     return {
@@ -390,9 +388,8 @@ def assert_lineage(server: Server, board: Received, folder: Path) -> None:
     told = {"study": "study", "data": ["f" * 64], "trials": 3, "failed": 1}
     assert board.described["study-records"] == {"type": "records", "metadata": told}
     sent = {name: content for name, content in artifact(board, "study-records").items() if name != "manifest"}
-    there = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    # The keys of these made-up trials are not their hashes, so no record is sent (see test_track_names.py).
-    assert sent == {name: content for name, content in there.items() if not name.startswith("trials/")}
+    assert sent == {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert sum(name.startswith("trials/") for name in sent) == 3
     keys = {row["key"] for row, _ in ALL}
     assert keys == {run.config.get("key") for run in server.runs.values()} - {None}, "a run names its record"
 

@@ -19,7 +19,8 @@ def leaks(train: TrainSet, tools: Tools) -> TrainSet:
 
 def leaked_keys(train: TrainSet, tools: Tools, *, columns: Sequence[str | int] | None, decimals: int) -> TrainSet:
     """The set without the rows of a table whose `columns` (None: all), rounded to `decimals`, a test row has."""
-    return _without_leaks(train, tools, "keys", {"columns": columns, "decimals": decimals})
+    plain = None if columns is None else list(columns)
+    return _without_leaks(train, tools, "keys", {"columns": plain, "decimals": decimals})
 
 
 def near_leaked_images(train: TrainSet, tools: Tools, *, distance: int) -> TrainSet:
