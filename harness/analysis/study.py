@@ -179,17 +179,22 @@ def _facts(table: pd.DataFrame) -> list[str]:
     if "fact_overlap" in table and table["fact_overlap"].notna().any():
         low, high = int(table["fact_overlap"].min()), int(table["fact_overlap"].max())
         notes.append(f"Test rows that are also among the training rows: {low if low == high else f'{low} to {high}'}.")
-    return [*notes, *_adapted(table)]
+    return [*notes, *_of_arms(table, "adapted"), *_of_arms(table, "ignored")]
 
 
-def _adapted(table: pd.DataFrame) -> list[str]:
-    """Returns what was changed for models that cannot take a strategy's output, with the numbers of the first seed."""
-    if "fact_adapted" not in table:
+def _of_arms(table: pd.DataFrame, fact: str) -> list[str]:
+    """Returns a fact of each arm that has it, as the first of its seeds tells it.
+
+    *Adapted* says what was changed for a model that cannot take a strategy's output, *ignored* what a strategy did not
+    use of a file.
+    """
+    column = f"fact_{fact}"
+    if column not in table:
         return []
-    first = table[table["fact_adapted"].notna()].sort_values("seed").drop_duplicates("arm")
+    first = table[table[column].notna()].sort_values("seed").drop_duplicates("arm")
     return [
-        f"Adapted: {arm}, seed {seed}: {told}."
-        for arm, seed, told in zip(first["arm"], first["seed"], first["fact_adapted"], strict=True)
+        f"{fact.capitalize()}: {arm}, seed {seed}: {told}."
+        for arm, seed, told in zip(first["arm"], first["seed"], first[column], strict=True)
     ]
 
 

@@ -73,7 +73,7 @@ def takes_path(node: Mapping[str, Any], trust: Collection[str] = ()) -> bool:
         return "path" in node
     try:
         return "path" in inspect.signature(find_target(current_target(node["_target_"]))).parameters
-    except (NoTarget, TypeError, ValueError):  # what is wrong is said when the task is built
+    except (NoTarget, TypeError, ValueError):  # building the task tells the user what is wrong
         return "path" in node
 
 

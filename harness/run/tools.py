@@ -22,7 +22,7 @@ from harness.tables import numeric
 COUNTED = ("votes", "rules", "edits")
 """What strategies may enter in the ledger themselves: work that people did before the trial."""
 InTest = Callable[[np.ndarray, str, Mapping[str, Any]], np.ndarray]
-"""The tool that tells which rows stand in the test part too (see `harness.strategies.Tools`)."""
+"""Tells which training rows also occur in the test part (see `harness.strategies.Tools`)."""
 _PLAIN = (str, int, float, bool, NoneType)
 
 
@@ -93,7 +93,8 @@ def compare_with_test(task: Task) -> InTest:
         unknown = [name for name in names if not any(name in places for places, _ in parts)]
         if unknown:
             raise BadInput(
-                f"'{unknown[0]}' is no row of task {task.name}: only its own rows are compared with its test"
+                f"'{unknown[0]}' is not a row of task {task.name}; only rows of the task can be compared with its "
+                "test part"
             )
         found = np.zeros(len(names), dtype=bool)
         for places, x in parts:

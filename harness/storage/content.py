@@ -91,7 +91,7 @@ _RESULT: Fields = MappingProxyType({
 _PROVENANCE: Fields = MappingProxyType(
     {"harness": MAYBE_TEXT, "commit": MAYBE_TEXT, "claims": NAMES, "versions": OBJECT, "rerun": MAYBE_TEXT}
 )
-_FACTS: Fields = MappingProxyType({"read": TEXT, "noise": TEXT, "overlap": COUNT, "adapted": TEXT})
+_FACTS: Fields = MappingProxyType({"read": TEXT, "noise": TEXT, "overlap": COUNT, "adapted": TEXT, "ignored": TEXT})
 _CURVE: Fields = MappingProxyType({"step": NUMBER, "loss": NUMBER, "valid": NUMBER, "trial": NUMBER})
 _ROW: Fields = MappingProxyType({
     "key": NAME, "control": NAME, "arm": TEXT, "seed": COUNT, "axis": _one_of(_AXES), "factors": TEXTS,
@@ -184,7 +184,7 @@ def check_row(row: Any, where: str = "") -> None:
 
 
 def check_plan(plan: Mapping[str, Any]) -> None:
-    """Raises BadInput unless this is a study's plan of a known version, each of whose trials stands in it once."""
+    """Raises BadInput unless a study's plan is complete, of a known version, and lists each trial once."""
     version = plan.get("version", PLAN_VERSION)
     if version != PLAN_VERSION or isinstance(version, bool):
         raise BadInput(f"is a plan of version {version!r:.40}; this program reads version {PLAN_VERSION}: update it")
@@ -194,7 +194,7 @@ def check_plan(plan: Mapping[str, Any]) -> None:
         check_row(row, f"trials[{place}]")
     often = Counter((row["key"], row["control"]) for row in plan["trials"]).most_common(1)
     if often and often[0][1] > 1:
-        raise BadInput(f"lists the trial {often[0][0][0]} {often[0][1]} times: a trial stands in a plan once")
+        raise BadInput(f"lists trial {often[0][0][0]} {often[0][1]} times; a plan lists each trial once")
     if plan.get("precision") is not None:
         _need("precision.", plan["precision"], _PRECISION)
         _check_looks(plan)

@@ -158,8 +158,8 @@ def _since_midnight(value: time) -> float:
 
 
 def _first_word(column: pd.Series) -> str:
-    """Returns, for an error, how few cells of a column are no numbers, and the first of them; "" if most are none."""
+    """Returns, for an error, how few cells of a column are not numbers, and the first of them; "" if most are none."""
     text = column.dropna().astype(str).str.strip()
     odd = text[pd.to_numeric(text, errors="coerce").isna() & ~text.isin(NO_NUMBER)]
     few = 0 < len(odd) < len(text) / 2
-    return f" ({len(odd)} cells are no numbers, the first is '{odd.iloc[0]}' in row {odd.index[0]})" if few else ""
+    return f" ({len(odd)} cells are not numbers, the first is '{odd.iloc[0]}' in row {odd.index[0]})" if few else ""

@@ -320,7 +320,7 @@ def _pictures(files: list[Path], bases: Sequence[Path], notes: list[str]) -> dat
     labels = {parts[0] for parts in inside}
     empty = [name for base in bases for name in _folders(base) if name not in labels and not _data_files(base / name)]
     if empty:
-        notes.append(f"folders without an image, which are no classes: {join_names(sorted(set(empty)))}")
+        notes.append(f"folders without an image, which are not classes: {join_names(sorted(set(empty)))}")
     kept = [(file, parts[0]) for file, parts in zip(files, inside, strict=True) if len(parts) > 1]
     rows = {"image": [str(file.absolute()) for file, _ in kept], "label": [label for _, label in kept]}
     return datasets.Dataset.from_dict(rows)

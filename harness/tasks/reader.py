@@ -235,7 +235,7 @@ def _json(path: Path, line: int, text: str) -> Any:
 
 def _object(path: Path, place: str, row: Any) -> dict[str, Any]:
     if not isinstance(row, dict):
-        raise BadInput(f'{path.name}, {place}, is no JSON object: a row is written as {{"column": value, …}}')
+        raise BadInput(f'{path.name}, {place}, is not a JSON object: write a row as {{"column": value, …}}')
     return row
 
 

@@ -137,7 +137,7 @@ def test_no_code_and_no_row_of_a_strategy_meets_the_test_part(run: Run) -> None:
     ):
         with pytest.raises(BadInput, match=told):
             tools.in_test(train.ids, way, parameters)
-    with pytest.raises(BadInput, match="'a guess' is no row of task small: only its own rows"):
+    with pytest.raises(BadInput, match="'a guess' is not a row of task small; only rows of the task"):
         tools.in_test(np.array(["a guess"]), "exact", {})
     assert seen == []
 

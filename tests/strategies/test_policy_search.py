@@ -101,7 +101,7 @@ def test_the_searched_policy_is_replayed_from_the_record(tmp_path: Path, run: Ru
         ("{", "not readable as JSON"),
         ('{"facts": {}}', "holds no policy"),
         ("[]", "holds no policy"),
-        ('[[["rotate", 0.5, 0.5]]]', "'rotate' is no operation on text rows"),
+        ('[[["rotate", 0.5, 0.5]]]', "'rotate' is not an operation on text rows"),
         ('[[["swop", 0.5, 0.5]]]', "did you mean 'swap'"),
         ('[[["swap", 1.5, 0.5]]]', "the probability of swap=1.5 is out of range"),
         ('[[["swap", 0.5]]]', "is not \\[operation, probability, level\\]"),

@@ -266,3 +266,19 @@ def test_the_owners_version_of_the_beers(shared: Path, source: Any) -> None:
     assert right["ibu"] == 1
     assert right["abv"] > 0.9
     assert right["state"] < 0.97, "a state that was missing is known from the row alone"
+
+
+def test_cells_of_a_version_that_cannot_be_used_are_told(write: Callable[[str], str]) -> None:
+    """A table of numbers has no cells by name: only the labels of the version count, and the arm says so."""
+    notes: dict[str, str] = {}
+    train = train_set(np.array([[1.0], [2.0], [3.0]], dtype=np.float32), [0, 1, 2], 3)
+    path = write("id,size,label\n" + "".join(f"{name},9,{'abc'[row]}\n" for row, name in enumerate(train.ids)))
+    lent = tools_with(stream(0, "file"), note=notes.__setitem__)
+    VERSION(train, lent, path=path, id="id", label="label")
+    assert notes == {
+        "ignored": "columns size of by_hand.csv change nothing: cells are edited in a raw table only (task=raw_table)"
+    }
+    notes.clear()
+    raw = train_set(cells_table({"size": np.array(["1", "2", "3"])}), [0, 1, 2], 3)
+    VERSION(raw, lent, path=path, id="id", label="label")
+    assert notes == {}

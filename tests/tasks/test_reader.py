@@ -225,9 +225,9 @@ def test_long_cells_and_where_rows_stand(tmp_path: Path) -> None:
     ("content", "said"),
     [
         ('{"a": 1}\n{"a": \n', "line 2, is not JSON"),
-        ('{"a": 1}\n[1]\n', "line 2, is no JSON object"),
+        ('{"a": 1}\n[1]\n', "line 2, is not a JSON object"),
         ('{"a": 1, "a": 2}\n', "line 1, names 'a' more than once"),
-        ('[{"a": 1},\n\n\n 7]\n', "row 2, is no JSON object"),
+        ('[{"a": 1},\n\n\n 7]\n', "row 2, is not a JSON object"),
     ],
 )
 def test_malformed_json_is_refused_with_its_line(tmp_path: Path, content: str, said: str) -> None:

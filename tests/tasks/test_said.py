@@ -40,7 +40,7 @@ def test_a_row_without_an_id_is_refused(source, tmp_path):
 def test_a_column_of_numbers_with_an_odd_cell_is_named_as_categories(source, tmp_path):
     path = written(tmp_path / "a.csv", a=amounts({7: "twelve"}), b=amounts(), label=LABELS)
     said = source("table", path=path, label="label").read
-    assert "'a' is read as categories, 40 in 40 rows (1 cells are no numbers, the first is 'twelve' in row 7)" in said
+    assert "'a' is read as categories, 40 in 40 rows (1 cells are not numbers, the first is 'twelve' in row 7)" in said
     assert not any("'b'" in line for line in said)
 
 

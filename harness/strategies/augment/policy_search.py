@@ -184,7 +184,9 @@ def _checked(step: Any, path: str, kind: str) -> tuple[str, float, float]:
     if not isinstance(step, list) or len(step) != 3 or not all(isinstance(one, int | float) for one in step[1:]):
         raise BadInput(f"{path}: {step} is not [operation, probability, level]")
     if step[0] not in OPERATIONS[kind]:
-        raise BadInput(f"{path}: '{step[0]}' is no operation on {kind} rows{choices(str(step[0]), OPERATIONS[kind])}")
+        raise BadInput(
+            f"{path}: '{step[0]}' is not an operation on {kind} rows{choices(str(step[0]), OPERATIONS[kind])}"
+        )
     within(f"{path}: the probability of {step[0]}", step[1], 0, 1)
     within(f"{path}: the level of {step[0]}", step[2], 0, 1)
     return str(step[0]), float(step[1]), float(step[2])

@@ -64,6 +64,13 @@ def from_file(
         stays &= ~(train.labelled & (classes < 0))
     own = columns_of(train.x) if is_raw(train.x) else {}
     cells = {name: _cells(file[name], rows, column) for name, column in own.items() if name in file}
+    others = [name for name in file if name not in {*own, id, label}]
+    if others and not own:
+        tools.note(
+            "ignored",
+            f"columns {', '.join(others)} of {Path(path).name} change nothing: cells are edited in a raw table only "
+            "(task=raw_table)",
+        )
     return _cleaned(train, tools, Version(classes, stays, cells), carry)
 
 
