@@ -22,7 +22,8 @@ from studies import keep, levels_in, made_test_set, record, shown
 from harness import claims
 from harness.analysis.attribution import attribute
 from harness.analysis.records import join
-from harness.analysis.scores import Scores
+from harness.analysis.scores import Scores, collect_scores
+from harness.analysis.ties import groups
 from harness.analysis.verdicts import (
     ClaimVerdict,
     Difference,
@@ -484,3 +485,31 @@ def test_a_study_that_cannot_be_run_is_told(tmp_path):
     assert said.returncode == 2
     assert "task.path is required" in said.stderr
     assert said.stderr.splitlines()[-1].startswith("harness: the study 'youtube' could not be run; run=no judges")
+
+
+def test_two_arms_that_agree_on_every_row_are_not_shown_to_be_equal(tmp_path):
+    """No discordant row among 50 leaves room for some points, so that a claim of 0.1 stays undecided."""
+    store, test = Store(tmp_path / "made"), made_test_set(50, 2)
+    alike = shown(test, 0.9, "alike")
+    arms = ("baseline", "model=a", "model=b")
+    made = keep(store, [record(store, arm, seed, alike, test) for arm in arms for seed in range(3)])
+    found = estimate_difference(collect_scores(made, store.test_set, made), "model=a", "model=b")
+    assert found.value == 0
+    assert -found.low == found.high > 3
+    assert -found.low_90 == found.high_90 > 2
+    names, p_values = found.left, groups(collect_scores(made, store.test_set, made))[0]
+    assert (names, p_values.min()) == ("model=a", 1.0)
+
+
+def test_four_rows_that_all_seeds_gain_are_not_a_difference(tmp_path):
+    """Seeds that agree exactly do not make four discordant rows more than four: neither for a claim nor for a letter."""
+    store, test = Store(tmp_path / "made"), made_test_set(200, 2)
+    fewer = test.y.copy()
+    fewer[:4] = 1 - fewer[:4]
+    right = {"baseline": test.y, "model=a": test.y, "model=b": fewer}
+    made = keep(store, [record(store, arm, seed, right[arm], test) for arm in right for seed in range(5)])
+    scores = collect_scores(made, store.test_set, made)
+    found = estimate_difference(scores, "model=a", "model=b")
+    assert found.value == pytest.approx(2.0)
+    assert found.low < 0
+    assert groups(scores)[1] == ("a", "a", "a")

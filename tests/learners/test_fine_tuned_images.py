@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from easy_sets import option
+from pinned import CLOSE_FIT, check_pinned, of_fit
 from torch import nn
 
 from harness.conformance.easy_sets import easy
@@ -50,6 +51,7 @@ def test_all_weights_are_trained_at_the_rate_for_pretrained_ones_and_statistics_
     assert all(torch.equal(new.running_mean, old.running_mean) for new, old in zip(norms, olds, strict=True))
     assert not any(layer.training for layer in norms)
     assert 3.3e6 < fit.parameters < 3.5e6
+    check_pinned("model/efficientnet_lite0 image", of_fit(fit, valid), CLOSE_FIT)
 
 
 def test_rows_that_are_no_images_and_an_image_too_small_are_told() -> None:
