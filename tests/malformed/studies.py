@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import csv
 import json
 import os
@@ -42,6 +43,7 @@ WORDS = ("-m", f"experiments={NAME}", "store=results", "cache=cache", "track=non
 def finished() -> Path:
     """Returns a user's folder with the study of `TEXT`, finished; made once a process, by the real command."""
     folder = Path(tempfile.mkdtemp(prefix="malformed-study-"))
+    atexit.register(_remove, folder, os.getpid())
     lay_out(folder, TEXT.encode())
     process = os.fork()
     if process == 0:
@@ -53,6 +55,12 @@ def finished() -> Path:
     if code != 0:
         raise RuntimeError(f"the well-formed study ended with {code}")
     return folder
+
+
+def _remove(folder: Path, maker: int) -> None:
+    """Removes the folder at the end of the process that made it, and not of those that are forked from it."""
+    if os.getpid() == maker:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def lay_out(folder: Path, study: bytes) -> None:
@@ -251,6 +259,7 @@ def case(seed: int) -> Case:
     faults = chosen(rng, STUDY_FAULTS, 2)
     for fault in faults:
         fault.apply(plan)
+    finished()  # here, so that the processes that are forked for the cases find it
     content = plan.text.encode()
     for change in plan.raw:
         content = change(content)
@@ -425,6 +434,7 @@ RECORD_FAULTS = tuple(
 
 def record_case(seed: int) -> Case:
     """Returns the damaged records of a seed, and a command that reads them."""
+    finished()
     rng = random.Random(f"record {seed}")
     damage = Damage(rng)
     faults = chosen(rng, RECORD_FAULTS, 2)
