@@ -198,9 +198,18 @@ def _outcome(job: Job, log: Log) -> dict[str, Any]:
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a user's function raises ends its trial alone
         what = str(error).splitlines()[0] if str(error) else "no message"
         return {**_failure(f"{type(error).__name__}: {what}"), "traceback": traceback_of(error)}
-    scored_on = TestSet(task.test.ids, task.test.y, task.classes, task.test_groups)
-    measured["result"]["test_set"] = job.store.keep_test_set(scored_on)
+    measured["result"] |= _kept_rows(job.store, task)
     return {"status": "done", "reason": None, **measured}
+
+
+def _kept_rows(store: Store, task: Task) -> dict[str, str | None]:
+    """Keeps the rows that a trial is scored on, and returns their digests; None for validation rows if none exist."""
+    test = TestSet(task.test.ids, task.test.y, task.classes, task.test_groups)
+    valid = TestSet(task.valid.ids, task.valid.y, task.classes, task.valid_groups)
+    return {
+        "test_set": store.keep_test_set(test),
+        "valid_set": store.keep_test_set(valid) if len(task.valid) else None,
+    }
 
 
 def _with_read(task: Task, source: Source) -> Task:

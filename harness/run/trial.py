@@ -136,13 +136,14 @@ def run_trial(trial: Trial, task: Task, place: Place) -> dict[str, Any]:
     way = partial(_attempt, trial, task, build(trial.probe), run, compare_with_test(task))
     with meter() as bill:
         best = tune(arm, run, way)
-        predicted = _classes(best.fit.predict(best.test.x))
+        outputs = _finite(best.fit.predict(best.test.x))
+    result, told = _result(run, best, outputs, "probabilities" not in lacks_of(trial.arm["model"]))
     return {
-        "result": _result(run, best, predicted),
+        "result": result,
         "receipts": best.receipts,
         "ledger": _ledger(trial, task, best),
         "cost": _cost(bill.cost, run.cache.charged, best.fit),
-        "facts": {**task.facts, **best.facts},
+        "facts": {**task.facts, **best.facts, **told},
         "history": list(best.fit.history),
     }
 
@@ -206,19 +207,50 @@ def _check(after: TrainSet, before: TrainSet, who: str) -> None:
         raise TrialFailed(f"{who} left no row of {len(gone)} of {before.k} classes, the first is class {gone[0]}")
 
 
-def _classes(probabilities: np.ndarray) -> np.ndarray:
-    """Returns the predicted class of each row; TrialFailed if a probability is not finite."""
-    if not np.isfinite(probabilities).all():
+def _finite(outputs: np.ndarray) -> np.ndarray:
+    """Returns a model's outputs (n, k); TrialFailed if one of them is not finite."""
+    if not np.isfinite(outputs).all():
         raise TrialFailed("the model predicts probabilities that are not finite")
-    return probabilities.argmax(1)
+    return outputs
 
 
-def _result(run: Run, best: Attempt, predicted: np.ndarray) -> dict[str, Any]:
-    """Returns the scores, as shares, and the predicted classes of the test rows, which allow any other metric."""
+def _result(run: Run, best: Attempt, outputs: np.ndarray, soft: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns the scores, as shares, with the classes and probabilities of the scored rows; and facts on these.
+
+    Classes and probabilities of test and validation rows allow any other metric. `outputs (n, k)` are the model's for
+    the test rows; they are no probabilities if the model's option says so (not `soft`).
+    """
     metric, k, valid, test = run.protocol.metric, len(run.classes), best.valid, best.test
-    seen = score(metric, valid.y, _classes(best.fit.predict(valid.x)), k) if len(valid) else None
-    kept = pack(predicted.astype(np.uint8 if k <= 256 else np.uint16))
-    return {"metric": metric, "test": score(metric, test.y, predicted, k), "valid": seen, "predictions": kept}
+    seen = _finite(best.fit.predict(valid.x)) if len(valid) else None
+    kept = soft and all(map(_are_probabilities, [outputs, *([] if seen is None else [seen])]))
+    classes = outputs.argmax(1)
+    result = {
+        "metric": metric, "test": score(metric, test.y, classes, k), "predictions": _packed_classes(classes, k),
+        "probabilities": _packed_probabilities(outputs) if kept else None,
+        "valid": None, "valid_predictions": None, "valid_probabilities": None,
+    }  # fmt: skip
+    if seen is not None:
+        classes = seen.argmax(1)
+        result |= {"valid": score(metric, valid.y, classes, k), "valid_predictions": _packed_classes(classes, k)}
+        result |= {"valid_probabilities": _packed_probabilities(seen) if kept else None}
+    return result, {} if kept else {"probabilities": _NO_PROBABILITIES}
+
+
+_NO_PROBABILITIES = "none kept: what the model returns are not probabilities"
+
+
+def _are_probabilities(outputs: np.ndarray) -> bool:
+    """Returns whether every row (k,) is a distribution."""
+    return bool((outputs >= -1e-6).all() and np.allclose(outputs.sum(1), 1, atol=1e-3))
+
+
+def _packed_classes(classes: np.ndarray, k: int) -> dict[str, Any]:
+    return pack(classes.astype(np.uint8 if k <= 256 else np.uint16))
+
+
+def _packed_probabilities(outputs: np.ndarray) -> dict[str, Any]:
+    """Returns probabilities (n, k) in half precision: 3 digits, at a quarter of the size of double precision."""
+    return pack(outputs.clip(0, 1).astype(np.float16))
 
 
 def _ledger(trial: Trial, task: Task, best: Attempt) -> dict[str, int]:

@@ -69,6 +69,7 @@ COUNT: Kind = ("a whole number, 0 or more", _is_count)
 COUNTS: Kind = ("a list of whole numbers", _each(_is_count))
 NUMBER: Kind = ("a number", _is_number)
 AMOUNT: Kind = ("a number, 0 or more", lambda value: _is_number(value) and value >= 0)
+MAYBE_DIGEST: Kind = ("a digest of 40 digits or null", lambda value: value is None or DIGEST[1](value))
 SHARE: Kind = ("a number from 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1)
 MAYBE_SHARE: Kind = ("a number from 0 to 1, or null", lambda value: value is None or SHARE[1](value))
 FACT: Kind = ("a text, a number, true, false, null, a list or an object", _is_fact)
@@ -88,6 +89,15 @@ _TRIAL: Fields = MappingProxyType({"task": OBJECT, "protocol": OBJECT, "data": T
 _RESULT: Fields = MappingProxyType({
     "metric": _one_of(tuple(METRICS)), "test": SHARE, "valid": MAYBE_SHARE, "test_set": DIGEST, "predictions": OBJECT,
 })  # fmt: skip
+_RESULT_MORE: Fields = MappingProxyType({
+    "probabilities": MAYBE_OBJECT, "valid_set": MAYBE_DIGEST, "valid_predictions": MAYBE_OBJECT,
+    "valid_probabilities": MAYBE_OBJECT,
+})  # fmt: skip
+"""What records of earlier versions lack; null where a trial has no validation rows or its model no probabilities."""
+_PARTS = MappingProxyType({"test": ("", "test set"), "valid": ("valid_", "validation set")})
+"""For each scored part, how its fields begin, and what its rows are called."""
+_SUM_OFF = 1e-2
+"""By how much a row of probabilities in half precision may miss the sum of 1."""
 _PROVENANCE: Fields = MappingProxyType(
     {"harness": MAYBE_TEXT, "commit": MAYBE_TEXT, "claims": NAMES, "versions": OBJECT, "rerun": MAYBE_TEXT}
 )
@@ -126,6 +136,8 @@ def check_record(record: Mapping[str, Any]) -> None:
     if done:
         _need("", record, {"result": OBJECT})
         _need("result.", record["result"], _RESULT)
+        _may("result.", record["result"], _RESULT_MORE)
+        _check_valid_fields(record["result"])
     else:
         _need("", record, {"reason": TEXT})
     _need("ledger.", record["ledger"], dict.fromkeys({*(_LEDGER if done else ()), *record["ledger"]}, COUNT))
@@ -163,18 +175,49 @@ def check_whole(where: str, receipt: Mapping[str, Any]) -> None:
         raise BadInput(f"its {where}.changed.weight_after are not numbers")
 
 
-def check_predictions(result: Mapping[str, Any], y: np.ndarray, k: int) -> None:
-    """Raises BadInput unless a result's predictions are classes of its test rows `y (n,)` and give its score."""
-    predicted = _unpacked("result.predictions", result["predictions"])
+def _check_valid_fields(result: Mapping[str, Any]) -> None:
+    """Raises BadInput unless a result's fields on its validation rows are there together or all absent."""
+    there = {name: result.get(name) is not None for name in ("valid_set", "valid_predictions", "valid_probabilities")}
+    if there["valid_set"] != there["valid_predictions"] or there["valid_probabilities"] > there["valid_set"]:
+        said = " and ".join(name for name, given in there.items() if given)
+        raise BadInput(f"it has {said}, but of valid_set and valid_predictions one is missing")
+    if there["valid_set"] and result["valid"] is None:
+        raise BadInput("it has validation rows, but its result.valid is None")
+
+
+def check_predictions(result: Mapping[str, Any], y: np.ndarray, k: int, part: str = "test") -> None:
+    """Raises BadInput unless a result's predictions for a part are classes of its rows `y (n,)` and give its score.
+
+    The part is `test` or `valid`. Probabilities, where they are kept, must be those of these predictions.
+    """
+    start, rows = _PARTS[part]
+    where = f"result.{start}predictions"
+    predicted = _unpacked(where, result[f"{start}predictions"])
     if predicted.ndim != 1 or predicted.dtype.kind not in "iu":
-        raise BadInput(
-            f"its result.predictions are {predicted.dtype} of the shape {list(predicted.shape)}, not classes"
-        )
+        raise BadInput(f"its {where} are {predicted.dtype} of the shape {list(predicted.shape)}, not classes")
     if len(predicted) != len(y):
-        raise BadInput(f"it predicts {len(predicted)} examples, its test set has {len(y)}")
+        raise BadInput(f"it predicts {len(predicted)} examples, its {rows} has {len(y)}")
     found = score(result["metric"], y, predicted, k)
-    if not math.isclose(found, result["test"], rel_tol=0, abs_tol=1e-9):
-        raise BadInput(f"it says {result['metric']} {result['test']}, but its predictions give {found}")
+    if not math.isclose(found, result[part], rel_tol=0, abs_tol=1e-9):
+        what = "" if part == "test" else "validation "
+        raise BadInput(f"it says {what}{result['metric']} {result[part]}, but its predictions give {found}")
+    if result.get(f"{start}probabilities") is not None:
+        _check_probabilities(f"result.{start}probabilities", result[f"{start}probabilities"], predicted, k)
+
+
+def _check_probabilities(where: str, packed: Any, predicted: np.ndarray, k: int) -> None:
+    """Raises BadInput unless packed probabilities are distributions (n, k) whose largest value is the prediction's.
+
+    Half precision may tie two classes, but it never puts another class before the predicted one.
+    """
+    found, n = _unpacked(where, packed), len(predicted)
+    if found.dtype.kind != "f" or found.shape != (n, k):
+        raise BadInput(f"its {where} are {found.dtype} of the shape {list(found.shape)}, not numbers of {[n, k]}")
+    wide = found.astype(np.float32)
+    if not (np.isfinite(wide).all() and (wide >= 0).all() and (abs(wide.sum(1) - 1) <= _SUM_OFF).all()):
+        raise BadInput(f"its {where} are not probabilities: each row must sum to 1")
+    if (wide[np.arange(n), predicted] < wide.max(1)).any():
+        raise BadInput(f"its {where} and its predictions do not agree on the most probable class")
 
 
 def check_row(row: Any, where: str = "") -> None:

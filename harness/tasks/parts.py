@@ -194,8 +194,14 @@ def task(
         gold=train.gold,
         facts=_counts(train, valid, test) | dict(facts),
         groups=train.group,
-        test_groups=test.group if len(np.unique(test.group)) < len(test) else None,
+        test_groups=_shared_groups(test),
+        valid_groups=_shared_groups(valid),
     )
+
+
+def _shared_groups(rows: Part) -> Int64[np.ndarray, " n"] | None:
+    """Returns the group of each row, None if every row is a group of its own."""
+    return rows.group if len(np.unique(rows.group)) < len(rows) else None
 
 
 def _labels(train: Part) -> np.ndarray:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import composed
 
 from harness.commands.cli import result_line
-from harness.run.execute import delta
+from harness.run.execute import delta, make_job, settle, study_store
+from harness.storage.packing import unpack
 
 
 def record(key: str, test: float | None, valid: float = 0.5) -> dict[str, Any]:
@@ -16,6 +19,20 @@ def record(key: str, test: float | None, valid: float = 0.5) -> dict[str, Any]:
     if test is None:
         return {**head, "status": "failed", "reason": "diverged", "result": None}
     return {**head, "status": "done", "reason": None, "result": {"metric": "accuracy", "test": test, "valid": valid}}
+
+
+def test_the_scored_rows_of_a_trial_lie_beside_its_record(tmp_path: Path) -> None:
+    small = ["task.n_train=60", "model@baseline.model=logistic_regression", "seed=3", "track=none"]
+    said = [*small, f"store={tmp_path}", f"cache={tmp_path / 'cache'}"]
+    job = make_job(composed(*said), said)
+    record, control = settle(job)
+    assert record["key"] == control["key"]
+    store, task, result = study_store(job.cfg), job.source.split(3), record["result"]
+    assert store.test_set(result["test_set"]).ids.tolist() == task.test.ids.astype(str).tolist()
+    valid = store.valid_set(result["valid_set"])
+    assert valid.ids.tolist() == task.valid.ids.astype(str).tolist()
+    assert (unpack(result["valid_predictions"]) == valid.y).mean() == pytest.approx(result["valid"])
+    assert store.read(record["key"])["result"] == result
 
 
 def test_a_delta_is_in_points_of_the_test_score():

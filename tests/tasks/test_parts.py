@@ -71,6 +71,15 @@ def test_weight_zero_is_no_label() -> None:
     assert (made.facts["overlap"], made.facts["duplicates"]) == (4, 0)
 
 
+def test_groups_of_scored_rows_are_kept_where_rows_share_one() -> None:
+    pairs = _part(40, group=np.arange(40) // 2)
+    alone, shared = (
+        task("t", "table", ("a", "b"), {"train": _part(), "valid": held, "test": held}, {}) for held in (_part(), pairs)
+    )
+    assert alone.valid_groups is alone.test_groups is None
+    assert shared.valid_groups.tolist() == shared.test_groups.tolist() == (np.arange(40) // 2).tolist()
+
+
 def test_equal_rows_have_equal_hashes() -> None:
     hashes = row_hashes(np.array(["a", "b", "a"], dtype=object))
     assert hashes[0] == hashes[2] != hashes[1]
