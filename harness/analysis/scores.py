@@ -6,7 +6,8 @@ here is the whole vector of the arms' means, test and validation together, and t
 **One draw.** With `x_s` the scores of all arms on seed `s` of `r` (test and validation side by side), `m` their mean
 and `e_s = x_s - m`,
 
-    m* = m + sqrt((r - 1) / u) sum_s z_s e_s / sqrt(r (r - 1)) + g,    z_s ~ N(0, 1),   u ~ chi2(r - 1),   g ~ N(0, C)
+    m* = m + sqrt((r - 1) / u) sum_s z_s e_s / sqrt(r (r - 1)) + g,    z_s ~ N(0, 1),   u ~ chi2(r - 1),
+    g = (g_test, g_valid),    g_test ~ N(0, C_test),    g_valid ~ N(0, C_valid)
 
 The seeds' part is multivariate t: anything linear in the means gets the classical t interval over seeds, even at 3
 seeds, where resampling seeds with replacement gives intervals that are far too narrow. It is the posterior of a normal
@@ -51,7 +52,9 @@ class Scores:
     `left_out` says in sentences which arms are excluded and why. `parts` are the test scores on `PARTS` random parts of
     the test examples (None if not measured, or if a part lacks what the metric needs). `right` is the share of seeds on
     which an arm answers an example rightly, and `step` the most that one example can change a score, in points.
-    `informed` says which arms have used the labels of validation rows beyond what the baseline does.
+    `informed` says which arms have used the labels of validation rows beyond what the baseline does. `valid_spread` is
+    what `spread` is, of the mean validation scores over the validation examples that seeds share; None if a record
+    keeps no predictions of them.
     """
 
     arms: tuple[str, ...]
@@ -70,6 +73,7 @@ class Scores:
     right: Float32[np.ndarray, "a n"] | None = None
     step: float = 0.0
     informed: tuple[bool, ...] = ()
+    valid_spread: Float64[np.ndarray, "a a"] | None = None
 
     def model(self, arm: int) -> Level:
         """Returns the arm's model; `SAME` is the baseline's."""
@@ -95,6 +99,7 @@ class Scores:
             parts=None if self.parts is None else self.parts[rows],
             right=None if self.right is None else self.right[rows],
             informed=chosen(self.informed) if self.informed else (),
+            valid_spread=None if self.valid_spread is None else self.valid_spread[np.ix_(rows, rows)],
         )  # fmt: skip
 
 
@@ -117,7 +122,10 @@ def redraw(scores: Scores, draws: int, rng: np.random.Generator) -> Redraws:
     drawn = both.mean(1) + z @ residuals.T / np.sqrt(r * (r - 1))
     shared = rng.standard_normal((draws, len(scores.arms))) @ root(scores.spread).T
     a = len(scores.arms)
-    return Redraws(drawn[:, :a] + shared, drawn[:, a:])
+    valid = drawn[:, a:]
+    if scores.valid_spread is not None:
+        valid = valid + rng.standard_normal((draws, a)) @ root(scores.valid_spread).T
+    return Redraws(drawn[:, :a] + shared, valid)
 
 
 def root(covariance: Float64[np.ndarray, "a a"]) -> Float64[np.ndarray, "a a"]:
@@ -153,7 +161,7 @@ def collect_scores(
         labels=np.array([np.mean([labels_bought(one["ledger"]) for one in row]) for row in kept]),
         spread=spread, n_test=seen.n, left_out=_left_out(arms, seeds, records, done), examples=examples,
         parts=_parts(seen), right=_right(seen), step=_step(kept, sets),
-        informed=_informed(kept, whole.index(BASELINE)),
+        informed=_informed(kept, whole.index(BASELINE)), valid_spread=_valid_spread(kept, test_set),
     )  # fmt: skip
 
 
@@ -233,6 +241,32 @@ def _spread(seen: _Examples) -> tuple[Float64[np.ndarray, "a a"], Float64[np.nda
     total = np.atleast_2d(np.cov(draws.sum(1))) * n / (n - 1)
     between = total - within * n / (n - 1)
     return between / max(r * (r - 1), 1), total / r**2
+
+
+def _valid_spread(
+    kept: Sequence[Sequence[Record]], row_set: Callable[[str], TestSet]
+) -> Float64[np.ndarray, "a a"] | None:
+    """Returns the covariance of the arms' mean validation scores over examples that two seeds share.
+
+    None if a record keeps no predictions of its validation rows, or if they are too few for the metric.
+    """
+    seen = [[_on_validation(one) for one in row] for row in kept]
+    names = {one["result"]["test_set"] for row in seen for one in row}
+    if None in names:
+        return None
+    examples = _examples(seen, {name: row_set(name) for name in names})
+    spread = _spread(examples)[0] if examples.n > 1 else np.full((len(kept),) * 2, np.nan)
+    return spread if np.isfinite(spread).all() else None
+
+
+def _on_validation(one: Record) -> Record:
+    """Returns a record whose examples and predictions are those of validation; its set is None if it has none."""
+    result = one["result"]
+    scored = {
+        "test_set": result.get("valid_set"), "predictions": result.get("valid_predictions"),
+        "probabilities": result.get("valid_probabilities"),
+    }  # fmt: skip
+    return {"result": {"metric": result["metric"], **scored}}
 
 
 def _parts(seen: _Examples) -> Float64[np.ndarray, "a r f"] | None:

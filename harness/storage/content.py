@@ -101,7 +101,9 @@ _SUM_OFF = 1e-2
 _PROVENANCE: Fields = MappingProxyType(
     {"harness": MAYBE_TEXT, "commit": MAYBE_TEXT, "claims": NAMES, "versions": OBJECT, "rerun": MAYBE_TEXT}
 )
-_FACTS: Fields = MappingProxyType({"read": TEXT, "noise": TEXT, "overlap": COUNT, "adapted": TEXT, "ignored": TEXT})
+_FACTS: Fields = MappingProxyType({
+    "read": TEXT, "noise": TEXT, "overlap": COUNT, "adapted": TEXT, "ignored": TEXT, "train_shared": SHARE,
+})  # fmt: skip
 _CURVE: Fields = MappingProxyType({"step": NUMBER, "loss": NUMBER, "valid": NUMBER, "trial": NUMBER})
 _ROW: Fields = MappingProxyType({
     "key": NAME, "control": NAME, "arm": TEXT, "seed": COUNT, "axis": _one_of(_AXES), "factors": TEXTS,
