@@ -21,7 +21,7 @@ from harness.run.sources import user_sources
 from harness.run.tools import InTest, Purchases, compare_with_test, lend
 from harness.run.tuning import Attempt, Functions, tune
 from harness.storage.cache import Cache
-from harness.storage.cost import Cost, meter
+from harness.storage.cost import Bill, meter
 from harness.storage.keys import trial_key
 from harness.storage.packing import pack
 from harness.storage.places import content_of
@@ -30,6 +30,8 @@ from harness.streams import salt_faults
 from harness.tables import numeric
 
 Log = Callable[[Mapping[str, float]], None]
+_NOTICED_S = 0.05
+"""Processor seconds of other threads or processes below which they are the rounding of the system's counters."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ def run_trial(trial: Trial, task: Task, place: Place) -> dict[str, Any]:
         "result": result,
         "receipts": best.receipts,
         "ledger": _ledger(trial, task, best),
-        "cost": _cost(bill.cost, run.cache.charged, best.fit),
+        "cost": _cost(bill, run.cache, best.fit),
         "facts": {**task.facts, **best.facts, **told},
         "history": list(best.fit.history),
     }
@@ -270,8 +272,15 @@ def _ledger(trial: Trial, task: Task, best: Attempt) -> dict[str, int]:
     return {**spent, **{what: spent.get(what, 0) + number for what, number in bought.counted.items()}}
 
 
-def _cost(own: Cost, charged: list[Cost], fit: Fit) -> dict[str, float]:
-    """Returns seconds and MiB of the trial, including cached work that another trial did."""
-    total = sum(charged, own)
+def _cost(bill: Bill, cache: Cache, fit: Fit) -> dict[str, float]:
+    """Returns seconds and MiB of the trial, including cached work that another trial did, and the load beside it.
+
+    Of `cpu_s`, `threads_s` and `children_s` were spent in further threads and in child processes, if that is more than
+    rounding.
+    """
+    total = sum(cache.charged, bill.cost)
+    beside = {"threads_s": bill.threads_s, "children_s": bill.children_s}
+    said = {name: round(spent, 3) for name, spent in beside.items() if spent > max(_NOTICED_S, total.cpu_s / 100)}
+    load = {} if bill.load is None else {"load": round(bill.load, 3)}
     rounded = {"wall_s": round(total.wall_s, 3), "cpu_s": round(total.cpu_s, 3), "peak_mb": round(total.peak_mb, 1)}
-    return {**rounded, "parameters": fit.parameters, "examples": fit.examples}
+    return {**rounded, **said, **load, "parameters": fit.parameters, "examples": fit.examples}
