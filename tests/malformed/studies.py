@@ -229,7 +229,7 @@ def harmless(plan: Plan) -> None:
     changes: dict[str, Callable[[], None]] = {
         "crlf": lambda: plan.raw.append(lambda raw: raw.replace(b"\n", b"\r\n")),
         "end": lambda: plan.raw.append(lambda raw: raw.rstrip()),
-        "comment": lambda: plan.replace("arms:", "# caf\u00e9\narms: # two"),
+        "comment": lambda: plan.replace("seeds: [0, 1]", "# caf\u00e9\nseeds: [0, 1] # two"),
         "seeds": lambda: plan.replace("seeds: [0, 1]", "seeds: 2"),
         "quotes": lambda: plan.replace("- clean=mine", "- 'clean=mine'"),
         "list": lambda: plan.replace("- clean=mine", "- [clean=mine]"),
@@ -461,12 +461,17 @@ def record_case(seed: int) -> Case:
     names = () if sound else ("trials", "study.json", "tests", "record", NAME)
     return Case(
         "record", seed, (words[0] if words != WORDS else "study", *(fault.name for fault in faults)), write, words, names,
-        lambda ran: same_numbers(ran, sound or words == WORDS), not sound, 3,
+        lambda ran: same_numbers(ran, sound or words == WORDS, words[0] in ("report", "-m")), not sound, 3,
     )  # fmt: skip
 
 
-def same_numbers(ran: Ran, sound: bool) -> str:
-    """Returns which arm's numbers differ from those of the undamaged study, where nothing says that records are missing."""
+def same_numbers(ran: Ran, sound: bool, writes: bool) -> str:
+    """Returns which arm's numbers differ from those of the undamaged study, where nothing says that records are missing.
+
+    A command that does not write the leaderboard cannot bring back the one that a case has removed.
+    """
+    if not (writes or (ran.folder / "results" / NAME / "leaderboard.csv").is_file()):
+        return ""
     mine, theirs = (read_board(place / "results" / NAME) for place in (ran.folder, finished()))
     wrong = [arm for arm, row in theirs.items() if mine.get(arm, {}).get("effect") != row.get("effect")]
     said = ran.out + ran.err + board_text(ran.folder / "results" / NAME)
