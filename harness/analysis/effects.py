@@ -58,8 +58,8 @@ unless asked otherwise; the intervals do not.
 then a group, and `n` counts groups.
 
 **What seeds are.** They count as independent trainings. If all of them draw their training rows from one pool, the
-sets overlap, the deltas are correlated, and the interval does not cover a new pool.
-Nadeau & Bengio (2003, Mach. Learn. 52) say how much wider an interval for a new pool would be.
+sets overlap, the deltas are correlated, and the interval is about this pool and its splits. `new_training_sets` gives
+the interval for a new training set of the same size (Nadeau & Bengio 2003, Mach. Learn. 52).
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ class Interval:
     `n_test` counts distinct test examples, or groups of them, `n_scored` all examples over all seeds. `seed_share` is
     the share of the variance that more seeds would reduce (the rest needs more test examples); None with one seed. `p`
     is below 1 - `LEVEL` if and only if the interval excludes 0. `level` is above `LEVEL` in a study that looks at its
-    records repeatedly (`harness.analysis.power`).
+    records repeatedly (`harness.analysis.power`). `variances` are the parts of its variance.
     """
 
     effect: float
@@ -158,6 +158,7 @@ class Interval:
     seed_share: float | None
     p: float | None = None
     level: float = LEVEL
+    variances: Variances | None = None
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,8 @@ class Effect:
     `labels` bought from the oracle, from validation or as edits by people, `gold` those that came with the task. `p` is
     for the effect being 0, `p_adjusted` accounts for the number of arms in the study; both None without an interval.
     Arms that share one of their `letters` do not differ significantly (`harness.analysis.ties`); "" if not computed.
+    `new_set` is the interval for a new training set of this size, in points (`harness.analysis.new_training_sets`),
+    None where it is not computed or does not apply.
     """
 
     arm: str
@@ -188,6 +191,7 @@ class Effect:
     p: float | None = None
     p_adjusted: float | None = None
     letters: str = ""
+    new_set: tuple[float, float] | None = None
 
     @property
     def share_failed(self) -> float:
@@ -261,7 +265,7 @@ def interval(
     p = max(effect_p_value(mean, variances(whole, spread, n)), few.p_value(mean) if few.few else 0.0)
     p = min(1.0, p * (1 - LEVEL) / (1 - level))
     low, high = mean - max(half, below), mean + max(half, above)
-    return Interval(mean, low, high, len(pairs), n, n_scored, seed_share, p, level)
+    return Interval(mean, low, high, len(pairs), n, n_scored, seed_share, p, level, variances(whole, spread, n))
 
 
 def _discordant(pairs: Sequence[TrialPair], measure: Metric, k: int) -> Discordant:

@@ -19,6 +19,7 @@ from harness.analysis.attribution import Attribution, attribute
 from harness.analysis.degenerate import degenerate_notes, find_degenerate
 from harness.analysis.effects import EXAMPLE_DRAWS, Adjust, Effect, covers, deltas, estimate_effects, trials
 from harness.analysis.load import load_notes
+from harness.analysis.new_training_sets import NewSets, find_shared, new_set_notes, with_new_sets
 from harness.analysis.power import plan_level
 from harness.analysis.records import Records, join
 from harness.analysis.references import comparisons, reference_notes
@@ -49,7 +50,7 @@ class Study:
     `scores` and `attribution` are None if the baseline never finished; `plan` is None for trials that were run one by
     one. `briefs` are the arms' short names; `strategies` are those of what an arm does, whatever its budget of labels.
     `components` are the sources of the baseline's variance if the study salts its streams, and `components_note` is the
-    note on them.
+    note on them. `new_sets` says whether intervals for a new training set apply.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Study:
     strategies: Mapping[str, str]
     components: list[Component]
     components_note: str
+    new_sets: NewSets
 
 
 def gather(store: Store, adjust: str = "holm") -> Study:
@@ -84,12 +86,15 @@ def gather(store: Store, adjust: str = "holm") -> Study:
     compared = deltas(table)
     scores = _scores(joined)
     found = with_letters(estimate_effects(kept, store.test_set, joined.rows, ADJUSTS[adjust], plan_level(plan)), scores)
+    new_sets = find_shared(kept)
+    found = with_new_sets(found, new_sets)
     answer = attribute(scores, draws=REDRAWS, rng=stream(0, "attribution")) if scores else None
     warnings = list(degenerate_notes(find_degenerate(kept, store.test_set)))
     notes = [
         *warnings,
         *_notes(found, table, compared, adjust),
         *load_notes(table),
+        *new_set_notes(found, new_sets),
         *reference_notes(comparisons(kept), found),
         *_mixed(kept),
         *_stale(joined),
@@ -104,7 +109,7 @@ def gather(store: Store, adjust: str = "holm") -> Study:
     return Study(
         joined.name, _task(kept[0]), _metric(kept[0]), found, table, notes, scores,
         _with_warnings(answer, warnings), plan, kept, _classes(kept, store), joined.briefs, joined.strategies(BUDGET),
-        *_components(kept, scores, store),
+        *_components(kept, scores, store), new_sets,
     )  # fmt: skip
 
 
@@ -150,12 +155,25 @@ def _notes(found: Sequence[Effect], table: pd.DataFrame, compared: pd.DataFrame,
     return [
         *coverage_notes(found),
         "Each interval is for its arm alone and not adjusted for the number of arms; adjusted p-values are, by "
-        f"{_NAMES[adjust]}. Intervals come from a two-level bootstrap over seeds (in closed form) and test examples "
-        f"({EXAMPLE_DRAWS} draws), paired with the control of the same seed.",
+        f"{_NAMES[adjust]}. {_method(found)}",
         *_facts(table),
         *_failures(table, compared),
         *_missing(found),
     ]
+
+
+def _method(found: Sequence[Effect]) -> str:
+    """Returns a sentence on how intervals were computed: those of one seed know test examples alone."""
+    seeds = {effect.interval.n_seeds for effect in found if effect.interval}
+    examples, paired = f"test examples ({EXAMPLE_DRAWS} draws)", "paired with the control of the same seed"
+    if seeds == {1}:
+        return f"Intervals come from a bootstrap over {examples}, {paired}; one seed has no level of seeds."
+    if 1 in seeds:
+        return (
+            f"Intervals come from a two-level bootstrap over seeds (in closed form) and {examples}, {paired}; those of "
+            "arms with one seed are over test examples alone."
+        )
+    return f"Intervals come from a two-level bootstrap over seeds (in closed form) and {examples}, {paired}."
 
 
 def coverage_notes(found: Sequence[Effect]) -> list[str]:

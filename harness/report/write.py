@@ -42,8 +42,8 @@ def rebuild(
     none; `trust` names tasks of the user's own that may be built for it. `adjust` is how p-values account for the
     number of arms (`study.ADJUSTS`). Figures are written as PNG, as `formats` (of `FORMATS`), and in the formats that
     lie in the folder, so that none of them is older than the records. Files are written atomically, after all of them
-    have been made; figures of an earlier report that this one lacks are deleted. A figure that fails is left out;
-    `tell` hears why, and the notes below the table say it too. BadInput if there is no record.
+    have been made; figures of an earlier report that this one lacks are deleted. The notes below the table name each
+    figure that is left out, with the reason; `tell` hears of those that failed. BadInput if there is no record.
     """
     study = gather(Store(folder), adjust)
     earlier = {name for name in _figure_names() if (folder / name).exists()}
@@ -68,7 +68,7 @@ def write_tracked(store: Store, folder: Path) -> list[Path]:
             write_atomic(folder / path.relative_to(store.folder), path.read_bytes())
     write_atomic(folder / LEADERBOARD, leaderboard.as_csv(study.effects, leaderboard.deviations(study.table)))
     write_atomic(folder / TABLE, _parquet(study.table))
-    pictures, _ = draw_all(study)
+    pictures = draw_all(study).drawn
     for name, drawn in pictures.items():
         write_atomic(folder / f"{name}.png", drawn["png"])
     return [folder / f"{name}.png" for name in pictures]
@@ -85,10 +85,11 @@ def make_files(
 ) -> dict[str, bytes]:  # fmt: skip
     """Returns the files of a study's report by name; `tell` hears which figures could not be drawn, and why."""
     sd = leaderboard.deviations(study.table)
-    pictures, failed = draw_all(study)
-    for line in failed:
+    made = draw_all(study)
+    pictures = made.drawn
+    for line in made.failed:
         tell(line)
-    study = replace(study, notes=[*study.notes, *failed])
+    study = replace(study, notes=[*study.notes, *made.notes])
     told = (study.effects, study.name, study.task, study.metric, study.notes, sd)
     figures = {f"{name}.{kind}": drawn[kind] for name, drawn in pictures.items() for kind in FORMATS if kind in formats}
     shown = {name: drawn["png"] for name, drawn in pictures.items()}
