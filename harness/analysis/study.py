@@ -18,7 +18,7 @@ from harness.analysis import variance
 from harness.analysis.attribution import Attribution, attribute
 from harness.analysis.degenerate import degenerate_notes, find_degenerate
 from harness.analysis.effects import EXAMPLE_DRAWS, Adjust, Effect, covers, deltas, estimate_effects, trials
-from harness.analysis.power import plan_level
+from harness.analysis.power import VerdictPilot, plan_level, verdict_pilot
 from harness.analysis.records import Records, join
 from harness.analysis.references import comparisons, reference_notes
 from harness.analysis.scores import Scores
@@ -48,7 +48,7 @@ class Study:
     `scores` and `attribution` are None if the baseline never finished; `plan` is None for trials that were run one by
     one. `briefs` are the arms' short names; `strategies` are those of what an arm does, whatever its budget of labels.
     `components` are the sources of the baseline's variance if the study salts its streams, and `components_note` is the
-    note on them.
+    note on them. `pilot` holds the variances behind the verdict, or a sentence on why there are none.
     """
 
     name: str
@@ -66,6 +66,7 @@ class Study:
     strategies: Mapping[str, str]
     components: list[Component]
     components_note: str
+    pilot: VerdictPilot | str = ""
 
 
 def gather(store: Store, adjust: str = "holm") -> Study:
@@ -102,7 +103,7 @@ def gather(store: Store, adjust: str = "holm") -> Study:
     return Study(
         joined.name, _task(kept[0]), _metric(kept[0]), found, table, notes, scores,
         _with_warnings(answer, warnings), plan, kept, _classes(kept, store), joined.briefs, joined.strategies(BUDGET),
-        *_components(kept, scores, store),
+        *_components(kept, scores, store), verdict_pilot(joined),
     )  # fmt: skip
 
 
