@@ -56,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
     os.environ[DEBUG] = "1" if {"--debug", "hydra.verbose=true", "hydra.verbose=True"} & set(words) else "0"
     words = [word for word in words if word != "--debug"]
-    command = COMMANDS.get(words[0], _hydra) if words else _hydra
+    command = COMMANDS.get(words[0], run_words) if words else run_words
     try:
         with stopped_by_signals():
             return command(words)
@@ -88,8 +88,8 @@ def _report_error(error: BaseException, words: list[str]) -> int:
     return 1 if isinstance(error, TrialFailed) else 2
 
 
-def _hydra(words: list[str]) -> int:
-    """Runs a trial, a sweep or a study through Hydra."""
+def run_words(words: list[str]) -> int:
+    """Runs the trial, the sweep or the study of these words through Hydra; returns the exit code."""
     if words and words[0].isidentifier():
         raise BadInput(f"unknown command '{words[0]}'{choices(words[0], COMMANDS)}; options are written as group=NAME")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors arrive as exceptions, and `main` prints them in one line
@@ -219,17 +219,19 @@ def result_line(record: Record, control: Record) -> str:
     return f"{who}: {score}, control {100 * control['result']['test']:.2f}, delta {change:+.2f} points"
 
 
-def _elsewhere(module: str) -> Callable[[list[str]], int]:
+def _elsewhere(module: str, name: str = "command") -> Callable[[list[str]], int]:
     """Returns the command of a module, which is imported only when the command is called."""
-    return lambda words: import_module(module).command(words)
+    return lambda words: getattr(import_module(module), name)(words)
 
 
 COMMANDS: Mapping[str, Callable[[list[str]], int]] = {
     "report": _elsewhere("harness.commands.report"),
     "arms": _elsewhere("harness.commands.arms"),
+    "ask": _elsewhere("harness.commands.ask"),
     "atlas": _elsewhere("harness.commands.atlas"),
     "check": _elsewhere("harness.commands.check"),
     "claims": _elsewhere("harness.commands.claims"),
+    "init": _elsewhere("harness.commands.ask", "write_only"),
     "plan": _elsewhere("harness.commands.plan"),
     "publish": _elsewhere("harness.commands.publish"),
     "slices": _elsewhere("harness.commands.slices"),
