@@ -100,13 +100,13 @@ def seconds_of(word: str) -> float:
     return value
 
 
-def fit_budget(whole: Design, budget_s: float, workers: int, fewest_rows: int) -> Design:
-    """Returns the largest design that fits the budget, with what was let go; BadInput if none fits, with what would."""
+def fit_budget(whole: Design, budget_s: float, workers: int, fewest_rows: int, spent_s: float = 0.0) -> Design:
+    """Returns the largest design that fits what is left of the budget; BadInput if none fits, with what would."""
     for design in _smaller(whole, fewest_rows):
-        if design.seconds(workers) <= budget_s:
+        if spent_s + design.seconds(workers) <= budget_s:
             return design
         least = design
-    needs = math.ceil(least.seconds(workers) / 60)
+    needs = math.ceil((spent_s + least.seconds(workers)) / 60)
     raise BadInput(
         f"the smallest study ({least.trials} trials of {least.rows} rows) takes about {needs} min: write "
         f"budget={needs}min or more"

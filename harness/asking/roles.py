@@ -26,9 +26,9 @@ LIKELY_LABELS = (
     "default", "defaulted", "stars", "verdict", "income", "quality", "response", "attrition", "topic", "intent",
 )  # fmt: skip
 """Names that a label often has, and other columns seldom."""
-GOLD = (
-    "gold", "gold_label", "true_label", "truth", "ground_truth", "true_class", "consensus", "verified",
-    "verified_label", "expert", "expert_label", "clean_label", "adjudicated", "label_gold", "label_true",
+GOLD = ("gold", "gold_label", "true_label", "truth", "ground_truth", "true_class", "label_gold", "label_true")
+LIKELY_GOLD = (
+    "consensus", "verified", "verified_label", "expert", "expert_label", "clean", "clean_label", "adjudicated",
 )  # fmt: skip
 TEXTS = (
     "text", "review", "comment", "sentence", "tweet", "message", "content", "body", "question", "document", "abstract",
@@ -42,7 +42,7 @@ _VOTER = re.compile(
     r"(vote|lf|rule|annotator|rater|worker|coder|labell?er|judge|crowd|curator|voter|human)s?(_?[a-z0-9]{1,12})?"
 )
 _BALLOTS = ("votes", "weak_labels", "annotations")
-_NAMED_KEYS = ("id", "index", "key", "uuid", "guid", "row", "number", "filename", "file", "row_id", "name")
+_NAMED_KEYS = ("id", "index", "key", "uuid", "guid", "row", "number", "filename", "file", "row_id")
 MOST_CLASSES, MOST_NAMED_CLASSES, MOST_NUMBERS = 50, 1000, 20
 """The most levels of a label: of words by its values alone, of words by its name, of numbers by its values alone."""
 FEWEST_PER_CLASS = 5
@@ -55,14 +55,14 @@ _LONG_WORDS, _TEXT_WORDS, _ALIKE = 8.0, 4.0, 0.995
 class Column:
     """Holds a column of the training part: its kind, and its cells as text (None where nothing stands).
 
-    `in_parts` are the other parts that have it too.
+    `elsewhere` are the cells of the other parts that have it; `unique` is whether no part names a value twice.
     """
 
     name: str
     kind: Kind
     cells: np.ndarray
     whole: bool = False
-    in_parts: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
     unique: bool = False
 
     @property
@@ -74,6 +74,11 @@ class Column:
     def filled(self) -> np.ndarray:
         """Returns True for each cell in which something stands."""
         return np.array([cell is not None and bool(cell.strip()) for cell in self.cells], dtype=bool)
+
+    @property
+    def all_levels(self) -> list[str]:
+        """Returns the different values in all parts, sorted."""
+        return sorted({*self.levels, *self.elsewhere})
 
     @property
     def words(self) -> float:
@@ -138,16 +143,15 @@ def guess_roles(columns: Sequence[Column], said: Wishes, command: str) -> Roles:
     for option, name in said.named():
         if name not in known:
             raise BadInput(f"{option}={name}: there is no such column{nearest(name, known)} (it has: {_names(known)})")
-    free = [column for column in columns if column.name not in said.ignore and column.kind != "empty"]
+    free = [column for column in columns if column.name not in said.ignore]
     unused = {name: f"left out, as you said (ignore={name})" for name in said.ignore}
-    unused |= {column.name: "empty" for column in columns if column.kind == "empty"}
     source = _input(free, said)
     label, why = _label([one for one in free if one is not source], said, command)
     rest = [one for one in free if one not in (source, label)]
     gold = _gold(rest, label, said)
     votes = _votes([one for one in rest if one is not gold], label, said)
     rest = [one for one in rest if one is not gold and one not in votes]
-    key = _key(rest, said, source is None or not _is_beside(rest, source))
+    key = _key(rest, said)
     group = _group([one for one in rest if one is not key], said)
     rest = [one for one in rest if one not in (key, group)]
     modality: Modality = "table" if source is None else "image" if source.kind == "image" else "text"
@@ -220,10 +224,6 @@ def _alone(texts: Sequence[Column], columns: Sequence[Column], said: Wishes) -> 
     return list(texts) if said.modality == "text" or len(others) <= 1 else []
 
 
-def _is_beside(columns: Sequence[Column], source: Column) -> bool:
-    return bool(columns) and source.kind in ("image", "words")
-
-
 # The label
 
 
@@ -243,11 +243,12 @@ def _label(columns: Sequence[Column], said: Wishes, command: str) -> tuple[Colum
         hinted = [one for one in mine if _is_called(one, names)]
         if hinted:
             return _only(hinted, why, command, MOST_NAMED_CLASSES), why
-    usual = [one for one in mine if not _is_voter(one) and not _is_called(one, GOLD) and not _is_key(one)]
+    usual = [one for one in mine if not (_is_voter(one) or _is_called(one, (*GOLD, *LIKELY_GOLD)) or _is_key(one))]
     possible = [one for one in usual if not _no_label(one, MOST_CLASSES if one.kind == "words" else MOST_NUMBERS)]
     if not possible:
+        told = join_names(f"{one.name} ({len(one.levels)} values)" for one in mine)
         asked = f"say which column holds the classes: {command} label=NAME"
-        raise BadInput(f"no column looks like a label, with few values and many rows of each; {asked}")
+        raise BadInput(f"no column looks like a label, with few values and many rows of each ({told}); {asked}")
     return _only(possible, "", command, MOST_NAMED_CLASSES), "the only column with few values and many rows of each"
 
 
@@ -279,7 +280,7 @@ def _no_label(column: Column, most: int) -> str:
     """Returns why a column cannot hold the classes, "" if it can."""
     levels, count = len(column.levels), int(column.filled.sum())
     if column.kind not in ("number", "words"):
-        return f"it holds {'images' if column.kind == 'image' else 'lists'}"
+        return {"image": "it holds images", "lists": "it holds lists"}.get(column.kind, "it is empty")
     if levels < 2:
         return f"it has {levels} value{'' if levels == 1 else 's'}"
     if column.kind == "number" and levels > MOST_NUMBERS and (not column.whole or levels > 2 * MOST_CLASSES):
@@ -297,15 +298,22 @@ def _no_label(column: Column, most: int) -> str:
 
 def _gold(columns: Sequence[Column], label: Column, said: Wishes) -> Column | None:
     """Returns the column of true labels: named so, with values that are classes."""
+    if said.gold == "none":
+        return None
     if said.gold is not None:
         return next((one for one in columns if one.name == said.gold), None)
-    found = [one for one in columns if one.plain in GOLD and one.filled.any() and _shares_classes(one, label)]
-    return found[0] if len(found) == 1 else None
+    for names in (GOLD, LIKELY_GOLD):
+        found = [one for one in columns if one.plain in names and _shares_classes(one, label)]
+        if len(found) > 1:
+            raise BadInput(f"several columns may hold true labels: {_names(one.name for one in found)}; say gold=NAME")
+        if found:
+            return found[0]
+    return None
 
 
 def _shares_classes(column: Column, label: Column) -> bool:
     """Returns whether at least two, and nearly all, of a column's values are classes of the label."""
-    mine, classes = set(column.levels), set(label.levels)
+    mine, classes = set(column.all_levels), set(label.all_levels)
     return len(mine & classes) >= 2 and len(mine - classes) <= 0.1 * len(mine)
 
 
@@ -339,8 +347,10 @@ def _is_key(column: Column) -> bool:
     return called if column.kind == "number" else (called or column.words < 3)
 
 
-def _key(columns: Sequence[Column], said: Wishes, table: bool) -> Column | None:
+def _key(columns: Sequence[Column], said: Wishes) -> Column | None:
     """Returns the column that names the rows, which is never a feature."""
+    if said.id == "none":
+        return None
     if said.id is not None:
         return next((one for one in columns if one.name == said.id), None)
     found = [one for one in columns if _is_key(one) and (one.kind == "words" or one.whole)]
@@ -350,6 +360,8 @@ def _key(columns: Sequence[Column], said: Wishes, table: bool) -> Column | None:
 
 def _group(columns: Sequence[Column], said: Wishes) -> Column | None:
     """Returns the column of groups that must stay whole: called so, with several rows for most of many groups."""
+    if said.group == "none":
+        return None
     if said.group is not None:
         return next((one for one in columns if one.name == said.group), None)
     for one in columns:
@@ -374,8 +386,12 @@ def _useless(columns: Sequence[Column], label: Column) -> Iterator[tuple[str, st
 def _why_useless(column: Column, label: Column) -> str:
     """Returns why a column is no feature, "" if it is one."""
     count, levels = int(column.filled.sum()), column.levels
+    if column.kind == "empty":
+        return "left out: it is empty"
     if column.kind in ("image", "lists"):
         return f"left out: it holds {'images' if column.kind == 'image' else 'lists'}"
+    if column.whole and [_bare(cell or "") for cell in column.cells] in _counts_of(len(column.cells)):
+        return "left out: it counts the rows"
     if _is_key(column):
         return "left out: it differs in every row, as an identifier does"
     if column.kind == "words" and count >= 20 and len(levels) > 0.5 * count:
@@ -383,6 +399,11 @@ def _why_useless(column: Column, label: Column) -> str:
     if column.kind == "words" and len(levels) > MOST_NAMED_CLASSES:
         return f"left out: {len(levels)} categories are too many for a feature each"
     return _why_telling(column, label)
+
+
+def _counts_of(rows: int) -> list[list[str]]:
+    """Returns the numbers of that many rows, from 0 and from 1; none for few rows, which prove nothing."""
+    return [[str(start + row) for row in range(rows)] for start in (0, 1)] if rows >= 10 else []
 
 
 def _why_telling(column: Column, label: Column) -> str:
@@ -426,3 +447,15 @@ def _notes(found: Roles, why: str, known: Mapping[str, Column]) -> Iterator[str]
         f"groups: column '{found.group}', whose rows stay together [group=]" if found.group else "groups: none [group=]"
     )
     yield from (f"'{name}' {reason}" for name, reason in found.unused.items())
+    alike = [name for name in found.features if _votes_perhaps(known[name], label)]
+    if len(alike) > 1:
+        told = "hold the label's own values and mostly agree with it: if they are votes, say"
+        yield f"{join_names(alike)} {told} votes={','.join(alike)}"
+
+
+def _votes_perhaps(column: Column, label: Column) -> bool:
+    """Returns whether a feature has the label's own values, and is mostly equal to it."""
+    both = column.filled & label.filled
+    if not both.any() or not set(column.levels) <= {*label.levels, "-1"} or len(column.levels) < 2:
+        return False
+    return float(np.mean(column.cells[both] == label.cells[both])) > 0.6

@@ -54,7 +54,7 @@ def look_at(path: str, said: Wishes, patterns: Mapping[str, str | None], name: s
     found = files.find(where, chosen)
     data, more = files.open_parts(found, None)
     train = data["train"]
-    roles = guess_roles([_column(column, data) for column in train.column_names], said, command)
+    roles = guess_roles([_column(column, data, found.root) for column in train.column_names], said, command)
     data, dropped = _labelled_parts(data, roles, {part for part in ("valid", "test") if not patterns.get(part)})
     settings = _settings(name, where, chosen, found, data, roles, dropped)
     counts = _counts(train, roles)
@@ -100,24 +100,29 @@ def _part_of(name: str) -> str:
     return next((part for part, names in files.NAMES.items() if word in names), "")
 
 
-def _column(name: str, data: Mapping[str, datasets.Dataset]) -> Column:
+def _column(name: str, data: Mapping[str, datasets.Dataset], root: Path) -> Column:
     """Returns a column of the training part with its cells as text."""
-    train, others = data["train"], tuple(what for what in data if what != "train" and name in data[what].column_names)
+    train, others = data["train"], [what for what in data if what != "train" and name in data[what].column_names]
     feature = train.features[name]
     kind = _kind_of_feature(feature)
     if kind is not None:
-        return Column(name, kind, np.full(len(train), "", dtype=object), in_parts=others)
+        return Column(name, kind, np.full(len(train), "", dtype=object))
     cells = reading.texts(train, name)
     known = [cell for cell in cells if cell is not None and cell.strip()]
+    texts = {what: reading.texts(data[what], name) for what in others}
+    elsewhere = tuple({cell for rows in texts.values() for cell in rows if cell is not None and cell.strip()})
     if not known:
-        return Column(name, "empty", cells, in_parts=others)
-    if all(cell.lower().endswith(_PICTURES) for cell in known):
-        return Column(name, "image", cells, in_parts=others)
+        return Column(name, "empty", cells, elsewhere=elsewhere)
+    if all(cell.lower().endswith(_PICTURES) for cell in known) and (root / known[0]).is_file():
+        return Column(name, "image", cells)
     raw = pd.Series(train.select_columns([name]).with_format("arrow")[:].column(name).to_pandas())
     numbers = None if isinstance(feature, datasets.ClassLabel) else as_numbers(raw)
     whole = numbers is not None and bool((numbers[np.isfinite(numbers)] % 1 == 0).all())
-    unique = all(len(set(reading.texts(data[what], name))) == len(data[what]) for what in ("train", *others))
-    return Column(name, "words" if numbers is None else "number", cells, whole, others, unique)
+    unique = all(len(set(rows)) == len(rows) for rows in (cells, *texts.values()))
+    if whole:
+        cells = np.array([None if cell is None else re.sub(r"\.0+$", "", cell.strip()) for cell in cells], dtype=object)
+        elsewhere = tuple({re.sub(r"\.0+$", "", cell.strip()) for cell in elsewhere})
+    return Column(name, "words" if numbers is None else "number", cells, whole, elsewhere, unique)
 
 
 def _kind_of_feature(feature: Any) -> Kind | None:
@@ -162,15 +167,19 @@ def _pictures(data: Mapping[str, datasets.Dataset], roles: Roles, root: Path) ->
         return {}
     train = data["train"]
     step = max(1, len(train) // _SEEN)
-    seen = [_opened(train[row][roles.input], root) for row in range(0, len(train), step)][:_SEEN]
-    grey = all(one.mode in ("1", "L", "I;16", "I", "LA") or _is_grey(one) for one in seen)
-    side = float(np.median([max(one.size) for one in seen]))
+    seen = [_size_and_grey(train[row][roles.input], root) for row in range(0, len(train), step)][:_SEEN]
+    grey = all(is_grey for _, is_grey in seen)
+    side = float(np.median([size for size, _ in seen]))
     return {"color": "grey" if grey else "rgb", "image_size": 32 if side >= 32 else max(8, int(side))}
 
 
-def _opened(cell: Any, root: Path) -> Image.Image:
+def _size_and_grey(cell: Any, root: Path) -> tuple[int, bool]:
+    """Returns the longer side of an image in pixels, and whether it is grey."""
+    if isinstance(cell, Image.Image):
+        return max(cell.size), _is_grey(cell)
     try:
-        return cell if isinstance(cell, Image.Image) else Image.open(root / str(cell))
+        with Image.open(root / str(cell)) as image:
+            return max(image.size), _is_grey(image)
     except OSError as error:
         raise BadInput(f"{cell} cannot be opened as an image: {error}") from None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,6 +144,7 @@ def _seeds(value: str | None) -> int:
 
 def make_plan(request: Request) -> Plan:
     """Returns the study for the data and prints what was understood, what it costs and what it can show."""
+    start = time.monotonic()
     with notice(f"looking at {request.path}"):
         found = look_at(request.path, request.wishes, request.parts, request.name, request.command)
     _check_modality(request, found)
@@ -165,7 +167,7 @@ def make_plan(request: Request) -> Plan:
     )  # fmt: skip
     _check_sides(whole, [*left_out, *faults])
     workers = _workers(compose(()), request)
-    design = fit_budget(whole, request.budget_s, workers, max(200, 20 * len(task.classes)))
+    design = fit_budget(whole, request.budget_s, workers, max(200, 20 * len(task.classes)), time.monotonic() - start)
     lines = _planned(design, whole, task, times[()], workers, request, [*left_out, *faults])
     _print("the study:", lines)
     return Plan(found, baseline, design, (*_understood(found), *lines))
