@@ -20,7 +20,7 @@ from harness.analysis.degenerate import degenerate_notes, find_degenerate
 from harness.analysis.effects import EXAMPLE_DRAWS, Adjust, Effect, covers, deltas, estimate_effects, trials
 from harness.analysis.load import load_notes
 from harness.analysis.new_training_sets import NewSets, find_shared, new_set_notes, with_new_sets
-from harness.analysis.power import plan_level
+from harness.analysis.power import VerdictPilot, plan_level, verdict_pilot
 from harness.analysis.records import Records, join
 from harness.analysis.references import comparisons, reference_notes
 from harness.analysis.scores import Scores
@@ -50,7 +50,8 @@ class Study:
     `scores` and `attribution` are None if the baseline never finished; `plan` is None for trials that were run one by
     one. `briefs` are the arms' short names; `strategies` are those of what an arm does, whatever its budget of labels.
     `components` are the sources of the baseline's variance if the study salts its streams, and `components_note` is the
-    note on them. `new_sets` says whether intervals for a new training set apply.
+    note on them. `new_sets` says whether intervals for a new training set apply. `pilot` holds the variances behind the
+    verdict, or a sentence on why there are none.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Study:
     components: list[Component]
     components_note: str
     new_sets: NewSets
+    pilot: VerdictPilot | str = ""
 
 
 def gather(store: Store, adjust: str = "holm") -> Study:
@@ -109,7 +111,7 @@ def gather(store: Store, adjust: str = "holm") -> Study:
     return Study(
         joined.name, _task(kept[0]), _metric(kept[0]), found, table, notes, scores,
         _with_warnings(answer, warnings), plan, kept, _classes(kept, store), joined.briefs, joined.strategies(BUDGET),
-        *_components(kept, scores, store), new_sets,
+        *_components(kept, scores, store), new_sets, verdict_pilot(joined),
     )  # fmt: skip
 
 

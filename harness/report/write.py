@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from harness.analysis.study import Study, gather
 from harness.report import leaderboard
 from harness.report.answers import collect_answers
+from harness.report.closing import SUSPECTS, answer_as_markdown, as_lines, suspects, suspects_as_csv
 from harness.report.figure_files import FIGURES, FORMATS, draw_all
 from harness.report.page import PageData, index, page_data, render
 from harness.report.page.examples import needs_path, rows
@@ -29,7 +30,7 @@ from harness.storage.store import Store
 
 __all__ = ["PAGE", "Study", "gather", "read_table", "rebuild", "write_index", "write_tracked"]
 
-PAGE, LEADERBOARD, TABLE = "index.html", "leaderboard.csv", "table.parquet"
+PAGE, LEADERBOARD, TABLE, ANSWER = "index.html", "leaderboard.csv", "table.parquet", "answer.txt"
 
 
 def rebuild(
@@ -52,6 +53,8 @@ def rebuild(
         write_atomic(folder / name, content)
     for name in earlier - set(files):
         (folder / name).unlink(missing_ok=True)
+    if SUSPECTS not in files:
+        (folder / SUSPECTS).unlink(missing_ok=True)
     return [folder / name for name in files]
 
 
@@ -95,11 +98,13 @@ def make_files(
     shown = {name: drawn["png"] for name, drawn in pictures.items()}
     return {
         LEADERBOARD: leaderboard.as_csv(study.effects, sd),
-        "leaderboard.md": leaderboard.as_markdown(*told),
+        "leaderboard.md": answer_as_markdown(study) + leaderboard.as_markdown(*told),
+        ANSWER: ("\n".join(as_lines(study)) + "\n").encode(),
         "leaderboard.tex": leaderboard.as_latex(*told),
         TABLE: _parquet(study.table),
         "answers.json": json.dumps(collect_answers(study), indent=1, ensure_ascii=False, allow_nan=False).encode()
         + b"\n",
+        **({SUSPECTS: suspects_as_csv(rows_to_check)} if (rows_to_check := suspects(study)) else {}),
         **figures,
         PAGE: render(_page(study, shown, path, trust)),
     }
@@ -138,3 +143,8 @@ def _parquet(table: pd.DataFrame) -> bytes:
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pandas(table, preserve_index=False), buffer)
     return buffer.getvalue()
+
+
+def closing_lines(store: Store) -> list[str]:
+    """Returns what a study's command prints at its end: the answer, a short table, and the path of the page."""
+    return [(store.folder / ANSWER).read_text(encoding="utf-8"), str(store.folder / PAGE)]

@@ -30,7 +30,7 @@ from harness.storage.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = [
-    "leaderboard.csv", "leaderboard.md", "leaderboard.tex", "table.parquet", "answers.json", "effects.png", "cost.png",
+    "leaderboard.csv", "leaderboard.md", "answer.txt", "leaderboard.tex", "table.parquet", "answers.json", "effects.png", "cost.png",
     "index.html",
 ]  # fmt: skip
 TEST = made_test_set(20, 2)
