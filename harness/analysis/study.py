@@ -18,6 +18,7 @@ from harness.analysis import variance
 from harness.analysis.attribution import Attribution, attribute
 from harness.analysis.degenerate import degenerate_notes, find_degenerate
 from harness.analysis.effects import EXAMPLE_DRAWS, Adjust, Effect, covers, deltas, estimate_effects, trials
+from harness.analysis.effort import effort_notes
 from harness.analysis.load import load_notes
 from harness.analysis.power import plan_level
 from harness.analysis.records import Records, join
@@ -89,6 +90,7 @@ def gather(store: Store, adjust: str = "holm") -> Study:
     notes = [
         *warnings,
         *_notes(found, table, compared, adjust),
+        *effort_notes(kept),
         *load_notes(table),
         *reference_notes(comparisons(kept), found),
         *_mixed(kept),
