@@ -72,9 +72,9 @@ def count_rules(path: str) -> int:
 
 
 def check_rules(train: TrainSet, tools: Tools, *, path: str) -> None:
-    """Raises BadInput if `rules` could not use the file; each rule votes on the first row, so that one that raises shows.
+    """Raises BadInput if `rules` could not use the file; each rule votes on the first row.
 
-    A rule that fails on other rows only is found when the trial runs.
+    So a rule that raises shows before the first trial; one that fails on other rows only is found when it runs.
     """
     file = _existing(path)
     check_number(tools.classes)
