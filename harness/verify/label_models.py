@@ -139,7 +139,8 @@ def answers(rows: VotedRows) -> pd.DataFrame:
     return table.sort_values("label", kind="stable", ignore_index=True)
 
 
-def _ordered(found: pd.DataFrame, k: int) -> Probs:
+def _ordered(found: Any, k: int) -> Probs:
+    """Returns a table of probabilities as an array, rows by number and classes by number."""
     return found.sort_index().reindex(columns=range(k), fill_value=0.0).fillna(0.0).to_numpy(dtype=np.float64)
 
 
@@ -162,7 +163,7 @@ def _one_coin(rows: VotedRows, *, steps: int) -> Probs:
     from crowdkit.aggregation import MajorityVote, OneCoinDawidSkene
 
     table, even = answers(rows), pd.Series(1 / rows.k, index=range(rows.k))
-    probs = MajorityVote().fit(table).probas_
+    probs: Any = MajorityVote().fit(table).probas_
     for _ in range(steps):
         skills = OneCoinDawidSkene._m_step(table, probs)
         errors = OneCoinDawidSkene._process_skills_to_errors(table, probs, skills)

@@ -177,7 +177,5 @@ def test_no_feature_columns() -> None:
 
 def test_a_table_of_an_index_alone_names_the_column(source: Make, write: Callable[[pd.DataFrame], Path]) -> None:
     path = write(pd.DataFrame({"number": range(1, 41), "said": ["a", "b"] * 20}))
-    with pytest.raises(
-        BadInput, match="beside the labels, since 'number' only counts the rows: name it with task.feat"
-    ):
+    with pytest.raises(BadInput, match="beside the labels, since 'number' only counts the rows"):
         source("table", path=path, label="said")
