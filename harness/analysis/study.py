@@ -18,6 +18,7 @@ from harness.analysis import variance
 from harness.analysis.attribution import Attribution, attribute
 from harness.analysis.degenerate import degenerate_notes, find_degenerate
 from harness.analysis.effects import EXAMPLE_DRAWS, Adjust, Effect, covers, deltas, estimate_effects, trials
+from harness.analysis.effort import effort_notes
 from harness.analysis.load import load_notes
 from harness.analysis.new_training_sets import NewSets, find_shared, new_set_notes, with_new_sets
 from harness.analysis.power import VerdictPilot, plan_level, verdict_pilot
@@ -95,6 +96,7 @@ def gather(store: Store, adjust: str = "holm") -> Study:
     notes = [
         *warnings,
         *_notes(found, table, compared, adjust),
+        *effort_notes(kept),
         *load_notes(table),
         *new_set_notes(found, new_sets),
         *reference_notes(comparisons(kept), found),
