@@ -27,6 +27,7 @@ def collect_answers(study: Study) -> dict[str, Any]:
         "failed": sum(effect.n_failed for effect in study.effects),
         "first": _first(study),
         "attribution": plain_data(study.attribution),
+        "by_metric": plain_data(study.by_metric),
         "components": plain_data(study.components),
         "notes": list(study.notes),
     }

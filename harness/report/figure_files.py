@@ -84,7 +84,7 @@ def _curves(study: Study) -> Drawing | None:
     history = figures.history_frame(study.records, "valid")
     if not len(history) or not history["value"].notna().any():
         return None
-    unit = f"validation {study.metric}, %"
+    unit = f"validation {study.own_metric}, %"
     return figures.training_curves(_brief(history, study), title=_title(study), unit=unit, note="")
 
 

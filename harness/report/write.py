@@ -29,12 +29,14 @@ from harness.storage.store import Store
 
 __all__ = ["PAGE", "Study", "gather", "read_table", "rebuild", "write_index", "write_tracked"]
 
+BY_METRIC = "metrics"
+"""The folder, within a study's, of the reports by other metrics."""
 PAGE, LEADERBOARD, TABLE = "index.html", "leaderboard.csv", "table.parquet"
 
 
 def rebuild(
     folder: Path, path: str | None = None, adjust: str = "holm", formats: Collection[str] = (),
-    trust: Collection[str] = (), tell: Callable[[str], None] = lambda line: None,
+    trust: Collection[str] = (), tell: Callable[[str], None] = lambda line: None, metric: str | None = None,
 ) -> list[Path]:  # fmt: skip
     """Writes tables, figures and page of the study in `folder` from its records; returns their paths.
 
@@ -43,9 +45,11 @@ def rebuild(
     number of arms (`study.ADJUSTS`). Figures are written as PNG, as `formats` (of `FORMATS`), and in the formats that
     lie in the folder, so that none of them is older than the records. Files are written atomically, after all of them
     have been made; figures of an earlier report that this one lacks are deleted. A figure that fails is left out;
-    `tell` hears why, and the notes below the table say it too. BadInput if there is no record.
+    `tell` hears why, and the notes below the table say it too. By another `metric` than the study's own all of it goes
+    to `metrics/METRIC`, beside the study's own report. BadInput if there is no record.
     """
-    study = gather(Store(folder), adjust)
+    study = gather(Store(folder), adjust, metric)
+    folder = folder if metric in (None, study.own_metric) else folder / BY_METRIC / metric
     earlier = {name for name in _figure_names() if (folder / name).exists()}
     files = make_files(study, path, {"png", *formats, *(name.rpartition(".")[2] for name in earlier)}, trust, tell)
     for name, content in files.items():
