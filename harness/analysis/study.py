@@ -17,6 +17,7 @@ from harness.analysis import variance
 from harness.analysis.attribution import Attribution, attribute
 from harness.analysis.degenerate import degenerate_notes, find_degenerate
 from harness.analysis.effects import EXAMPLE_DRAWS, Adjust, Effect, covers, deltas, estimate_effects, trials
+from harness.analysis.label_policies import PolicyRow, compare_policies, policy_notes
 from harness.analysis.measures import measure
 from harness.analysis.metric_verdicts import BY_METRIC, MetricVerdict, comparable_scores, judge_by_metrics, rerun_of
 from harness.analysis.power import plan_level
@@ -50,8 +51,9 @@ class Study:
     `scores` and `attribution` are None if the baseline never finished; `plan` is None for trials that were run one by
     one. `briefs` are the arms' short names; `strategies` are those of what an arm does, whatever its budget of labels.
     `metric` is the title of the metric that all of it is scored by, `own_metric` that by which the trials chose inside.
-    `by_metric` holds the verdict under each other metric that it was judged by. `components` are the sources of the
-    baseline's variance if the study salts its streams, and `components_note` is the note on them.
+    `policies` score baseline and cleaning arms on given and on gold test labels. `by_metric` holds the verdict under
+    each other metric that it was judged by. `components` are the sources of the baseline's variance if the study salts
+    its streams, and `components_note` is the note on them.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Study:
     components: list[Component]
     components_note: str
     by_metric: Mapping[str, MetricVerdict] = field(default_factory=dict)
+    policies: Sequence[PolicyRow] = ()
 
 
 def gather(store: Store, adjust: str = "holm", metric: str | None = None) -> Study:
@@ -94,11 +97,13 @@ def gather(store: Store, adjust: str = "holm", metric: str | None = None) -> Stu
     found = with_letters(estimate_effects(kept, store.test_set, joined.rows, ADJUSTS[adjust], plan_level(plan)), scores)
     answer = attribute(scores, draws=REDRAWS, rng=stream(0, "attribution")) if scores else None
     by_metric, told = judge_by_metrics(joined, store, metric, answer)
+    policies = compare_policies(kept, store.test_set)
     warnings = list(degenerate_notes(find_degenerate(kept, store.test_set)))
     notes = [
         *warnings,
         *_scored_by(metric, own),
         *told,
+        *policy_notes(policies),
         *_notes(found, table, compared, adjust),
         *reference_notes(comparisons(kept), found),
         *_mixed(kept),
@@ -115,7 +120,7 @@ def gather(store: Store, adjust: str = "holm", metric: str | None = None) -> Stu
     return Study(
         joined.name, _task(kept[0]), measure(metric).title, own, found, table, notes, scores,
         _with_sentences(answer, said), plan, kept, _classes(kept, store), joined.briefs, joined.strategies(BUDGET),
-        *_components(kept, scores, store), by_metric,
+        *_components(kept, scores, store), by_metric, policies,
     )  # fmt: skip
 
 

@@ -28,6 +28,7 @@ def collect_answers(study: Study) -> dict[str, Any]:
         "first": _first(study),
         "attribution": plain_data(study.attribution),
         "by_metric": plain_data(study.by_metric),
+        "test_policies": plain_data(study.policies),
         "components": plain_data(study.components),
         "notes": list(study.notes),
     }

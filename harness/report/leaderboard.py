@@ -105,9 +105,9 @@ def as_csv(effects: Sequence[Effect], sd: Mapping[str, float] | None = None) -> 
 
 def as_markdown(
     effects: Sequence[Effect], study: str, task: str, metric: str, notes: Sequence[str],
-    sd: Mapping[str, float] | None = None,
+    sd: Mapping[str, float] | None = None, more: Sequence[str] = (),
 ) -> bytes:  # fmt: skip
-    """Returns a heading, the table with columns aligned as plain text too, and the notes as a list."""
+    """Returns a heading, the table, with columns aligned as plain text too, the lines `more`, the notes as a list."""
     rows = [_cells(rank, effect, sd or {}, code) for rank, effect in number_ranks(effects)]
     head = heads(metric, sd)
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
@@ -115,7 +115,7 @@ def as_markdown(
     lines = [_line(row, widths, head) for row in (head, rule, *rows)]
     below = [f"- {escape_markdown(note)}" for note in (*notes, *legend(effects, metric, sd))]
     return "\n".join(
-        [f"# {escape_markdown(study)}: effects on {escape_markdown(task)}", "", *lines, "", *below, ""]
+        [f"# {escape_markdown(study)}: effects on {escape_markdown(task)}", "", *lines, "", *more, *below, ""]
     ).encode()
 
 

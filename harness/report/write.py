@@ -21,6 +21,7 @@ from harness.analysis.study import Study, gather
 from harness.report import leaderboard
 from harness.report.answers import collect_answers
 from harness.report.figure_files import FIGURES, FORMATS, draw_all
+from harness.report.label_policies import policy_table
 from harness.report.page import PageData, index, page_data, render
 from harness.report.page.examples import needs_path, rows
 from harness.storage.files import write_atomic
@@ -98,7 +99,7 @@ def make_files(
     shown = {name: drawn["png"] for name, drawn in pictures.items()}
     return {
         LEADERBOARD: leaderboard.as_csv(study.effects, sd),
-        "leaderboard.md": leaderboard.as_markdown(*told),
+        "leaderboard.md": leaderboard.as_markdown(*told, policy_table(study.policies)),
         "leaderboard.tex": leaderboard.as_latex(*told),
         TABLE: _parquet(study.table),
         "answers.json": json.dumps(collect_answers(study), indent=1, ensure_ascii=False, allow_nan=False).encode()

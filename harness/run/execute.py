@@ -206,7 +206,7 @@ def _outcome(job: Job, log: Log) -> dict[str, Any]:
 
 def _kept_rows(store: Store, task: Task) -> dict[str, str | None]:
     """Keeps the rows that a trial is scored on, and returns their digests; None for validation rows if none exist."""
-    test = TestSet(task.test.ids, task.test.y, task.classes, task.test_groups)
+    test = TestSet(task.test.ids, task.test.y, task.classes, task.test_groups, task.test_given)
     valid = TestSet(task.valid.ids, task.valid.y, task.classes, task.valid_groups)
     return {
         "test_set": store.keep_test_set(test),
