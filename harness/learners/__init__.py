@@ -34,7 +34,7 @@ class Protocol:
     """
 
     version: int
-    metric: Literal["accuracy", "balanced_accuracy", "macro_f1", "f1"]
+    metric: Literal["accuracy", "balanced_accuracy", "macro_f1", "f1", "worst_class"]
     epochs: int
     steps: int | None
     batch_size: int

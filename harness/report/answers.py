@@ -28,6 +28,8 @@ def collect_answers(study: Study) -> dict[str, Any]:
         "failed": sum(effect.n_failed for effect in study.effects),
         "first": _first(study),
         "attribution": plain_data(study.attribution),
+        "by_metric": plain_data(study.by_metric),
+        "test_policies": plain_data(study.policies),
         "components": plain_data(study.components),
         "intervals": _claims(study),
         "notes": list(study.notes),

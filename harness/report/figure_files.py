@@ -114,7 +114,7 @@ def _curves(study: Study) -> Drawing | str:
     history = figures.history_frame(study.records, "valid")
     if not len(history) or not history["value"].notna().any():
         return "no trial has a training curve with validation scores"
-    unit = f"validation {study.metric}, %"
+    unit = f"validation {study.own_metric}, %"
     return figures.training_curves(_brief(history, study), title=_title(study), unit=unit, note="")
 
 

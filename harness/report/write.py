@@ -22,6 +22,7 @@ from harness.report import leaderboard
 from harness.report.answers import collect_answers
 from harness.report.closing import SUSPECTS, answer_as_markdown, as_lines, suspects, suspects_as_csv
 from harness.report.figure_files import FIGURES, FORMATS, draw_all
+from harness.report.label_policies import policy_table
 from harness.report.page import PageData, index, page_data, render
 from harness.report.page.examples import needs_path, rows
 from harness.storage.files import write_atomic
@@ -30,12 +31,14 @@ from harness.storage.store import Store
 
 __all__ = ["PAGE", "Study", "gather", "read_table", "rebuild", "write_index", "write_tracked"]
 
+BY_METRIC = "metrics"
+"""The folder, within a study's, of the reports by other metrics."""
 PAGE, LEADERBOARD, TABLE, ANSWER = "index.html", "leaderboard.csv", "table.parquet", "answer.txt"
 
 
 def rebuild(
     folder: Path, path: str | None = None, adjust: str = "holm", formats: Collection[str] = (),
-    trust: Collection[str] = (), tell: Callable[[str], None] = lambda line: None,
+    trust: Collection[str] = (), tell: Callable[[str], None] = lambda line: None, metric: str | None = None,
 ) -> list[Path]:  # fmt: skip
     """Writes tables, figures and page of the study in `folder` from its records; returns their paths.
 
@@ -44,9 +47,11 @@ def rebuild(
     number of arms (`study.ADJUSTS`). Figures are written as PNG, as `formats` (of `FORMATS`), and in the formats that
     lie in the folder, so that none of them is older than the records. Files are written atomically, after all of them
     have been made; figures of an earlier report that this one lacks are deleted. The notes below the table name each
-    figure that is left out, with the reason; `tell` hears of those that failed. BadInput if there is no record.
+    figure that is left out, with the reason; `tell` hears of those that failed. By another `metric` than the study's
+    own all of it goes to `metrics/METRIC`, beside the study's own report. BadInput if there is no record.
     """
-    study = gather(Store(folder), adjust)
+    study = gather(Store(folder), adjust, metric)
+    folder = folder if metric in (None, study.own_metric) else folder / BY_METRIC / metric
     earlier = {name for name in _figure_names() if (folder / name).exists()}
     files = make_files(study, path, {"png", *formats, *(name.rpartition(".")[2] for name in earlier)}, trust, tell)
     for name, content in files.items():
@@ -98,7 +103,7 @@ def make_files(
     shown = {name: drawn["png"] for name, drawn in pictures.items()}
     return {
         LEADERBOARD: leaderboard.as_csv(study.effects, sd),
-        "leaderboard.md": answer_as_markdown(study) + leaderboard.as_markdown(*told),
+        "leaderboard.md": answer_as_markdown(study) + leaderboard.as_markdown(*told, policy_table(study.policies)),
         ANSWER: ("\n".join(as_lines(study)) + "\n").encode(),
         "leaderboard.tex": leaderboard.as_latex(*told),
         TABLE: _parquet(study.table),

@@ -258,10 +258,10 @@ def _check_looks(plan: Mapping[str, Any]) -> None:
 
 def rows_of_test_set(
     content: Mapping[str, Any],
-) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], np.ndarray | None]:
-    """Returns ids (n,), true classes (n,), class names (k,) and groups (n,) of a test set, None for no groups.
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], np.ndarray | None, np.ndarray | None]:
+    """Returns ids (n,), true classes (n,), class names (k,), groups (n,) and given classes (n,) of a test set.
 
-    BadInput unless they fit together.
+    The latter two are None if there are none. BadInput unless they fit together.
     """
     _need("", content, {"ids": TEXTS, "y": OBJECT, "classes": TEXTS})
     ids, y = np.array(content["ids"], dtype=str), _unpacked("y", content["y"])
@@ -274,7 +274,12 @@ def rows_of_test_set(
     groups = _unpacked("groups", content["groups"]) if "groups" in content else None
     if groups is not None and (groups.ndim != 1 or groups.dtype.kind not in "iu" or len(groups) != len(ids)):
         raise BadInput(f"has {len(ids)} ids, but groups are {groups.dtype} of the shape {list(groups.shape)}")
-    return ids, y, tuple(content["classes"]), groups
+    given = _unpacked("given", content["given"]) if "given" in content else None
+    if given is not None and (given.shape != y.shape or given.dtype.kind not in "iu"):
+        raise BadInput(f"has {len(ids)} ids, but given are {given.dtype} of the shape {list(given.shape)}")
+    if given is not None and len(given) and not -1 <= int(given.min()) <= int(given.max()) < len(content["classes"]):
+        raise BadInput(f"has given classes {given.min()} to {given.max()}, but names {len(content['classes'])} of them")
+    return ids, y, tuple(content["classes"]), groups, given
 
 
 def _unpacked(where: str, packed: Any) -> np.ndarray:

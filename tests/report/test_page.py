@@ -526,7 +526,7 @@ def wide(arms: int, seeds: int) -> PageData:
         for i, name in enumerate(names)
     ]  # fmt: skip
     told = Study(
-        name="wide", task="made", metric="accuracy", effects=effects, table=table, notes=[], scores=None,
+        name="wide", task="made", metric="accuracy", own_metric="accuracy", effects=effects, table=table, notes=[], scores=None,
         attribution=ANSWER, plan=None, records=records, classes=CLASSES, components=[], components_note="", briefs={}, strategies={},
         new_sets=NewSets(None, "all seeds train on the same rows"),
     )  # fmt: skip
