@@ -230,6 +230,7 @@ COMMANDS: Mapping[str, Callable[[list[str]], int]] = {
     "atlas": _elsewhere("harness.commands.atlas"),
     "check": _elsewhere("harness.commands.check"),
     "claims": _elsewhere("harness.commands.claims"),
+    "curve": _elsewhere("harness.commands.curve"),
     "plan": _elsewhere("harness.commands.plan"),
     "publish": _elsewhere("harness.commands.publish"),
     "slices": _elsewhere("harness.commands.slices"),
