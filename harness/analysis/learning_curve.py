@@ -113,7 +113,7 @@ def _fixed_rules(study: Study) -> str:
 
 def _baseline(study: Study) -> str:
     """Returns the options of the baseline, as its first trial records them."""
-    trial = next((one["trial"] for one in study.records if one["key"] == one["control"]), {})
+    trial: Mapping[str, Any] = next((one["trial"] for one in study.records if one["key"] == one["control"]), {})
     return json.dumps({name: trial.get(name) for name in ("model", "weak", "clean", "augment")}, sort_keys=True)
 
 
