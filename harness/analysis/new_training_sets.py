@@ -106,12 +106,18 @@ def new_set_notes(effects: Sequence[Effect], found: NewSets) -> list[str]:
         return []
     if found.reason or found.shared is None:
         return [f"No interval for {NEW_SET} (Nadeau and Bengio 2003): {found.reason}."]
-    clear = [one for one in effects if one.interval and not one.interval.low <= 0 <= one.interval.high]
-    still = [one.arm for one in clear if one.new_set and not one.new_set[0] <= 0 <= one.new_set[1]]
-    names = f" ({', '.join(still)})" if still else ""
     return [
         f"Two claims: the intervals of the table are about {POOL}. Those for {NEW_SET} are wider (Nadeau and Bengio "
         f"2003; two seeds share {100 * found.shared:.0f} % of their training rows): columns new_set_low and "
-        f"new_set_high of leaderboard.csv. They exclude 0 for {len(still)} of the {len(clear)} arms whose interval "
-        f"does{names}."
+        f"new_set_high of leaderboard.csv.{_still_clear(effects)}"
     ]
+
+
+def _still_clear(effects: Sequence[Effect]) -> str:
+    """Returns which arms differ from their control on a new training set as well, of those that do on this pool."""
+    clear = [one for one in effects if one.interval and not one.interval.low <= 0 <= one.interval.high]
+    still = [one.arm for one in clear if one.new_set and not one.new_set[0] <= 0 <= one.new_set[1]]
+    if not clear:
+        return ""
+    names = f" ({', '.join(still)})" if still else ""
+    return f" They exclude 0 for {len(still)} of the {len(clear)} arms whose interval does{names}."

@@ -222,6 +222,9 @@ def _facts(table: pd.DataFrame) -> list[str]:
         texts = noise["fact_noise"].drop_duplicates().tolist()
         more = f" (seed {noise['seed'].iloc[0]}; it differs a little by seed)" if len(texts) > 1 else ""
         notes += [f"Labels: {texts[0]}{more}."] if texts else []
+    if "fact_budget" in table:
+        told = table["fact_budget"].dropna().drop_duplicates().tolist()
+        notes += [f"Budget: {told[0]}{' (the first of several sizes)' if len(told) > 1 else ''}."] if told else []
     if "fact_overlap" in table and table["fact_overlap"].notna().any():
         low, high = int(table["fact_overlap"].min()), int(table["fact_overlap"].max())
         notes.append(f"Test rows that are also among the training rows: {low if low == high else f'{low} to {high}'}.")

@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "init": "the study that ask would run, written as a file and not run",
         "report": "tables, figures and page of a study, from its records alone",
         "plan": "seeds, test rows and time that an effect needs",
+        "curve": "learning curves over the number of training rows, of finished studies",
         "slices": "gains by class or column, and the rows that flipped",
         "claims": "sentences written down before a run: supported, refuted or undecided",
         "publish": "sends to W&B what it lacks of a study, from its records alone",

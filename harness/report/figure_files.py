@@ -25,7 +25,7 @@ _CLEAN = "weak=gold"
 
 
 @dataclass(frozen=True)
-class Pictures:
+class DrawnFigures:
     """Holds a study's figures by name, a line for each that failed, and the reasons for those left out, by name."""
 
     drawn: Mapping[str, Drawing]
@@ -39,7 +39,7 @@ class Pictures:
         return [*self.failed, *([f"Figures left out: {reasons}."] if reasons else [])]
 
 
-def draw_all(study: Study) -> Pictures:
+def draw_all(study: Study) -> DrawnFigures:
     """Draws the figures, in the order of `FIGURES`.
 
     An error in one figure does not prevent the tables and the other figures.
@@ -57,7 +57,7 @@ def draw_all(study: Study) -> Pictures:
             left_out[name] = content
         else:
             files[name] = content
-    return Pictures(files, failed, left_out)
+    return DrawnFigures(files, failed, left_out)
 
 
 def _title(study: Study) -> str:

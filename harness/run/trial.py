@@ -148,9 +148,14 @@ def run_trial(trial: Trial, task: Task, place: Place) -> dict[str, Any]:
         "receipts": best.receipts,
         "ledger": _ledger(trial, task, best),
         "cost": _cost(bill, run.cache, best.fit),
-        "facts": {**task.facts, **best.facts, **told},
+        "facts": {**task.facts, **_budget(run, task), **best.facts, **told},
         "history": list(best.fit.history),
     }
+
+
+def _budget(run: Run, task: Task) -> dict[str, str | int]:
+    """Returns facts on the budget: the optimiser steps of networks, and whether they or epochs are held fixed."""
+    return {"budget": run.protocol.describe_budget(len(task.train)), "optimiser_steps": run.steps}
 
 
 def _attempt(trial: Trial, task: Task, probe: Learner, run: Run, in_test: InTest, arm: Functions, own: Run) -> Attempt:

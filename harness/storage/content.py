@@ -103,6 +103,7 @@ _PROVENANCE: Fields = MappingProxyType(
 )
 _FACTS: Fields = MappingProxyType({
     "read": TEXT, "noise": TEXT, "overlap": COUNT, "adapted": TEXT, "ignored": TEXT, "train_shared": SHARE,
+    "train": COUNT, "budget": TEXT, "optimiser_steps": COUNT,
 })  # fmt: skip
 _CURVE: Fields = MappingProxyType({"step": NUMBER, "loss": NUMBER, "valid": NUMBER, "trial": NUMBER})
 _ROW: Fields = MappingProxyType({

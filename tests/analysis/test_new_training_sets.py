@@ -148,7 +148,7 @@ def test_an_effect_has_both_intervals(tmp_path: Path) -> None:
     assert "a new training set of this size are wider" in note
     assert "share 60 % of their training rows" in note
     clear, still = (not low <= 0 <= high for low, high in ((arm.interval.low, arm.interval.high), arm.new_set))
-    assert f"exclude 0 for {int(still)} of the {int(clear)} arms" in note
+    assert (f"exclude 0 for {int(still)} of the {int(clear)} arms" in note) == clear
 
 
 @pytest.mark.parametrize(
