@@ -148,12 +148,13 @@ def make_plan(request: Request) -> Plan:
     with notice(f"looking at {request.path}"):
         found = look_at(request.path, request.wishes, request.parts, request.name, request.command)
     _check_modality(request, found)
-    _print(f"{request.path}, as understood (each line names the option that corrects it):", _understood(found))
     loader = option_loader()
     settings = {**found.settings, **_nested(request.in_file).get("task", {})}
     compose = _composer(found.task, settings, request, loader)
+    cfg = compose(())
+    _print(f"{request.path}, as understood (each line names the option that corrects it):", _understood(found))
     with notice("reading the data"):
-        source: Source = build(plain(compose(()).task))
+        source: Source = build(plain(cfg.task))
         task = source.split(0)
     facts = _facts(task, found)
     baseline = baseline_of_modality(facts)

@@ -27,7 +27,7 @@ def test_a_budget_is_a_time(word, seconds):
 
 @pytest.mark.parametrize("word", ["soon", "", "10 parsecs", "-5min", "0", "nan", "infmin"])
 def test_what_is_no_time_is_refused(word):
-    with pytest.raises(BadInput, match="write a time|above 0"):
+    with pytest.raises(BadInput, match=r"write a time|above 0"):
         seconds_of(word)
 
 

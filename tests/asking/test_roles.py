@@ -64,7 +64,7 @@ def test_several_labels_of_equal_right_are_refused_with_the_command():
 def test_a_column_of_900_numbers_is_no_label(name, said):
     prices = [str(1000 + i % 900) for i in range(9000)]
     wishes = Wishes(label=name) if said else Wishes()
-    with pytest.raises(BadInput, match="900 different numbers in 9000 rows|no column looks like a label"):
+    with pytest.raises(BadInput, match=r"900 different numbers in 9000 rows|no column looks like a label"):
         guess_roles(
             [column("a", ["x", "z"] * 10 + ["w"] * 8980), column(name, prices)]
             if said
