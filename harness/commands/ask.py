@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +161,7 @@ def make_plan(request: Request) -> Plan:
     baseline = baseline_of_modality(facts)
     compose = _composer(found.task, settings, request, loader, baseline)
     fitting, left_out = _fitting(propose(facts), compose, source, task)
-    times, faults = _timed(fitting, compose, source, task)
+    times, faults = _timed(fitting, compose, source, task, request.budget_s / 4)
     kept = tuple(one for one in fitting if all(arm in times for arm in one.arms))
     whole = Design(
         kept, request.seeds, tuple(one for one in kept if one.side == "model"), len(task.train),
@@ -257,23 +258,38 @@ def _job(arm: Sequence[str], compose: Compose, source: Source) -> Job:
 
 
 def _timed(
-    proposals: Sequence[Proposal], compose: Compose, source: Source, task: Task
+    proposals: Sequence[Proposal], compose: Compose, source: Source, task: Task, limit_s: float
 ) -> tuple[dict[tuple[str, ...], Timing], list[str]]:
-    """Returns the timings of the baseline and of all arms that ran, and a line on each that failed."""
-    arms = list(dict.fromkeys([(), *(arm for one in proposals for arm in one.arms)]))
-    times, lines = dict[tuple[str, ...], Timing](), list[str]()
+    """Returns the timings of the baseline and of the arms that ran, and a line on each other one.
+
+    Sides take turns. After `limit_s` seconds no other arm is timed, once each side has one.
+    """
+    times, lines, start = dict[tuple[str, ...], Timing](), list[str](), time.monotonic()
+    ordered = _in_turns(proposals)
     with tempfile.TemporaryDirectory() as folder, notice("timing the arms on few rows") as tell:
-        time_arm(_job((), compose, source), task, Path(folder) / "first")  # imports, which no arm shall be charged for
-        for number, arm in enumerate(arms, 1):
-            tell(f"{number} of {len(arms)}, {' '.join(arm) or 'baseline'}")
-            timing = time_arm(_job(arm, compose, source), task, Path(folder) / "cache")
-            if timing.fault and not arm:
-                raise BadInput(f"the baseline cannot run: {timing.fault}")
-            if timing.fault:
-                lines.append(f"not tried: {' '.join(arm)}: {timing.fault}")
-            else:
-                times[arm] = timing
+        cache = Path(folder)
+        time_arm(_job((), compose, source), task, cache / "first")  # imports, which no arm shall be charged for
+        times[()] = time_arm(_job((), compose, source), task, cache)
+        if times[()].fault:
+            raise BadInput(f"the baseline cannot run: {times[()].fault}")
+        sides = set[str]()
+        for number, one in enumerate(ordered, 1):
+            tell(f"{number} of {len(ordered)}, {' '.join(one.arm)}")
+            if time.monotonic() - start > limit_s and {"model", "data"} <= sides:
+                lines.append(f"not timed within a quarter of the budget, and not tried: {' '.join(one.arm)}")
+                continue
+            new = {arm: time_arm(_job(arm, compose, source), task, cache) for arm in one.arms if arm not in times}
+            faults = [f"not tried: {' '.join(arm)}: {timing.fault}" for arm, timing in new.items() if timing.fault]
+            lines += faults
+            times |= {arm: timing for arm, timing in new.items() if not timing.fault}
+            sides |= set() if faults else {one.side}
     return times, lines
+
+
+def _in_turns(proposals: Sequence[Proposal]) -> list[Proposal]:
+    """Returns the proposals with the two sides in turns, each in its order."""
+    sides = [[one for one in proposals if one.side == side] for side in ("data", "model")]
+    return [one for pair in zip_longest(*sides) for one in pair if one is not None]
 
 
 def _check_sides(whole: Design, lines: Sequence[str]) -> None:

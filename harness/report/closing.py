@@ -36,7 +36,7 @@ def answer(study: Study) -> list[tuple[str, str]]:
     told = [("Caution", line) for line in _cautions(study)]
     rungs = study.attribution.ladder if study.attribution else None
     if study.attribution is None or study.attribution.verdict is None or rungs is None:
-        return [*told, ("Verdict", f"None: {_no_verdict(study)}")]
+        return [*told, ("Verdict", f"None: {_no_verdict(study).removeprefix('No verdict: ')}")]
     word = study.attribution.verdict.word
     return [
         *told,

@@ -58,7 +58,9 @@ def test_a_file_is_known_again(tmp_path: Path):
     assert check_free(path, COMMAND, "mine") == "same", "what the user changed is what the same command runs"
 
 
-@pytest.mark.parametrize(("content", "why"), [(text({}) + "price: {label: 1}\n", "was edited"), ("study: x\n", "your own")])
+@pytest.mark.parametrize(
+    ("content", "why"), [(text({}) + "price: {label: 1}\n", "was edited"), ("study: x\n", "your own")]
+)
 def test_a_users_work_is_never_replaced(tmp_path: Path, content: str, why: str):
     path = tmp_path / "mine.yaml"
     path.write_text(content)
