@@ -66,7 +66,7 @@ class Request:
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class Outlook:
     """Holds a study that is ready to be written: what was found, the design, and the lines that say both."""
 
     survey: Survey
@@ -101,7 +101,7 @@ def write_only(words: list[str]) -> int:
 
 def read_request(words: Sequence[str]) -> Request:
     """Returns what the words ask for; BadInput for an unknown one, and for no data or more than one path."""
-    rest = [word for word in words[1:] if word != "--dry-run"]
+    rest = [word for word in words[1:] if (words[0], word) != ("ask", "--dry-run")]
     mine = [word for word in rest if "=" not in word or _root(word) in OPTIONS or word.startswith("--")]
     others = [word for word in rest if word not in mine]
     unknown = [word for word in others if _root(word).partition(".")[0] not in (*IN_FILE, *ON_LINE)]
@@ -112,6 +112,7 @@ def read_request(words: Sequence[str]) -> Request:
     if len(paths) != 1:
         raise BadInput(f"name one file or folder: {_USAGE.replace('ask', words[0])}")
     in_file = tuple(word for word in others if _root(word).partition(".")[0] in IN_FILE)
+    _check_roles(in_file)
     lists = {name: _names(said[name]) for name in LISTS if name in said}
     wishes = Wishes(**{name: said.get(name) for name in ROLES}, **lists)  # type: ignore[arg-type]
     same = shlex.join(
@@ -122,6 +123,14 @@ def read_request(words: Sequence[str]) -> Request:
         seconds_of(said.get("budget", BUDGET)), _seeds(said.get("seeds")), in_file,
         tuple(word for word in others if word not in in_file), "--dry-run" in words,
     )  # fmt: skip
+
+
+def _check_roles(in_file: Sequence[str]) -> None:
+    """Requires that roles are named by this command's own options, from which the others are guessed."""
+    for word in in_file:
+        name = _root(word).removeprefix("task.")
+        if _root(word) == "task" or name in (*OPTIONS, "path", "input", "weight"):
+            raise BadInput(f"{word}: say {name}=… without 'task.'" if name in OPTIONS else f"{word} cannot be set here")
 
 
 def _root(word: str) -> str:
@@ -143,7 +152,7 @@ def _seeds(value: str | None) -> int:
 # The plan
 
 
-def make_plan(request: Request) -> Plan:
+def make_plan(request: Request) -> Outlook:
     """Returns the study for the data and prints what was understood, what it costs and what it can show."""
     start = time.monotonic()
     with notice(f"looking at {request.path}"):
@@ -172,7 +181,7 @@ def make_plan(request: Request) -> Plan:
     design = fit_budget(whole, request.budget_s, workers, max(200, 20 * len(task.classes)), time.monotonic() - start)
     lines = _planned(design, whole, task, times[()], workers, request, [*left_out, *faults])
     _print("the study:", lines)
-    return Plan(found, baseline, design, (*_understood(found), *lines))
+    return Outlook(found, baseline, design, (*_understood(found), *lines))
 
 
 def _check_modality(request: Request, found: Survey) -> None:
@@ -294,7 +303,7 @@ def _in_turns(proposals: Sequence[Proposal]) -> list[Proposal]:
 
 def _check_sides(whole: Design, lines: Sequence[str]) -> None:
     """Requires an arm of each side: without both there is nothing to compare."""
-    for side, arms in (("model", whole.models), ("data", whole.data)):
+    for side, arms in (("model", whole.of("model")), ("data", whole.of("data"))):
         if not arms:
             raise BadInput("\n".join([*lines, f"no {side} arm fits these data, so there is nothing to compare"]))
 
@@ -310,7 +319,7 @@ def _planned(
 ) -> list[str]:
     """Returns the lines that say what will run, what was let go, what it costs, and what it can show."""
     minutes = design.seconds(workers) / 60
-    models, data = (", ".join(" ".join(one.arm) for one in side) for side in (design.models, design.data))
+    models, data = (", ".join(" ".join(one.arm) for one in side) for side in (design.of("model"), design.of("data")))
     combined = f", {len(design.combinations)} combinations of both" if design.combinations else ""
     arms, lacks = len(design.arms) + len(design.combinations), let_go(whole, design)
     lines = [
@@ -331,7 +340,7 @@ def _planned(
     ]
 
 
-def write_study(request: Request, plan: Plan) -> None:
+def write_study(request: Request, plan: Outlook) -> None:
     """Writes the study's file, and says so."""
     nested = _nested(request.in_file)
     settings = {**plan.survey.settings, **nested.pop("task", {})}

@@ -119,6 +119,8 @@ def test_a_dry_run_leaves_no_trace(tmp_path):
         (["ask", "chrn.csv"], "DATA: there is no file or folder chrn.csv; did you mean 'churn.csv'?"),
         (["ask", "churn.csv", "lable=churned"], "ask has no option 'lable'; did you mean 'label'?"),
         (["ask", "churn.csv", "label=churn"], "label=churn: there is no such column; did you mean 'churned'?"),
+        (["ask", "churn.csv", "task.label=plan"], "task.label=plan: say label=… without 'task.'"),
+        (["init", "churn.csv", "--dry-run=yes"], "init has no option 'dry-run'"),
         (["ask", "churn.csv", "budget=soon"], "budget is 'soon': write a time"),
         (["ask", "churn.csv", "seeds=1"], "seeds is '1': it must be a whole number, 2 or more"),
         (["ask", "churn.csv", "modality=image"], "modality=image, but these data are read as table"),

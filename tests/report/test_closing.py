@@ -10,7 +10,16 @@ import pytest
 from studies import keep, large, made_test_set, record
 
 from harness.analysis.study import Study, gather
-from harness.report.closing import BOARD, SUSPECTS, WIDTH, answer, answer_as_markdown, as_lines, is_unverified, suspects
+from harness.report.closing import (
+    BOARD,
+    SUSPECTS,
+    WIDTH,
+    answer,
+    answer_as_markdown,
+    as_lines,
+    is_unverified,
+    rows_to_check,
+)
 from harness.report.write import rebuild
 from harness.storage.packing import pack
 from harness.storage.store import Store
@@ -60,7 +69,7 @@ def test_the_model_wins_and_no_rows_are_named(tmp_path):
     assert "95 % interval +" in said["Verdict"]
     assert "No data strategy beats the baseline on validation." in said["Why"]
     assert said["Next"].startswith("Adopt model=mlp.")
-    assert suspects(found) == []
+    assert rows_to_check(found) == []
 
 
 def test_undecided_says_who_is_ahead_that_both_gain_and_what_decides_it(tmp_path):
@@ -69,7 +78,7 @@ def test_undecided_says_who_is_ahead_that_both_gain_and_what_decides_it(tmp_path
     assert "better data is ahead of a better model by 0.20 points of accuracy, but the 95 % interval" in said["Verdict"]
     assert said["Verdict"].endswith("includes zero. Both gain over the baseline.")
     assert "If the true difference is the measured 0.20 points, " in said["Next"]
-    assert "test rows: it takes more than" in said["Next"] or "seeds decide it" in said["Next"]
+    assert "5 seeds should decide it, and do not: " in said["Next"]
 
 
 def test_seeds_that_decide_come_with_their_time_and_the_command(tmp_path):
@@ -79,7 +88,11 @@ def test_seeds_that_decide_come_with_their_time_and_the_command(tmp_path):
         found, pilot=replace(found.pilot, difference=1.0, pilot=replace(found.pilot.pilot, v=2.0, shared=1e-6))
     )
     assert "seeds decide it (" in told(noisy)["Next"]
-    assert "of processor time): harness -m experiments=study seeds=" in told(noisy)["Next"]
+    assert "of processor time)" in told(noisy)["Next"]
+    planned = replace(noisy, plan={**(noisy.plan or {}), "seeds": [0]})
+    assert "of processor time): harness -m experiments=study seeds=" in told(planned)["Next"]
+    hopeless = replace(noisy, pilot=replace(noisy.pilot, pilot=replace(noisy.pilot.pilot, shared=4.0)))
+    assert "no number of seeds decides it on these 1,000 test rows: it takes more than" in told(hopeless)["Next"]
 
 
 def test_relabelled_rows_carry_both_labels(tmp_path):
@@ -98,7 +111,7 @@ def test_relabelled_rows_carry_both_labels(tmp_path):
             more = {"receipts": receipt} if arm == "clean=relabel" and seed else {}
             made.append(record(store, arm, seed, predicted, TEST, axis=axis, factors=factors, **more))
     keep(store, made)
-    rows = suspects(gather(store))
+    rows = rows_to_check(gather(store))
     assert {"id": "b", "what": "relabelled", "given": "class 0", "suggested": "class 1", "seeds": "4 of 5"} in rows
     assert {"id": "c", "what": "relabelled", "given": None, "suggested": "class 1", "seeds": "4 of 5"} in rows
     assert rows[-1] == {"id": "a", "what": "dropped", "given": None, "suggested": None, "seeds": "1 of 5"}
