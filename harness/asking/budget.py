@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from harness.analysis.power import ALPHA, POWER, Pilot, mde
-from harness.asking.proposals import Proposal, crossed
+from harness.asking.proposals import Proposal, ProposalSide, combinations_of
 from harness.errors import BadInput
 
 SEEDS, FEWEST_SEEDS = 5, 3
@@ -50,15 +50,9 @@ class Design:
     n_train: int | None = None
     prices: Mapping[tuple[str, ...], Seconds] = field(default_factory=dict)
 
-    @property
-    def models(self) -> list[Proposal]:
-        """Returns the proposals that change the model."""
-        return [one for one in self.proposals if one.side == "model"]
-
-    @property
-    def data(self) -> list[Proposal]:
-        """Returns the proposals that change the data."""
-        return [one for one in self.proposals if one.side == "data"]
+    def of(self, side: ProposalSide) -> list[Proposal]:
+        """Returns the proposals of one side, the most telling first."""
+        return [one for one in self.proposals if one.side == side]
 
     @property
     def arms(self) -> list[tuple[str, ...]]:
@@ -68,7 +62,7 @@ class Design:
     @property
     def combinations(self) -> list[tuple[str, ...]]:
         """Returns the arms that combine a model with a data strategy."""
-        return crossed(list(self.combined), self.data)
+        return combinations_of(list(self.combined), self.of("data"))
 
     @property
     def trials(self) -> int:
@@ -79,7 +73,7 @@ class Design:
         """Returns the estimated wall-clock seconds of the whole study."""
         parts = [self.prices[arm].at(self.rows) for arm in [(), *self.arms]]
         for model in self.combined:
-            for one in self.data:
+            for one in self.of("data"):
                 if one.crosses:
                     parts.append(self.prices[model.arm].at(self.rows) + self.prices[one.arm].at(self.rows))
         work = self.seeds * (sum(parts) + PER_TRIAL_S * len(parts))
@@ -150,7 +144,7 @@ def let_go(whole: Design, design: Design) -> list[str]:
 
 def _last_to_go(design: Design) -> Proposal | None:
     """Returns the last proposal of the side that has more of them; None if each side has one."""
-    longer = max((design.data, design.models), key=len)
+    longer = max((design.of("data"), design.of("model")), key=len)
     return longer[-1] if len(longer) > 1 else None
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from harness.data import Modality
 
-Side = Literal["model", "data"]
+ProposalSide = Literal["model", "data"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Proposal:
     """
 
     arm: tuple[str, ...]
-    side: Side
+    side: ProposalSide
     why: str
     beside: tuple[str, ...] | None = None
     crosses: bool = True
@@ -142,6 +142,6 @@ def _bought(facts: Facts) -> Iterator[Proposal]:
         yield Proposal(("clean=oracle", f"clean.k={k}"), "data", f"buys {k} labels of suspect rows", control)
 
 
-def crossed(models: list[Proposal], data: list[Proposal]) -> list[tuple[str, ...]]:
+def combinations_of(models: list[Proposal], data: list[Proposal]) -> list[tuple[str, ...]]:
     """Returns the arms that combine a model with a data strategy, one of each."""
     return [(*model.arm, *strategy.arm) for model in models for strategy in data if strategy.crosses]

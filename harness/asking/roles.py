@@ -18,7 +18,7 @@ from harness.checks import join_names, nearest
 from harness.data import Modality
 from harness.errors import BadInput
 
-Kind = Literal["image", "lists", "number", "words", "empty"]
+CellKind = Literal["image", "lists", "number", "words", "empty"]
 LABELS = ("label", "labels", "target", "class", "classes", "y", "class_label", "target_label", "target_class")
 """Names that say outright which column is the label."""
 LIKELY_LABELS = (
@@ -59,7 +59,7 @@ class Column:
     """
 
     name: str
-    kind: Kind
+    kind: CellKind
     cells: np.ndarray
     whole: bool = False
     elsewhere: tuple[str, ...] = ()

@@ -78,7 +78,7 @@ def _default(override: str) -> str:
 
 
 def _comment(line: str) -> str:
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in line).split())
+    return re.sub(r"[\s\x00-\x1f\x7f]+", " ", line).strip()
 
 
 def _block(key: str, values: Any) -> list[str]:
@@ -120,7 +120,7 @@ def _arm(arm: Sequence[str]) -> str:
 
 def _cross_lines(design: Design) -> list[str]:
     """Returns the groups that are crossed, so that what both sides gain together is measured as well."""
-    data = [one for one in design.data if one.crosses]
+    data = [one for one in design.of("data") if one.crosses]
     if not design.combined or not data:
         return []
     groups = [[_arm(one.arm) for one in side] for side in (design.combined, data)]

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from harness.asking.roles import Column, Kind, Roles, Wishes, guess_roles
+from harness.asking.roles import CellKind, Column, Roles, Wishes, guess_roles
 from harness.checks import join_names
 from harness.errors import BadInput
 from harness.tasks import columns as reading
@@ -49,7 +49,8 @@ def look_at(path: str, said: Wishes, patterns: Mapping[str, str | None], name: s
     """
     place = files.require_path(path, "DATA")
     if place.is_dir() and (place / "label.json").is_file() and (place / "train.json").is_file():
-        return _wrench(path, name)
+        settings = [("modality", said.modality), *said.named(), *patterns.items()]
+        return _wrench(path, name, [(option, value) for option, value in settings if value])
     where, chosen, notes = _parts_beside(place, path, patterns)
     found = files.find(where, chosen)
     data, more = files.open_parts(found, None)
@@ -125,7 +126,7 @@ def _column(name: str, data: Mapping[str, datasets.Dataset], root: Path) -> Colu
     return Column(name, "words" if numbers is None else "number", cells, whole, elsewhere, unique)
 
 
-def _kind_of_feature(feature: Any) -> Kind | None:
+def _kind_of_feature(feature: Any) -> CellKind | None:
     """Returns the kind of a column that holds more than one value a row; None for single values."""
     if isinstance(feature, datasets.Image):
         return "image"
@@ -224,7 +225,11 @@ def _missing(train: datasets.Dataset, roles: Roles) -> int:
     return total
 
 
-def _wrench(path: str, name: str) -> Survey:
+def _wrench(path: str, name: str, said: Sequence[tuple[str, str]]) -> Survey:
+    """Returns a folder in WRENCH format, which leaves nothing to say."""
+    if said:
+        option, value = said[0]
+        raise BadInput(f"{option}={value}: {path} is in WRENCH format, where files and columns have fixed names")
     told = "a folder in WRENCH format: a few true labels, and rows without a label that labelling functions vote on"
     return Survey("wrench", {"name": name, "path": path}, None, (told,), {})
 
@@ -238,7 +243,7 @@ def describe_balance(counts: Mapping[str, int]) -> list[str]:
     return [f"uneven classes: '{most}' {counts[most]} rows ({share:.0f} %), '{least}' {counts[least]}"]
 
 
-def task_name(path: str, names: Sequence[str] = ()) -> str:
+def task_name(path: str) -> str:
     """Returns a name for the study from the path of the data, in letters, digits and underscores."""
     place = Path(path).expanduser()
     stem = place.stem if place.suffix else place.name

@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ class Request:
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class Outlook:
     """Holds a study that is ready to be written: what was found, the design, and the lines that say both."""
 
     survey: Survey
@@ -106,7 +107,7 @@ def write_only(words: list[str]) -> int:
 
 def read_request(words: Sequence[str]) -> Request:
     """Returns what the words ask for; BadInput for an unknown one, and for no data or more than one path."""
-    rest = [word for word in words[1:] if word != "--dry-run"]
+    rest = [word for word in words[1:] if (words[0], word) != ("ask", "--dry-run")]
     mine = [word for word in rest if "=" not in word or _root(word) in OPTIONS or word.startswith("--")]
     others = [word for word in rest if word not in mine]
     unknown = [word for word in others if _root(word).partition(".")[0] not in (*IN_FILE, *ON_LINE)]
@@ -117,6 +118,7 @@ def read_request(words: Sequence[str]) -> Request:
     if len(paths) != 1:
         raise BadInput(f"name one file or folder: {_USAGE.replace('ask', words[0])}")
     in_file = tuple(word for word in others if _root(word).partition(".")[0] in IN_FILE)
+    _check_roles(in_file)
     lists = {name: _names(said[name]) for name in LISTS if name in said}
     wishes = Wishes(**{name: said.get(name) for name in ROLES}, **lists)  # type: ignore[arg-type]
     same = shlex.join(
@@ -127,6 +129,14 @@ def read_request(words: Sequence[str]) -> Request:
         seconds_of(said.get("budget", BUDGET)), _seeds(said.get("seeds")), in_file,
         tuple(word for word in others if word not in in_file), "--dry-run" in words,
     )  # fmt: skip
+
+
+def _check_roles(in_file: Sequence[str]) -> None:
+    """Requires that roles are named by this command's own options, from which the others are guessed."""
+    for word in in_file:
+        name = _root(word).removeprefix("task.")
+        if _root(word) == "task" or name in (*OPTIONS, "path", "input", "weight"):
+            raise BadInput(f"{word}: say {name}=… without 'task.'" if name in OPTIONS else f"{word} cannot be set here")
 
 
 def _root(word: str) -> str:
@@ -148,24 +158,25 @@ def _seeds(value: str | None) -> int:
 # The plan
 
 
-def make_plan(request: Request) -> Plan:
+def make_plan(request: Request) -> Outlook:
     """Returns the study for the data and prints what was understood, what it costs and what it can show."""
     start = time.monotonic()
     with notice(f"looking at {request.path}"):
         found = look_at(request.path, request.wishes, request.parts, request.name, request.command)
     _check_modality(request, found)
-    _print(f"{request.path}, as understood (each line names the option that corrects it):", _understood(found))
     loader = option_loader()
     settings = {**found.settings, **_nested(request.in_file).get("task", {})}
     compose = _composer(found.task, settings, request, loader)
+    cfg = compose(())
+    _print(f"{request.path}, as understood (each line names the option that corrects it):", _understood(found))
     with notice("reading the data"):
-        source: Source = build(plain(compose(()).task))
+        source: Source = build(plain(cfg.task))
         task = source.split(0)
     facts = _facts(task, found)
     baseline = baseline_of_modality(facts)
     compose = _composer(found.task, settings, request, loader, baseline)
     fitting, left_out = _fitting(propose(facts), compose, source, task)
-    times, faults = _timed(fitting, compose, source, task)
+    times, faults = _timed(fitting, compose, source, task, request.budget_s / 4)
     kept = tuple(one for one in fitting if all(arm in times for arm in one.arms))
     whole = Design(
         kept, request.seeds, tuple(one for one in kept if one.side == "model"), len(task.train),
@@ -176,7 +187,7 @@ def make_plan(request: Request) -> Plan:
     design = fit_budget(whole, request.budget_s, workers, max(200, 20 * len(task.classes)), time.monotonic() - start)
     lines = _planned(design, whole, task, times[()], workers, request, [*left_out, *faults])
     _print("the study:", lines)
-    return Plan(found, baseline, design, (*_understood(found), *lines))
+    return Outlook(found, baseline, design, (*_understood(found), *lines))
 
 
 def _check_modality(request: Request, found: Survey) -> None:
@@ -262,28 +273,43 @@ def _job(arm: Sequence[str], compose: Compose, source: Source) -> Job:
 
 
 def _timed(
-    proposals: Sequence[Proposal], compose: Compose, source: Source, task: Task
+    proposals: Sequence[Proposal], compose: Compose, source: Source, task: Task, limit_s: float
 ) -> tuple[dict[tuple[str, ...], Timing], list[str]]:
-    """Returns the timings of the baseline and of all arms that ran, and a line on each that failed."""
-    arms = list(dict.fromkeys([(), *(arm for one in proposals for arm in one.arms)]))
-    times, lines = dict[tuple[str, ...], Timing](), list[str]()
+    """Returns the timings of the baseline and of the arms that ran, and a line on each other one.
+
+    Sides take turns. After `limit_s` seconds no other arm is timed, once each side has one.
+    """
+    times, lines, start = dict[tuple[str, ...], Timing](), list[str](), time.monotonic()
+    ordered = _in_turns(proposals)
     with tempfile.TemporaryDirectory() as folder, notice("timing the arms on few rows") as tell:
-        time_arm(_job((), compose, source), task, Path(folder) / "first")  # imports, which no arm shall be charged for
-        for number, arm in enumerate(arms, 1):
-            tell(f"{number} of {len(arms)}, {' '.join(arm) or 'baseline'}")
-            timing = time_arm(_job(arm, compose, source), task, Path(folder) / "cache")
-            if timing.fault and not arm:
-                raise BadInput(f"the baseline cannot run: {timing.fault}")
-            if timing.fault:
-                lines.append(f"not tried: {' '.join(arm)}: {timing.fault}")
-            else:
-                times[arm] = timing
+        cache = Path(folder)
+        time_arm(_job((), compose, source), task, cache / "first")  # imports, which no arm shall be charged for
+        times[()] = time_arm(_job((), compose, source), task, cache)
+        if times[()].fault:
+            raise BadInput(f"the baseline cannot run: {times[()].fault}")
+        sides = set[str]()
+        for number, one in enumerate(ordered, 1):
+            tell(f"{number} of {len(ordered)}, {' '.join(one.arm)}")
+            if time.monotonic() - start > limit_s and {"model", "data"} <= sides:
+                lines.append(f"not timed within a quarter of the budget, and not tried: {' '.join(one.arm)}")
+                continue
+            new = {arm: time_arm(_job(arm, compose, source), task, cache) for arm in one.arms if arm not in times}
+            faults = [f"not tried: {' '.join(arm)}: {timing.fault}" for arm, timing in new.items() if timing.fault]
+            lines += faults
+            times |= {arm: timing for arm, timing in new.items() if not timing.fault}
+            sides |= set() if faults else {one.side}
     return times, lines
+
+
+def _in_turns(proposals: Sequence[Proposal]) -> list[Proposal]:
+    """Returns the proposals with the two sides in turns, each in its order."""
+    sides = [[one for one in proposals if one.side == side] for side in ("data", "model")]
+    return [one for pair in zip_longest(*sides) for one in pair if one is not None]
 
 
 def _check_sides(whole: Design, lines: Sequence[str]) -> None:
     """Requires an arm of each side: without both there is nothing to compare."""
-    for side, arms in (("model", whole.models), ("data", whole.data)):
+    for side, arms in (("model", whole.of("model")), ("data", whole.of("data"))):
         if not arms:
             raise BadInput("\n".join([*lines, f"no {side} arm fits these data, so there is nothing to compare"]))
 
@@ -299,7 +325,7 @@ def _planned(
 ) -> list[str]:
     """Returns the lines that say what will run, what was let go, what it costs, and what it can show."""
     minutes = design.seconds(workers) / 60
-    models, data = (", ".join(" ".join(one.arm) for one in side) for side in (design.models, design.data))
+    models, data = (", ".join(" ".join(one.arm) for one in side) for side in (design.of("model"), design.of("data")))
     combined = f", {len(design.combinations)} combinations of both" if design.combinations else ""
     arms, lacks = len(design.arms) + len(design.combinations), let_go(whole, design)
     lines = [
@@ -320,7 +346,7 @@ def _planned(
     ]
 
 
-def write_study(request: Request, plan: Plan) -> None:
+def write_study(request: Request, plan: Outlook) -> None:
     """Writes the study's file, and says so."""
     nested = _nested(request.in_file)
     settings = {**plan.survey.settings, **nested.pop("task", {})}

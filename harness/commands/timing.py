@@ -18,9 +18,11 @@ from harness.storage.cache import Cache
 from harness.streams import stream
 from harness.tasks.split import draw_stratified
 
-FEW, MORE, BRIEF_S, MOST_S = 200, 800, 1.0, 12.0
-"""Training rows of the two timings; seconds of the first from which it is repeated, as it may have imported something,
-and from which no other one is made."""
+FEW, MORE = 200, 800
+"""Training rows of the two sizes that are timed."""
+BRIEF_S, LONG_S, MOST_S = 1.0, 10.0, 60.0
+"""Seconds of the first run: from the first on it is repeated, since it may have imported something; from the second on
+no larger one is made; from the last on no other one at all."""
 EPOCHS = (1, 3)
 
 
@@ -40,30 +42,28 @@ class Timing:
 def time_arm(job: Job, task: Task, cache: Path) -> Timing:
     """Returns how long a trial of the job takes, from three or four runs on few rows and few epochs.
 
-    A trial takes a fixed time, a time per row, and a time per row and epoch. Where the first run is slow the others are
-    not made, and the estimate is by proportion: too high rather than too low. What arms share (the probe's cross-
+    A trial takes a fixed time, a time per row, and a time per row and epoch. Where the first run is slow, fewer others
+    are made, and the estimate is by proportion: too high rather than too low. What arms share (the probe's cross-
     validation) lies in `cache`, and the first that needs it takes the time, as in a study.
     """
     epochs = job.trial.protocol.get("epochs") if job.trial.protocol.get("steps") is None else None
-    small = _part(task, min(FEW, len(task.train)))
+    short, long = EPOCHS if epochs else (None, None)
+    small, large = (_part(task, min(rows, len(task.train))) for rows in (FEW, MORE))
+    rows, more = len(small.train), len(large.train) - len(small.train)
     try:
-        once, error = _run(job, small, EPOCHS[0] if epochs else None, cache)
-        rows = len(small.train)
-        if once > BRIEF_S:
-            once = min(once, _run(job, small, EPOCHS[0] if epochs else None, cache / "again")[0])
+        once, error = _run(job, small, short, cache)
         if once > MOST_S:
             return Timing(Seconds(0.0, once / rows * (epochs or 1)), error, rows)
-        longer = _run(job, small, EPOCHS[1], cache)[0] if epochs else once
-        large = _part(task, min(MORE, len(task.train)))
-        wider, error = _run(job, large, EPOCHS[0] if epochs else None, cache)
+        if BRIEF_S < once < LONG_S:
+            once = min(once, _run(job, small, short, cache / "again")[0])
+        longer = _run(job, small, long, cache)[0] if epochs else once
+        wider, error = _run(job, large, short, cache) if more and once < LONG_S else (once, error)
     except (TrialFailed, BadInput) as fault:
         return Timing(Seconds(0.0, 0.0), fault=str(fault))
+    per_row = max(0.0, wider - once) / more if more and once < LONG_S else once / rows
     per_epoch = max(0.0, longer - once) / (EPOCHS[1] - EPOCHS[0]) / rows
-    more = len(large.train) - rows
-    per_row = max(0.0, wider - once) / more if more else once / rows
-    fixed = max(0.0, once - per_row * rows)
     extra = per_epoch * max(0, (epochs or 1) - EPOCHS[0])
-    return Timing(Seconds(fixed, per_row + extra), error, len(large.train))
+    return Timing(Seconds(max(0.0, once - per_row * rows), per_row + extra), error, rows + more)
 
 
 def _run(job: Job, task: Task, epochs: int | None, cache: Path) -> tuple[float, float]:

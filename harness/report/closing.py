@@ -36,7 +36,7 @@ def answer(study: Study) -> list[tuple[str, str]]:
     told = [("Caution", line) for line in _cautions(study)]
     rungs = study.attribution.ladder if study.attribution else None
     if study.attribution is None or study.attribution.verdict is None or rungs is None:
-        return [*told, ("Verdict", f"None: {_no_verdict(study)}")]
+        return [*told, ("Verdict", f"None: {_no_verdict(study).removeprefix('No verdict: ')}")]
     word = study.attribution.verdict.word
     return [
         *told,
@@ -138,7 +138,8 @@ def _why(rungs: Ladder, carried_by: str | None) -> Iterator[str]:
 
 
 def _gain(effect: Estimate) -> str:
-    return f"{signed_points(effect.value)} [{signed_points(effect.low)}, {signed_points(effect.high)}]"
+    value, *ends = map(signed_points, (effect.value, effect.low, effect.high))
+    return f"{value} [{', '.join(ends)}]"
 
 
 def _costs(rungs: Ladder, price: Mapping[str, Any]) -> str:
@@ -172,7 +173,7 @@ def _next_steps(study: Study, word: str, rungs: Ladder) -> Iterator[str]:
         yield (
             "Try both together: they gain more than either alone." if better else "Both together gain no more than one."
         )
-    if suspects(study):
+    if rows_to_check(study):
         yield f"Look at the rows in {SUSPECTS}: {rungs.data.arm} dropped or relabelled them."
     if word == "undecided":
         yield _what_decides(study)
@@ -193,7 +194,10 @@ def _what_decides(study: Study) -> str:
         return f"{size}no number of seeds decides it on these {found.pilot.n:,} test rows: it takes {asked}."
     more = max(0, need.seeds - found.pilot.r)
     if not more:
-        return f"{size}{found.pilot.r} seeds should have decided it: add a few, or take the sides as equal."
+        return (
+            f"{size}{found.pilot.r} seeds should decide it, and do not: the choice of the two arms is itself "
+            "uncertain, or they differ on few test rows. More test rows help most."
+        )
     lasts = _duration(more * _seed_cpu_s(study))
     seeds = f"{need.seeds:,} seeds decide it ({more:,} more, about {lasts} of processor time)"
     return f"{size}{seeds}{_command(study, need.seeds)}."
@@ -222,7 +226,7 @@ def _duration(seconds: float) -> str:
 # The rows to look at
 
 
-def suspects(study: Study) -> list[dict[str, object]]:
+def rows_to_check(study: Study) -> list[dict[str, object]]:
     """Returns the training rows that the best data strategy's cleaning dropped or relabelled, most often first.
 
     Empty unless data wins, or the strategy certainly gains. Each row has `id`, `what` was done, the label `given` and

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from harness.analysis.study import Study, gather
 from harness.report import leaderboard
 from harness.report.answers import collect_answers
-from harness.report.closing import SUSPECTS, answer_as_markdown, as_lines, suspects, suspects_as_csv
+from harness.report.closing import SUSPECTS, answer_as_markdown, as_lines, rows_to_check, suspects_as_csv
 from harness.report.figure_files import FIGURES, FORMATS, draw_all
 from harness.report.label_policies import policy_table
 from harness.report.page import PageData, index, page_data, render
@@ -109,7 +109,7 @@ def make_files(
         TABLE: _parquet(study.table),
         "answers.json": json.dumps(collect_answers(study), indent=1, ensure_ascii=False, allow_nan=False).encode()
         + b"\n",
-        **({SUSPECTS: suspects_as_csv(rows_to_check)} if (rows_to_check := suspects(study)) else {}),
+        **({SUSPECTS: suspects_as_csv(checked)} if (checked := rows_to_check(study)) else {}),
         **figures,
         PAGE: render(_page(study, shown, path, trust)),
     }

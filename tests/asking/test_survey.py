@@ -146,6 +146,8 @@ def test_a_folder_in_wrench_format_is_known(tmp_path):
     for name in ("label.json", "train.json"):
         (tmp_path / name).write_text("{}")
     assert look(tmp_path).task == "wrench"
+    with pytest.raises(BadInput, match=r"label=y: .* is in WRENCH format"):
+        look(tmp_path, label="y")
 
 
 def test_uneven_classes_are_said():
