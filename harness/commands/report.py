@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.analysis.study import gather
@@ -20,13 +20,17 @@ from harness.storage.store import Store
 def command(words: list[str]) -> int:
     """Runs `harness report NAME [store=results] [task.path=FOLDER] [adjust=holm] [formats=pdf,svg] [--paper DIR]`.
 
+    `harness report suite=NAME [store=results]` writes the report over the tasks of a suite, from their records.
+
     No code that the folder names is run: `trust=mine.task` allows a task that is a function of the user's own.
 
     Writes tables, figures and page from the records only. With the task's folder the page shows rows; `adjust` is holm
     or benjamini_yekutieli; figures are PNGs and what `formats` names; `--paper` fills a folder for a paper, with PDFs.
     """
-    names, said = parse(words, ("store", "paper", "task.path", "adjust", "formats", "trust"))
+    names, said = parse(words, ("store", "paper", "task.path", "adjust", "formats", "trust", "suite"))
     store = Path(said.get("store", "results")).expanduser()
+    if "suite" in said:
+        return _suite(names, said, store)
     if len(names) != 1:
         raise BadInput(
             "name a study: harness report NAME [store=FOLDER] [task.path=FOLDER] [formats=pdf,svg] [--paper DIR]"
@@ -47,6 +51,17 @@ def command(words: list[str]) -> int:
     if hidden:
         say(hidden)
     print("\n".join(map(str, paths)))
+    return 0
+
+
+def _suite(names: Sequence[str], said: Mapping[str, str], store: Path) -> int:
+    """Writes the report over the tasks of a suite; BadInput for a word that concerns single studies alone."""
+    odd = [*names, *(name for name in said if name not in ("suite", "store"))]
+    if odd:
+        raise BadInput(f"'{odd[0]}' concerns a single study: a suite is reported as harness report suite=NAME")
+    from harness.commands.suite import report_suite  # most reports do not need it
+
+    print("\n".join(map(str, report_suite(store, said["suite"]))))
     return 0
 
 
