@@ -104,6 +104,8 @@ def run_words(words: list[str]) -> int:
     _say_own_options()
     check_option_files(words)
     refuse_null_choices(words)
+    if any(word.startswith("suite=") for word in words):
+        return import_module("harness.commands.suite").run_suite(words)
     studies = swept_studies(words)
     if studies is not None:
         return _run_in_turn(words, studies)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.analysis.measures import measure
@@ -21,6 +21,8 @@ from harness.storage.store import Store
 def command(words: list[str]) -> int:
     """Runs `harness report NAME [metric=roc_auc] [store=results] [task.path=FOLDER] [adjust=holm] [--paper DIR]`.
 
+    `harness report suite=NAME [store=results]` writes the report over the tasks of a suite, from their records.
+
     No code that the folder names is run: `trust=mine.task` allows a task that is a function of the user's own.
 
     Writes tables, figures and page from the records only; by a `metric` that is not the study's own, into a folder
@@ -28,8 +30,10 @@ def command(words: list[str]) -> int:
     holm or benjamini_yekutieli; figures are PNGs and what `formats` names; `--paper` fills a folder for a paper, with
     PDFs.
     """
-    names, said = parse(words, ("store", "paper", "task.path", "adjust", "formats", "trust", "metric"))
+    names, said = parse(words, ("store", "paper", "task.path", "adjust", "formats", "trust", "metric", "suite"))
     store = Path(said.get("store", "results")).expanduser()
+    if "suite" in said:
+        return _suite(names, said, store)
     if len(names) != 1:
         raise BadInput(
             "name a study: harness report NAME [metric=roc_auc] [store=FOLDER] [task.path=FOLDER] [formats=pdf,svg] "
@@ -55,6 +59,17 @@ def command(words: list[str]) -> int:
     if hidden:
         say(hidden)
     print("\n".join(map(str, paths)))
+    return 0
+
+
+def _suite(names: Sequence[str], said: Mapping[str, str], store: Path) -> int:
+    """Writes the report over the tasks of a suite; BadInput for a word that concerns single studies alone."""
+    odd = [*names, *(name for name in said if name not in ("suite", "store"))]
+    if odd:
+        raise BadInput(f"'{odd[0]}' concerns a single study: a suite is reported as harness report suite=NAME")
+    from harness.commands.suite import report_suite  # most reports do not need it
+
+    print("\n".join(map(str, report_suite(store, said["suite"]))))
     return 0
 
 
