@@ -76,7 +76,7 @@ from jaxtyping import Float64, Integer, Shaped
 from harness.analysis import significance
 from harness.analysis.discordant import Discordant, count_discordant
 from harness.analysis.measures import Measure, PlacedSums, ScoredRows, measure, of_confusion
-from harness.analysis.rescoring import rows_of
+from harness.analysis.rescoring import scored_rows
 from harness.analysis.significance import LEVEL, half_width_at, holm
 from harness.errors import BadInput
 from harness.metrics import Metric
@@ -522,7 +522,7 @@ def _check_scores(records: Sequence[Record], sets: Mapping[str, TestSet]) -> Non
         test, n = sets[result["test_set"]], len(unpack(result["predictions"]))
         if n != len(test.y):
             raise BadInput(f"record {record['key']} predicts {n} examples, its test set has {len(test.y)}")
-        found = measure(result["metric"]).sums(rows_of(result, test)).once()
+        found = measure(result["metric"]).sums(scored_rows(result, test)).once()
         if not np.isclose(found, result["test"], atol=1e-9):
             raise BadInput(
                 f"record {record['key']} says {result['metric']} {result['test']}, but its predictions give {found}"
@@ -577,7 +577,7 @@ def _interval(
 
 def _pair(result: Mapping[str, Any], control: Mapping[str, Any], test: TestSet) -> TrialPair:
     groups = None if test.groups is None else test.units
-    arm, other = (rows_of(one, test) for one in (result, control))
+    arm, other = (scored_rows(one, test) for one in (result, control))
     return TrialPair(test.ids, test.y, arm.predicted, other.predicted, groups, (arm.probabilities, other.probabilities))
 
 

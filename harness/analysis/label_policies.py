@@ -15,7 +15,7 @@ import numpy as np
 
 from harness.analysis.effects import Interval, TrialPair, measured_interval
 from harness.analysis.measures import ScoredRows, measure
-from harness.analysis.rescoring import rows_of
+from harness.analysis.rescoring import scored_rows
 from harness.arm import BASELINE
 from harness.storage.store import Record, TestSet
 from harness.streams import stream
@@ -100,7 +100,7 @@ def _both(test: TestSet) -> np.ndarray:
 
 def _scored(result: Mapping[str, Any], test: TestSet, policy: str) -> ScoredRows:
     """Returns the predictions for the rows that have both labels, with the labels of one policy as their truth."""
-    rows, keep = rows_of(result, test), _both(test)
+    rows, keep = scored_rows(result, test), _both(test)
     truth = test.given if policy == "given" and test.given is not None else test.y
     return replace(
         rows, y=truth[keep], predicted=rows.predicted[keep],

@@ -42,7 +42,7 @@ def judge_by_metrics(
     for name in OTHERS:
         if name == metric or (name == "macro_f1" and metric == "f1"):
             continue
-        wrong = rescoring_faults(joined.records, name, store.test_set, rerun_of(joined))
+        wrong = rescoring_faults(joined.records, name, store.test_set, rerun_command(joined))
         judged = None if wrong else _judge(joined, store, name)
         if judged:
             found[name] = judged
@@ -86,7 +86,7 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names)
 
 
-def rerun_of(joined: Records) -> str:
+def rerun_command(joined: Records) -> str:
     """Returns what makes a study's records anew."""
     return f"harness -m experiments={joined.name} rerun=true" if joined.plan else "rerun=true in their commands"
 

@@ -19,7 +19,7 @@ Find = Callable[[str], TestSet]
 _STARTS = {"test": "", "valid": "valid_"}
 
 
-def rows_of(result: Mapping[str, Any], rows: TestSet, part: str = "test") -> ScoredRows:
+def scored_rows(result: Mapping[str, Any], rows: TestSet, part: str = "test") -> ScoredRows:
     """Returns what a metric sees of a result: its predictions for a part (`test`, `valid`), beside the truth."""
     start = _STARTS[part]
     chances = result.get(f"{start}probabilities")
@@ -67,10 +67,10 @@ def _rescored(record: Record, name: str, found: Measure, test_set: Find, valid_s
     result = record["result"]
     if result["metric"] == name:
         return record
-    test = found.sums(rows_of(result, test_set(result["test_set"]))).once()
+    test = found.sums(scored_rows(result, test_set(result["test_set"]))).once()
     valid = None
     if result["valid"] is not None:
-        valid = found.sums(rows_of(result, valid_set(result["valid_set"]), "valid")).once()
+        valid = found.sums(scored_rows(result, valid_set(result["valid_set"]), "valid")).once()
     return {**record, "result": {**result, "metric": name, "test": test, "valid": valid}}
 
 

@@ -28,7 +28,7 @@ from jaxtyping import Float32, Float64
 
 from harness.analysis.effects import example_weights, in_points, labels_bought
 from harness.analysis.measures import PlacedSums, measure
-from harness.analysis.rescoring import rows_of
+from harness.analysis.rescoring import scored_rows
 from harness.arm import BASELINE, DATA_FACTORS, Level, combine, levels_of
 from harness.errors import BadInput
 from harness.storage.store import Record, TestSet
@@ -217,7 +217,7 @@ def _examples(kept: Sequence[Sequence[Record]], sets: Mapping[str, TestSet]) -> 
 
     def placed(one: Record) -> PlacedSums:
         name = one["result"]["test_set"]
-        return found.sums(rows_of(one["result"], sets[name])).placed(place[name], len(ids))
+        return found.sums(scored_rows(one["result"], sets[name])).placed(place[name], len(ids))
 
     right = np.array([_right([one["result"] for one in row], sets, place, len(ids)) for row in kept])
     return _Examples(
@@ -231,7 +231,7 @@ def _right(
     """Returns the share of an arm's seeds that score an example on which it answers it rightly."""
     hits, scored = np.zeros(n), np.zeros(n)
     for result in results:
-        at, rows = place[result["test_set"]], rows_of(result, sets[result["test_set"]])
+        at, rows = place[result["test_set"]], scored_rows(result, sets[result["test_set"]])
         hits += np.bincount(at, rows.predicted == rows.y, n)
         scored += np.bincount(at, minlength=n)
     return (hits / scored).astype(np.float32)
@@ -301,4 +301,4 @@ def _informed(kept: Sequence[Sequence[Record]], baseline: int) -> tuple[bool, ..
 
 def _step(kept: Sequence[Sequence[Record]], sets: Mapping[str, TestSet]) -> float:
     result = kept[0][0]["result"]
-    return 100 * measure(result["metric"]).step(rows_of(result, sets[result["test_set"]]))
+    return 100 * measure(result["metric"]).step(scored_rows(result, sets[result["test_set"]]))

@@ -21,7 +21,13 @@ from harness.analysis.effort import effort_notes
 from harness.analysis.label_policies import PolicyRow, compare_policies, policy_notes
 from harness.analysis.load import load_notes
 from harness.analysis.measures import measure
-from harness.analysis.metric_verdicts import BY_METRIC, MetricVerdict, comparable_scores, judge_by_metrics, rerun_of
+from harness.analysis.metric_verdicts import (
+    BY_METRIC,
+    MetricVerdict,
+    comparable_scores,
+    judge_by_metrics,
+    rerun_command,
+)
 from harness.analysis.new_training_sets import NewSets, find_shared, new_set_notes, with_new_sets
 from harness.analysis.power import VerdictPilot, plan_level, verdict_pilot
 from harness.analysis.records import Records, join
@@ -95,7 +101,8 @@ def gather(store: Store, adjust: str = "holm", metric: str | None = None) -> Stu
         raise BadInput("\n".join([f"{store.folder} holds no record of a trial: run the study first", *lines]))
     own = own_metric(joined.records[0])
     metric = metric or own
-    joined = replace(joined, records=rescore(joined.records, metric, store.test_set, store.valid_set, rerun_of(joined)))
+    again = rerun_command(joined)
+    joined = replace(joined, records=rescore(joined.records, metric, store.test_set, store.valid_set, again))
     kept, plan = joined.records, joined.plan
     table = trials(kept)
     compared = deltas(table)

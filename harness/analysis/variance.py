@@ -48,7 +48,7 @@ from jaxtyping import Float64
 from scipy.stats import chi2, norm
 
 from harness.analysis.measures import measure
-from harness.analysis.rescoring import rows_of
+from harness.analysis.rescoring import scored_rows
 from harness.analysis.scores import Scores
 from harness.analysis.significance import LEVEL
 from harness.arm import BASELINE, FACTORS, Level
@@ -201,7 +201,7 @@ def _moves(result: Mapping[str, Any], test: TestSet) -> Float64[np.ndarray, " n"
     if result["metric"] in METRICS:
         return influence(test, unpack(result["predictions"]), METRICS[result["metric"]])
     n = len(test.y)
-    sums, step = measure(result["metric"]).sums(rows_of(result, test)).placed(np.arange(n), n), _STEP * n
+    sums, step = measure(result["metric"]).sums(scored_rows(result, test)).placed(np.arange(n), n), _STEP * n
     slope = 100 * (sums.scores(1 + step * np.eye(n)) - sums.scores(np.ones((1, n)))) / step
     return slope - slope.mean()
 

@@ -29,6 +29,11 @@ def pack(array: np.ndarray) -> dict[str, Any]:
     return {"dtype": array.dtype.str, "shape": list(array.shape), "zlib": data}
 
 
+def is_packed(value: Mapping[str, Any]) -> bool:
+    """Returns whether an object has the fields of a packed array, and no other."""
+    return set(value) == {"dtype", "shape", "zlib"}
+
+
 def unpack(packed: Any) -> np.ndarray:
     """Returns the array that `pack` was given, read-only.
 

@@ -181,12 +181,13 @@ class Store:
         name = test_digest(test)
         path = self.folder / "tests" / f"{name}.json"
         try:
-            lacks = test.given is not None and self.test_set(name).given is None
+            known = self.test_set(name)
+            lacks = test.given is not None and known.given is None
         except BadInput:
             lacks = True
             if path.exists() or path.is_symlink():
                 _put_aside(path, self.folder / "tests" / "damaged")
-        if lacks or not path.exists():
+        if lacks:
             write_atomic(path, dump(_test_content(test)))
         return name
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.storage.packing import is_packed
+
 LONGEST = 128
 """The most characters of a group's, a run's displayed, and an artifact's name."""
 LONGEST_TAG = 64
@@ -60,10 +62,13 @@ def without_places(value: Any) -> Any:
 
     A folder's or a file's absolute path becomes `…/` and its last part. Paths of another machine, on which the record
     was made, are recognised by their form: they begin with `/`, `~/` or a drive and have two parts or more. The home
-    folder, the working folder and the temporary folder of this machine are recognised whatever they are called.
+    folder, the working folder and the temporary folder of this machine are recognised whatever they are called. Packed
+    arrays stay as they are: their base64 may look like a path.
     """
     if isinstance(value, str):
         return _without_paths(value)
+    if isinstance(value, Mapping) and is_packed(value):
+        return value
     if isinstance(value, Mapping):
         return {_without_paths(str(name)): without_places(part) for name, part in value.items()}
     return [without_places(part) for part in value] if isinstance(value, list | tuple) else value
