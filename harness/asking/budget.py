@@ -40,7 +40,8 @@ class Seconds:
 class Design:
     """Holds a study that may run: its proposals, seeds, models to be combined with data strategies, training rows.
 
-    `rows` are all rows unless `n_train` limits them.
+    `rows` are all rows unless `n_train` limits them. `slowness` is how many seconds a second of processor time takes
+    beside what else the machine does; it lengthens what was not timed.
     """
 
     proposals: tuple[Proposal, ...]
@@ -49,6 +50,7 @@ class Design:
     rows: int
     n_train: int | None = None
     prices: Mapping[tuple[str, ...], Seconds] = field(default_factory=dict)
+    slowness: float = 1.0
 
     def of(self, side: ProposalSide) -> list[Proposal]:
         """Returns the proposals of one side, the most telling first."""
@@ -76,8 +78,8 @@ class Design:
             for one in self.of("data"):
                 if one.crosses:
                     parts.append(self.prices[model.arm].at(self.rows) + self.prices[one.arm].at(self.rows))
-        work = self.seeds * (sum(parts) + PER_TRIAL_S * len(parts))
-        return START_S + REPORT_S + 0.2 * len(parts) + SLACK * work / workers
+        work = self.seeds * (sum(parts) + self.slowness * PER_TRIAL_S * len(parts))
+        return self.slowness * (START_S + REPORT_S + 0.2 * len(parts)) + SLACK * work / workers
 
 
 def seconds_of(word: str) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from scipy.stats import norm
 
@@ -65,6 +67,13 @@ def test_what_fits_no_budget_is_refused_with_one_that_does():
         fit_budget(design(20.0, fixed=19.0), 60, 1, 200)
     minutes = int(str(told.value).partition("budget=")[2].partition("min")[0])
     assert fit_budget(design(20.0, fixed=19.0), 60 * minutes, 1, 200).seeds == 3
+
+
+def test_a_busy_machine_lengthens_what_was_not_timed():
+    quiet = design(1.0)
+    busy = replace(quiet, slowness=3.0)
+    assert busy.seconds(2) - quiet.seconds(2) > 2 * 30
+    assert busy.seconds(2) < 3 * quiet.seconds(2)
 
 
 def test_what_a_study_can_show_follows_from_rows_and_seeds():
