@@ -26,22 +26,27 @@ _UNITS = {"s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}
 
 @dataclass(frozen=True)
 class Seconds:
-    """Holds what a trial takes: `fixed` seconds, and `per_row` for each training row."""
+    """Holds what a trial takes: `fixed` seconds, `per_row` that is read, and `trained` for each training row beside.
+
+    Rows that are read are those of all parts, counted so that without a limit they are as many as training rows.
+    """
 
     fixed: float
     per_row: float
+    trained: float = 0.0
 
-    def at(self, rows: int) -> float:
-        """Returns the seconds with that many training rows."""
-        return self.fixed + self.per_row * rows
+    def at(self, rows: int, read: float) -> float:
+        """Returns the seconds with that many training rows, and rows that are read."""
+        return self.fixed + self.per_row * read + self.trained * rows
 
 
 @dataclass(frozen=True)
 class Design:
     """Holds a study that may run: its proposals, seeds, models to be combined with data strategies, training rows.
 
-    `rows` are all rows unless `n_train` limits them. `slowness` is how many seconds a second of processor time takes
-    beside what else the machine does; it lengthens what was not timed.
+    `rows` are all training rows (`whole`) unless `n_train` limits them; `held_out` are those of the other parts.
+    `slowness` is how many seconds a second of processor time takes beside what else the machine does; it lengthens what
+    was not timed.
     """
 
     proposals: tuple[Proposal, ...]
@@ -51,6 +56,8 @@ class Design:
     n_train: int | None = None
     prices: Mapping[tuple[str, ...], Seconds] = field(default_factory=dict)
     slowness: float = 1.0
+    held_out: int = 0
+    whole: int = 0
 
     def of(self, side: ProposalSide) -> list[Proposal]:
         """Returns the proposals of one side, the most telling first."""
@@ -73,11 +80,13 @@ class Design:
 
     def seconds(self, workers: int) -> float:
         """Returns the estimated wall-clock seconds of the whole study."""
-        parts = [self.prices[arm].at(self.rows) for arm in [(), *self.arms]]
+        whole = self.whole or self.rows
+        read = whole * (self.rows + self.held_out) / (whole + self.held_out)
+        parts = [self.prices[arm].at(self.rows, read) for arm in [(), *self.arms]]
         for model in self.combined:
             for one in self.of("data"):
                 if one.crosses:
-                    parts.append(self.prices[model.arm].at(self.rows) + self.prices[one.arm].at(self.rows))
+                    parts.append(sum(self.prices[arm].at(self.rows, read) for arm in (model.arm, one.arm)))
         work = self.seeds * (sum(parts) + self.slowness * PER_TRIAL_S * len(parts))
         return self.slowness * (START_S + REPORT_S + 0.2 * len(parts)) + SLACK * work / workers
 

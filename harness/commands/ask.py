@@ -175,6 +175,7 @@ def make_plan(request: Request) -> Outlook:
     kept = tuple(one for one in fitting if all(arm in times for arm in one.arms))
     whole = Design(
         kept, request.seeds, tuple(one for one in kept if one.side == "model"), len(task.train),
+        held_out=len(task.valid) + len(task.test), whole=len(task.train),
         prices={arm: timing.seconds for arm, timing in times.items()},
         slowness=max(1.0, (time.monotonic() - begun[0]) / max(1e-3, time.process_time() - begun[1])),
     )  # fmt: skip

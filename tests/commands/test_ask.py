@@ -15,10 +15,10 @@ FAST = ("protocol.steps=5", "protocol.folds=2", "task.n_train=100", *PLAIN)
 
 
 def churn(folder: Path, name: str = "churn.csv", n: int = 240) -> Path:
-    """A table with strings and gaps, whose label follows one column, and a twelfth of the labels wrong."""
+    """A table with strings and gaps, whose label follows one column, and a quarter of the labels wrong."""
     rng = np.random.default_rng(5)
     calls = rng.integers(0, 10, n)
-    label = np.where((calls > 5) ^ (rng.random(n) < 1 / 12), "yes", "no")
+    label = np.where((calls > 5) ^ (rng.random(n) < 1 / 4), "yes", "no")
     spend = rng.normal(50, 9, n).round(2).astype(object)
     spend[rng.random(n) < 0.1] = ""
     table = {"customer": [f"C{i}" for i in range(n)], "calls": calls, "spend": spend,
