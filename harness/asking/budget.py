@@ -18,8 +18,8 @@ from harness.errors import BadInput
 
 SEEDS, FEWEST_SEEDS = 5, 3
 ORDER = (
-    "arms that alone take half the budget; combinations of model and data; seeds (5 to 3); arms from the end of the list "
-    "with their references; training rows"
+    "arms that alone take half the budget; combinations of model and data; seeds (5 to 3); arms from the end of the "
+    "list with their references; training rows"
 )
 """What is let go, in words."""
 START_S, REPORT_S, PER_TRIAL_S, SLACK = 15.0, 15.0, 0.5, 1.2
@@ -130,7 +130,8 @@ def _without_dear(whole: Design, limit_s: float, workers: int) -> Design:
     kept = list(whole.proposals)
     alone = {one.arm: replace(whole, proposals=(one,), combined=(), seeds=FEWEST_SEEDS) for one in kept}
     cost = {arm: SLACK * FEWEST_SEEDS / workers * design.work() for arm, design in alone.items()}
-    for one in sorted(reversed(whole.proposals), key=lambda one: -cost[one.arm]):  # of equals the last goes first
+    place = {one.arm: number for number, one in enumerate(whole.proposals)}
+    for one in sorted(whole.proposals, key=lambda one: (cost[one.arm], place[one.arm]), reverse=True):
         beside = sum(other.side == one.side for other in kept)
         if cost[one.arm] > limit_s and beside > 1:
             kept.remove(one)
