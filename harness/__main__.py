@@ -1,4 +1,4 @@
-"""Runs the command line: Hydra's trials and studies, and the other commands."""
+"""Runs the command line. What only asks for help is answered before the imports that trials need."""
 
 from __future__ import annotations
 
@@ -16,7 +16,37 @@ for _stream in (sys.stdout, sys.stderr):
     if isinstance(_stream, io.TextIOWrapper):
         _stream.reconfigure(errors="replace")
 
-from harness.commands.cli import main  # noqa: E402
+from harness.commands.help import answer  # noqa: E402
+from harness.errors import BadInput  # noqa: E402
+
+_PIPE_CLOSED = 141
+"""What a shell reports of a program whose reader has left: 128 plus the number of SIGPIPE."""
+
+
+def main() -> int:
+    """Runs the program's arguments as a command and returns its exit code; quiet if the output's reader has left."""
+    try:
+        code = _answer_or_run(sys.argv[1:])
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
+        return _PIPE_CLOSED
+
+
+def _answer_or_run(words: list[str]) -> int:
+    try:
+        said = answer(words)
+    except BadInput as error:
+        print(f"harness: {error}", file=sys.stderr)
+        return 2
+    if said is None:
+        from harness.commands import cli
+
+        return cli.main(words)
+    print(said)
+    return 0
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -123,12 +123,20 @@ def _scores(setting: Setting, test: np.ndarray, valid: np.ndarray) -> Scores:
     arms = ["baseline", *(f"model=m{i}" for i in range(len(setting.models)))]
     arms += [f"clean=c{i}" for i in range(len(setting.strategies))]
     points = 100.0 * test
-    total, within = np.cov(points.sum(1)) / n, sum(np.cov(points[:, s]) for s in range(r)) / n
+    spread, total = _spread(points)
+    shared = _spread(100.0 * valid)[0] if setting.same_valid else None
     parts = np.stack([points[..., part::PARTS].mean(-1) for part in range(PARTS)], axis=-1)
     return Scores(
         tuple(arms), tuple(levels_in(arm) for arm in arms), ("",) * a, tuple(range(r)), points.mean(-1),
-        100.0 * valid.mean(-1), np.ones(a), np.zeros(a), (total - within) / (r * (r - 1)), n, (), total / r**2, parts,
+        100.0 * valid.mean(-1), np.ones(a), np.zeros(a), spread, n, (), total / r**2, parts, valid_spread=shared,
     )  # fmt: skip
+
+
+def _spread(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The covariance of the arms' mean scores over examples that two seeds share, and that of their sums over seeds."""
+    _, r, n = points.shape
+    total, within = np.cov(points.sum(1)) / n, sum(np.cov(points[:, s]) for s in range(r)) / n
+    return (total - within) / (r * (r - 1)), total
 
 
 @dataclass

@@ -231,7 +231,8 @@ def outliving(process: Command) -> int:
     while members(process.pid) and time.monotonic() < deadline:
         time.sleep(0.1)
     left = members(process.pid)
-    for number in left:
+    for number, line in left.items():
+        print(f"outlives its command: {line[:200]}", flush=True)
         kill(number)
     return len(left)
 

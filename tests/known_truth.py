@@ -1,14 +1,14 @@
 """Studies of known truth: scores by arm and seed whose true means are given, and how often attribution holds them.
 
 A study has four models, four cleaning strategies and all of their pairs. Its scores are true means plus noise: that of
-a seed for all arms (split, label noise), that of an arm on a seed (training, with test and validation correlated), and
-the sampling noise of test examples that all seeds share.
+a seed for all arms (split, label noise), that of an arm on a seed (training, with test and validation correlated), the
+sampling noise of test examples that all seeds share, and, if all seeds validate on the same rows, that of these.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,8 @@ MODELS = ("model=m1", "model=m2", "model=m3", "model=m4")
 STRATEGIES = ("clean=c1", "clean=c2", "clean=c3", "clean=c4")
 COMMON, TRAINING, EXAMPLES, ALIKE = 2.0, 1.0, 0.2, 0.5
 """Standard deviations in points: a seed's, an arm's on a seed, shared test examples'; correlation of test and valid."""
+SHARED_VALID = 1.5
+"""Standard deviation in points of an arm's score on some 250 validation examples, if all seeds share them."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,14 @@ INTERACTION = Truth("interaction", (0.5, 1.0, 1.5, 3.0), (0.5, 1.0, 2.0, 5.0), t
 TRUTHS = (NULL, ADDITIVE, INTERACTION)
 
 
-def study(truth: Truth, seeds: int, rng: np.random.Generator, *, alike: float, crossed: bool) -> Scores:
-    """One study of that truth, with all pairs of a model and a strategy or with none."""
+def study(
+    truth: Truth, seeds: int, rng: np.random.Generator, *, alike: float, crossed: bool, shared_valid: float = 0.0
+) -> Scores:
+    """One study of that truth, with all pairs of a model and a strategy or with none.
+
+    `shared_valid` is the standard deviation of an arm's validation score over the examples that all seeds share; its
+    covariance is known, as where records keep predictions on validation.
+    """
     grid = [(model, data) for model in ("", *MODELS[: len(truth.models)]) for data in ("", *names(truth))]
     keep = [place for place, pair in enumerate(grid) if crossed or not all(pair)]
     arms = [" ".join(filter(None, grid[place])) or "baseline" for place in keep]
@@ -79,7 +87,11 @@ def study(truth: Truth, seeds: int, rng: np.random.Generator, *, alike: float, c
     common = COMMON * rng.standard_normal(seeds)
     test = means + common + luck + EXAMPLES * rng.standard_normal((a, 1))
     valid = means - 1 + common + alike * luck + np.sqrt(1 - alike**2) * other
-    return made(arms, test, valid, spread=EXAMPLES**2 * np.eye(a))
+    found = made(arms, test, valid, spread=EXAMPLES**2 * np.eye(a))
+    if not shared_valid:
+        return found
+    moved = valid + shared_valid * rng.standard_normal((a, 1))
+    return replace(found, valid=moved, valid_spread=shared_valid**2 * np.eye(a))
 
 
 def names(truth: Truth) -> tuple[str, ...]:
@@ -127,6 +139,46 @@ def simulated(
     rng = stream(0, "known truth", truth.name, str(seeds), str(alike))
     for _ in range(studies):
         yield attribute(study(truth, seeds, rng, alike=alike, crossed=crossed), draws=draws, rng=rng)
+
+
+REDRAWN, HELD_FIXED = "redrawn", "held fixed"
+ALIKE_STUDIES = 200
+"""Studies for each line of the table in the docs."""
+
+
+def validated_alike(truth: Truth, seeds: int, studies: int, *, draws: int = 200) -> Mapping[str, list[Attribution]]:
+    """Attributions of studies whose seeds all validate on the same rows: with these redrawn, and held fixed."""
+    rng, found = stream(0, "validated alike", truth.name, str(seeds)), {REDRAWN: [], HELD_FIXED: []}
+    for number in range(studies):
+        one = study(truth, seeds, rng, alike=ALIKE, crossed=True, shared_valid=SHARED_VALID)
+        for name, scores in ((REDRAWN, one), (HELD_FIXED, replace(one, valid_spread=None))):
+            again = stream(0, "validated alike", "draws", str(number))
+            found[name].append(attribute(scores, draws=draws, rng=again))
+    return found
+
+
+def validated_rates(truth: Truth, seeds: int, found: Mapping[str, Sequence[Attribution]]) -> pd.DataFrame:
+    """One row a quantity and way: percent of studies whose interval holds the truth, and whose interval excludes 0.
+
+    The difference is that of the best arms of both sides; gains of one side are of the arm that validation chose.
+    """
+    true, rows = truth.quantities(), []
+    for way, many in found.items():
+        for name in DEPENDING:
+            some = [one for each in many if (one := _estimate(each, name)) is not None]
+            covered = 100 * float(np.mean([held(one, true[name]) for one in some]))
+            some_exclude = 100 * float(np.mean([one.low > 0 or one.high < 0 for one in some]))
+            rows.append({"way": way, "quantity": name, "coverage": covered, "excludes_0": some_exclude})
+    return pd.DataFrame(rows).assign(truth=truth.name, seeds=seeds)
+
+
+DEPENDING = ("difference", "interaction", "shapley model", "shapley data")
+"""What depends on which arm is truly the best."""
+
+
+def _estimate(one: Attribution, name: str) -> Estimate | None:
+    assert one.ladder is not None
+    return one.ladder.at_best if name == "difference" else answers(one).get(name)
 
 
 def rates(truth: Truth, seeds: int, found: Sequence[Attribution]) -> pd.DataFrame:

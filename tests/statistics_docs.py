@@ -24,8 +24,22 @@ sys.path += [str(Path(__file__).parent / folder) for folder in ("analysis", "run
 
 import test_null
 from answered_examples import DIFFERENT, EQUAL, Setting, outcomes
-from known_truth import TRUTHS, Truth, rates, simulated
+from known_truth import (
+    ADDITIVE,
+    ALIKE_STUDIES,
+    HELD_FIXED,
+    INTERACTION,
+    REDRAWN,
+    TRUTHS,
+    Truth,
+    rates,
+    simulated,
+    validated_alike,
+    validated_rates,
+)
 from scipy.stats import binom, norm
+from test_new_training_sets import POOLS, SPLIT_STUDIES, WIDTHS, Pool
+from test_new_training_sets import held as held_by_split
 from test_simulation import ARM, CONTROL, MIXED, REGIMES, SIMULATIONS, Regime, linear_errors
 from test_simulation import SEEDS as SEEDS_VARY
 from test_stopping import held, normal_studies
@@ -125,6 +139,37 @@ def verdict_rows(
     return found
 
 
+SURE = "excludes 0"
+WAYS = {
+    f"{HELD}, {REDRAWN}": "held, redrawn", f"{HELD}, {HELD_FIXED}": "held, held fixed",
+    f"{SURE}, {REDRAWN}": "excludes 0, redrawn", f"{SURE}, {HELD_FIXED}": "excludes 0, held fixed",
+}  # fmt: skip
+
+
+def validation_rows(
+    truths: Sequence[Truth] = (ADDITIVE, INTERACTION), seeds: Sequence[int] = (3, 5, 10), number: int = ALIKE_STUDIES
+) -> Rows:
+    """Attribution of studies whose seeds all validate on the same rows, which are redrawn or held fixed."""
+    found: Rows = []
+    for truth in truths:
+        for r in seeds:
+            for row in validated_rates(truth, r, validated_alike(truth, r, number)).itertuples():
+                setting = f"{truth.name}: {row.quantity}"
+                found.append(("validation", f"{HELD}, {row.way}", setting, r, row.coverage / 100, 0.95, number))
+                found.append(("validation", f"{SURE}, {row.way}", setting, r, row.excludes_0 / 100, 1.0, number))
+    return found
+
+
+def new_set_rows(some: Sequence[Pool] = POOLS, seeds: Sequence[int] = (3, 5, 10), number: int = SPLIT_STUDIES) -> Rows:
+    """Intervals of seeds that split one pool: how often they hold the effect of a new training set."""
+    return [
+        ("new training sets", f"{HELD}, {name}", pool.name, r, rate / 100, 0.95, number)
+        for pool in some
+        for r in seeds
+        for name, rate in held_by_split(pool, r, number).items()
+    ]
+
+
 def stopping_rows(effects: Sequence[float] = (0.0, 0.8), luck: Sequence[float] = (0.0, 0.05)) -> Rows:
     """Studies that look at 3, 6, 12, 24 and 48 seeds and stop when an interval leaves 0 out, or never.
 
@@ -162,7 +207,8 @@ def trial_rows(folder: Path) -> Rows:
 
 SIMULATED: dict[str, Callable[[], Rows]] = {
     "effects": effects_rows, "ten arms": family_rows, "attribution": attribution_rows, "stopping": stopping_rows,
-    "components": component_rows, "verdict": verdict_rows,
+    "components": component_rows, "verdict": verdict_rows, "validation": validation_rows,
+    "new training sets": new_set_rows,
 }  # fmt: skip
 """What needs no trial; equal on every machine but for the rounding of its libraries."""
 
@@ -259,7 +305,9 @@ def page(rates: pd.DataFrame) -> str:
         "COMPONENTS": crossed(of("components", HELD)), "TRIALS": trials_text(of("real trials", FALSE)),
         "LOW_EFFECTS": lowest(of("effects", HELD)), "LOW_ATTRIBUTION": lowest(of("attribution", HELD)),
         "VERDICT_RIGHT": beside(rates, RIGHT, INTERVALS), "VERDICT_FALSE": beside(rates, WINNERS, INTERVALS),
-        "VERDICT_HELD": beside(rates, HELD, ANSWERS), "HIGH_EFFECTS": f"{100 * of('effects', FALSE)['rate'].max():.1f}",
+        "VERDICT_HELD": beside(rates, HELD, ANSWERS), "VALIDATION": in_columns(rates, "validation", WAYS),
+        "NEW_SETS": in_columns(rates, "new training sets", {f"{HELD}, {name}": name for name in WIDTHS}),
+        "HIGH_EFFECTS": f"{100 * of('effects', FALSE)['rate'].max():.1f}",
         "HIGH_ATTRIBUTION": f"{100 * of('attribution', FALSE)['rate'].max():.1f}",
     }  # fmt: skip
     text = (ROOT / "tests" / "statistics_page.md").read_text()
@@ -286,11 +334,14 @@ def crossed(rates: pd.DataFrame) -> str:
 
 
 def beside(rates: pd.DataFrame, kind: str, columns: Mapping[str, str]) -> str:
-    """One row a setting and number of seeds, one column an interval, in percent."""
-    mine = rates[(rates["part"] == "verdict") & rates["kind"].str.startswith(f"{kind}, ")]
-    wide = mine.assign(kind=mine["kind"].str.removeprefix(f"{kind}, ")).pivot_table(
-        index=["setting", "seeds"], columns="kind", values="rate", sort=False
-    )
+    """Verdicts: one row a setting and number of seeds, one column an interval, in percent."""
+    return in_columns(rates, "verdict", {f"{kind}, {name}": words for name, words in columns.items()})
+
+
+def in_columns(rates: pd.DataFrame, part: str, columns: Mapping[str, str]) -> str:
+    """One row a setting and number of seeds of a part, one column a kind, in percent."""
+    mine = rates[(rates["part"] == part) & rates["kind"].isin(list(columns))]
+    wide = mine.pivot_table(index=["setting", "seeds"], columns="kind", values="rate", sort=False)
     lines = [_row("simulated", "seeds", *columns.values()), _row(":--", "--:", *["--:"] * len(columns))]
     for (setting, seeds), row in wide.iterrows():  # type: ignore[misc]
         lines.append(_row(setting, seeds, *(f"{100 * row[name]:.1f}" for name in columns)))

@@ -324,11 +324,19 @@ def signed_points(value: float, digits: int = 2) -> str:
 
 def _covers(scores: Scores) -> Iterator[str]:
     """Yields sentences on what the intervals cover and what they do not."""
+    redrawn = scores.valid_spread is not None
     yield (
         f"95 % intervals account for retraining ({len(scores.seeds)} seeds), for the sampling of the {scores.n_test} "
-        "test examples, and for the choice on validation. Other arms, tasks and protocols are not covered, nor other "
-        "validation examples if all seeds share them."
+        f"test examples{' and of the validation examples' if redrawn else ''}, and for the choice on validation. Other "
+        "arms, tasks and protocols are not covered."
     )
+    if not redrawn:
+        yield (
+            "Validation examples that seeds share are not redrawn: not all of these records keep their predictions on "
+            "validation, so interaction, Shapley parts and shares are less certain than their intervals say if all "
+            "seeds validate on the same few rows. Run the trials again (rerun=true) to include it."
+        )
+    yield "The gains of the best model and of the best data are those of the arms that this validation part chooses."
     yield (
         "The measured gain of a best arm is biased upwards, because it was chosen for a high score, which is partly "
         "noise; the bias grows with the number of arms. The intervals account for it."

@@ -76,7 +76,13 @@ class Outlook:
 
 
 def command(words: list[str]) -> int:
-    """Runs `harness ask DATA …`: looks at the data, plans a study within a budget, runs it, and prints the answer."""
+    """Runs `harness ask DATA [label=COLUMN] [budget=10min] [--dry-run] …`: a verdict on a file or a folder.
+
+    It says what it understood of the data and how to correct it, plans a study within the budget, runs it, and prints
+    the answer. `label`, `text`, `id`, `group`, `gold`, `votes` and `ignore` name columns, `train`, `valid` and `test`
+    files; `seeds` and `name` are the study's; `task.…`, `protocol.…` and `price.…` set its parameters. With --dry-run
+    it prints the plan, its cost and the smallest difference that it can show, and stops.
+    """
     request = read_request(words)
     if check_free(request.file, request.command, request.name) != "same" or request.dry:
         plan = make_plan(request)
@@ -91,7 +97,7 @@ def command(words: list[str]) -> int:
 
 
 def write_only(words: list[str]) -> int:
-    """Runs `harness init DATA …`: writes the study that `harness ask` would run, and stops."""
+    """Writes the study that `command` would run, and stops."""
     request = read_request(words)
     check_free(request.file, request.command, request.name)
     write_study(request, make_plan(request))

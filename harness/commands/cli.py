@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import traceback
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from importlib import import_module
@@ -22,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from harness.analysis.degenerate import degenerate_notes, find_degenerate
 from harness.checks import choices
+from harness.commands.help import COMMANDS
 from harness.commands.option_files import check_option_files
 from harness.commands.overrides import refuse_null_choices, swept_studies
 from harness.commands.terminal import (
@@ -56,10 +58,12 @@ def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
     os.environ[DEBUG] = "1" if {"--debug", "hydra.verbose=true", "hydra.verbose=True"} & set(words) else "0"
     words = [word for word in words if word != "--debug"]
-    command = COMMANDS.get(words[0], run_words) if words else run_words
+    command = _elsewhere(words[0]) if words and words[0] in COMMANDS else run_words
     try:
         with stopped_by_signals():
             return command(words)
+    except BrokenPipeError:
+        raise
     except _PastHydra as carrier:
         return _report_error(carrier.args[0], words)
     except (BadInput, TrialFailed, OSError, *HYDRA_ERRORS) as error:
@@ -92,6 +96,7 @@ def run_words(words: list[str]) -> int:
     """Runs the trial, the sweep or the study of these words through Hydra; returns the exit code."""
     if words and words[0].isidentifier():
         raise BadInput(f"unknown command '{words[0]}'{choices(words[0], COMMANDS)}; options are written as group=NAME")
+    words = [re.sub("^experiment=", "experiments=", word) for word in words]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors arrive as exceptions, and `main` prints them in one line
     os.environ[RERUN] = uuid.uuid4().hex
     os.environ[PARENT] = str(os.getpid())
@@ -99,6 +104,8 @@ def run_words(words: list[str]) -> int:
     _say_own_options()
     check_option_files(words)
     refuse_null_choices(words)
+    if any(word.startswith("suite=") for word in words):
+        return import_module("harness.commands.suite").run_suite(words)
     studies = swept_studies(words)
     if studies is not None:
         return _run_in_turn(words, studies)
@@ -219,22 +226,6 @@ def result_line(record: Record, control: Record) -> str:
     return f"{who}: {score}, control {100 * control['result']['test']:.2f}, delta {change:+.2f} points"
 
 
-def _elsewhere(module: str, name: str = "command") -> Callable[[list[str]], int]:
-    """Returns the command of a module, which is imported only when the command is called."""
-    return lambda words: getattr(import_module(module), name)(words)
-
-
-COMMANDS: Mapping[str, Callable[[list[str]], int]] = {
-    "report": _elsewhere("harness.commands.report"),
-    "arms": _elsewhere("harness.commands.arms"),
-    "ask": _elsewhere("harness.commands.ask"),
-    "atlas": _elsewhere("harness.commands.atlas"),
-    "check": _elsewhere("harness.commands.check"),
-    "claims": _elsewhere("harness.commands.claims"),
-    "init": _elsewhere("harness.commands.ask", "write_only"),
-    "plan": _elsewhere("harness.commands.plan"),
-    "publish": _elsewhere("harness.commands.publish"),
-    "slices": _elsewhere("harness.commands.slices"),
-    "verify": _elsewhere("harness.commands.verify"),
-    "votes": _elsewhere("harness.commands.votes"),
-}
+def _elsewhere(name: str) -> Callable[[list[str]], int]:
+    """Returns a command, whose module is imported only when the command is called."""
+    return lambda words: import_module(f"harness.commands.{name}").command(words)

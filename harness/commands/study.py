@@ -175,12 +175,33 @@ def next_look(
         plan = choose_trials(possible, store, precision)
         store.keep_plan(as_plan(study, plan))
     todo = [item for item in plan if is_unfinished(store, item.row["key"], bool(study.retry), rerun)]
-    todo = [item for item in todo if item.row["key"] not in begun]
+    todo = in_blocks([item for item in todo if item.row["key"] not in begun])
     if todo or not begun:
         announce(str(study.study), len(plan), len(todo))
     if precision and todo:
         say(f"  {at_look(plan, precision)}")
     return plan, todo
+
+
+def in_blocks(trials: Sequence[PlannedTrial]) -> list[PlannedTrial]:
+    """Returns the trials in the order in which they run: seed by seed, each seed's control before its arms.
+
+    So a load of the machine that comes and goes, or grows, hits controls and arms alike, and the ratio of their costs
+    stays. Each seed begins with another arm, so that none always runs at the same place. The next seed's control runs
+    in the middle of a block: arms that start with the next block need not wait for it.
+    """
+    controls, arms = dict[int, list[PlannedTrial]](), dict[int, list[PlannedTrial]]()
+    for item in trials:
+        (controls if item.is_control else arms).setdefault(item.row["seed"], []).append(item)
+    order = list[PlannedTrial]()
+    seeds = list(dict.fromkeys(item.row["seed"] for item in trials))
+    for place, seed in enumerate(seeds):
+        block, following = arms.get(seed, []), seeds[place + 1 : place + 2]
+        start = place % len(block) if block else 0
+        block, half = [*block[start:], *block[:start]], len(block) // 2
+        early = [item for one in following for item in controls.pop(one, [])]
+        order += [*controls.pop(seed, []), *block[:half], *early, *block[half:]]
+    return order
 
 
 def plain_overrides(arguments: Sequence[str]) -> list[str]:
@@ -398,10 +419,11 @@ def plan_study(
     compose: Callable[[list[str]], DictConfig],
     tell: Callable[[Sequence[str]], None] = lambda lines: None,
 ) -> list[PlannedTrial]:
-    """Returns every trial that the study may run, controls first; BadInput with all faults of all arms, one per line.
+    """Returns every trial that the study may run, arm by arm, the baseline first.
 
-    Each arm is composed, bound to its functions' signatures, and checked with the task of the first seed, which is read
-    and checked here once for all arms, as are the files that options name. `tell` hears what was read, in sentences.
+    BadInput with all faults of all arms, one per line. Each arm is composed, bound to its functions' signatures, and
+    checked with the task of the first seed, which is read and checked here once for all arms, as are the files that
+    options name. `tell` hears what was read, in sentences.
     """
     seeds, arms = possible_seeds(study), arms_of(study)
     with notice(f"checking the {len(arms)} arms"):

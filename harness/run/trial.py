@@ -14,14 +14,14 @@ from harness.data import EvalSet, Task, TrainSet
 from harness.errors import BadInput, TrialFailed
 from harness.learners import Fit, Learner, Protocol, Run
 from harness.learners.adapt import adapt_to_limits, check_complete
-from harness.metrics import score
+from harness.metrics import class_faults, score
 from harness.receipts import receipt
 from harness.run.options import OTHER_FAMILY, build, identity, lacks_of, needs_of
 from harness.run.sources import user_sources
 from harness.run.tools import InTest, Purchases, compare_with_test, lend
 from harness.run.tuning import Attempt, Functions, tune
 from harness.storage.cache import Cache
-from harness.storage.cost import Cost, meter
+from harness.storage.cost import Bill, meter
 from harness.storage.keys import trial_key
 from harness.storage.packing import pack
 from harness.storage.places import content_of
@@ -30,6 +30,8 @@ from harness.streams import salt_faults
 from harness.tables import numeric
 
 Log = Callable[[Mapping[str, float]], None]
+_NOTICED_S = 0.05
+"""Processor seconds of other threads or processes below which they are the rounding of the system's counters."""
 
 
 @dataclass(frozen=True)
@@ -132,19 +134,28 @@ def run_trial(trial: Trial, task: Task, place: Place) -> dict[str, Any]:
     `task` is the trial's source, split by the trial's seed. TrialFailed if there is no result.
     """
     run = _run(trial, task, replace(place, cache=Cache(place.cache.folder)))
+    wrong = class_faults("protocol.metric", run.protocol.metric, task.test.y, task.classes)
+    if wrong:
+        raise TrialFailed(wrong[0])
     arm = {name: build(trial.arm[name]) for name in FACTORS}  # imports happen here, outside the measured block
     way = partial(_attempt, trial, task, build(trial.probe), run, compare_with_test(task))
     with meter() as bill:
         best = tune(arm, run, way)
-        predicted = _classes(best.fit.predict(best.test.x))
+        outputs = _finite(best.fit.predict(best.test.x))
+    result, told = _result(run, best, outputs, "probabilities" not in lacks_of(trial.arm["model"]))
     return {
-        "result": _result(run, best, predicted),
+        "result": result,
         "receipts": best.receipts,
         "ledger": _ledger(trial, task, best),
-        "cost": _cost(bill.cost, run.cache.charged, best.fit),
-        "facts": {**task.facts, **best.facts},
+        "cost": _cost(bill, run.cache, best.fit),
+        "facts": {**task.facts, **_budget(run, task), **best.facts, **told},
         "history": list(best.fit.history),
     }
+
+
+def _budget(run: Run, task: Task) -> dict[str, str | int]:
+    """Returns facts on the budget: the optimiser steps of networks, and whether they or epochs are held fixed."""
+    return {"budget": run.protocol.describe_budget(len(task.train)), "optimiser_steps": run.steps}
 
 
 def _attempt(trial: Trial, task: Task, probe: Learner, run: Run, in_test: InTest, arm: Functions, own: Run) -> Attempt:
@@ -206,19 +217,50 @@ def _check(after: TrainSet, before: TrainSet, who: str) -> None:
         raise TrialFailed(f"{who} left no row of {len(gone)} of {before.k} classes, the first is class {gone[0]}")
 
 
-def _classes(probabilities: np.ndarray) -> np.ndarray:
-    """Returns the predicted class of each row; TrialFailed if a probability is not finite."""
-    if not np.isfinite(probabilities).all():
+def _finite(outputs: np.ndarray) -> np.ndarray:
+    """Returns a model's outputs (n, k); TrialFailed if one of them is not finite."""
+    if not np.isfinite(outputs).all():
         raise TrialFailed("the model predicts probabilities that are not finite")
-    return probabilities.argmax(1)
+    return outputs
 
 
-def _result(run: Run, best: Attempt, predicted: np.ndarray) -> dict[str, Any]:
-    """Returns the scores, as shares, and the predicted classes of the test rows, which allow any other metric."""
+def _result(run: Run, best: Attempt, outputs: np.ndarray, soft: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns the scores, as shares, with the classes and probabilities of the scored rows; and facts on these.
+
+    Classes and probabilities of test and validation rows allow any other metric. `outputs (n, k)` are the model's for
+    the test rows; they are no probabilities if the model's option says so (not `soft`).
+    """
     metric, k, valid, test = run.protocol.metric, len(run.classes), best.valid, best.test
-    seen = score(metric, valid.y, _classes(best.fit.predict(valid.x)), k) if len(valid) else None
-    kept = pack(predicted.astype(np.uint8 if k <= 256 else np.uint16))
-    return {"metric": metric, "test": score(metric, test.y, predicted, k), "valid": seen, "predictions": kept}
+    seen = _finite(best.fit.predict(valid.x)) if len(valid) else None
+    kept = soft and all(map(_are_probabilities, [outputs, *([] if seen is None else [seen])]))
+    classes = outputs.argmax(1)
+    result = {
+        "metric": metric, "test": score(metric, test.y, classes, k), "predictions": _packed_classes(classes, k),
+        "probabilities": _packed_probabilities(outputs) if kept else None,
+        "valid": None, "valid_predictions": None, "valid_probabilities": None,
+    }  # fmt: skip
+    if seen is not None:
+        classes = seen.argmax(1)
+        result |= {"valid": score(metric, valid.y, classes, k), "valid_predictions": _packed_classes(classes, k)}
+        result |= {"valid_probabilities": _packed_probabilities(seen) if kept else None}
+    return result, {} if kept else {"probabilities": _NO_PROBABILITIES}
+
+
+_NO_PROBABILITIES = "none kept: what the model returns are not probabilities"
+
+
+def _are_probabilities(outputs: np.ndarray) -> bool:
+    """Returns whether every row (k,) is a distribution."""
+    return bool((outputs >= -1e-6).all() and np.allclose(outputs.sum(1), 1, atol=1e-3))
+
+
+def _packed_classes(classes: np.ndarray, k: int) -> dict[str, Any]:
+    return pack(classes.astype(np.uint8 if k <= 256 else np.uint16))
+
+
+def _packed_probabilities(outputs: np.ndarray) -> dict[str, Any]:
+    """Returns probabilities (n, k) in half precision: 3 digits, at a quarter of the size of double precision."""
+    return pack(outputs.clip(0, 1).astype(np.float16))
 
 
 def _ledger(trial: Trial, task: Task, best: Attempt) -> dict[str, int]:
@@ -238,8 +280,15 @@ def _ledger(trial: Trial, task: Task, best: Attempt) -> dict[str, int]:
     return {**spent, **{what: spent.get(what, 0) + number for what, number in bought.counted.items()}}
 
 
-def _cost(own: Cost, charged: list[Cost], fit: Fit) -> dict[str, float]:
-    """Returns seconds and MiB of the trial, including cached work that another trial did."""
-    total = sum(charged, own)
+def _cost(bill: Bill, cache: Cache, fit: Fit) -> dict[str, float]:
+    """Returns seconds and MiB of the trial, including cached work that another trial did, and the load beside it.
+
+    Of `cpu_s`, `threads_s` and `children_s` were spent in further threads and in child processes, if that is more than
+    rounding.
+    """
+    total = sum(cache.charged, bill.cost)
+    beside = {"threads_s": bill.threads_s, "children_s": bill.children_s}
+    said = {name: round(spent, 3) for name, spent in beside.items() if spent > max(_NOTICED_S, total.cpu_s / 100)}
+    load = {} if bill.load is None else {"load": round(bill.load, 3)}
     rounded = {"wall_s": round(total.wall_s, 3), "cpu_s": round(total.cpu_s, 3), "peak_mb": round(total.peak_mb, 1)}
-    return {**rounded, "parameters": fit.parameters, "examples": fit.examples}
+    return {**rounded, **said, **load, "parameters": fit.parameters, "examples": fit.examples}

@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import socket
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -45,7 +45,9 @@ Work = Callable[[Callable[[Record], Record]], Record]
 class TestSet:
     """Holds the rows that a study's trials were scored on: ids (n,), true class indices (n,), class names (k,).
 
-    `groups (n,)` numbers the group of each row, None if the task has none.
+    A trial's validation rows are kept in the same way. `groups (n,)` numbers the group of each row, None if the task
+    has none. `given (n,)` are the labels that test rows came with (-1 for none) where `y` are gold ones and the two
+    differ, else None; the digest of a test set does not depend on them.
     """
 
     __test__ = False
@@ -54,6 +56,7 @@ class TestSet:
     y: np.ndarray
     classes: tuple[str, ...]
     groups: np.ndarray | None = None
+    given: np.ndarray | None = None
 
     @property
     def units(self) -> np.ndarray:
@@ -146,13 +149,22 @@ class Store:
             _check_seal(path.name, record, raw)
             check_record(record)
             if record["status"] == "done":
-                test = self.test_set(record["result"]["test_set"])
-                check_predictions(record["result"], test.y, len(test.classes))
+                self._check_scores(record["result"])
         except FileNotFoundError:
             return None, ""
         except BadInput as error:
             return None, str(error)
         return record, ""
+
+    def _check_scores(self, result: Mapping[str, Any]) -> None:
+        """Raises BadInput unless predictions give the scores on test and validation rows, all of them intact."""
+        test = self.test_set(result["test_set"])
+        check_predictions(result, test.y, len(test.classes))
+        if result.get("valid_set") is not None:
+            valid = self.valid_set(result["valid_set"])
+            if valid.classes != test.classes:
+                raise BadInput("its validation set has other classes than its test set")
+            check_predictions(result, valid.y, len(valid.classes), "valid")
 
     def _remove_damaged(self, key: str) -> None:
         """Moves damaged records of a trial to `trials/damaged`."""
@@ -161,34 +173,42 @@ class Store:
                 _put_aside(path, self.folder / "trials" / "damaged")
 
     def keep_test_set(self, test: TestSet) -> str:
-        """Keeps a test set once, under the digest of its content, and returns the digest.
+        """Keeps test or validation rows once, under the digest of their content, and returns the digest.
 
-        A damaged file of that name is moved to `tests/damaged`.
+        A damaged file of that name is moved to `tests/damaged`; one of an earlier version, which lacks given labels, is
+        written anew with them.
         """
-        name = _test_digest(test)
+        name = test_digest(test)
         path = self.folder / "tests" / f"{name}.json"
         try:
-            self.test_set(name)
+            lacks = test.given is not None and self.test_set(name).given is None
         except BadInput:
+            lacks = True
             if path.exists() or path.is_symlink():
                 _put_aside(path, self.folder / "tests" / "damaged")
-            content = {"ids": test.ids.astype(str).tolist(), "y": pack(test.y), "classes": list(test.classes)}
-            content |= {} if test.groups is None else {"groups": pack(test.groups)}
-            write_atomic(path, dump(content))
+        if lacks or not path.exists():
+            write_atomic(path, dump(_test_content(test)))
         return name
 
     def test_set(self, name: str) -> TestSet:
         """Returns the test set of that digest, read-only; BadInput if it is absent, damaged or not of that digest."""
+        return self._scored_rows(name, "test set")
+
+    def valid_set(self, name: str) -> TestSet:
+        """Returns the validation rows of that digest; BadInput as for `test_set`."""
+        return self._scored_rows(name, "validation set")
+
+    def _scored_rows(self, name: str, what: str) -> TestSet:
         path = self.folder / "tests" / f"{name}.json"
         try:
             stat = path.stat()
             return _test_set_in(path, (stat.st_mtime_ns, stat.st_size, stat.st_ino))
         except FileNotFoundError:
-            raise BadInput(f"its test set is missing: tests/{path.name}") from None
+            raise BadInput(f"its {what} is missing: tests/{path.name}") from None
         except OSError as error:
-            raise BadInput(f"its test set cannot be read: tests/{path.name}: {error.strerror or error}") from None
+            raise BadInput(f"its {what} cannot be read: tests/{path.name}: {error.strerror or error}") from None
         except BadInput as error:
-            raise BadInput(f"its test set is damaged: tests/{path.name}: {error}") from None
+            raise BadInput(f"its {what} is damaged: tests/{path.name}: {error}") from None
 
     def keep_plan(self, plan: dict[str, Any]) -> None:
         """Keeps what the study consists of: every arm, seed, key and control."""
@@ -371,17 +391,29 @@ def _check_key(record: Record) -> None:
         raise BadInput("does not hold the trial that its key stands for: the hash of its trial is another")
 
 
-def _test_digest(test: TestSet) -> str:
+def _test_content(test: TestSet) -> dict[str, Any]:
+    """Returns a set of rows as its file holds it."""
+    content = {"ids": test.ids.astype(str).tolist(), "y": pack(test.y), "classes": list(test.classes)}
+    content |= {} if test.groups is None else {"groups": pack(test.groups)}
+    if test.given is not None:
+        content |= {"given": pack(test.given), "given_digest": digest(test.given.astype(str))[:40]}
+    return content
+
+
+def test_digest(test: TestSet) -> str:
+    """Returns the digest under which a set of rows is kept, 40 hexadecimal digits."""
     content = [test.ids.astype(str), test.y.astype(str), np.asarray(test.classes, dtype=str)]
     content += [] if test.groups is None else [np.char.add("group ", test.groups.astype(str))]
     return digest(np.concatenate(content))[:40]
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=128)
 def _test_set_in(path: Path, seen: tuple[int, int, int]) -> TestSet:
     """Reads the test set in a file; kept while the file stays as it was `seen`, since every trial of a seed asks."""
-    test = TestSet(*rows_of_test_set(read_object(path)))
-    if _test_digest(test) != path.stem:
+    content = read_object(path)
+    test = TestSet(*rows_of_test_set(content))
+    given = "" if test.given is None else digest(test.given.astype(str))[:40]
+    if test_digest(test) != path.stem or given != content.get("given_digest", ""):
         raise BadInput("was changed after it was written: its content is not that of its name")
     test.ids.flags.writeable = False
     return test

@@ -64,9 +64,9 @@ def digits(
         valid, train = _apart(rest, n_valid, rng)
         train = _annotate(train, reserved, wrong, smoothing, abstain, stream(seed, "task", "noise"))
         train = subsample(train, n_train, len(CLASSES), seed)
-        return task(
-            "digits", "image", CLASSES, {"train": train, "valid": valid, "test": test}, _facts(train) | {"left_out": 0}
-        )
+        drawn_from = len(rows) - (0 if split_seed is None else len(test))
+        facts = _facts(train) | {"left_out": 0, "train_shared": len(train) / drawn_from}
+        return task("digits", "image", CLASSES, {"train": train, "valid": valid, "test": test}, facts)
 
     return Source(fingerprint=digest(np.concatenate([x.reshape(len(x), -1), y[:, None]], axis=1)), split=split)
 

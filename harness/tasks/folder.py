@@ -11,7 +11,7 @@ from harness.tasks import columns as reading
 from harness.tasks import files
 from harness.tasks.images import Color
 from harness.tasks.parameters import RowsInParts, by_fields
-from harness.tasks.parts import Part, Plan, damage, describe, divide, given_wrong, subsample, task
+from harness.tasks.parts import Part, Plan, damage, describe, divide, given_wrong, shared_share, subsample, task
 
 
 @by_fields(RowsInParts)
@@ -41,11 +41,12 @@ def source(
     fingerprint, names, parts = reading.read_parts(data, columns, modality, classes, pictures, told)
 
     def split(seed: int) -> Task:
-        done, labels = divide(parts, plan, seed)
-        done["train"] = subsample(done["train"], plan.n_train, len(names), seed)
+        done, facts = divide(parts, plan, seed)
+        whole, done["train"] = done["train"], subsample(done["train"], plan.n_train, len(names), seed)
+        facts |= shared_share(facts, whole, done["train"])
         if plan.noise:
             done["train"] = damage(done["train"], plan.noise, len(names), seed)
-        return task(name, modality, names, done, labels | label_facts(done["train"], columns, plan.noise))
+        return task(name, modality, names, done, facts | label_facts(done["train"], columns, plan.noise))
 
     return Source(fingerprint=fingerprint, split=split, read=(*describe(parts, names), *told))
 

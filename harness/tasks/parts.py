@@ -123,9 +123,11 @@ def divide(parts: Mapping[str, Part], plan: Plan, seed: int) -> tuple[dict[str, 
     """Returns the parts `train`, `valid` and `test` for that seed, and facts on how they were made.
 
     A part that comes with the data is used as it is, without its rows of unknown truth; one that is missing is split
-    off from `train`, stratified by the truth, groups whole.
+    off from `train`, stratified by the truth, groups whole. The fact `train_shared` is the share of a seed's training
+    rows that another seed trains on as well, on average: 1 if seeds split nothing.
     """
     done, pool, left_out = {}, parts["train"], 0
+    drawn_from = len(pool)
     checks.check_groups(pool.group[pool.truth >= 0], 1 + sum(name not in parts for name in ("test", "valid")))
     for name, fraction, rng in (
         ("test", plan.test_fraction, fixed_stream(seed, plan.split_seed)),
@@ -138,11 +140,12 @@ def divide(parts: Mapping[str, Part], plan: Plan, seed: int) -> tuple[dict[str, 
             rows = hold_out(pool.truth, pool.group, fraction, rng)
             held, rest = pool.rows(rows), pool.rows(~np.isin(pool.group, pool.group[rows]))
             left_out += len(pool) - len(held) - len(rest)
+            drawn_from -= len(pool) - len(rest) if name == "test" and plan.split_seed is not None else 0
         known = held.truth >= 0
         left_out += int((~known).sum())
         done[name], pool = held.rows(known), rest
-    labels = {"valid_labels": done["valid"].labels, "test_labels": done["test"].labels, "left_out": left_out}
-    return {"train": pool, **done}, labels
+    facts = {"valid_labels": done["valid"].labels, "test_labels": done["test"].labels, "left_out": left_out}
+    return {"train": pool, **done}, facts | {"train_shared": len(pool) / drawn_from}
 
 
 def subsample(train: Part, n_train: int | None, k: int, seed: int) -> Part:
@@ -151,6 +154,11 @@ def subsample(train: Part, n_train: int | None, k: int, seed: int) -> Part:
         return train
     checks.check_limit(n_train, len(train), k, "task.n_train")
     return train.rows(draw_stratified(_labels(train), n_train, stream(seed, "task", "subsample"), cover=True))
+
+
+def shared_share(facts: Mapping[str, Any], whole: Part, drawn: Part) -> dict[str, float]:
+    """Returns the fact `train_shared` of rows that each seed draws anew from what `divide` left it for training."""
+    return {"train_shared": facts["train_shared"] * len(drawn) / len(whole)}
 
 
 def damage(train: Part, share: float, k: int, seed: int) -> Part:
@@ -186,8 +194,21 @@ def task(
         gold=train.gold,
         facts=_counts(train, valid, test) | dict(facts),
         groups=train.group,
-        test_groups=test.group if len(np.unique(test.group)) < len(test) else None,
+        test_groups=_shared_groups(test),
+        valid_groups=_shared_groups(valid),
+        test_given=_other_labels(test),
     )
+
+
+def _other_labels(rows: Part) -> Int64[np.ndarray, " n"] | None:
+    """Returns the given classes of rows that are scored on gold ones; None if they differ on no row."""
+    differ = (rows.given >= 0) & (rows.given != rows.truth)
+    return rows.given if rows.labels == "gold" and differ.any() else None
+
+
+def _shared_groups(rows: Part) -> Int64[np.ndarray, " n"] | None:
+    """Returns the group of each row, None if every row is a group of its own."""
+    return rows.group if len(np.unique(rows.group)) < len(rows) else None
 
 
 def _labels(train: Part) -> np.ndarray:

@@ -22,7 +22,7 @@ from harness.tasks import columns as reading
 from harness.tasks.files import require_path
 from harness.tasks.folder import label_facts
 from harness.tasks.parameters import LabelledRows, by_fields
-from harness.tasks.parts import Part, Plan, damage, describe, divide, part, subsample, task
+from harness.tasks.parts import Part, Plan, damage, describe, divide, part, shared_share, subsample, task
 
 LabelPart = Literal["whole", "last_word"]
 
@@ -73,10 +73,11 @@ def raw_table(given: RawRows) -> Source:
 
 
 def _split(name: str, rows: Part, classes: tuple[str, ...], columns: reading.Columns, plan: Plan, seed: int) -> Task:
-    done, labels = divide({"train": rows}, plan, seed)
+    done, facts = divide({"train": rows}, plan, seed)
     train = subsample(done["train"], plan.n_train, len(classes), seed)
+    facts |= shared_share(facts, done["train"], train)
     done["train"] = damage(train, plan.noise, len(classes), seed) if plan.noise else train
-    return task(name, "table", classes, done, labels | label_facts(done["train"], columns, plan.noise))
+    return task(name, "table", classes, done, facts | label_facts(done["train"], columns, plan.noise))
 
 
 def read_cells(path: str, what: str = "task.path") -> pd.DataFrame:

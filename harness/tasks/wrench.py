@@ -44,7 +44,9 @@ def wrench(*, name: str, path: str, n_gold: int, n_train: int | None) -> Source:
             pool = pool.rows(draw_stratified(pool.gold, n_train - n_gold, stream(seed, "task", "subsample")))
         valid = parts["valid"].rows(np.setdiff1d(np.arange(len(parts["valid"])), chosen))
         done = {"train": _joined(gold, pool), "valid": valid, "test": parts["test"]}
-        return task(name, "text", names, done, _facts(len(gold), pool))
+        shared = len(gold) ** 2 / len(parts["valid"]) + len(pool) ** 2 / len(parts["train"])
+        facts = _facts(len(gold), pool) | {"train_shared": shared / (len(gold) + len(pool))}
+        return task(name, "text", names, done, facts)
 
     return Source(fingerprint=_fingerprint(root), split=split, read=tuple(describe(parts, names)))
 

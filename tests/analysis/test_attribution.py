@@ -221,6 +221,10 @@ def test_the_notes_say_what_intervals_cover() -> None:
     assert found.notes[0] == "clean=x is left out."
     assert told(found, "account for retraining (3 seeds), for the sampling of the 500")
     assert told(found, "The measured gain of a best arm is biased upwards")
+    assert told(found, "Validation examples that seeds share are not redrawn: not all of these records keep")
+    redrawn = answer(dataclasses.replace(made(FOUR, WORSE, WORSE), valid_spread=np.eye(4)))
+    assert told(redrawn, "for the sampling of the 500 test examples and of the validation examples, and")
+    assert not any("not redrawn" in note for note in redrawn.notes)
 
 
 # Shapley and Owen

@@ -14,7 +14,8 @@ from harness.analysis.records import join
 from harness.analysis.scores import Scores, collect_scores, redraw, root
 from harness.commands.arguments import parse
 from harness.errors import BadInput
-from harness.storage.store import Store
+from harness.storage.packing import pack
+from harness.storage.store import Record, Store, TestSet
 from harness.streams import stream
 
 TEST = made_test_set(20, 2)
@@ -72,6 +73,69 @@ def test_the_shared_luck_of_test_examples_is_the_covariance_of_what_arms_get_rig
     found = collect_scores(kept, store.test_set, kept)
     exact = np.cov([100.0 * (rights[arm] == test.y) for arm in rights]) / 400
     assert np.allclose(found.spread, exact, atol=0.15 * exact.max())
+
+
+VALID = TestSet(np.array([f"v{i}" for i in range(300)]), np.arange(300) % 2, ("class 0", "class 1"))
+
+
+def with_validation(store: Store, one: Record, right: np.ndarray, rows: TestSet = VALID) -> Record:
+    """A record that keeps its predictions of the validation rows, of which it gets those right."""
+    predicted = np.where(right, rows.y, 1 - rows.y).astype(np.uint8)
+    kept = {"valid_set": store.keep_test_set(rows), "valid_predictions": pack(predicted), "valid": float(right.mean())}
+    return one | {"result": {**one["result"], **kept}}
+
+
+def validated(tmp_path: Path, rows: list[TestSet]) -> Scores:
+    """Two arms that answer each validation row alike on all seeds; one set of rows a seed."""
+    store, answers = Store(tmp_path / "study"), {"baseline": np.arange(300) % 5 > 0, "clean=a": np.arange(300) % 3 > 0}
+    made = [
+        with_validation(store, record(store, arm, s, wrong(2), TEST), answers[arm], rows[s])
+        for arm in answers
+        for s in range(len(rows))
+    ]
+    kept = keep(store, made)
+    return collect_scores(kept, store.test_set, kept)
+
+
+def test_the_shared_luck_of_validation_examples_is_their_covariance(tmp_path: Path) -> None:
+    """Nothing varies but the examples: p (1 - p) / n, and independent between arms that err on independent rows."""
+    found = validated(tmp_path, [VALID] * 3)
+    exact = np.cov([100.0 * (np.arange(300) % 5 > 0), 100.0 * (np.arange(300) % 3 > 0)]) / 300
+    assert found.valid_spread is not None
+    assert np.allclose(found.valid_spread, exact, atol=0.15 * exact.max())
+    drawn = redraw(found, 20_000, stream(0, "test"))
+    assert np.allclose(np.cov(drawn.valid.T), found.valid_spread, atol=0.05 * exact.max())
+    assert abs(np.cov(drawn.valid[:, 0], drawn.test[:, 0])[0, 1]) < 0.05 * exact.max()
+    assert found.only([1]).valid_spread == pytest.approx(found.valid_spread[1:, 1:])
+
+
+def test_seeds_with_validation_rows_of_their_own_share_no_luck(tmp_path: Path) -> None:
+    sets = [TestSet(np.array([f"v{s} {i}" for i in range(300)]), VALID.y, VALID.classes) for s in range(3)]
+    found = validated(tmp_path, sets)
+    assert found.valid_spread is not None
+    assert np.abs(found.valid_spread).max() < 1.0  # 5 to 8 points squared if all seeds shared them
+
+
+def test_validation_rows_of_one_group_are_redrawn_together(tmp_path: Path) -> None:
+    """Groups of 15 rows that an arm gets all right or all wrong: 20 units, not 300."""
+    groups = TestSet(VALID.ids, VALID.y, VALID.classes, np.arange(300) // 15)
+    right = np.isin(np.arange(300) // 15, np.arange(0, 20, 4), invert=True)
+    store = Store(tmp_path / "study")
+    kept = keep(
+        store, [with_validation(store, record(store, "baseline", s, wrong(2), TEST), right, groups) for s in (0, 1)]
+    )
+    found = collect_scores(kept, store.test_set, kept).valid_spread
+    assert found is not None
+    assert found[0, 0] == pytest.approx(75 * 25 / 19, rel=0.15)
+
+
+def test_records_without_validation_predictions_redraw_as_before(tmp_path: Path) -> None:
+    store = Store(tmp_path / "study")
+    one = [with_validation(store, record(store, "baseline", 0, wrong(2), TEST), np.arange(300) % 5 > 0)]
+    kept = keep(store, [*one, record(store, "baseline", 1, wrong(3), TEST)])
+    found = collect_scores(kept, store.test_set, kept)
+    assert found.valid_spread is None
+    assert np.isfinite(redraw(found, 100, stream(0, "test")).valid).all()
 
 
 def test_redraws_give_the_intervals_of_the_effects(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from harness.commands.study import is_unfinished
 from harness.report.answers import collect_answers
 from harness.storage.files import dump
 from harness.storage.packing import pack
-from harness.storage.store import Store, sealed
+from harness.storage.store import Store, TestSet, sealed, test_digest
 
 TEST = made_test_set(20, 2)
 CLAIM = "sentence: Oracles help.\nstudy: made\nleft: clean=oracle\nright: baseline\nrelation: at least\npoints: 1\n"
@@ -88,6 +88,25 @@ FILE_SHAPES: Mapping[str, tuple[Callable[[Path], None], str]] = {
     "unreadable": (in_a_circle, "cannot be read"),
 }
 """Damages of any file, and what is said of it."""
+
+
+def with_result(**fields: Any) -> Callable[[Path], None]:
+    """Puts fields into a record's result."""
+    return resealed(lambda content: content["result"].update(fields))
+
+
+def with_valid(name: str, predicted: np.ndarray, score: float | None, **fields: Any) -> Callable[[Path], None]:
+    """Gives a record validation rows and predictions for them; the study keeps the sets `VALID` and `OTHER`."""
+    return with_result(valid_set=name, valid_predictions=pack(predicted), valid=score, **fields)
+
+
+def chances(n: int) -> np.ndarray:
+    """Probabilities of 20 rows by which the first `n` are of the wrong class."""
+    return np.eye(2)[wrong(n)]
+
+
+KEPT_SETS = (TEST, TestSet(TEST.ids, TEST.y, ("x", "y")))
+VALID, OTHER = (test_digest(one) for one in KEPT_SETS)
 GARBAGE = base64.b64encode(b"no zlib").decode()
 RECORD_SHAPES: Mapping[str, tuple[Callable[[Path], None], str]] = {
     **FILE_SHAPES,
@@ -115,6 +134,23 @@ RECORD_SHAPES: Mapping[str, tuple[Callable[[Path], None], str]] = {
     "other_trial": (resealed(replaced("trial", "seed", value=9)), "does not hold the trial that its key stands for"),
     "other_set": (resealed(replaced("result", "test_set", value="../study")), "its result.test_set is '../study'"),
     "no_set": (resealed(replaced("result", "test_set", value="0" * 40)), "its test set is missing"),
+    "chances": (with_result(probabilities=pack(np.full((20, 2), 0.7))), "each row must sum to 1"),
+    "nan_chances": (with_result(probabilities=pack(np.full((20, 2), np.nan))), "each row must sum to 1"),
+    "negative": (with_result(probabilities=pack(np.tile([1.5, -0.5], (20, 1)))), "each row must sum to 1"),
+    "three_chances": (with_result(probabilities=pack(np.full((20, 3), 1 / 3))), "not numbers of [20, 2]"),
+    "whole_chances": (with_result(probabilities=pack(chances(0).astype(int))), "are int64 of the shape"),
+    "other_class": (with_result(probabilities=pack(chances(20))), "do not agree on the most probable class"),
+    "chances_text": (with_result(probabilities="much"), "its result.probabilities is 'much'"),
+    "valid_alone": (with_result(valid_set="0" * 40), "of valid_set and valid_predictions one is missing"),
+    "unset_valid": (with_result(valid_predictions=pack(np.zeros(3, np.uint8))), "of valid_set and valid_predictions"),
+    "no_valid_set": (with_valid("0" * 40, wrong(0), 1.0), "its validation set is missing"),
+    "valid_score": (with_valid(VALID, wrong(5), 0.9), "it says validation accuracy 0.9, but its predictions give 0.75"),
+    "valid_fewer": (with_valid(VALID, wrong(0)[:9], 1.0), "predicts 9 examples, its validation set has 20"),
+    "valid_none": (with_valid(VALID, wrong(0), None), "it has validation rows, but its result.valid is None"),
+    "valid_classes": (with_valid(OTHER, wrong(0), 1.0), "its validation set has other classes than its test set"),
+    "valid_chances": (
+        with_valid(VALID, wrong(0), 1.0, valid_probabilities=pack(chances(20))), "its result.valid_probabilities and its",
+    ),
     "other_name": (lambda path: (path.rename(path.with_name(f"{'b' * 40}.json")), None)[1], "is not the record of the"),
     "copy": (lambda path: (path.rename(path.with_name(f"{path.stem} (1).json")), None)[1], "a copy of a record?"),
     "failed": (lambda path: (path.rename(path.with_suffix(".failed.json")), None)[1], "is not the record of the trial"),
@@ -124,6 +160,8 @@ RECORD_SHAPES: Mapping[str, tuple[Callable[[Path], None], str]] = {
 def study(folder: Path, arms: tuple[str, ...]) -> Store:
     """A study of two seeds with an oracle that gains 10 points and one arm for each shape."""
     store = Store(folder / "results" / "made")
+    for one in KEPT_SETS if arms else ():
+        store.keep_test_set(one)
     found = [
         record(store, arm, seed, wrong(4 - seed if arm == "baseline" else 2 - seed), TEST,
                axis="none" if arm == "baseline" else "data", factors=() if arm == "baseline" else ("clean",))

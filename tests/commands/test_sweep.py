@@ -17,6 +17,7 @@ from harness.commands.study import (
     cross_arms,
     factorial,
     first_seeds,
+    in_blocks,
     is_unfinished,
     plain_overrides,
     plan_study,
@@ -63,6 +64,19 @@ def test_one_factor_runs_the_listed_arms_after_the_controls():
     assert all(item.row["control"] == controls[item.row["seed"]] for item in plan)
     assert len({item.row["key"] for item in plan}) == 6
     assert [item.row["axis"] for item in plan][::2] == ["none", "data", "model"]
+
+
+def test_trials_run_seed_by_seed_with_each_control_before_its_arms():
+    plan = plan_study(study(arms=["clean=confident", "augment=shift", "model=lenet"], seeds=[4, 2, 3]), BASE, compose)
+    order = [(item.row["arm"].partition("=")[2] or "control", item.row["seed"]) for item in in_blocks(plan)]
+    assert order == [
+        ("control", 4), ("confident", 4), ("control", 2), ("shift", 4), ("lenet", 4),
+        ("shift", 2), ("control", 3), ("lenet", 2), ("confident", 2),
+        ("lenet", 3), ("confident", 3), ("shift", 3),
+    ]  # fmt: skip
+    some = [item for item in plan if item.row["seed"] != 2 and not item.is_control]
+    assert sorted(item.row["key"] for item in in_blocks(some)) == sorted(item.row["key"] for item in some)
+    assert in_blocks([]) == []
 
 
 def test_a_factorial_crosses_factors_and_keeps_the_marginal_arms():

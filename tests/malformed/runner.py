@@ -21,6 +21,7 @@ from harness.commands import check, cli, plan, report, slices, study, votes  # n
 from harness.commands.terminal import HYDRA_ERRORS
 from harness.errors import BadInput
 from harness.learners import sklearn  # noqa: F401
+from harness.report import figure_files  # noqa: F401
 from harness.strategies import clean, weak  # noqa: F401
 
 from .cases import Case, Ran, Verdict, judge

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import csv
 import json
 import os
@@ -42,6 +43,7 @@ WORDS = ("-m", f"experiments={NAME}", "store=results", "cache=cache", "track=non
 def finished() -> Path:
     """Returns a user's folder with the study of `TEXT`, finished; made once a process, by the real command."""
     folder = Path(tempfile.mkdtemp(prefix="malformed-study-"))
+    atexit.register(_remove, folder, os.getpid())
     lay_out(folder, TEXT.encode())
     process = os.fork()
     if process == 0:
@@ -53,6 +55,12 @@ def finished() -> Path:
     if code != 0:
         raise RuntimeError(f"the well-formed study ended with {code}")
     return folder
+
+
+def _remove(folder: Path, maker: int) -> None:
+    """Removes the folder at the end of the process that made it, and not of those that are forked from it."""
+    if os.getpid() == maker:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def lay_out(folder: Path, study: bytes) -> None:
@@ -221,7 +229,7 @@ def harmless(plan: Plan) -> None:
     changes: dict[str, Callable[[], None]] = {
         "crlf": lambda: plan.raw.append(lambda raw: raw.replace(b"\n", b"\r\n")),
         "end": lambda: plan.raw.append(lambda raw: raw.rstrip()),
-        "comment": lambda: plan.replace("arms:", "# caf\u00e9\narms: # two"),
+        "comment": lambda: plan.replace("seeds: [0, 1]", "# caf\u00e9\nseeds: [0, 1] # two"),
         "seeds": lambda: plan.replace("seeds: [0, 1]", "seeds: 2"),
         "quotes": lambda: plan.replace("- clean=mine", "- 'clean=mine'"),
         "list": lambda: plan.replace("- clean=mine", "- [clean=mine]"),
@@ -251,6 +259,7 @@ def case(seed: int) -> Case:
     faults = chosen(rng, STUDY_FAULTS, 2)
     for fault in faults:
         fault.apply(plan)
+    finished()  # here, so that the processes that are forked for the cases find it
     content = plan.text.encode()
     for change in plan.raw:
         content = change(content)
@@ -425,6 +434,7 @@ RECORD_FAULTS = tuple(
 
 def record_case(seed: int) -> Case:
     """Returns the damaged records of a seed, and a command that reads them."""
+    finished()
     rng = random.Random(f"record {seed}")
     damage = Damage(rng)
     faults = chosen(rng, RECORD_FAULTS, 2)
@@ -451,12 +461,17 @@ def record_case(seed: int) -> Case:
     names = () if sound else ("trials", "study.json", "tests", "record", NAME)
     return Case(
         "record", seed, (words[0] if words != WORDS else "study", *(fault.name for fault in faults)), write, words, names,
-        lambda ran: same_numbers(ran, sound or words == WORDS), not sound, 3,
+        lambda ran: same_numbers(ran, sound or words == WORDS, words[0] in ("report", "-m")), not sound, 3,
     )  # fmt: skip
 
 
-def same_numbers(ran: Ran, sound: bool) -> str:
-    """Returns which arm's numbers differ from those of the undamaged study, where nothing says that records are missing."""
+def same_numbers(ran: Ran, sound: bool, writes: bool) -> str:
+    """Returns which arm's numbers differ from those of the undamaged study, where nothing says that records are missing.
+
+    A command that does not write the leaderboard cannot bring back the one that a case has removed.
+    """
+    if not (writes or (ran.folder / "results" / NAME / "leaderboard.csv").is_file()):
+        return ""
     mine, theirs = (read_board(place / "results" / NAME) for place in (ran.folder, finished()))
     wrong = [arm for arm, row in theirs.items() if mine.get(arm, {}).get("effect") != row.get("effect")]
     said = ran.out + ran.err + board_text(ran.folder / "results" / NAME)

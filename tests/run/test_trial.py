@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -166,6 +167,57 @@ def test_the_record_says_what_was_done(tmp_path):
     assert [row["step"] for row in record["history"]][-1] == 20
 
 
+def test_a_record_keeps_what_any_other_metric_needs(tmp_path):
+    trial, task = make("model=random_forest")
+    found = run(trial, task, tmp_path)["result"]
+    for start, part, metric in (("", task.test, found["test"]), ("valid_", task.valid, found["valid"])):
+        predicted, chances = (unpack(found[f"{start}{name}"]) for name in ("predictions", "probabilities"))
+        assert (predicted == part.y).mean() == pytest.approx(metric)
+        assert chances.shape == (len(part), 10)
+        assert chances.dtype == np.float16
+        assert np.allclose(chances.astype(float).sum(1), 1, atol=2e-3)
+        best = chances.max(1)
+        assert (chances[np.arange(len(part)), predicted] == best).all()
+
+
+def test_probabilities_take_no_more_than_the_docs_say(tmp_path):
+    trial, task = make("model=mlp")
+    found = run(trial, task, tmp_path)["result"]
+    told = " ".join((ROOT / "CONTRIBUTING.md").read_text().split())
+    said = re.search(r"at most ([0-9.]+) bytes for each row and class", told)
+    assert said
+    for name, rows in (("probabilities", task.test), ("valid_probabilities", task.valid)):
+        assert 0 < len(found[name]["zlib"]) <= float(said[1]) * len(rows) * 10
+
+
+def as_scores(train: TrainSet, valid: EvalSet, run: Run) -> Fit:
+    """A learner that returns scores, which rank the classes and are not probabilities."""
+    return Fit(lambda x: np.tile(np.linspace(-3, 5, 10, dtype=np.float32), (len(x), 1)), 0, 0)
+
+
+def as_votes(train: TrainSet, valid: EvalSet, run: Run) -> Fit:
+    """A learner that returns the predicted class alone."""
+    return Fit(lambda x: np.tile(np.eye(10, dtype=np.float32)[9], (len(x), 1)), 0, 0)
+
+
+@pytest.mark.parametrize("node", [{"_target_": "as_scores"}, {"_target_": "as_votes", "lacks": ["probabilities"]}])
+def test_a_model_without_probabilities_keeps_none_and_says_so(node, tmp_path):
+    trial, task = make()
+    node |= {"_target_": f"test_trial.{node['_target_']}", "_partial_": True}
+    found = run(replace(trial, arm={**trial.arm, "model": node}), task, tmp_path)
+    assert found["result"]["probabilities"] is found["result"]["valid_probabilities"] is None
+    assert (unpack(found["result"]["predictions"]) == 9).all()
+    assert found["facts"]["probabilities"] == "none kept: what the model returns are not probabilities"
+
+
+def test_a_task_without_validation_rows_keeps_none(tmp_path):
+    trial, task = make()
+    none = replace(task.valid, ids=task.valid.ids[:0], x=task.valid.x[:0], y=task.valid.y[:0])
+    found = run(trial, replace(task, valid=none), tmp_path)["result"]
+    assert [found[name] for name in ("valid", "valid_predictions", "valid_probabilities")] == [None] * 3
+    assert found["probabilities"] is not None
+
+
 def test_selection_on_validation_counts_its_labels(tmp_path):
     trial, task = make("protocol.selection=best")
     assert run(trial, task, tmp_path)["ledger"]["valid"] == len(task.valid)
@@ -193,6 +245,29 @@ def test_the_oracle_sells_no_label_that_nobody_knows(tmp_path):
     gold[5] = -1
     with pytest.raises(ValueError, match=r"knows no true class|cannot be asked|unknown"):
         run(trial, replace(task, gold=gold), tmp_path)
+
+
+def test_the_upper_bound_buys_only_labels_that_nobody_has_paid_for(tmp_path):
+    """Four gold rows beside a pool of thirty; and labels that are given, but not as gold."""
+    for part, n in (("train", 30), ("valid", 12), ("test", 10)):
+        rows = {
+            str(i): {"data": {"text": f"{part} {i % 2} word{i}"}, "label": i % 2, "weak_labels": [i % 2]}
+            for i in range(n)
+        }
+        (tmp_path / f"{part}.json").write_text(json.dumps(rows))
+    (tmp_path / "label.json").write_text('{"0": "ham", "1": "spam"}')
+    pool = ("task=wrench", f"task.path={tmp_path}", "task.n_gold=4", "model@baseline.model=bag_of_embeddings")
+    cfg = composed(*pool, "protocol.steps=5", "weak=gold", "clean=oracle", "clean.k=10")
+    source = build(plain(cfg.task))
+    trial = Trial(
+        task=plain(cfg.task), arm=arm_of(cfg), probe=plain(cfg.baseline.model), protocol=plain(cfg.protocol),
+        data=source.fingerprint, seed=0,
+    )  # fmt: skip
+    ledger = run(trial, source.split(0), tmp_path / "cache")["ledger"]
+    assert (ledger["gold"], ledger["given"], ledger["oracle"]) == (4, 0, 30)
+    trial, task = make("weak=gold")
+    ledger = run(trial, task, tmp_path / "cache")["ledger"]
+    assert (ledger["gold"], ledger["given"], ledger["oracle"]) == (0, 120, 120)
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,21 @@ def test_a_test_set_is_kept_once_and_read_back(tmp_path):
     assert len(list((tmp_path / "tests").iterdir())) == 1
 
 
+def test_a_record_with_validation_rows_and_probabilities_is_read_back(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    made, rows = done(store), TestSet(np.array(["a", "b"]), np.array([0, 1]), TEST.classes)
+    chances = np.array([[0.75, 0.25], [0.5, 0.5]], dtype=np.float16)
+    valid = {"valid": 0.5, "valid_set": store.keep_test_set(rows), "valid_predictions": pack(np.array([0, 0]))}
+    made["result"] |= {**valid, "valid_probabilities": pack(chances)}
+    store.fetch(K1, lambda keep: keep(made))
+    back = store.read(K1)
+    assert back == made
+    assert store.damaged() == []
+    assert store.valid_set(back["result"]["valid_set"]).ids.tolist() == ["a", "b"]
+    (tmp_path / "tests" / f"{back['result']['valid_set']}.json").unlink()
+    assert ["its validation set is missing" in line for line in store.damaged()] == [True]
+
+
 def test_records_are_json_without_nan(tmp_path):
     with pytest.raises(ValueError, match="Out of range float"):
         Store(tmp_path).fetch(K1, lambda keep: keep({**FAILED, "loss": float("nan")}))
