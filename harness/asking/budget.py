@@ -1,14 +1,15 @@
 """Chooses seeds, arms and training rows so that a study fits a budget, in a stated order of what is let go; pure.
 
-Seconds are wall-clock seconds of one worker. What is let go, in this order, until the study fits: combinations of a
-model with a data strategy (all but those of the strongest model, later those too); seeds, from 5 down to 3; arms, the
-last proposed first, each with its reference, down to one of each side; training rows.
+Seconds are wall-clock seconds of one worker. What is let go, in this order, until the study fits: arms that alone take
+half of the budget, while their side has another; combinations of a model with a data strategy (all but those of the
+strongest model, later those too); seeds, from 5 down to 3; arms, the last proposed first, each with its reference, down
+to one of each side; training rows.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from harness.analysis.power import ALPHA, POWER, Pilot, mde
@@ -17,8 +18,10 @@ from harness.errors import BadInput
 
 SEEDS, FEWEST_SEEDS = 5, 3
 ORDER = (
-    "combinations of model and data, seeds (5 to 3), arms from the end of the list with their references, training rows"
+    "arms that alone take half the budget; combinations of model and data; seeds (5 to 3); arms from the end of the "
+    "list with their references; training rows"
 )
+"""What is let go, in words."""
 START_S, REPORT_S, PER_TRIAL_S, SLACK = 15.0, 15.0, 0.5, 1.2
 """Seconds to start the workers, to draw the report, and that a trial takes beside its work; a factor for the rest."""
 _UNITS = {"s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}
@@ -26,21 +29,27 @@ _UNITS = {"s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}
 
 @dataclass(frozen=True)
 class Seconds:
-    """Holds what a trial takes: `fixed` seconds, and `per_row` for each training row."""
+    """Holds what a trial takes: `fixed` seconds, `per_row` that is read, and `trained` for each training row beside.
+
+    Rows that are read are those of all parts, counted so that without a limit they are as many as training rows.
+    """
 
     fixed: float
     per_row: float
+    trained: float = 0.0
 
-    def at(self, rows: int) -> float:
-        """Returns the seconds with that many training rows."""
-        return self.fixed + self.per_row * rows
+    def at(self, rows: int, read: float) -> float:
+        """Returns the seconds with that many training rows, and rows that are read."""
+        return self.fixed + self.per_row * read + self.trained * rows
 
 
 @dataclass(frozen=True)
 class Design:
     """Holds a study that may run: its proposals, seeds, models to be combined with data strategies, training rows.
 
-    `rows` are all rows unless `n_train` limits them.
+    `rows` are all training rows (`whole`) unless `n_train` limits them; `held_out` are those of the other parts.
+    `slowness` is how many seconds a second of processor time takes beside what else the machine does; it lengthens what
+    was not timed.
     """
 
     proposals: tuple[Proposal, ...]
@@ -49,6 +58,9 @@ class Design:
     rows: int
     n_train: int | None = None
     prices: Mapping[tuple[str, ...], Seconds] = field(default_factory=dict)
+    slowness: float = 1.0
+    held_out: int = 0
+    whole: int = 0
 
     def of(self, side: ProposalSide) -> list[Proposal]:
         """Returns the proposals of one side, the most telling first."""
@@ -71,13 +83,19 @@ class Design:
 
     def seconds(self, workers: int) -> float:
         """Returns the estimated wall-clock seconds of the whole study."""
-        parts = [self.prices[arm].at(self.rows) for arm in [(), *self.arms]]
-        for model in self.combined:
-            for one in self.of("data"):
-                if one.crosses:
-                    parts.append(self.prices[model.arm].at(self.rows) + self.prices[one.arm].at(self.rows))
-        work = self.seeds * (sum(parts) + PER_TRIAL_S * len(parts))
-        return START_S + REPORT_S + 0.2 * len(parts) + SLACK * work / workers
+        arms = 1 + len(self.arms) + len(self.combinations)
+        work = self.seeds * (self._price([()]) + self.work() + self.slowness * PER_TRIAL_S * arms)
+        return self.slowness * (START_S + REPORT_S + 0.2 * arms) + SLACK * work / workers
+
+    def work(self) -> float:
+        """Returns the seconds of one seed of all arms, without the baseline."""
+        data = [one.arm for one in self.of("data") if one.crosses]
+        return self._price([*self.arms, *(arm for model in self.combined for one in data for arm in (model.arm, one))])
+
+    def _price(self, arms: Sequence[tuple[str, ...]]) -> float:
+        whole = self.whole or self.rows
+        read = whole * (self.rows + self.held_out) / (whole + self.held_out)
+        return sum(self.prices[arm].at(self.rows, read) for arm in arms)
 
 
 def seconds_of(word: str) -> float:
@@ -96,7 +114,7 @@ def seconds_of(word: str) -> float:
 
 def fit_budget(whole: Design, budget_s: float, workers: int, fewest_rows: int, spent_s: float = 0.0) -> Design:
     """Returns the largest design that fits what is left of the budget; BadInput if none fits, with what would."""
-    for design in _smaller(whole, fewest_rows):
+    for design in _smaller(_without_dear(whole, (budget_s - spent_s) / 2, workers), fewest_rows):
         if spent_s + design.seconds(workers) <= budget_s:
             return design
         least = design
@@ -105,6 +123,19 @@ def fit_budget(whole: Design, budget_s: float, workers: int, fewest_rows: int, s
         f"the smallest study ({least.trials} trials of {least.rows} rows) takes about {needs} min: write "
         f"budget={needs}min or more"
     )
+
+
+def _without_dear(whole: Design, limit_s: float, workers: int) -> Design:
+    """Returns the design without the proposals that alone take more than the limit, the last of a side aside."""
+    kept = list(whole.proposals)
+    alone = {one.arm: replace(whole, proposals=(one,), combined=(), seeds=FEWEST_SEEDS) for one in kept}
+    cost = {arm: SLACK * FEWEST_SEEDS / workers * design.work() for arm, design in alone.items()}
+    place = {one.arm: number for number, one in enumerate(whole.proposals)}
+    for one in sorted(whole.proposals, key=lambda one: (cost[one.arm], place[one.arm]), reverse=True):
+        beside = sum(other.side == one.side for other in kept)
+        if cost[one.arm] > limit_s and beside > 1:
+            kept.remove(one)
+    return replace(whole, proposals=tuple(kept), combined=tuple(one for one in whole.combined if one in kept))
 
 
 def _smaller(whole: Design, fewest_rows: int) -> Iterator[Design]:

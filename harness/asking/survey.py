@@ -240,7 +240,8 @@ def describe_balance(counts: Mapping[str, int]) -> list[str]:
         return []
     most, least = max(counts, key=lambda one: counts[one]), min(counts, key=lambda one: counts[one])
     share = 100 * counts[most] / sum(counts.values())
-    return [f"uneven classes: '{most}' {counts[most]} rows ({share:.0f} %), '{least}' {counts[least]}"]
+    told = f"uneven classes: '{most}' {counts[most]} rows ({share:.0f} %), '{least}' {counts[least]}"
+    return [f"{told}; accuracy hardly sees the small ones (protocol.metric=balanced_accuracy sees all alike)"]
 
 
 def task_name(path: str) -> str:

@@ -176,11 +176,14 @@ def make_plan(request: Request) -> Outlook:
     baseline = baseline_of_modality(facts)
     compose = _composer(found.task, settings, request, loader, baseline)
     fitting, left_out = _fitting(propose(facts), compose, source, task)
+    begun = time.monotonic(), time.process_time()
     times, faults = _timed(fitting, compose, source, task, request.budget_s / 4)
     kept = tuple(one for one in fitting if all(arm in times for arm in one.arms))
     whole = Design(
         kept, request.seeds, tuple(one for one in kept if one.side == "model"), len(task.train),
+        held_out=len(task.valid) + len(task.test), whole=len(task.train),
         prices={arm: timing.seconds for arm, timing in times.items()},
+        slowness=max(1.0, (time.monotonic() - begun[0]) / max(1e-3, time.process_time() - begun[1])),
     )  # fmt: skip
     _check_sides(whole, [*left_out, *faults])
     workers = _workers(compose(()), request)

@@ -53,7 +53,7 @@ def time_arm(job: Job, task: Task, cache: Path) -> Timing:
     try:
         once, error = _run(job, small, short, cache)
         if once > MOST_S:
-            return Timing(Seconds(0.0, once / rows * (epochs or 1)), error, rows)
+            return Timing(Seconds(0.0, 0.0, once / rows * (epochs or 1)), error, rows)
         if BRIEF_S < once < LONG_S:
             once = min(once, _run(job, small, short, cache / "again")[0])
         longer = _run(job, small, long, cache)[0] if epochs else once
@@ -63,7 +63,7 @@ def time_arm(job: Job, task: Task, cache: Path) -> Timing:
     per_row = max(0.0, wider - once) / more if more and once < LONG_S else once / rows
     per_epoch = max(0.0, longer - once) / (EPOCHS[1] - EPOCHS[0]) / rows
     extra = per_epoch * max(0, (epochs or 1) - EPOCHS[0])
-    return Timing(Seconds(max(0.0, once - per_row * rows), per_row + extra), error, rows + more)
+    return Timing(Seconds(max(0.0, once - per_row * rows), per_row, extra), error, rows + more)
 
 
 def _run(job: Job, task: Task, epochs: int | None, cache: Path) -> tuple[float, float]:

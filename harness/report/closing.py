@@ -96,10 +96,12 @@ def _headline(study: Study, word: str, rungs: Ladder) -> str:
     by = rungs.difference if rungs.difference.value > 0 or word == "data" else _negative(rungs.difference)
     inside = f"95 % interval {signed_points(by.low)} to {signed_points(by.high)}"
     data_ahead = word == "data" or (word == "undecided" and rungs.difference.value > 0)
-    ahead, behind = ("better data", "a better model") if data_ahead else ("a better model", "better data")
+    model = "keeping the model" if rungs.model.arm == BASELINE else "a better model"
+    data = "leaving the data as they are" if rungs.data.arm == BASELINE else "better data"
+    ahead, behind = (data, model) if data_ahead else (model, data)
     size = f"{abs(by.value):.2f} points of {study.metric}"
     if word != "undecided":
-        return f"{ahead.capitalize()} is worth {size} more than {behind} on {study.task} ({inside})."
+        return f"{ahead[0].upper()}{ahead[1:]} is worth {size} more than {behind} on {study.task} ({inside})."
     if round(by.value, 2) == 0:
         return f"Undecided on {study.task}: model and data are level ({inside}). {_who_gains(rungs)}"
     lead = f"{ahead} is ahead of {behind} by {size}, but the {inside} includes zero"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from scipy.stats import norm
 
@@ -60,11 +62,31 @@ def test_one_arm_of_each_side_and_its_reference_and_three_seeds_always_stay():
     assert found.n_train == found.rows < 8000
 
 
+def test_an_arm_that_alone_takes_half_the_budget_goes_first_unless_it_is_the_last_of_its_side():
+    whole = design(0.1)
+    dear = Seconds(0.0, 0.01)
+    found = fit_budget(replace(whole, prices={**whole.prices, ("model=strong",): dear}), 200, 1, 200)
+    assert let_go(whole, found)[-1] == "model=strong"
+    assert [one.arm for one in found.of("model")] == [("model=middle",), ("model=weak",)]
+    assert found.combined == found.proposals[:2]
+    all_dear = {**whole.prices, **{one.arm: Seconds(0.0, 0.01 - 0.001 * place) for place, one in enumerate(MODELS)}}
+    assert [one.arm for one in fit_budget(replace(whole, prices=all_dear), 400, 1, 200).of("model")] == [
+        ("model=weak",)
+    ]
+
+
 def test_what_fits_no_budget_is_refused_with_one_that_does():
     with pytest.raises(BadInput, match=r"the smallest study \(12 trials of 250 rows\) takes about (\d+) min") as told:
         fit_budget(design(20.0, fixed=19.0), 60, 1, 200)
     minutes = int(str(told.value).partition("budget=")[2].partition("min")[0])
     assert fit_budget(design(20.0, fixed=19.0), 60 * minutes, 1, 200).seeds == 3
+
+
+def test_a_busy_machine_lengthens_what_was_not_timed():
+    quiet = design(1.0)
+    busy = replace(quiet, slowness=3.0)
+    assert busy.seconds(2) - quiet.seconds(2) > 2 * 30
+    assert busy.seconds(2) < 3 * quiet.seconds(2)
 
 
 def test_what_a_study_can_show_follows_from_rows_and_seeds():
