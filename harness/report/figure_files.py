@@ -6,12 +6,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from harness.analysis import variance
 from harness.analysis.effects import Effect
 from harness.analysis.scores import Scores, redraw
 from harness.analysis.study import Study, coverage_notes
 from harness.arm import SAME, may_win
+from harness.checks import one_of
+from harness.errors import BadInput
 from harness.report import figures
 from harness.report.figures.style import Drawing
 from harness.streams import stream
@@ -38,6 +41,16 @@ def draw_all(study: Study) -> tuple[dict[str, Drawing], list[str]]:
         if content is not None:
             files[name] = content
     return files, notes
+
+
+def draw_figure(study: Study, name: str) -> Figure:
+    """Returns one figure of a study; BadInput for an unknown name, and if the study has no data for that figure."""
+    one_of("figure", name, FIGURES)
+    drawn = _DRAWN[name](study)
+    if drawn is None:
+        there = list(draw_all(study)[0])
+        raise BadInput(f"'{study.name}' has no data for the figure '{name}' (choose from: {', '.join(there)})")
+    return drawn.figure
 
 
 def _title(study: Study) -> str:
