@@ -29,7 +29,7 @@ Defaults = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Written:
+class RowsFile:
     """Holds where rows were written, the task option and parameters that their kind suggests, and a line about them."""
 
     path: Path
@@ -38,7 +38,7 @@ class Written:
     line: str
 
 
-def write_rows(data: Any, option: str | None, cache: Path) -> Written:
+def write_rows(data: Any, option: str | None, cache: Path) -> RowsFile:
     """Writes rows into the cache as parquet, or as CSV for `raw_table`, and returns how a task reads them.
 
     `data` is a data frame, a `datasets.Dataset`, a pair (X, y) of arrays, or a mapping of parts (train, valid, test) to
@@ -58,7 +58,7 @@ def write_rows(data: Any, option: str | None, cache: Path) -> Written:
     path = folder / next(iter(files)) if len(files) == 1 else folder
     counts = ", ".join(f"{part}: {table.num_rows} rows" for part, table in made.items())
     line = f"rows from memory ({counts}) are read as task={suggested} from {path}"
-    return Written(path, suggested, parameters, line + _left_out(parts))
+    return RowsFile(path, suggested, parameters, line + _left_out(parts))
 
 
 def _parts(data: Any) -> dict[str, Any]:
