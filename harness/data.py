@@ -157,9 +157,11 @@ class Task:
 
     `gold (n,)` are the true classes of the training rows, -1 if unknown; only the metered oracle reads them. `facts`
     are counted while the task is made and printed beside every result: noise, overlap, what is simulated. `groups (n,)`
-    numbers the group of each training row, None if the task has none: rows of one group are never divided between
-    what is fitted and what is predicted. `test_groups` and `valid_groups` number those of the test and of the
-    validation rows, alike on all seeds, None where no two rows share one: intervals resample whole groups.
+    numbers the group of each training row, None if the task has none: rows of one group are never divided between what
+    is fitted and what is predicted. `test_groups` and `valid_groups` number those of the test and of the validation
+    rows, alike on all seeds, None where no two rows share one: intervals resample whole groups. `test_given` are the
+    labels that test rows came with, -1 if there is none, where they are scored on gold ones and the two differ on some
+    row; else None.
     """
 
     name: str
@@ -173,6 +175,7 @@ class Task:
     groups: Int64[np.ndarray, " n"] | None = None
     test_groups: Int64[np.ndarray, " t"] | None = None
     valid_groups: Int64[np.ndarray, " v"] | None = None
+    test_given: Int64[np.ndarray, " t"] | None = None
 
     @property
     def group_of(self) -> dict[str, int]:

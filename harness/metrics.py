@@ -6,13 +6,13 @@ metric maps `(*batch, k, k)` to `(*batch,)`, in [0, 1]; it is nan for an empty m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
 from jaxtyping import Float64, Int64, Integer, Num
 
-from harness.checks import choices
+from harness.checks import choices, join_names
 from harness.errors import BadInput
 
 Metric = Callable[[np.ndarray], np.ndarray]
@@ -48,9 +48,37 @@ def f1(confusion: Num[np.ndarray, "*batch k k"]) -> Float64[np.ndarray, "*batch"
     return np.where(confusion.sum((-2, -1)) > 0, score, np.nan)
 
 
-METRICS: Mapping[str, Metric] = MappingProxyType(
-    {"accuracy": accuracy, "balanced_accuracy": balanced_accuracy, "macro_f1": macro_f1, "f1": f1}
-)
+def worst_class(confusion: Num[np.ndarray, "*batch k k"]) -> Float64[np.ndarray, "*batch"]:
+    """Returns the lowest recall of the classes that have an example."""
+    recall = _ratio(_hits(confusion), confusion.sum(-1))
+    least = np.where(np.isfinite(recall), recall, np.inf).min(-1)
+    return np.where(np.isfinite(least), least, np.nan)
+
+
+METRICS: Mapping[str, Metric] = MappingProxyType({
+    "accuracy": accuracy, "balanced_accuracy": balanced_accuracy, "macro_f1": macro_f1, "f1": f1,
+    "worst_class": worst_class,
+})  # fmt: skip
+"""The metrics of which a study may choose: functions of the confusion matrix, in [0, 1], higher is better."""
+OF_ALL_CLASSES = frozenset({*METRICS, "roc_auc", "average_precision"}) - {"accuracy"}
+"""Metrics that speak of every class, so that each needs a test row."""
+
+
+def class_faults(said: str, name: str, y: Integer[np.ndarray, " n"], classes: Sequence[str]) -> list[str]:
+    """Returns why a metric cannot score test rows of the classes `y`, one line each; `said` is how the user named it.
+
+    A metric that speaks of every class would leave out one that no row has, and nobody would see it.
+    """
+    if name == "f1" and len(classes) != 2:
+        return [f"{said}=f1 is for 2 classes, this task has {len(classes)}: macro_f1 fits any number"]
+    absent = np.flatnonzero(np.bincount(y, minlength=len(classes)) == 0)
+    if name not in OF_ALL_CLASSES or not len(absent):
+        return []
+    some = join_names(f"'{classes[one]}'" for one in absent.tolist())
+    return [
+        f"{said}={name} needs test rows of every class, and there is none of {some}: take more test rows, or a metric "
+        "that needs not every class, such as accuracy"
+    ]
 
 
 def metric(name: str) -> Metric:

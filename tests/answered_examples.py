@@ -124,7 +124,7 @@ def _scores(setting: Setting, test: np.ndarray, valid: np.ndarray) -> Scores:
     arms += [f"clean=c{i}" for i in range(len(setting.strategies))]
     points = 100.0 * test
     spread, total = _spread(points)
-    shared = _spread(100.0 * valid)[0] if setting.same_valid else np.zeros((a, a))
+    shared = _spread(100.0 * valid)[0] if setting.same_valid else None
     parts = np.stack([points[..., part::PARTS].mean(-1) for part in range(PARTS)], axis=-1)
     return Scores(
         tuple(arms), tuple(levels_in(arm) for arm in arms), ("",) * a, tuple(range(r)), points.mean(-1),

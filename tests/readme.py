@@ -12,6 +12,7 @@ from harness.analysis.published_tables import read_embedded
 from harness.analysis.study import gather
 from harness.commands.arms import options_as_markdown
 from harness.commands.atlas import atlas_files
+from harness.report.closing import as_lines
 from harness.report.leaderboard import signed_number
 from harness.storage.store import Store
 
@@ -25,12 +26,12 @@ arm asks for it; validation labels, counted as well; the probe's predictions or 
 extra, and programs.
 
 """
-BLOCK = re.compile(r"(<!-- (records|claims): ([\w ]+) -->\n).*?(<!-- end -->)", re.S)
+BLOCK = re.compile(r"(<!-- (records|claims|answer): ([\w ]+) -->\n).*?(<!-- end -->)", re.S)
 
 
 def render(readme: str, results: Path) -> str:
     """The README with its blocks made anew from the answers and claims of the studies that they name."""
-    make = {"records": summary, "claims": claims}
+    make = {"records": summary, "claims": claims, "answer": answers}
 
     def made(found: re.Match[str]) -> str:
         return found[1] + make[found[2]]([results / name for name in found[3].split()]) + found[4]
@@ -62,6 +63,11 @@ def line(folder: Path) -> list[str]:
     sides = [f"`{ladder[axis]['arm']}` {estimate(ladder[axis]['effect'])}" for axis in ("model", "data")]
     baseline = f"{next(effect.score for effect in effects if effect.arm == 'baseline'):.1f} %"
     return [study, baseline, *sides, estimate(ladder["difference"]), f"**{verdict['word']}**"]
+
+
+def answers(folders: list[Path]) -> str:
+    """What the commands of those studies print at their end."""
+    return "".join(f"```text\n{chr(10).join(as_lines(gather(Store(folder))))}\n```\n" for folder in folders)
 
 
 def estimate(found: Any) -> str:

@@ -38,6 +38,8 @@ from known_truth import (
     validated_rates,
 )
 from scipy.stats import binom, norm
+from test_new_training_sets import POOLS, SPLIT_STUDIES, WIDTHS, Pool
+from test_new_training_sets import held as held_by_split
 from test_simulation import ARM, CONTROL, MIXED, REGIMES, SIMULATIONS, Regime, linear_errors
 from test_simulation import SEEDS as SEEDS_VARY
 from test_stopping import held, normal_studies
@@ -158,6 +160,16 @@ def validation_rows(
     return found
 
 
+def new_set_rows(some: Sequence[Pool] = POOLS, seeds: Sequence[int] = (3, 5, 10), number: int = SPLIT_STUDIES) -> Rows:
+    """Intervals of seeds that split one pool: how often they hold the effect of a new training set."""
+    return [
+        ("new training sets", f"{HELD}, {name}", pool.name, r, rate / 100, 0.95, number)
+        for pool in some
+        for r in seeds
+        for name, rate in held_by_split(pool, r, number).items()
+    ]
+
+
 def stopping_rows(effects: Sequence[float] = (0.0, 0.8), luck: Sequence[float] = (0.0, 0.05)) -> Rows:
     """Studies that look at 3, 6, 12, 24 and 48 seeds and stop when an interval leaves 0 out, or never.
 
@@ -196,6 +208,7 @@ def trial_rows(folder: Path) -> Rows:
 SIMULATED: dict[str, Callable[[], Rows]] = {
     "effects": effects_rows, "ten arms": family_rows, "attribution": attribution_rows, "stopping": stopping_rows,
     "components": component_rows, "verdict": verdict_rows, "validation": validation_rows,
+    "new training sets": new_set_rows,
 }  # fmt: skip
 """What needs no trial; equal on every machine but for the rounding of its libraries."""
 
@@ -293,6 +306,7 @@ def page(rates: pd.DataFrame) -> str:
         "LOW_EFFECTS": lowest(of("effects", HELD)), "LOW_ATTRIBUTION": lowest(of("attribution", HELD)),
         "VERDICT_RIGHT": beside(rates, RIGHT, INTERVALS), "VERDICT_FALSE": beside(rates, WINNERS, INTERVALS),
         "VERDICT_HELD": beside(rates, HELD, ANSWERS), "VALIDATION": in_columns(rates, "validation", WAYS),
+        "NEW_SETS": in_columns(rates, "new training sets", {f"{HELD}, {name}": name for name in WIDTHS}),
         "HIGH_EFFECTS": f"{100 * of('effects', FALSE)['rate'].max():.1f}",
         "HIGH_ATTRIBUTION": f"{100 * of('attribution', FALSE)['rate'].max():.1f}",
     }  # fmt: skip

@@ -12,7 +12,7 @@ from harness.arm import ARM_ROOTS, FACTORS, Level, levels_of
 from harness.metrics import score
 from harness.storage.files import dump, write_atomic
 from harness.storage.keys import trial_key
-from harness.storage.packing import pack
+from harness.storage.packing import pack, unpack
 from harness.storage.store import Record, Store, TestSet
 from harness.streams import stream
 
@@ -160,3 +160,23 @@ def large(folder: Path, n: int = 450, seeds: int = 5) -> Store:
             )
     keep(store, records)
     return store
+
+
+def with_probabilities(store: Store, one: Record, test: TestSet, sure: float, accuracy: float) -> Record:
+    """The record with what later versions keep: probabilities of at least `sure` for what it predicts, and 90
+    validation rows, of which it gets about that share right.
+    """
+    k, rng = len(test.classes), stream(0, "probabilities", one["key"])
+    valid = TestSet(np.array([f"v{i}" for i in range(90)]), np.arange(90) % k, test.classes)
+    said = shown(valid, accuracy, "valid", one["key"])
+
+    def chances(predicted: np.ndarray) -> dict[str, Any]:
+        rest = (1 - sure) * rng.dirichlet(np.ones(k), size=len(predicted))
+        return pack((rest + sure * np.eye(k)[predicted]).astype(np.float16))
+
+    more = {
+        "probabilities": chances(unpack(one["result"]["predictions"])), "valid_set": store.keep_test_set(valid),
+        "valid_predictions": pack(said.astype(np.uint8)), "valid_probabilities": chances(said),
+        "valid": score("accuracy", valid.y, said, k),
+    }  # fmt: skip
+    return {**one, "result": {**one["result"], **more}}

@@ -17,6 +17,7 @@ SMOKE = ("protocol.steps=5", "protocol.folds=2", "protocol.augment_draws=1", "se
 PROBE = "model@probe=logistic_regression"
 """After five steps a network cannot judge labels: it flags so many rows that the negative control drops classes."""
 SIZE = {
+    "equal_effort": ("task.n_train=240", PROBE, "protocol.tuning_trials=2", TWO_WORKERS),
     "quickstart": ("task.n_train=480", PROBE, TWO_WORKERS),
     "roman_numerals": ("task.n_train=240", PROBE, "task.path={shared}/tasks/roman_numerals", "task.cache=cache"),
     "variance": ("task.n_train=120",),
@@ -26,6 +27,7 @@ SIZE = {
 DERIVED = (
     "leaderboard.csv",
     "leaderboard.md",
+    "answer.txt",
     "leaderboard.tex",
     "table.parquet",
     "effects.png",
@@ -60,8 +62,30 @@ def test_a_study_runs_and_a_second_time_trains_nothing(study, tmp_path, request)
     assert all((folder / name).stat().st_size > 100 for name in DERIVED)
     board = (folder / "leaderboard.md").read_text()
     assert all(f"`{arm}`" in board for arm in arms)
-    assert board in first.stdout
+    assert first.stdout == (folder / "answer.txt").read_text() + f"\n{Path('results') / study.stem / 'index.html'}\n"
+    assert board.startswith("**Verdict.** ") or board.startswith("**Caution.** ")
     assert_trains_nothing(words, tmp_path, folder, len(found))
+
+
+@pytest.mark.slow
+def test_every_tuned_arm_tries_as_much_on_the_same_labels(tmp_path):
+    """The model's side and the data's, each factor by itself and all together."""
+    words = ("task.n_train=240", PROBE, "protocol.tuning_trials=3", "cross=[]")
+    done = harness("-m", "experiments=equal_effort", *SMOKE, "seeds=[0,1]", *words, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = records(tmp_path / "results" / "equal_effort")
+    tuned = [record for record in found.values() if "=tuned" in record["arm"]]
+    assert {record["arm"].split()[0] for record in tuned} == {
+        "model=tuned",
+        "weak=tuned",
+        "clean=tuned",
+        "augment=tuned",
+    }
+    assert {sum("trial" in row for row in record["history"]) for record in tuned} == {3}
+    assert {record["ledger"]["valid"] for record in tuned} == {150}
+    assert {record["ledger"]["valid"] for record in found.values() if "tuned" not in record["arm"]} <= {0, 150}
+    note = next(line for line in done.stdout.splitlines() if "Equal effort:" in line)
+    assert "each tried 3 configurations on 150 validation labels" in note
 
 
 def assert_trains_nothing(words: tuple[str, ...], here: Path, folder: Path, n: int) -> None:

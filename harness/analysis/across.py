@@ -4,6 +4,8 @@ Mappings go from a task's name to the runs of one arm on it, one value per seed,
 have equal weight. The intervals cover different things, and each summary's `covers` says which:
 
 - `mean` treats **tasks** (and with them their seeds) as the sample: what to expect on another such task.
+- `median` treats tasks as the sample as well, and assumes nothing of how their effects are distributed.
+- `mean_of_these` keeps the tasks, and accounts for retraining and for the sampling of test examples within each.
 - `interquartile_mean`, `improvement` and `profile` keep the tasks and resample **seeds** within each (Agarwal et al.
   2021, "Deep RL at the edge of the statistical precipice", NeurIPS): what to expect on these tasks. Their percentile
   intervals are too narrow by about sqrt((r - 1) / r), 0.82 at three seeds, and shrink to a point if all runs of every
@@ -13,14 +15,19 @@ have equal weight. The intervals cover different things, and each summary's `cov
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import median as middle_of
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float64
+from scipy.stats import binom, rankdata
 
+from harness.analysis.choice import Estimate
 from harness.analysis.effects import example_weights
+from harness.analysis.ladder import Ladder, Winner, winner_of
 from harness.analysis.significance import LEVEL, ZERO, half_width_at, p_value
 from harness.errors import BadInput
 
@@ -38,6 +45,30 @@ class Summary:
     n_runs: int
     covers: str
     p: float | None = None
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Counts the tasks on which an arm's interval is above 0, includes it, or is below it."""
+
+    wins: int
+    ties: int
+    losses: int
+
+
+@dataclass(frozen=True)
+class TasksVerdict:
+    """Holds which axis gains more over tasks, and by how many points (data minus model).
+
+    `difference` has the mean of the tasks' differences by choice on validation, and the hull of three t intervals over
+    tasks, so that it excludes 0 if and only if a side wins. `by_validation` and `at_best` answer the two questions of
+    `choice`, each with its own t interval.
+    """
+
+    word: Winner
+    difference: Estimate
+    by_validation: Summary
+    at_best: Summary
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +113,72 @@ def mean(deltas: Runs) -> Summary:
         f"{_level()}: covers other tasks, as far as these {t} are a random sample of them, and all noise within a task."
     )
     return Summary(value, value - half, value + half, t, _n_runs(deltas), said, p_value(value, parts))
+
+
+def median(effects: Mapping[str, float]) -> Summary:
+    """Returns the median over tasks of a task's effect, with an interval between two of the effects.
+
+    The interval is exact for any distribution of effects. With fewer than six tasks no two effects enclose the median
+    in 95 % of samples: its ends are infinite. `p` is that of the sign test; an effect of 0 counts on neither side.
+    BadInput for fewer than two tasks.
+    """
+    _checked({task: np.array([effect]) for task, effect in effects.items()})
+    ordered, t = sorted(effects.values()), len(effects)
+    cut = int(binom.ppf((1 - LEVEL) / 2, t, 0.5))
+    ends = (ordered[cut - 1], ordered[t - cut]) if cut > 0 else (-math.inf, math.inf)
+    signs = Counter(int(np.sign(effect)) for effect in ordered if abs(effect) > ZERO)
+    few = min(signs[1], signs[-1])
+    p = min(1.0, 2 * float(binom.cdf(few, signs.total(), 0.5))) if signs else 1.0
+    said = f"{_level()}: covers other tasks, as far as these {t} are a random sample of them; exact."
+    short = f"No {_level()}: the median over {t} tasks has none, six or more are needed."
+    return Summary(float(middle_of(ordered)), *ends, t, t, said if cut > 0 else short, p)
+
+
+def mean_of_these(effects: Mapping[str, Estimate]) -> Summary:
+    """Returns the mean of the tasks' effects, with an interval that keeps the tasks.
+
+    The distances from the effects to the ends of their intervals add in squares (Zou & Donner 2008, Stat. Med. 27),
+    since tasks share neither trainings nor test examples. BadInput for fewer than two tasks.
+    """
+    _checked({task: np.array([one.value, one.low, one.high]) for task, one in effects.items()})
+    t, values = len(effects), [one.value for one in effects.values()]
+    below = math.hypot(*(one.value - one.low for one in effects.values())) / t
+    above = math.hypot(*(one.high - one.value for one in effects.values())) / t
+    value = float(np.mean(values))
+    said = f"{_level()}: accounts for retraining and for test examples on these {t} tasks; not for other tasks."
+    return Summary(value, value - below, value + above, t, t, said)
+
+
+def tally(effects: Mapping[str, Estimate]) -> Tally:
+    """Returns on how many tasks an arm gains, neither gains nor loses, and loses, as the interval of each says."""
+    signs = Counter(winner_of(one) for one in effects.values())
+    return Tally(signs["data"], signs["undecided"], signs["model"])
+
+
+def mean_ranks(gains: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Returns the mean rank over tasks of each arm that all tasks have; 1 is best, ties get the mean of their ranks.
+
+    `gains` maps a task to its arms' effects in points (Demšar 2006, JMLR 7). Empty without a task.
+    """
+    common = [arm for arm in next(iter(gains.values()), {}) if all(arm in arms for arms in gains.values())]
+    ranks = [rankdata([-round(arms[arm], 9) for arm in common]) for arms in gains.values()]
+    return dict(zip(common, np.mean(ranks, axis=0).tolist(), strict=True)) if common else {}
+
+
+def verdict_over_tasks(ladders: Mapping[str, Ladder]) -> TasksVerdict:
+    """Returns whether the best data or the best model gains more over tasks, with the tasks as the sample.
+
+    Each task gives three differences of data and model, by the rule of a study's verdict (`choice`): that of the pair
+    that validation chooses, that where each seed's pair is chosen by the other seeds, and that of the pair that other
+    seeds and other test rows choose. A side wins if the t interval over tasks of each of the three leaves out 0 on its
+    side. BadInput for fewer than two tasks, and if all tasks agree to the last digit.
+    """
+    pair = mean({task: np.array([one.difference.value]) for task, one in ladders.items()})
+    by_validation = mean({task: np.array([one.by_validation.value]) for task, one in ladders.items()})
+    at_best = mean({task: np.array([one.at_best.value]) for task, one in ladders.items()})
+    every = (pair, by_validation, at_best)
+    hull = Estimate(by_validation.value, min(one.low for one in every), max(one.high for one in every))
+    return TasksVerdict(winner_of(hull), hull, by_validation, at_best)
 
 
 def interquartile_mean(runs: Runs, *, draws: int, rng: np.random.Generator) -> Summary:

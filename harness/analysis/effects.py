@@ -58,8 +58,8 @@ unless asked otherwise; the intervals do not.
 then a group, and `n` counts groups.
 
 **What seeds are.** They count as independent trainings. If all of them draw their training rows from one pool, the
-sets overlap, the deltas are correlated, and the interval does not cover a new pool.
-Nadeau & Bengio (2003, Mach. Learn. 52) say how much wider an interval for a new pool would be.
+sets overlap, the deltas are correlated, and the interval is about this pool and its splits. `new_training_sets` gives
+the interval for a new training set of the same size (Nadeau & Bengio 2003, Mach. Learn. 52).
 """
 
 from __future__ import annotations
@@ -72,13 +72,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jaxtyping import Float64, Integer, Shaped
-from scipy.sparse import csr_array
 
 from harness.analysis import significance
 from harness.analysis.discordant import Discordant, count_discordant
+from harness.analysis.measures import Measure, PlacedSums, ScoredRows, measure, of_confusion
+from harness.analysis.rescoring import rows_of
 from harness.analysis.significance import LEVEL, half_width_at, holm
 from harness.errors import BadInput
-from harness.metrics import Metric, confusion, confusion_cells, metric
+from harness.metrics import Metric
 from harness.storage.packing import unpack
 from harness.storage.store import Record, TestSet
 from harness.streams import stream
@@ -95,7 +96,8 @@ _RECEIPT = ("n_before", "n_after", "n_dropped", "n_added", "n_relabelled", "n_re
 class TrialPair:
     """Holds one seed's test examples, by id, and the classes that the arm and its control predict for them.
 
-    `groups` names what is resampled as a whole, None for single examples.
+    `groups` names what is resampled as a whole, None for single examples. `probabilities (n, k)` are those of the arm
+    and of the control, where they are kept.
     """
 
     ids: Shaped[np.ndarray, " n"]
@@ -103,6 +105,25 @@ class TrialPair:
     arm: Integer[np.ndarray, " n"]
     control: Integer[np.ndarray, " n"]
     groups: Shaped[np.ndarray, " n"] | None = None
+    probabilities: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
+
+    def rows(self, k: int) -> tuple[ScoredRows, ScoredRows]:
+        """Returns what a metric sees of the arm and of the control, of `k` classes."""
+        arm, control = (
+            ScoredRows(self.y, predicted, k, chances, self.groups)
+            for predicted, chances in zip((self.arm, self.control), self.probabilities, strict=True)
+        )
+        return arm, control
+
+    @property
+    def ahead(self) -> Float64[np.ndarray, " n"]:
+        """Returns 1 where the arm alone is right, -1 where the control alone is, else 0."""
+        return (self.arm == self.y).astype(float) - (self.control == self.y)
+
+    def surer(self, k: int) -> Float64[np.ndarray, " n"]:
+        """Returns 1 where the arm gives the true class a higher probability than the control, -1 where a lower one."""
+        arm, control = self.rows(k)
+        return np.sign(arm.of_truth - control.of_truth)
 
     @property
     def units(self) -> Shaped[np.ndarray, " n"]:
@@ -146,7 +167,7 @@ class Interval:
     `n_test` counts distinct test examples, or groups of them, `n_scored` all examples over all seeds. `seed_share` is
     the share of the variance that more seeds would reduce (the rest needs more test examples); None with one seed. `p`
     is below 1 - `LEVEL` if and only if the interval excludes 0. `level` is above `LEVEL` in a study that looks at its
-    records repeatedly (`harness.analysis.power`).
+    records repeatedly (`harness.analysis.power`). `variances` are the parts of its variance.
     """
 
     effect: float
@@ -158,6 +179,7 @@ class Interval:
     seed_share: float | None
     p: float | None = None
     level: float = LEVEL
+    variances: Variances | None = None
 
 
 @dataclass(frozen=True)
@@ -170,6 +192,8 @@ class Effect:
     `labels` bought from the oracle, from validation or as edits by people, `gold` those that came with the task. `p` is
     for the effect being 0, `p_adjusted` accounts for the number of arms in the study; both None without an interval.
     Arms that share one of their `letters` do not differ significantly (`harness.analysis.ties`); "" if not computed.
+    `new_set` is the interval for a new training set of this size, in points (`harness.analysis.new_training_sets`),
+    None where it is not computed or does not apply.
     """
 
     arm: str
@@ -188,6 +212,7 @@ class Effect:
     p: float | None = None
     p_adjusted: float | None = None
     letters: str = ""
+    new_set: tuple[float, float] | None = None
 
     @property
     def share_failed(self) -> float:
@@ -240,20 +265,28 @@ def deltas(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def interval(
-    pairs: Sequence[TrialPair], measure: Metric, k: int, level: float = LEVEL, *, draws: int, rng: np.random.Generator
+    pairs: Sequence[TrialPair], metric: Metric, k: int, level: float = LEVEL, *, draws: int, rng: np.random.Generator
 ) -> Interval:
-    """Returns the mean over seeds of metric(arm) - metric(control), in points, with its interval (see the module).
+    """Returns `measured_interval` for a metric that is a function of the confusion matrix."""
+    return measured_interval(pairs, of_confusion(metric), k, level, draws=draws, rng=rng)
+
+
+def measured_interval(
+    pairs: Sequence[TrialPair], measure: Measure, k: int, level: float = LEVEL, *, draws: int, rng: np.random.Generator
+) -> Interval:
+    """Returns the mean over seeds of the arm's score minus the control's, in points, with its interval (see the
+    module).
 
     At a level above `LEVEL` the p-value grows in the same proportion: it holds for all looks of a study together.
     BadInput without a pair, or with a single test example.
     """
     if not pairs:
         raise BadInput("an effect needs at least one pair of a trial and its control")
-    sides, n = _sides(pairs, k)
+    sides, n = _sides(pairs, measure, k)
     if n < 2:
         raise BadInput("an interval needs at least two test examples")
-    whole = _deltas(np.ones((1, n)), sides, measure, k)[0]
-    spread = _spread(sides, measure, k, n, draws, rng)
+    whole = _deltas(np.ones((1, n)), sides)[0]
+    spread = _spread(sides, n, draws, rng)
     half, seed_share = half_width(whole, spread, n, level)
     mean, n_scored = float(whole.mean()), sum(len(p.ids) for p in pairs)
     few = _discordant(pairs, measure, k)
@@ -261,28 +294,15 @@ def interval(
     p = max(effect_p_value(mean, variances(whole, spread, n)), few.p_value(mean) if few.few else 0.0)
     p = min(1.0, p * (1 - LEVEL) / (1 - level))
     low, high = mean - max(half, below), mean + max(half, above)
-    return Interval(mean, low, high, len(pairs), n, n_scored, seed_share, p, level)
+    return Interval(mean, low, high, len(pairs), n, n_scored, seed_share, p, level, variances(whole, spread, n))
 
 
-def _discordant(pairs: Sequence[TrialPair], measure: Metric, k: int) -> Discordant:
-    """Counts the distinct test examples on which the arm is right and the control is not, and the other way round."""
+def _discordant(pairs: Sequence[TrialPair], measure: Measure, k: int) -> Discordant:
+    """Counts the distinct test examples on which the arm is ahead of the control, and the other way round."""
     ids, place = np.unique(np.concatenate([pair.units for pair in pairs]), return_inverse=True)
-    ahead = np.concatenate([(pair.arm == pair.y).astype(float) - (pair.control == pair.y) for pair in pairs])
+    ahead = np.concatenate([pair.ahead if measure.by_class else pair.surer(k) for pair in pairs])
     sums, times = (np.bincount(place, weights, len(ids)) for weights in (ahead, np.ones(len(place))))
-    return count_discordant(sums / times, most_of_one(pairs[0].y, measure, k))
-
-
-def most_of_one(y: Integer[np.ndarray, " n"], measure: Metric, k: int) -> float:
-    """Returns the most, in points, by which a wrong answer to one test example changes a perfect score."""
-    counts = np.bincount(y, minlength=k)
-    perfect = np.diag(counts).astype(np.float64)
-    whole, losses = measure(perfect), []
-    for true in np.flatnonzero(counts):
-        other = perfect.copy()
-        other[true, true] -= 1
-        other[true, (true + 1) % k] += 1
-        losses.append(float(whole - measure(other)))
-    return 100 * max(losses)
+    return count_discordant(sums / times, 100 * measure.step(pairs[0].rows(k)[0]))
 
 
 def half_width(
@@ -432,45 +452,37 @@ def _why(row: Mapping[Any, Any]) -> str:
     return f"control failed: {row['reason_control']}" if row["status_control"] == "failed" else "control has no record"
 
 
-def _sides(pairs: Sequence[TrialPair], k: int) -> tuple[list[tuple[csr_array, csr_array]], int]:
-    """Returns, for each pair, the indicators of arm and control over all distinct test examples, and their number.
+Sides = Sequence[tuple[PlacedSums, PlacedSums]]
+"""The sums of arm and control for each pair, over all distinct test examples or groups of them."""
 
-    An indicator (k * k, n) marks the confusion cell of each example, or counts those of each group; its product with
-    weights is a confusion matrix.
-    """
+
+def _sides(pairs: Sequence[TrialPair], measure: Measure, k: int) -> tuple[Sides, int]:
+    """Returns, for each pair, the sums of arm and control over all distinct test examples, and their number."""
     ids, place = np.unique(np.concatenate([pair.units for pair in pairs]), return_inverse=True)
     places = np.split(place, np.cumsum([len(pair.ids) for pair in pairs])[:-1])
 
-    def indicator(place: np.ndarray, y: np.ndarray, predicted: np.ndarray) -> csr_array:
-        return csr_array((np.ones(len(y)), (confusion_cells(y, predicted, k), place)), shape=(k * k, len(ids)))
+    def placed(at: np.ndarray, rows: ScoredRows) -> PlacedSums:
+        return measure.sums(rows).placed(at, len(ids))
 
-    return [
-        (indicator(at, p.y, p.arm), indicator(at, p.y, p.control)) for at, p in zip(places, pairs, strict=True)
-    ], len(ids)
+    both = [(at, pair.rows(k)) for at, pair in zip(places, pairs, strict=True)]
+    return [(placed(at, arm), placed(at, control)) for at, (arm, control) in both], len(ids)
 
 
-def _deltas(
-    weights: Float64[np.ndarray, "b n"], sides: Sequence[tuple[csr_array, csr_array]], measure: Metric, k: int
-) -> Float64[np.ndarray, "b r"]:
+def _deltas(weights: Float64[np.ndarray, "b n"], sides: Sides) -> Float64[np.ndarray, "b r"]:
     """Returns the delta in points of each seed under each draw of example weights."""
-
-    def scores(one: csr_array) -> np.ndarray:
-        return measure((one @ weights.T).T.reshape(-1, k, k))
-
-    return 100 * np.stack([scores(arm) - scores(control) for arm, control in sides], axis=1)
+    return 100 * np.stack([arm.scores(weights) - control.scores(weights) for arm, control in sides], axis=1)
 
 
-def _spread(
-    sides: Sequence[tuple[csr_array, csr_array]], measure: Metric, k: int, n: int, draws: int, rng: np.random.Generator
-) -> Float64[np.ndarray, "r r"]:
+def _spread(sides: Sides, n: int, draws: int, rng: np.random.Generator) -> Float64[np.ndarray, "r r"]:
     """Returns the covariance of the seeds' deltas over resamples of `n` examples, unbiased (times n / (n - 1)).
 
     Draws come in chunks that fit in memory. A draw without any example of a seed has no delta and is left out; that
     happens only if test sets differ by seed and hold a handful of rows.
     """
-    size = max(1, int(_MEMORY / (8 * (4 * n + 8 * k * k))))
+    sums = max(side.matrix.shape[0] for pair in sides for side in pair)
+    size = max(1, int(_MEMORY / (8 * (4 * n + 8 * sums))))
     chunks = [min(size, draws - start) for start in range(0, draws, size)]
-    drawn = np.concatenate([_deltas(example_weights(b, n, rng), sides, measure, k) for b in chunks])
+    drawn = np.concatenate([_deltas(example_weights(b, n, rng), sides) for b in chunks])
     return np.atleast_2d(np.cov(drawn[np.isfinite(drawn).all(1)], rowvar=False)) * n / (n - 1)
 
 
@@ -507,10 +519,10 @@ def _check_scores(records: Sequence[Record], sets: Mapping[str, TestSet]) -> Non
         if record["status"] != "done":
             continue
         result = record["result"]
-        test, predicted = sets[result["test_set"]], unpack(result["predictions"])
-        if len(predicted) != len(test.y):
-            raise BadInput(f"record {record['key']} predicts {len(predicted)} examples, its test set has {len(test.y)}")
-        found = float(metric(result["metric"])(confusion(test.y, predicted, len(test.classes))))
+        test, n = sets[result["test_set"]], len(unpack(result["predictions"]))
+        if n != len(test.y):
+            raise BadInput(f"record {record['key']} predicts {n} examples, its test set has {len(test.y)}")
+        found = measure(result["metric"]).sums(rows_of(result, test)).once()
         if not np.isclose(found, result["test"], atol=1e-9):
             raise BadInput(
                 f"record {record['key']} says {result['metric']} {result['test']}, but its predictions give {found}"
@@ -559,12 +571,14 @@ def _interval(
     pairs = [
         _pair(record["result"], control["result"], sets[record["result"]["test_set"]]) for record, control in paired
     ]
-    return interval(pairs, metric(result["metric"]), k, level, draws=draws, rng=rng)
+    found = measure(result["metric"])
+    return measured_interval(pairs, found, k, level, draws=min(draws, found.draws), rng=rng)
 
 
 def _pair(result: Mapping[str, Any], control: Mapping[str, Any], test: TestSet) -> TrialPair:
     groups = None if test.groups is None else test.units
-    return TrialPair(test.ids, test.y, unpack(result["predictions"]), unpack(control["predictions"]), groups)
+    arm, other = (rows_of(one, test) for one in (result, control))
+    return TrialPair(test.ids, test.y, arm.predicted, other.predicted, groups, (arm.probabilities, other.probabilities))
 
 
 def _mean(values: Sequence[int | float]) -> float | None:

@@ -44,7 +44,8 @@ def _busy(done: pd.DataFrame) -> list[str]:
     return [
         f"Costs measured on a busy machine: during {len(busy)} of {len(known)} trials other work kept "
         f"{100 * busy['cost_load'].mean():.0f} % of the processor cores busy, during the median trial "
-        f"{100 * usual:.0f} %. CPU seconds grow a little beside other work, which shares caches and memory. {where}"
+        f"{100 * usual:.0f} %. CPU seconds grow beside other work, by a quarter or more on a crowded one, since caches "
+        f"and memory are shared. {where}"
     ]
 
 

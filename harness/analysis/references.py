@@ -61,7 +61,8 @@ def _names(words: Sequence[str], factor: str, record: Record) -> bool:
 
 
 def _chooses(override: str, factor: str) -> bool:
-    return override.lstrip("+").partition("=")[0] == factor
+    """Returns whether an override chooses the factor's option, or the strategy that this option applies last."""
+    return override.lstrip("+").partition("=")[0] in (factor, f"{factor}@{factor}.then")
 
 
 def reference_notes(found: Sequence[Comparison], effects: Sequence[Effect]) -> Iterator[str]:

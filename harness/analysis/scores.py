@@ -25,13 +25,12 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Float64
-from scipy.sparse import csr_array
 
-from harness.analysis.effects import example_weights, in_points, labels_bought, most_of_one
+from harness.analysis.effects import example_weights, in_points, labels_bought
+from harness.analysis.measures import PlacedSums, measure
+from harness.analysis.rescoring import rows_of
 from harness.arm import BASELINE, DATA_FACTORS, Level, combine, levels_of
 from harness.errors import BadInput
-from harness.metrics import confusion_cells, metric
-from harness.storage.packing import unpack
 from harness.storage.store import Record, TestSet
 from harness.streams import stream
 
@@ -48,13 +47,13 @@ class Scores:
     `levels` holds, for each arm, the levels of the factors and of the salt (see `harness.arm.Level`). `valid` is nan if
     the task has no validation part. `cpu_s` (seconds) and `labels` (bought) are means per trial. `spread` is the
     covariance of the arms' mean test scores over the test examples that seeds share, in points squared; `examples` is
-    that over all test examples, their interaction with each seed's training included (None if not measured).
-    `left_out` says in sentences which arms are excluded and why. `parts` are the test scores on `PARTS` random parts of
-    the test examples (None if not measured, or if a part lacks what the metric needs). `right` is the share of seeds on
-    which an arm answers an example rightly, and `step` the most that one example can change a score, in points.
-    `informed` says which arms have used the labels of validation rows beyond what the baseline does. `valid_spread` is
-    what `spread` is, of the mean validation scores over the validation examples that seeds share; None if a record
-    keeps no predictions of them.
+    that over all test examples, their interaction with each seed's training included (None if not measured). `left_out`
+    says in sentences which arms are excluded and why. `parts` are the test scores on `PARTS` random parts of the test
+    examples (None if not measured, or if a part lacks what the metric needs). `right` is the share of seeds on which an
+    arm answers an example rightly (None for a metric on probabilities, under which examples differ by degrees), and
+    `step` the most that one example can change a score, in points. `informed` says which arms have used the labels of
+    validation rows beyond what the baseline does. `valid_spread` is what `spread` is, of the mean validation scores
+    over the validation examples that seeds share; None if a record keeps no predictions of them.
     """
 
     arms: tuple[str, ...]
@@ -153,6 +152,7 @@ def collect_scores(
     sets = {one["result"]["test_set"]: test_set(one["result"]["test_set"]) for row in kept for one in row}
     seen = _examples(kept, sets)
     spread, examples = _spread(seen)
+    by_class = measure(kept[0][0]["result"]["metric"]).by_class
     return Scores(
         arms=tuple(whole), levels=_levels(kept, done[BASELINE, seeds[0]]),
         reference=tuple(str(row[0]["reference"]) for row in kept),
@@ -160,7 +160,7 @@ def collect_scores(
         cpu_s=np.array([np.mean([one["cost"]["cpu_s"] for one in row]) for row in kept]),
         labels=np.array([np.mean([labels_bought(one["ledger"]) for one in row]) for row in kept]),
         spread=spread, n_test=seen.n, left_out=_left_out(arms, seeds, records, done), examples=examples,
-        parts=_parts(seen), right=_right(seen), step=_step(kept, sets),
+        parts=_parts(seen), right=seen.right if by_class else None, step=_step(kept, sets),
         informed=_informed(kept, whole.index(BASELINE)), valid_spread=_valid_spread(kept, test_set),
     )  # fmt: skip
 
@@ -195,35 +195,46 @@ def _left_out(
 class _Examples:
     """Scores all trials under weights of test examples, or of their groups.
 
-    `cells` holds each trial's confusion cells, (k * k, n).
+    `sums` holds each trial's sums over the `n` examples or groups; `right (a, n)` is the share of the seeds that score
+    one on which each arm answers it rightly.
     """
 
-    cells: list[list[csr_array]]
-    measure: Callable[[Float64[np.ndarray, "b k k"]], Float64[np.ndarray, " b"]]
-    k: int
+    sums: list[list[PlacedSums]]
+    right: Float32[np.ndarray, "a n"]
     n: int
+    draws: int
 
     def scores(self, weights: Float64[np.ndarray, "b n"]) -> Float64[np.ndarray, "a r b"]:
         """Returns the scores in points under each row of weights."""
-        k = self.k
-        return np.array(
-            [[100 * self.measure((one @ weights.T).T.reshape(-1, k, k)) for one in row] for row in self.cells]
-        )
+        return np.array([[100 * one.scores(weights) for one in row] for row in self.sums])
 
 
 def _examples(kept: Sequence[Sequence[Record]], sets: Mapping[str, TestSet]) -> _Examples:
     """Places the predictions of all trials on the distinct test examples of all seeds, or on their groups."""
-    first = kept[0][0]["result"]
-    measure, k = metric(first["metric"]), len(sets[first["test_set"]].classes)
+    found = measure(kept[0][0]["result"]["metric"])
     ids = np.unique(np.concatenate([one.units for one in sets.values()]))
     place = {name: np.searchsorted(ids, one.units) for name, one in sets.items()}
 
-    def cells(one: Record) -> csr_array:
+    def placed(one: Record) -> PlacedSums:
         name = one["result"]["test_set"]
-        cell = confusion_cells(sets[name].y, unpack(one["result"]["predictions"]), k)
-        return csr_array((np.ones(len(cell)), (cell, place[name])), shape=(k * k, len(ids)))
+        return found.sums(rows_of(one["result"], sets[name])).placed(place[name], len(ids))
 
-    return _Examples([[cells(one) for one in row] for row in kept], measure, k, len(ids))
+    right = np.array([_right([one["result"] for one in row], sets, place, len(ids)) for row in kept])
+    return _Examples(
+        [[placed(one) for one in row] for row in kept], right, len(ids), min(COVARIANCE_DRAWS, found.draws)
+    )
+
+
+def _right(
+    results: Sequence[Mapping[str, Any]], sets: Mapping[str, TestSet], place: Mapping[str, np.ndarray], n: int
+) -> Float32[np.ndarray, " n"]:
+    """Returns the share of an arm's seeds that score an example on which it answers it rightly."""
+    hits, scored = np.zeros(n), np.zeros(n)
+    for result in results:
+        at, rows = place[result["test_set"]], rows_of(result, sets[result["test_set"]])
+        hits += np.bincount(at, rows.predicted == rows.y, n)
+        scored += np.bincount(at, minlength=n)
+    return (hits / scored).astype(np.float32)
 
 
 def _spread(seen: _Examples) -> tuple[Float64[np.ndarray, "a a"], Float64[np.ndarray, "a a"]]:
@@ -232,10 +243,10 @@ def _spread(seen: _Examples) -> tuple[Float64[np.ndarray, "a a"], Float64[np.nda
     With `D_as` the draws of arm `a` on seed `s`, cov(sum_s D) minus the covariances within a seed leaves the pairs of
     different seeds. The first covariance is 0 with one seed, which has no such pair.
     """
-    a, r, n = len(seen.cells), len(seen.cells[0]), seen.n
+    a, r, n = len(seen.sums), len(seen.sums[0]), seen.n
     if n < 2:
         return np.zeros((a, a)), np.zeros((a, a))
-    draws = seen.scores(example_weights(COVARIANCE_DRAWS, n, stream(0, "grid", "examples")))
+    draws = seen.scores(example_weights(seen.draws, n, stream(0, "grid", "examples")))
     draws = draws[..., np.isfinite(draws).all((0, 1))]
     within = sum(np.atleast_2d(np.cov(draws[:, s])) for s in range(r))
     total = np.atleast_2d(np.cov(draws.sum(1))) * n / (n - 1)
@@ -276,16 +287,6 @@ def _parts(seen: _Examples) -> Float64[np.ndarray, "a r f"] | None:
     return found if np.isfinite(found).all() else None
 
 
-def _right(seen: _Examples) -> Float32[np.ndarray, "a n"]:
-    """Returns the share of the seeds that score an example on which each arm answers it rightly."""
-    hits = np.arange(seen.k) * (seen.k + 1)
-    found = np.zeros((len(seen.cells), seen.n), dtype=np.float32)
-    for arm, row in enumerate(seen.cells):
-        scored = sum(np.asarray(one.sum(0)).ravel() for one in row)
-        found[arm] = sum(np.asarray(one[hits].sum(0)).ravel() for one in row) / scored
-    return found
-
-
 def _informed(kept: Sequence[Sequence[Record]], baseline: int) -> tuple[bool, ...]:
     """Returns which arms have a strategy or a model that used validation labels, as their records say.
 
@@ -300,5 +301,4 @@ def _informed(kept: Sequence[Sequence[Record]], baseline: int) -> tuple[bool, ..
 
 def _step(kept: Sequence[Sequence[Record]], sets: Mapping[str, TestSet]) -> float:
     result = kept[0][0]["result"]
-    test = sets[result["test_set"]]
-    return most_of_one(test.y, metric(result["metric"]), len(test.classes))
+    return 100 * measure(result["metric"]).step(rows_of(result, sets[result["test_set"]]))

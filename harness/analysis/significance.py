@@ -38,6 +38,18 @@ def half_width_at(alpha: float, parts: Sequence[tuple[float, float | int]]) -> f
     return math.hypot(*(float(stdtrit(freedom, alpha / 2)) * math.sqrt(v) for v, freedom in parts if v > 0))
 
 
+def nadeau_bengio(variance: float, r: int, correlation: float) -> float:
+    """Returns the variance of a mean of `r` correlated deltas, from their variance divided by `r`.
+
+    Deltas of training sets that share rows are correlated by rho. Their variance s² is then too small, and their mean
+    varies by s² (1 / r + rho / (1 - rho)) over new training sets (Nadeau & Bengio 2003, Mach. Learn. 52, section 3).
+    BadInput unless rho lies in [0, 1).
+    """
+    if not 0 <= correlation < 1:
+        raise BadInput(f"a correlation of {correlation} between deltas: it must be 0 or more, and less than 1")
+    return variance * (1 + r * correlation / (1 - correlation))
+
+
 def p_value(effect: float, parts: Sequence[tuple[float, float | int]]) -> float:
     """Returns 1 - the level at which `effect ± half_width_at` reaches 0.
 

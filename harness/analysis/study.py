@@ -6,22 +6,27 @@ Numbers come from `effects`, `ties` and `attribution`; this module collects and 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 
 import harness
-from harness.analysis import scores as grid
 from harness.analysis import variance
 from harness.analysis.attribution import Attribution, attribute
 from harness.analysis.degenerate import degenerate_notes, find_degenerate
 from harness.analysis.effects import EXAMPLE_DRAWS, Adjust, Effect, covers, deltas, estimate_effects, trials
+from harness.analysis.effort import effort_notes
+from harness.analysis.label_policies import PolicyRow, compare_policies, policy_notes
 from harness.analysis.load import load_notes
-from harness.analysis.power import plan_level
+from harness.analysis.measures import measure
+from harness.analysis.metric_verdicts import BY_METRIC, MetricVerdict, comparable_scores, judge_by_metrics, rerun_of
+from harness.analysis.new_training_sets import NewSets, find_shared, new_set_notes, with_new_sets
+from harness.analysis.power import VerdictPilot, plan_level, verdict_pilot
 from harness.analysis.records import Records, join
 from harness.analysis.references import comparisons, reference_notes
+from harness.analysis.rescoring import own_metric, rescore
 from harness.analysis.scores import Scores
 from harness.analysis.significance import benjamini_yekutieli, holm
 from harness.analysis.ties import with_letters
@@ -48,13 +53,17 @@ class Study:
 
     `scores` and `attribution` are None if the baseline never finished; `plan` is None for trials that were run one by
     one. `briefs` are the arms' short names; `strategies` are those of what an arm does, whatever its budget of labels.
+    `metric` is the title of the metric that all of it is scored by, `own_metric` that by which the trials chose inside.
     `components` are the sources of the baseline's variance if the study salts its streams, and `components_note` is the
-    note on them.
+    note on them. `new_sets` says whether intervals for a new training set apply. `pilot` holds the variances behind the
+    verdict, or a sentence on why there are none. `by_metric` holds the verdict under each other metric that it was
+    judged by. `policies` score baseline and cleaning arms on given and on gold test labels.
     """
 
     name: str
     task: str
     metric: str
+    own_metric: str
     effects: list[Effect]
     table: pd.DataFrame
     notes: list[str]
@@ -67,29 +76,46 @@ class Study:
     strategies: Mapping[str, str]
     components: list[Component]
     components_note: str
+    new_sets: NewSets
+    pilot: VerdictPilot | str = ""
+    by_metric: Mapping[str, MetricVerdict] = field(default_factory=dict)
+    policies: Sequence[PolicyRow] = ()
 
 
-def gather(store: Store, adjust: str = "holm") -> Study:
+def gather(store: Store, adjust: str = "holm", metric: str | None = None) -> Study:
     """Returns the study in a store; records outside its plan are left out, and counted in the notes.
 
-    `adjust` is the adjustment of p-values for the number of arms, one of `ADJUSTS`.
+    `adjust` is the adjustment of p-values for the number of arms, one of `ADJUSTS`; `metric` is one of `MEASURES`, by
+    default the study's own. BadInput if the records do not keep what it needs.
     """
     one_of("adjust", adjust, tuple(ADJUSTS))
     joined = join(store)
-    kept, plan = joined.records, joined.plan
-    if not kept:
+    if not joined.records:
         lines = [f"damaged and left out: {line}" for line in joined.damaged]
         raise BadInput("\n".join([f"{store.folder} holds no record of a trial: run the study first", *lines]))
+    own = own_metric(joined.records[0])
+    metric = metric or own
+    joined = replace(joined, records=rescore(joined.records, metric, store.test_set, store.valid_set, rerun_of(joined)))
+    kept, plan = joined.records, joined.plan
     table = trials(kept)
     compared = deltas(table)
-    scores = _scores(joined)
+    scores = comparable_scores(joined)
     found = with_letters(estimate_effects(kept, store.test_set, joined.rows, ADJUSTS[adjust], plan_level(plan)), scores)
+    new_sets = find_shared(kept)
+    found = with_new_sets(found, new_sets)
     answer = attribute(scores, draws=REDRAWS, rng=stream(0, "attribution")) if scores else None
+    by_metric, told = judge_by_metrics(joined, store, metric, answer)
+    policies = compare_policies(kept, store.test_set)
     warnings = list(degenerate_notes(find_degenerate(kept, store.test_set)))
     notes = [
         *warnings,
+        *_scored_by(metric, own),
+        *told,
+        *policy_notes(policies),
         *_notes(found, table, compared, adjust),
+        *effort_notes(kept),
         *load_notes(table),
+        *new_set_notes(found, new_sets),
         *reference_notes(comparisons(kept), found),
         *_mixed(kept),
         *_stale(joined),
@@ -101,34 +127,39 @@ def gather(store: Store, adjust: str = "holm") -> Study:
         on=["key", "control"],
         validate="one_to_one",
     )
+    said = [*_told_by_metric(told), *_about_baseline(warnings)]
     return Study(
-        joined.name, _task(kept[0]), _metric(kept[0]), found, table, notes, scores,
-        _with_warnings(answer, warnings), plan, kept, _classes(kept, store), joined.briefs, joined.strategies(BUDGET),
-        *_components(kept, scores, store),
+        joined.name, _task(kept[0]), measure(metric).title, own, found, table, notes, scores,
+        _with_sentences(answer, said), plan, kept, _classes(kept, store), joined.briefs, joined.strategies(BUDGET),
+        *_components(kept, scores, store), new_sets, verdict_pilot(joined), by_metric, policies,
     )  # fmt: skip
 
 
-def _with_warnings(answer: Attribution | None, warnings: Sequence[str]) -> Attribution | None:
-    """Returns the answer whose verdict says first that the baseline is no control, if it is none."""
-    mine = [warning for warning in warnings if warning.startswith("Warning: the baseline ")]
-    if answer is None or answer.verdict is None or not mine:
+def _with_sentences(answer: Attribution | None, more: Sequence[str]) -> Attribution | None:
+    """Returns the answer whose verdict also says what depends on the metric, and that the baseline is no control."""
+    if answer is None or answer.verdict is None or not more:
         return answer
-    sentence = " ".join([answer.verdict.sentence, *mine])
+    sentence = " ".join([answer.verdict.sentence, *more])
     return replace(answer, verdict=replace(answer.verdict, sentence=sentence))
 
 
-def _scores(joined: Records) -> Scores | None:
-    """Returns the scores by arm and seed; None if the baseline never finished.
+def _about_baseline(warnings: Sequence[str]) -> list[str]:
+    return [warning for warning in warnings if warning.startswith("Warning: the baseline ")]
 
-    If a study adds seeds to undecided arms only, all arms are compared on the seeds of its first look.
-    """
-    plan, rows = joined.plan or {}, joined.rows
-    precision = plan.get("precision")
-    first = set(plan["seeds"][: precision["looks"][0]]) if precision else {row["seed"] for row in rows}
-    try:
-        return grid.collect_scores(joined.records, joined.test_set, [row for row in rows if row["seed"] in first])
-    except BadInput:
-        return None
+
+def _told_by_metric(told: Sequence[str]) -> list[str]:
+    """Returns the sentence on verdicts under other metrics, if there is one."""
+    return [sentence for sentence in told if sentence.startswith(BY_METRIC)]
+
+
+def _scored_by(metric: str, own: str) -> list[str]:
+    """Returns what a metric is, and what its choice does not change; nothing for accuracy as the study's own."""
+    if metric == own:
+        return [f"Metric: {measure(metric).note}"] if metric != "accuracy" else []
+    return [
+        f"Metric: {measure(metric).note} Computed from the records, without training: what trials chose inside (early "
+        f"stopping, tuning) was chosen by {own}."
+    ]
 
 
 def _components(records: Sequence[Record], scores: Scores | None, store: Store) -> tuple[list[Component], str]:
@@ -150,12 +181,25 @@ def _notes(found: Sequence[Effect], table: pd.DataFrame, compared: pd.DataFrame,
     return [
         *coverage_notes(found),
         "Each interval is for its arm alone and not adjusted for the number of arms; adjusted p-values are, by "
-        f"{_NAMES[adjust]}. Intervals come from a two-level bootstrap over seeds (in closed form) and test examples "
-        f"({EXAMPLE_DRAWS} draws), paired with the control of the same seed.",
+        f"{_NAMES[adjust]}. {_method(found)}",
         *_facts(table),
         *_failures(table, compared),
         *_missing(found),
     ]
+
+
+def _method(found: Sequence[Effect]) -> str:
+    """Returns a sentence on how intervals were computed: those of one seed know test examples alone."""
+    seeds = {effect.interval.n_seeds for effect in found if effect.interval}
+    examples, paired = f"test examples ({EXAMPLE_DRAWS} draws)", "paired with the control of the same seed"
+    if seeds == {1}:
+        return f"Intervals come from a bootstrap over {examples}, {paired}; one seed has no level of seeds."
+    if 1 in seeds:
+        return (
+            f"Intervals come from a two-level bootstrap over seeds (in closed form) and {examples}, {paired}; those of "
+            "arms with one seed are over test examples alone."
+        )
+    return f"Intervals come from a two-level bootstrap over seeds (in closed form) and {examples}, {paired}."
 
 
 def coverage_notes(found: Sequence[Effect]) -> list[str]:
@@ -178,6 +222,9 @@ def _facts(table: pd.DataFrame) -> list[str]:
         texts = noise["fact_noise"].drop_duplicates().tolist()
         more = f" (seed {noise['seed'].iloc[0]}; it differs a little by seed)" if len(texts) > 1 else ""
         notes += [f"Labels: {texts[0]}{more}."] if texts else []
+    if "fact_budget" in table:
+        told = table["fact_budget"].dropna().drop_duplicates().tolist()
+        notes += [f"Budget: {told[0]}{' (the first of several sizes)' if len(told) > 1 else ''}."] if told else []
     if "fact_overlap" in table and table["fact_overlap"].notna().any():
         low, high = int(table["fact_overlap"].min()), int(table["fact_overlap"].max())
         notes.append(f"Test rows that are also among the training rows: {low if low == high else f'{low} to {high}'}.")
@@ -256,7 +303,3 @@ def _task(record: Record) -> str:
     """Returns the task's name, or else its function's."""
     task = record["trial"]["task"]
     return str(task.get("name") or task.get("_target_", "").rpartition(".")[2])
-
-
-def _metric(record: Record) -> str:
-    return str(record["trial"]["protocol"]["metric"])

@@ -38,19 +38,22 @@ test set, no other part includes it; if each seed has its own, `split` includes 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float64
 from scipy.stats import chi2, norm
 
+from harness.analysis.measures import measure
+from harness.analysis.rescoring import rows_of
 from harness.analysis.scores import Scores
 from harness.analysis.significance import LEVEL
 from harness.arm import BASELINE, FACTORS, Level
 from harness.errors import BadInput
-from harness.metrics import Metric, confusion, confusion_cells, metric
+from harness.metrics import METRICS, Metric, confusion, confusion_cells
 from harness.storage.packing import unpack
 from harness.storage.store import Record, TestSet
 from harness.streams import STREAMS
@@ -184,13 +187,23 @@ def examples(records: Sequence[Record], test_set: Callable[[str], TestSet]) -> C
     moved: dict[str, float] = {}
     for result in results:
         test = sets[result["test_set"]]
-        squares = influence(test, unpack(result["predictions"]), metric(result["metric"])) ** 2
+        squares = _moves(result, test) ** 2
         for name, square in zip(test.ids.tolist(), squares.tolist(), strict=True):
             moved[name] = moved.get(name, 0.0) + square / len(results)
     each = np.array(list(moved.values()))
     value, error = float(each.sum()), float(np.sqrt(len(each)) * each.std())
     spread = np.exp(norm.ppf((1 + LEVEL) / 2) * error / value) if value else 1.0
     return Component(EXAMPLES, value, value / float(spread), value * float(spread))
+
+
+def _moves(result: Mapping[str, Any], test: TestSet) -> Float64[np.ndarray, " n"]:
+    """Returns the influence of each test example on a result's score, in points."""
+    if result["metric"] in METRICS:
+        return influence(test, unpack(result["predictions"]), METRICS[result["metric"]])
+    n = len(test.y)
+    sums, step = measure(result["metric"]).sums(rows_of(result, test)).placed(np.arange(n), n), _STEP * n
+    slope = 100 * (sums.scores(1 + step * np.eye(n)) - sums.scores(np.ones((1, n)))) / step
+    return slope - slope.mean()
 
 
 def influence(test: TestSet, predicted: np.ndarray, measure: Metric) -> Float64[np.ndarray, " n"]:

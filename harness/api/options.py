@@ -82,7 +82,7 @@ def node_of(group: str, option: Option) -> dict[str, Any]:
     return body | declared | ({} if shape == "network" else _defaults(option))
 
 
-def overrides_of(place: str, option: Option) -> dict[str, Any]:
+def parameter_overrides(place: str, option: Option) -> dict[str, Any]:
     """Returns what sets an option's parameters, by dotted key; `place` is a factor, or one of the baseline's."""
     inner = f"{place}.network" if _shape(place.rpartition(".")[2], option.function) == "network" else place
     known = _parameters(option.function)

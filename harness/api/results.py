@@ -194,7 +194,9 @@ class StudyResults:
         found = self.gathered
         sd = leaderboard.deviations(found.table)
         table = leaderboard.as_words(found.effects, found.metric, sd).to_html(index=False, border=0)
-        notes = "".join(f"<li>{escape(note)}</li>" for note in (*found.notes, *leaderboard.legend(found.effects, sd)))
+        notes = "".join(
+            f"<li>{escape(note)}</li>" for note in (*found.notes, *leaderboard.legend(found.effects, found.metric, sd))
+        )
         return (
             f"<p><b>{escape(found.name)}, task {escape(found.task)}.</b> {escape(self._answer())}</p>{table}"
             f"<details><summary>notes</summary><ul>{notes}</ul></details>"

@@ -16,7 +16,7 @@ from typing import Any
 
 import harness
 from harness.api.results import StudyResults, load_study
-from harness.api.study_files import StudyFiles, spell, write_files, write_study
+from harness.api.study_files import StudyFiles, spell, write_files, write_study_files
 from harness.commands.option_files import check_study_file
 from harness.commands.overrides import load_config, option_loader, swept_studies
 from harness.commands.study import SOME_FAILED
@@ -71,7 +71,7 @@ def run_from_python(study: str | Path | Mapping[str, Any], *overrides: str) -> S
 def _files_of(study: str | Path | Mapping[str, Any], words: Sequence[str]) -> StudyFiles:
     """Returns the files of the study; one that lies outside `experiments/` is copied to where Hydra finds it."""
     if isinstance(study, Mapping):
-        return write_study(study, _cache(study, words))
+        return write_study_files(study, _cache(study, words))
     path = Path(study).expanduser()
     if path.suffix not in (".yaml", ".yml"):
         if swept_studies([f"experiments={study}"]) is not None:

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 from hydra.core.override_parser.types import Quote, QuotedString
 
-from harness.api.options import Option, as_option, node_of, overrides_of, plain_value, root_of
+from harness.api.options import Option, as_option, node_of, parameter_overrides, plain_value, root_of
 from harness.api.rows import write_rows
 from harness.arm import FACTORS
 from harness.checks import choices
@@ -24,7 +24,7 @@ from harness.storage.files import write_atomic
 from harness.tasks.files import NAMES
 
 SETTINGS = (
-    "seeds", "design", "precision", "protocol", "store", "cache", "device", "threads", "retry", "rerun",
+    "seeds", "design", "precision", "protocol", "price", "store", "cache", "device", "threads", "retry", "rerun",
 )  # fmt: skip
 """Keys that mean what they mean in a study's file."""
 KEYS = ("study", "task", "baseline", "arms", "cross", "probe", "track", "workers", *SETTINGS)
@@ -57,7 +57,7 @@ class _Task:
     lines: tuple[str, ...]
 
 
-def write_study(said: Mapping[str, Any], cache: Path) -> StudyFiles:
+def write_study_files(said: Mapping[str, Any], cache: Path) -> StudyFiles:
     """Writes the files of a study that is a mapping, below `cache`; BadInput for an unknown key and for a bad value."""
     for key in said:
         if key not in KEYS:
@@ -128,7 +128,7 @@ def _baseline(baseline: Any) -> tuple[dict[str, str], dict[str, Any]]:
             chosen[f"override /{key}@baseline.{key}"] = option.label if option else str(value)
         elif str(key).partition(".")[0] not in FACTORS:
             raise BadInput(f"the baseline has no '{key}'{choices(str(key), FACTORS)}")
-        found = overrides_of(key, option) if option else {} if key in FACTORS else {key: value}
+        found = parameter_overrides(key, option) if option else {} if key in FACTORS else {key: value}
         for dotted, one in found.items():
             _nest(body, dotted.split("."), plain_value(dotted, one))
     return chosen, {"baseline": body} if body else {}
@@ -192,7 +192,7 @@ def arm_words(arm: Any) -> list[str]:
     words: list[str] = []
     for key, value in _pairs(arm):
         option = as_option(value)
-        found = {key: value} if option is None else {key: option.label, **overrides_of(key, option)}
+        found = {key: value} if option is None else {key: option.label, **parameter_overrides(key, option)}
         words += [key] if "=" in key else [f"{name}={spell(plain_value(name, one))}" for name, one in found.items()]
     return words
 

@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
     os.environ[DEBUG] = "1" if {"--debug", "hydra.verbose=true", "hydra.verbose=True"} & set(words) else "0"
     words = [word for word in words if word != "--debug"]
-    command = _elsewhere(words[0]) if words and words[0] in COMMANDS else _hydra
+    command = _elsewhere(words[0]) if words and words[0] in COMMANDS else run_words
     try:
         with stopped_by_signals():
             return command(words)
@@ -92,8 +92,8 @@ def _report_error(error: BaseException, words: list[str]) -> int:
     return 1 if isinstance(error, TrialFailed) else 2
 
 
-def _hydra(words: list[str]) -> int:
-    """Runs a trial, a sweep or a study through Hydra."""
+def run_words(words: list[str]) -> int:
+    """Runs the trial, the sweep or the study of these words through Hydra; returns the exit code."""
     if words and words[0].isidentifier():
         raise BadInput(f"unknown command '{words[0]}'{choices(words[0], COMMANDS)}; options are written as group=NAME")
     words = [re.sub("^experiment=", "experiments=", word) for word in words]
@@ -104,6 +104,8 @@ def _hydra(words: list[str]) -> int:
     _say_own_options()
     check_option_files(words)
     refuse_null_choices(words)
+    if any(word.startswith("suite=") for word in words):
+        return import_module("harness.commands.suite").run_suite(words)
     studies = swept_studies(words)
     if studies is not None:
         return _run_in_turn(words, studies)

@@ -24,8 +24,11 @@ from harness.storage.places import conf_dir, own_conf
 
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
+        "ask": "a verdict on your own file or folder: looks at it, plans a study, runs it, answers",
+        "init": "the study that ask would run, written as a file and not run",
         "report": "tables, figures and page of a study, from its records alone",
         "plan": "seeds, test rows and time that an effect needs",
+        "curve": "learning curves over the number of training rows, of finished studies",
         "slices": "gains by class or column, and the rows that flipped",
         "claims": "sentences written down before a run: supported, refuted or undecided",
         "publish": "sends to W&B what it lacks of a study, from its records alone",
@@ -41,6 +44,7 @@ GROUPS = ("task", *FACTORS, "protocol", "track")
 _EXAMPLES = """\
 harness: does accuracy come from the model or from the data?
 
+  harness ask reviews.csv label=stars       your own data: looks, plans, runs, and prints the verdict
   harness -m experiments=quickstart         a study: trials, answer, tables, figures and a page
   harness model=resnet8 clean=confident     one trial, its control and the difference
   harness report quickstart                 tables and figures again, from the records alone

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from harness.analysis.measures import measure
 from harness.analysis.study import gather
 from harness.checks import choices, one_of
 from harness.commands.arguments import parse, trusted_functions
@@ -18,35 +19,57 @@ from harness.storage.store import Store
 
 
 def command(words: list[str]) -> int:
-    """Runs `harness report NAME [store=results] [task.path=FOLDER] [adjust=holm] [formats=pdf,svg] [--paper DIR]`.
+    """Runs `harness report NAME [metric=roc_auc] [store=results] [task.path=FOLDER] [adjust=holm] [--paper DIR]`.
+
+    `harness report suite=NAME [store=results]` writes the report over the tasks of a suite, from their records.
 
     No code that the folder names is run: `trust=mine.task` allows a task that is a function of the user's own.
 
-    Writes tables, figures and page from the records only. With the task's folder the page shows rows; `adjust` is holm
-    or benjamini_yekutieli; figures are PNGs and what `formats` names; `--paper` fills a folder for a paper, with PDFs.
+    Writes tables, figures and page from the records only; by a `metric` that is not the study's own, into a folder
+    `metrics/METRIC` of the study's, without training anything. With the task's folder the page shows rows; `adjust` is
+    holm or benjamini_yekutieli; figures are PNGs and what `formats` names; `--paper` fills a folder for a paper, with
+    PDFs.
     """
-    names, said = parse(words, ("store", "paper", "task.path", "adjust", "formats", "trust"))
+    names, said = parse(words, ("store", "paper", "task.path", "adjust", "formats", "trust", "metric", "suite"))
     store = Path(said.get("store", "results")).expanduser()
+    if "suite" in said:
+        return _suite(names, said, store)
     if len(names) != 1:
         raise BadInput(
-            "name a study: harness report NAME [store=FOLDER] [task.path=FOLDER] [formats=pdf,svg] [--paper DIR]"
+            "name a study: harness report NAME [metric=roc_auc] [store=FOLDER] [task.path=FOLDER] [formats=pdf,svg] "
+            "[--paper DIR]"
         )
     folder = store / names[0]
     if not folder.is_dir():
         known = [path.name for path in store.glob("*/") if (path / "trials").is_dir()]
         raise BadInput(f"no records of a study '{names[0]}' in {store}{choices(names[0], known)}")
     adjust, trust = said.get("adjust", "holm"), trusted_functions(said)
+    metric = said.get("metric")
+    if metric is not None:
+        measure(metric)  # raises for an unknown name before anything is computed
     tell_damaged(Store(folder))
     hidden = hidden_rows(Store(folder).plan(), trust, said.get("task.path"))
     with notice(f"computing and drawing the report of {names[0]}"):
-        paths = [*rebuild(folder, said.get("task.path"), adjust, formats_of(said), trust, say), write_index(store)]
+        made = rebuild(folder, said.get("task.path"), adjust, formats_of(said), trust, say, metric)
+        paths = [*made, write_index(store)]
         if "paper" in said:
             from harness.report.paper import write_paper  # most reports do not need it
 
-            paths += write_paper(gather(Store(folder), adjust), Path(said["paper"]).expanduser(), paths)
+            paths += write_paper(gather(Store(folder), adjust, metric), Path(said["paper"]).expanduser(), paths)
     if hidden:
         say(hidden)
     print("\n".join(map(str, paths)))
+    return 0
+
+
+def _suite(names: Sequence[str], said: Mapping[str, str], store: Path) -> int:
+    """Writes the report over the tasks of a suite; BadInput for a word that concerns single studies alone."""
+    odd = [*names, *(name for name in said if name not in ("suite", "store"))]
+    if odd:
+        raise BadInput(f"'{odd[0]}' concerns a single study: a suite is reported as harness report suite=NAME")
+    from harness.commands.suite import report_suite  # most reports do not need it
+
+    print("\n".join(map(str, report_suite(store, said["suite"]))))
     return 0
 
 

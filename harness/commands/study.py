@@ -32,7 +32,7 @@ from harness.commands.terminal import (
 )
 from harness.errors import BadInput, TrialFailed
 from harness.notices import notice
-from harness.report.write import read_table, rebuild, write_index
+from harness.report.write import closing_lines, read_table, rebuild, write_index
 from harness.run.config import plain
 from harness.run.execute import Job, check_files, check_fit, keep_death, make_job, study_store, tracker
 from harness.run.faults import LARGEST, find_faults
@@ -500,8 +500,15 @@ def as_plan(study: DictConfig, plan: list[PlannedTrial]) -> dict[str, Any]:
         "task": identity(plain(study.task), lambda path: None),
         "protocol": identity(plain(study.protocol)),
         "claims": claims.check_claims(str(study.study)),
+        **_price_entry(study),
         "trials": [item.row for item in plan],
     }
+
+
+def _price_entry(study: DictConfig) -> dict[str, Any]:
+    """Returns the prices that the user gave, for the plan; nothing without any."""
+    given = {name: value for name, value in plain(study).get("price", {}).items() if value is not None}
+    return {"price": given} if given else {}
 
 
 def raise_trouble(returns: Sequence[JobReturn]) -> None:
@@ -517,8 +524,7 @@ def finish(study: DictConfig, store: Store, keys: Sequence[str]) -> None:
     own = tuple(targets_in(plain(study.task)))  # this command has run the user's own task already
     with notice("computing and drawing the report"):
         paths = [*rebuild(store.folder, trust=own, tell=say), write_index(store.folder.parent)]
-    print(store.folder.joinpath("leaderboard.md").read_text(encoding="utf-8"))
-    print("\n".join(str(path) for path in paths))
+    print("\n".join(closing_lines(store)))
     table, figures = read_table(store.folder), [path for path in paths if path.suffix == ".png"]
     with notice("handing the leaderboard to the tracker"):
         tracker(study).leaderboard(str(study.study), table, figures, store.folder)

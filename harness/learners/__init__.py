@@ -24,8 +24,11 @@ Predict = Callable[[Rows], np.ndarray]
 class Protocol:
     """Holds what every arm shares; nothing in here may depend on the arm.
 
-    The budget is counted in optimiser steps: `steps` or, if that is None, `epochs` passes over the task's training
-    rows as they were before any strategy. An arm that drops rows therefore trains as long as its control.
+    The budget of networks is counted in optimiser steps: `steps` or, if that is None, `epochs` passes over the task's
+    training rows as they were before any strategy. An arm that drops rows therefore trains as long as its control.
+    Steps bound nothing else. Linear models run to convergence or their `max_iter`, trees and boosting grow the trees
+    or rounds of their YAML, AutoML tries the number of models of its YAML, label models in closed form or by EM run to
+    their own end; all of these depend on no arm either, but are not equal to each other or to a network's steps.
     `selection` keeps the last weights, or those with the best validation metric (validation labels then count as
     bought).
     `augment_draws` is how often a learner that fits once draws an augmentation to grow its rows.
@@ -34,7 +37,7 @@ class Protocol:
     """
 
     version: int
-    metric: Literal["accuracy", "balanced_accuracy", "macro_f1", "f1"]
+    metric: Literal["accuracy", "balanced_accuracy", "macro_f1", "f1", "worst_class"]
     epochs: int
     steps: int | None
     batch_size: int
@@ -67,6 +70,14 @@ class Protocol:
     def budget(self, rows: int) -> int:
         """Returns the optimiser steps for a task with that many training rows."""
         return self.steps if self.steps is not None else self.epochs * max(1, -(-rows // self.batch_size))
+
+    def describe_budget(self, rows: int) -> str:
+        """Returns what stays fixed if the number of training rows changes, and what it amounts to for that many."""
+        count = f"{self.budget(rows)} optimiser steps of {self.batch_size} rows"
+        held = (
+            f"{self.epochs} epochs held fixed: {count} for {rows} rows" if self.steps is None else f"{count} held fixed"
+        )
+        return f"networks: {held}; other models are bound by their own options"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
+from harness.analysis.new_training_sets import NEW_SET, POOL
 from harness.analysis.significance import share_letter
 from harness.analysis.study import Study
 from harness.arm import may_win
@@ -27,8 +28,29 @@ def collect_answers(study: Study) -> dict[str, Any]:
         "failed": sum(effect.n_failed for effect in study.effects),
         "first": _first(study),
         "attribution": plain_data(study.attribution),
+        "by_metric": plain_data(study.by_metric),
+        "test_policies": plain_data(study.policies),
         "components": plain_data(study.components),
+        "intervals": _claims(study),
         "notes": list(study.notes),
+    }
+
+
+def _claims(study: Study) -> dict[str, Any]:
+    """Returns each arm's two intervals by the claim that they support; the second is None where it does not apply."""
+    return {
+        "about": {"interval": POOL, "new_set": NEW_SET},
+        "train_shared": plain_data(study.new_sets.shared),
+        "no_new_set": study.new_sets.reason or None,
+        "arms": {
+            effect.arm: {
+                "effect": plain_data(effect.interval.effect),
+                "interval": plain_data([effect.interval.low, effect.interval.high]),
+                "new_set": plain_data(effect.new_set),
+            }
+            for effect in study.effects
+            if effect.interval
+        },
     }
 
 

@@ -1,14 +1,16 @@
-"""Draws a study's figures, by name and by format; a figure for which the study has no data is left out."""
+"""Draws a study's figures, by name and by format; one for which the study has no data is left out, with the reason."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from harness.analysis import variance
+from harness.analysis.attribution import Attribution
 from harness.analysis.effects import Effect
 from harness.analysis.scores import Scores, redraw
 from harness.analysis.study import Study, coverage_notes
@@ -25,31 +27,48 @@ _REDRAWS = 4000
 _CLEAN = "weak=gold"
 
 
-def draw_all(study: Study) -> tuple[dict[str, Drawing], list[str]]:
-    """Draws the figures, in the order of `FIGURES`, and returns a note for each that failed.
+@dataclass(frozen=True)
+class DrawnFigures:
+    """Holds a study's figures by name, a line for each that failed, and the reasons for those left out, by name."""
+
+    drawn: Mapping[str, Drawing]
+    failed: Sequence[str]
+    left_out: Mapping[str, str]
+
+    @property
+    def notes(self) -> list[str]:
+        """Returns the notes on all figures that are missing."""
+        reasons = "; ".join(f"{name} ({reason})" for name, reason in self.left_out.items())
+        return [*self.failed, *([f"Figures left out: {reasons}."] if reasons else [])]
+
+
+def draw_all(study: Study) -> DrawnFigures:
+    """Draws the figures, in the order of `FIGURES`.
 
     An error in one figure does not prevent the tables and the other figures.
     """
     files: dict[str, Drawing] = {}
-    notes: list[str] = []
+    failed: list[str] = []
+    left_out: dict[str, str] = {}
     for name in FIGURES:
         try:
             content = _DRAWN[name](study)
         except Exception as error:  # noqa: BLE001 - the edge where a figure's own trouble ends
-            notes.append(f"The figure {name} could not be drawn: {type(error).__name__}: {error}.")
+            failed.append(f"The figure {name} could not be drawn: {type(error).__name__}: {error}.")
             continue
-        if content is not None:
+        if isinstance(content, str):
+            left_out[name] = content
+        else:
             files[name] = content
-    return files, notes
+    return DrawnFigures(files, failed, left_out)
 
 
 def draw_figure(study: Study, name: str) -> Figure:
     """Returns one figure of a study; BadInput for an unknown name, and if the study has no data for that figure."""
     one_of("figure", name, FIGURES)
     drawn = _DRAWN[name](study)
-    if drawn is None:
-        there = list(draw_all(study)[0])
-        raise BadInput(f"'{study.name}' has no data for the figure '{name}' (choose from: {', '.join(there)})")
+    if isinstance(drawn, str):
+        raise BadInput(f"'{study.name}' has no figure '{name}': {drawn}")
     return drawn.figure
 
 
@@ -57,53 +76,63 @@ def _title(study: Study) -> str:
     return f"{study.name}, task {study.task}"
 
 
-def _attribution(study: Study) -> Drawing | None:
+def _attribution(study: Study) -> Drawing | str:
     answer = study.attribution
     if not answer or not answer.ladder:
-        return None
+        return _no_attribution(answer)
     said = answer.verdict.sentence if answer.verdict else ""
     frame = figures.attribution_frame(answer, study.briefs)
     return figures.attribution(frame, title=_title(study), verdict=said.partition(". ")[0], note=_first(answer))
 
 
-def _cells(study: Study) -> Drawing | None:
+def _no_attribution(answer: Attribution | None) -> str:
+    """Returns why a study has no ladder, as its notes say it."""
+    said = ("No attribution: ", "No verdict: ")
+    notes = answer.notes if answer else ()
+    return next(
+        (note.removeprefix(start).rstrip(".") for note in notes for start in said if note.startswith(start)),
+        "the baseline has no finished trial",
+    )
+
+
+def _cells(study: Study) -> Drawing | str:
     met = _met(study.scores) if study.scores else []
     if not study.scores or not met:
-        return None
+        return "no model was run together with a data strategy on every seed"
     inside = study.scores.only(met)
     redraws = redraw(inside, _REDRAWS, stream(0, "cells")) if len(inside.seeds) > 1 else None
     frame = figures.cells_frame(inside, redraws)
     return figures.heatmap(frame, title=_title(study), metric=study.metric, note=_note(study), shown="score")
 
 
-def _cost(study: Study) -> Drawing | None:
+def _cost(study: Study) -> Drawing | str:
     gains = _brief(figures.gain_frame(study.effects), study)
     if gains.empty:
-        return None
+        return "no arm has an effect and a cost"
     return figures.gain_against_cost(gains, title=_title(study), metric=study.metric, note=_note(study))
 
 
-def _budget(study: Study) -> Drawing | None:
+def _budget(study: Study) -> Drawing | str:
     curve = _budgets(study)
     if not len(curve):
-        return None
+        return "no data strategy was run with two or more budgets of labels"
     base, clean = (_score(study.effects, arm) for arm in ("baseline", _CLEAN))
     return figures.budget_curve(
         curve, title=_title(study), metric=study.metric, note=_note(study), baseline=base, clean=clean
     )
 
 
-def _curves(study: Study) -> Drawing | None:
+def _curves(study: Study) -> Drawing | str:
     history = figures.history_frame(study.records, "valid")
     if not len(history) or not history["value"].notna().any():
-        return None
-    unit = f"validation {study.metric}, %"
+        return "no trial has a training curve with validation scores"
+    unit = f"validation {study.own_metric}, %"
     return figures.training_curves(_brief(history, study), title=_title(study), unit=unit, note="")
 
 
-def _variance(study: Study) -> Drawing | None:
+def _variance(study: Study) -> Drawing | str:
     if not study.components:
-        return None
+        return "no random stream of the baseline was salted on two seeds or more"
     parts = variance.components_frame(study.components)
     return figures.variance_components(parts, title=_title(study), unit="points", note=study.components_note)
 
@@ -159,8 +188,8 @@ def _score(effects: list[Effect], arm: str) -> float | None:
     return next((effect.score for effect in effects if effect.arm == arm), None)
 
 
-_DRAWN: Mapping[str, Callable[[Study], Drawing | None]] = {
+_DRAWN: Mapping[str, Callable[[Study], Drawing | str]] = {
     "effects": _forest, "attribution": _attribution, "cells": _cells, "cost": _cost, "budget": _budget,
     "curves": _curves, "variance": _variance,
 }  # fmt: skip
-"""The function that draws each figure; it returns None if the study has no data for it."""
+"""The function that draws each figure; it returns the reason, a few words, if the study has no data for it."""

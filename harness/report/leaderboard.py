@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from harness.analysis.effects import Effect, Interval
+from harness.analysis.measures import unit_of
 from harness.analysis.significance import LEVEL
 from harness.arm import kind_in_words, may_win
 from harness.storage.sheets import sheet_of_rows
@@ -24,7 +25,7 @@ from harness.storage.sheets import sheet_of_rows
 MINUS = "\N{MINUS SIGN}"
 NONE = "\N{EN DASH}"
 _LEGEND = (
-    "Effects are in percentage points: the mean over seeds of the score minus the control's. cpu s: CPU seconds per "
+    "Effects are in {points}: the mean over seeds of the score minus the control's. cpu s: CPU seconds per "
     "trial; × control: their ratio to the control's. Labels bought, per trial: from the oracle, from validation or as "
     "edits by people. "
     "Negative controls (random changes) and upper bounds (true labels) are not ranked and never chosen as best; simple "
@@ -33,7 +34,7 @@ _LEGEND = (
 _P = "adj. p: p-value of the effect being 0, adjusted for the number of arms in the study."
 _SD = "± sd: standard deviation of an arm's score over seeds."
 _LETTERS = "Letters beside the rank: arms that share a letter do not differ significantly."
-_ESTIMATES = ("effect", "low", "high", "half_width", "p", "p_adjusted", "seed_share")
+_ESTIMATES = ("effect", "low", "high", "new_set_low", "new_set_high", "half_width", "p", "p_adjusted", "seed_share")
 _LABELS = ("labels_bought", "labels_gold")
 _TEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
@@ -90,11 +91,12 @@ def deviations(table: pd.DataFrame) -> dict[str, float]:
     return {str(arm): float(value) for arm, value in found.dropna().items()}
 
 
-def legend(effects: Sequence[Effect], sd: Mapping[str, float] | None = None) -> list[str]:
+def legend(effects: Sequence[Effect], metric: str, sd: Mapping[str, float] | None = None) -> list[str]:
     """Returns notes on what the columns mean, without those that apply to no row."""
+    points = "percentage points" if unit_of(metric) == "%" else "points"
     shown = ((_SD, sd), (_P, any(effect.p_adjusted is not None for effect in effects)))
     letters = any(effect.letters for effect in effects)
-    return [_LEGEND, *(note for note, there in (*shown, (_LETTERS, letters)) if there)]
+    return [_LEGEND.format(points=points), *(note for note, there in (*shown, (_LETTERS, letters)) if there)]
 
 
 def as_csv(effects: Sequence[Effect], sd: Mapping[str, float] | None = None) -> bytes:
@@ -118,17 +120,17 @@ def as_words(effects: Sequence[Effect], metric: str, sd: Mapping[str, float] | N
 
 def as_markdown(
     effects: Sequence[Effect], study: str, task: str, metric: str, notes: Sequence[str],
-    sd: Mapping[str, float] | None = None,
+    sd: Mapping[str, float] | None = None, more: Sequence[str] = (),
 ) -> bytes:  # fmt: skip
-    """Returns a heading, the table with columns aligned as plain text too, and the notes as a list."""
+    """Returns a heading, the table, with columns aligned as plain text too, the lines `more`, the notes as a list."""
     rows = [_cells(rank, effect, sd or {}, code) for rank, effect in number_ranks(effects)]
     head = heads(metric, sd)
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     rule = [f"{'-' * (width - 1)}{'-' if name in _LEFT else ':'}" for name, width in zip(head, widths, strict=True)]
     lines = [_line(row, widths, head) for row in (head, rule, *rows)]
-    below = [f"- {escape_markdown(note)}" for note in (*notes, *legend(effects, sd))]
+    below = [f"- {escape_markdown(note)}" for note in (*notes, *legend(effects, metric, sd))]
     return "\n".join(
-        [f"# {escape_markdown(study)}: effects on {escape_markdown(task)}", "", *lines, "", *below, ""]
+        [f"# {escape_markdown(study)}: effects on {escape_markdown(task)}", "", *lines, "", *more, *below, ""]
     ).encode()
 
 
@@ -153,7 +155,7 @@ def as_latex(
         *body,
         r"\bottomrule",
         r"\end{tabular}",
-        *(rf"\par\smallskip{{\footnotesize {latex(note)}\par}}" for note in (*notes, *legend(effects, sd))),
+        *(rf"\par\smallskip{{\footnotesize {latex(note)}\par}}" for note in (*notes, *legend(effects, metric, sd))),
         r"\end{table}",
     ]
     return ("\n".join(lines) + "\n").encode()
@@ -256,7 +258,8 @@ def _numbers(rank: int | None, effect: Effect, sd: Mapping[str, float]) -> Mappi
         "rank": rank, "letters": effect.letters, "arm": effect.arm, "axis": effect.axis,
         "factors": " ".join(effect.factors), "reference": effect.reference, "score": effect.score,
         "score_sd": sd.get(effect.arm), "effect": found and found.effect, "low": found and found.low,
-        "high": found and found.high, "half_width": effect.half_width, "p": _digits(effect.p),
+        "high": found and found.high, "new_set_low": effect.new_set and effect.new_set[0],
+        "new_set_high": effect.new_set and effect.new_set[1], "half_width": effect.half_width, "p": _digits(effect.p),
         "p_adjusted": _digits(effect.p_adjusted), "seed_share": found and found.seed_share,
         "n_seeds": found.n_seeds if found else 0, "n_test": found.n_test if found else 0,
         "n_scored": found.n_scored if found else 0, "n_trials": effect.n_trials, "n_failed": effect.n_failed,

@@ -20,7 +20,9 @@ import pyarrow.parquet as pq
 from harness.analysis.study import Study, gather
 from harness.report import leaderboard
 from harness.report.answers import collect_answers
+from harness.report.closing import SUSPECTS, answer_as_markdown, as_lines, rows_to_check, suspects_as_csv
 from harness.report.figure_files import FIGURES, FORMATS, draw_all
+from harness.report.label_policies import policy_table
 from harness.report.page import PageData, index, page_data, render
 from harness.report.page.examples import needs_path, rows
 from harness.storage.files import write_atomic
@@ -29,12 +31,14 @@ from harness.storage.store import Store
 
 __all__ = ["PAGE", "Study", "gather", "read_table", "rebuild", "write_index", "write_tracked"]
 
-PAGE, LEADERBOARD, TABLE = "index.html", "leaderboard.csv", "table.parquet"
+BY_METRIC = "metrics"
+"""The folder, within a study's, of the reports by other metrics."""
+PAGE, LEADERBOARD, TABLE, ANSWER = "index.html", "leaderboard.csv", "table.parquet", "answer.txt"
 
 
 def rebuild(
     folder: Path, path: str | None = None, adjust: str = "holm", formats: Collection[str] = (),
-    trust: Collection[str] = (), tell: Callable[[str], None] = lambda line: None,
+    trust: Collection[str] = (), tell: Callable[[str], None] = lambda line: None, metric: str | None = None,
 ) -> list[Path]:  # fmt: skip
     """Writes tables, figures and page of the study in `folder` from its records; returns their paths.
 
@@ -42,16 +46,20 @@ def rebuild(
     none; `trust` names tasks of the user's own that may be built for it. `adjust` is how p-values account for the
     number of arms (`study.ADJUSTS`). Figures are written as PNG, as `formats` (of `FORMATS`), and in the formats that
     lie in the folder, so that none of them is older than the records. Files are written atomically, after all of them
-    have been made; figures of an earlier report that this one lacks are deleted. A figure that fails is left out;
-    `tell` hears why, and the notes below the table say it too. BadInput if there is no record.
+    have been made; figures of an earlier report that this one lacks are deleted. The notes below the table name each
+    figure that is left out, with the reason; `tell` hears of those that failed. By another `metric` than the study's
+    own all of it goes to `metrics/METRIC`, beside the study's own report. BadInput if there is no record.
     """
-    study = gather(Store(folder), adjust)
+    study = gather(Store(folder), adjust, metric)
+    folder = folder if metric in (None, study.own_metric) else folder / BY_METRIC / metric
     earlier = {name for name in _figure_names() if (folder / name).exists()}
     files = make_files(study, path, {"png", *formats, *(name.rpartition(".")[2] for name in earlier)}, trust, tell)
     for name, content in files.items():
         write_atomic(folder / name, content)
     for name in earlier - set(files):
         (folder / name).unlink(missing_ok=True)
+    if SUSPECTS not in files:
+        (folder / SUSPECTS).unlink(missing_ok=True)
     return [folder / name for name in files]
 
 
@@ -68,7 +76,7 @@ def write_tracked(store: Store, folder: Path) -> list[Path]:
             write_atomic(folder / path.relative_to(store.folder), path.read_bytes())
     write_atomic(folder / LEADERBOARD, leaderboard.as_csv(study.effects, leaderboard.deviations(study.table)))
     write_atomic(folder / TABLE, _parquet(study.table))
-    pictures, _ = draw_all(study)
+    pictures = draw_all(study).drawn
     for name, drawn in pictures.items():
         write_atomic(folder / f"{name}.png", drawn["png"])
     return [folder / f"{name}.png" for name in pictures]
@@ -85,20 +93,23 @@ def make_files(
 ) -> dict[str, bytes]:  # fmt: skip
     """Returns the files of a study's report by name; `tell` hears which figures could not be drawn, and why."""
     sd = leaderboard.deviations(study.table)
-    pictures, failed = draw_all(study)
-    for line in failed:
+    made = draw_all(study)
+    pictures = made.drawn
+    for line in made.failed:
         tell(line)
-    study = replace(study, notes=[*study.notes, *failed])
+    study = replace(study, notes=[*study.notes, *made.notes])
     told = (study.effects, study.name, study.task, study.metric, study.notes, sd)
     figures = {f"{name}.{kind}": drawn[kind] for name, drawn in pictures.items() for kind in FORMATS if kind in formats}
     shown = {name: drawn["png"] for name, drawn in pictures.items()}
     return {
         LEADERBOARD: leaderboard.as_csv(study.effects, sd),
-        "leaderboard.md": leaderboard.as_markdown(*told),
+        "leaderboard.md": answer_as_markdown(study) + leaderboard.as_markdown(*told, policy_table(study.policies)),
+        ANSWER: ("\n".join(as_lines(study)) + "\n").encode(),
         "leaderboard.tex": leaderboard.as_latex(*told),
         TABLE: _parquet(study.table),
         "answers.json": json.dumps(collect_answers(study), indent=1, ensure_ascii=False, allow_nan=False).encode()
         + b"\n",
+        **({SUSPECTS: suspects_as_csv(checked)} if (checked := rows_to_check(study)) else {}),
         **figures,
         PAGE: render(_page(study, shown, path, trust)),
     }
@@ -137,3 +148,8 @@ def _parquet(table: pd.DataFrame) -> bytes:
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pandas(table, preserve_index=False), buffer)
     return buffer.getvalue()
+
+
+def closing_lines(store: Store) -> list[str]:
+    """Returns what a study's command prints at its end: the answer, a short table, and the path of the page."""
+    return [(store.folder / ANSWER).read_text(encoding="utf-8"), str(store.folder / PAGE)]

@@ -13,6 +13,7 @@ from harness import claims
 from harness.arm import BASELINE, arm_overrides, label_of, names_of
 from harness.data import Source, Task
 from harness.errors import BadInput, TrialFailed
+from harness.metrics import class_faults
 from harness.run.config import arm_of, baseline_of, plain
 from harness.run.faults import find_faults
 from harness.run.fitting import misfits
@@ -101,9 +102,10 @@ def make_job(cfg: DictConfig, said: list[str], source: Source | None = None) -> 
 
 
 def check_fit(job: Job, task: Task) -> list[str]:
-    """Returns the reasons why the arm or the baseline does not fit the task, one line each."""
+    """Returns the reasons why the arm, the baseline or the metric does not fit the task, one line each."""
     arms, probe = (job.trial.arm, job.baseline), job.trial.probe
-    return list(dict.fromkeys(line for arm in arms for line in misfits(arm, task, probe)))
+    unscored = class_faults("protocol.metric", str(job.trial.protocol["metric"]), task.test.y, task.classes)
+    return list(dict.fromkeys([*unscored, *(line for arm in arms for line in misfits(arm, task, probe))]))
 
 
 def check_files(jobs: Sequence[Job], task: Task) -> list[str]:
@@ -204,7 +206,7 @@ def _outcome(job: Job, log: Log) -> dict[str, Any]:
 
 def _kept_rows(store: Store, task: Task) -> dict[str, str | None]:
     """Keeps the rows that a trial is scored on, and returns their digests; None for validation rows if none exist."""
-    test = TestSet(task.test.ids, task.test.y, task.classes, task.test_groups)
+    test = TestSet(task.test.ids, task.test.y, task.classes, task.test_groups, task.test_given)
     valid = TestSet(task.valid.ids, task.valid.y, task.classes, task.valid_groups)
     return {
         "test_set": store.keep_test_set(test),

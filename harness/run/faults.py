@@ -55,12 +55,26 @@ def _top_faults(cfg: DictConfig) -> Iterator[str]:
             yield f"{name} is {cfg.get(name)!r}: it names a folder, as in {name}=FOLDER"
     if OmegaConf.is_config(cfg.get("experiments")):
         yield HEADERLESS
+    yield from _price_faults(cfg.get("price"))
     for name in ("retry", "rerun"):
         if type(cfg.get(name)) is not bool:
             yield f"{name} is {cfg.get(name)!r}: it must be true or false"
     yield from _unknown_keys(cfg)
     if not re.fullmatch(r"\w[\w.-]*", str(cfg.get("study"))) or cfg.get("study") is None:
         yield f"study is {cfg.get('study')!r}: it names a folder, in letters, digits, '.', '-' and '_'"
+
+
+def _price_faults(price: Any) -> Iterator[str]:
+    """Yields what is wrong with the prices that a report multiplies costs by."""
+    known = ("label", "cpu_hour")
+    if not OmegaConf.is_dict(price):
+        yield f"price is {price!r}: it has label and cpu_hour, as in price.label=0.1"
+        return
+    for name, value in price.items():
+        if name not in known:
+            yield f"unknown key 'price.{name}'{choices(str(name), known)}"
+        elif value is not None and (type(value) not in (int, float) or not 0 <= value < float("inf")):
+            yield f"price.{name} is {value!r}: it must be a number, 0 or more"
 
 
 def _unknown_keys(cfg: DictConfig) -> Iterator[str]:

@@ -12,7 +12,7 @@ from harness.data import Task
 from harness.errors import BadInput
 from harness.learners.adapt import LIMITS
 from harness.learners.tuned import read_space
-from harness.run.options import asks_of, build, lacks_of, layers, name_of, needs_of
+from harness.run.options import DECLARED, asks_of, build, current_target, lacks_of, layers, name_of, needs_of
 from harness.strategies.tuning import strategy_space
 from harness.tables import is_raw
 
@@ -34,6 +34,47 @@ def alone(where: str, node: Node, task: Task) -> Iterator[str]:
     """Yields why an option, or a model within it, does not fit the task or the machine, whatever the other options."""
     for layer in layers(node):
         yield from _layer_alone(f"{where} ({name_of(layer)})", layer, task)
+    yield from _tuned_within(where, node)
+
+
+TUNED = ("harness.strategies.tuning.tuned_strategy", "harness.learners.tuned.tuned")
+"""The functions that stand for a search: of a strategy, which is done around the whole trial, or of a model."""
+
+
+def _tuned_within(where: str, node: Node) -> Iterator[str]:
+    """Yields a line for an option that is tuned within another one, or as a probe.
+
+    A strategy would keep the parameters that it has, unnoticed; a model would be searched once for each member, fold or
+    configuration of what is around it, and so try more configurations than another arm may.
+    """
+    inner = [each for value in _outside(node) for each in _targets(value)]
+    if where == "probe" and any(_is_search(each) for each in (node, *inner)):
+        yield "the probe is a tuned model, and a probe has no validation rows to be tuned on: set model@probe=NAME"
+    elif any(map(_is_search, inner)):
+        add = "+" if where == "model" else ""
+        yield (
+            f"{where} ({name_of(node)}) has a tuned option within it, which is not searched as an arm's own is: put "
+            f"the search outside, {where}=tuned {add}{where}@{where}.of=NAME, where NAME is the outer option"
+        )
+
+
+def _is_search(node: Node) -> bool:
+    """Returns whether a node is tuned."""
+    return current_target(str(node["_target_"])) in TUNED
+
+
+def _outside(node: Node) -> Iterator[Any]:
+    """Yields the parameters of an option without its declarations, which name what it wraps a second time."""
+    return (value for name, value in node.items() if name not in DECLARED)
+
+
+def _targets(value: Any) -> Iterator[Node]:
+    """Yields all nodes in a value that name a target."""
+    if isinstance(value, Mapping):
+        if "_target_" in value:
+            yield value
+        for inner in _outside(value):
+            yield from _targets(inner)
 
 
 NAMED: Mapping[str, str] = {

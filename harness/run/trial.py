@@ -14,7 +14,7 @@ from harness.data import EvalSet, Task, TrainSet
 from harness.errors import BadInput, TrialFailed
 from harness.learners import Fit, Learner, Protocol, Run
 from harness.learners.adapt import adapt_to_limits, check_complete
-from harness.metrics import score
+from harness.metrics import class_faults, score
 from harness.receipts import receipt
 from harness.run.options import OTHER_FAMILY, build, identity, lacks_of, needs_of
 from harness.run.sources import user_sources
@@ -134,6 +134,9 @@ def run_trial(trial: Trial, task: Task, place: Place) -> dict[str, Any]:
     `task` is the trial's source, split by the trial's seed. TrialFailed if there is no result.
     """
     run = _run(trial, task, replace(place, cache=Cache(place.cache.folder)))
+    wrong = class_faults("protocol.metric", run.protocol.metric, task.test.y, task.classes)
+    if wrong:
+        raise TrialFailed(wrong[0])
     arm = {name: build(trial.arm[name]) for name in FACTORS}  # imports happen here, outside the measured block
     way = partial(_attempt, trial, task, build(trial.probe), run, compare_with_test(task))
     with meter() as bill:
@@ -145,9 +148,14 @@ def run_trial(trial: Trial, task: Task, place: Place) -> dict[str, Any]:
         "receipts": best.receipts,
         "ledger": _ledger(trial, task, best),
         "cost": _cost(bill, run.cache, best.fit),
-        "facts": {**task.facts, **best.facts, **told},
+        "facts": {**task.facts, **_budget(run, task), **best.facts, **told},
         "history": list(best.fit.history),
     }
+
+
+def _budget(run: Run, task: Task) -> dict[str, str | int]:
+    """Returns facts on the budget: the optimiser steps of networks, and whether they or epochs are held fixed."""
+    return {"budget": run.protocol.describe_budget(len(task.train)), "optimiser_steps": run.steps}
 
 
 def _attempt(trial: Trial, task: Task, probe: Learner, run: Run, in_test: InTest, arm: Functions, own: Run) -> Attempt:

@@ -103,6 +103,7 @@ _PROVENANCE: Fields = MappingProxyType(
 )
 _FACTS: Fields = MappingProxyType({
     "read": TEXT, "noise": TEXT, "overlap": COUNT, "adapted": TEXT, "ignored": TEXT, "train_shared": SHARE,
+    "train": COUNT, "budget": TEXT, "optimiser_steps": COUNT,
 })  # fmt: skip
 _CURVE: Fields = MappingProxyType({"step": NUMBER, "loss": NUMBER, "valid": NUMBER, "trial": NUMBER})
 _ROW: Fields = MappingProxyType({
@@ -127,22 +128,22 @@ _PRECISION: Fields = MappingProxyType({"half_width": AMOUNT, "looks": COUNTS, "l
 
 def check_record(record: Mapping[str, Any]) -> None:
     """Raises BadInput unless a record holds every field that a report reads, each of its kind."""
-    _need("", record, _RECORD)
-    _need("trial.", record["trial"], _TRIAL)
-    _need("trial.protocol.", record["trial"]["protocol"], {"metric": TEXT})
+    require_fields("", record, _RECORD)
+    require_fields("trial.", record["trial"], _TRIAL)
+    require_fields("trial.protocol.", record["trial"]["protocol"], {"metric": TEXT})
     _may("trial.", record["trial"], {**dict.fromkeys((*FACTORS, "probe"), MAYBE_OBJECT), "salt": TEXT})
     _may("provenance.", record["provenance"], _PROVENANCE)
     done = record["status"] == "done"
     if done:
-        _need("", record, {"result": OBJECT})
-        _need("result.", record["result"], _RESULT)
+        require_fields("", record, {"result": OBJECT})
+        require_fields("result.", record["result"], _RESULT)
         _may("result.", record["result"], _RESULT_MORE)
         _check_valid_fields(record["result"])
     else:
-        _need("", record, {"reason": TEXT})
-    _need("ledger.", record["ledger"], dict.fromkeys({*(_LEDGER if done else ()), *record["ledger"]}, COUNT))
-    _need("cost.", record["cost"], dict.fromkeys({*(_COST if done else ()), *record["cost"]}, AMOUNT))
-    _need("facts.", record["facts"], {name: _FACTS.get(name, FACT) for name in record["facts"]})
+        require_fields("", record, {"reason": TEXT})
+    require_fields("ledger.", record["ledger"], dict.fromkeys({*(_LEDGER if done else ()), *record["ledger"]}, COUNT))
+    require_fields("cost.", record["cost"], dict.fromkeys({*(_COST if done else ()), *record["cost"]}, AMOUNT))
+    require_fields("facts.", record["facts"], {name: _FACTS.get(name, FACT) for name in record["facts"]})
     for row in record["history"]:
         _may("history.", {name: value for name, value in row.items() if value is not None}, _CURVE)
     for name, receipt in record["receipts"].items():
@@ -152,7 +153,7 @@ def check_record(record: Mapping[str, Any]) -> None:
 def check_stage_receipt(where: str, receipt: Any) -> None:
     """Raises BadInput unless a stage's receipt holds counts, and packed ids and labels of the rows that changed."""
     _fits(where, receipt, OBJECT)
-    _need(f"{where}.", receipt, {"n_before": COUNT})
+    require_fields(f"{where}.", receipt, {"n_before": COUNT})
     _may(f"{where}.", receipt, {name: COUNT for name in receipt if name.startswith("n_")})
     for part in ("dropped", "added", "order"):
         if receipt.get(part) is not None:
@@ -160,7 +161,9 @@ def check_stage_receipt(where: str, receipt: Any) -> None:
     if receipt.get("changed"):
         _fits(f"{where}.changed", receipt["changed"], OBJECT)
         sizes = {name: len(_unpacked(f"{where}.changed.{name}", one)) for name, one in receipt["changed"].items()}
-        _need(f"{where}.changed.", receipt["changed"], dict.fromkeys(("ids", "class_before", "label_after"), OBJECT))
+        require_fields(
+            f"{where}.changed.", receipt["changed"], dict.fromkeys(("ids", "class_before", "label_after"), OBJECT)
+        )
         if len(set(sizes.values())) > 1:
             raise BadInput(
                 f"its {where}.changed has columns of {join_names(map(str, sorted(set(sizes.values()))))} rows"
@@ -169,8 +172,8 @@ def check_stage_receipt(where: str, receipt: Any) -> None:
 
 def check_whole(where: str, receipt: Mapping[str, Any]) -> None:
     """Raises BadInput unless a receipt holds all that replaying it takes, not only what a report shows."""
-    _need(f"{where}.", receipt, {"changed": OBJECT, "dropped": OBJECT, "order": MAYBE_OBJECT})
-    _need(f"{where}.changed.", receipt["changed"], {"weight_after": OBJECT})
+    require_fields(f"{where}.", receipt, {"changed": OBJECT, "dropped": OBJECT, "order": MAYBE_OBJECT})
+    require_fields(f"{where}.changed.", receipt["changed"], {"weight_after": OBJECT})
     if _unpacked(f"{where}.changed.weight_after", receipt["changed"]["weight_after"]).dtype.kind != "f":
         raise BadInput(f"its {where}.changed.weight_after are not numbers")
 
@@ -224,7 +227,7 @@ def check_row(row: Any, where: str = "") -> None:
     """Raises BadInput unless a row of a plan names a trial, its control, its arm and how they differ."""
     _fits(where or "content", row, OBJECT)
     said = f"{where}." if where else ""
-    _need(said, row, _ROW)
+    require_fields(said, row, _ROW)
     _may(said, row, _ROW_MORE)
 
 
@@ -233,7 +236,7 @@ def check_plan(plan: Mapping[str, Any]) -> None:
     version = plan.get("version", PLAN_VERSION)
     if version != PLAN_VERSION or isinstance(version, bool):
         raise BadInput(f"is a plan of version {version!r:.40}; this program reads version {PLAN_VERSION}: update it")
-    _need("", plan, _PLAN)
+    require_fields("", plan, _PLAN)
     _may("", plan, _PLAN_MORE)
     for place, row in enumerate(plan["trials"]):
         check_row(row, f"trials[{place}]")
@@ -241,7 +244,7 @@ def check_plan(plan: Mapping[str, Any]) -> None:
     if often and often[0][1] > 1:
         raise BadInput(f"lists trial {often[0][0][0]} {often[0][1]} times; a plan lists each trial once")
     if plan.get("precision") is not None:
-        _need("precision.", plan["precision"], _PRECISION)
+        require_fields("precision.", plan["precision"], _PRECISION)
         _check_looks(plan)
 
 
@@ -258,12 +261,12 @@ def _check_looks(plan: Mapping[str, Any]) -> None:
 
 def rows_of_test_set(
     content: Mapping[str, Any],
-) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], np.ndarray | None]:
-    """Returns ids (n,), true classes (n,), class names (k,) and groups (n,) of a test set, None for no groups.
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], np.ndarray | None, np.ndarray | None]:
+    """Returns ids (n,), true classes (n,), class names (k,), groups (n,) and given classes (n,) of a test set.
 
-    BadInput unless they fit together.
+    The latter two are None if there are none. BadInput unless they fit together.
     """
-    _need("", content, {"ids": TEXTS, "y": OBJECT, "classes": TEXTS})
+    require_fields("", content, {"ids": TEXTS, "y": OBJECT, "classes": TEXTS})
     ids, y = np.array(content["ids"], dtype=str), _unpacked("y", content["y"])
     if y.ndim != 1 or y.dtype.kind not in "iu" or len(y) != len(ids):
         raise BadInput(f"has {len(ids)} ids, but y is {y.dtype} of the shape {list(y.shape)}")
@@ -274,7 +277,12 @@ def rows_of_test_set(
     groups = _unpacked("groups", content["groups"]) if "groups" in content else None
     if groups is not None and (groups.ndim != 1 or groups.dtype.kind not in "iu" or len(groups) != len(ids)):
         raise BadInput(f"has {len(ids)} ids, but groups are {groups.dtype} of the shape {list(groups.shape)}")
-    return ids, y, tuple(content["classes"]), groups
+    given = _unpacked("given", content["given"]) if "given" in content else None
+    if given is not None and (given.shape != y.shape or given.dtype.kind not in "iu"):
+        raise BadInput(f"has {len(ids)} ids, but given are {given.dtype} of the shape {list(given.shape)}")
+    if given is not None and len(given) and not -1 <= int(given.min()) <= int(given.max()) < len(content["classes"]):
+        raise BadInput(f"has given classes {given.min()} to {given.max()}, but names {len(content['classes'])} of them")
+    return ids, y, tuple(content["classes"]), groups, given
 
 
 def _unpacked(where: str, packed: Any) -> np.ndarray:
@@ -287,7 +295,7 @@ def _unpacked(where: str, packed: Any) -> np.ndarray:
     return found
 
 
-def _need(where: str, content: Mapping[str, Any], fields: Fields) -> None:
+def require_fields(where: str, content: Mapping[str, Any], fields: Fields) -> None:
     """Raises BadInput unless the content has all of these fields."""
     for name, kind in fields.items():
         if name not in content:
@@ -297,7 +305,7 @@ def _need(where: str, content: Mapping[str, Any], fields: Fields) -> None:
 
 def _may(where: str, content: Mapping[str, Any], fields: Fields) -> None:
     """Raises BadInput if one of these fields is there and is not of its kind."""
-    _need(where, content, {name: kind for name, kind in fields.items() if name in content})
+    require_fields(where, content, {name: kind for name, kind in fields.items() if name in content})
 
 
 def _fits(where: str, value: Any, kind: Kind) -> None:

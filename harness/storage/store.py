@@ -46,7 +46,8 @@ class TestSet:
     """Holds the rows that a study's trials were scored on: ids (n,), true class indices (n,), class names (k,).
 
     A trial's validation rows are kept in the same way. `groups (n,)` numbers the group of each row, None if the task
-    has none.
+    has none. `given (n,)` are the labels that test rows came with (-1 for none) where `y` are gold ones and the two
+    differ, else None; the digest of a test set does not depend on them.
     """
 
     __test__ = False
@@ -55,6 +56,7 @@ class TestSet:
     y: np.ndarray
     classes: tuple[str, ...]
     groups: np.ndarray | None = None
+    given: np.ndarray | None = None
 
     @property
     def units(self) -> np.ndarray:
@@ -173,18 +175,19 @@ class Store:
     def keep_test_set(self, test: TestSet) -> str:
         """Keeps test or validation rows once, under the digest of their content, and returns the digest.
 
-        A damaged file of that name is moved to `tests/damaged`.
+        A damaged file of that name is moved to `tests/damaged`; one of an earlier version, which lacks given labels, is
+        written anew with them.
         """
         name = test_digest(test)
         path = self.folder / "tests" / f"{name}.json"
         try:
-            self.test_set(name)
+            lacks = test.given is not None and self.test_set(name).given is None
         except BadInput:
+            lacks = True
             if path.exists() or path.is_symlink():
                 _put_aside(path, self.folder / "tests" / "damaged")
-            content = {"ids": test.ids.astype(str).tolist(), "y": pack(test.y), "classes": list(test.classes)}
-            content |= {} if test.groups is None else {"groups": pack(test.groups)}
-            write_atomic(path, dump(content))
+        if lacks or not path.exists():
+            write_atomic(path, dump(_test_content(test)))
         return name
 
     def test_set(self, name: str) -> TestSet:
@@ -388,6 +391,15 @@ def _check_key(record: Record) -> None:
         raise BadInput("does not hold the trial that its key stands for: the hash of its trial is another")
 
 
+def _test_content(test: TestSet) -> dict[str, Any]:
+    """Returns a set of rows as its file holds it."""
+    content = {"ids": test.ids.astype(str).tolist(), "y": pack(test.y), "classes": list(test.classes)}
+    content |= {} if test.groups is None else {"groups": pack(test.groups)}
+    if test.given is not None:
+        content |= {"given": pack(test.given), "given_digest": digest(test.given.astype(str))[:40]}
+    return content
+
+
 def test_digest(test: TestSet) -> str:
     """Returns the digest under which a set of rows is kept, 40 hexadecimal digits."""
     content = [test.ids.astype(str), test.y.astype(str), np.asarray(test.classes, dtype=str)]
@@ -398,8 +410,10 @@ def test_digest(test: TestSet) -> str:
 @lru_cache(maxsize=128)
 def _test_set_in(path: Path, seen: tuple[int, int, int]) -> TestSet:
     """Reads the test set in a file; kept while the file stays as it was `seen`, since every trial of a seed asks."""
-    test = TestSet(*rows_of_test_set(read_object(path)))
-    if test_digest(test) != path.stem:
+    content = read_object(path)
+    test = TestSet(*rows_of_test_set(content))
+    given = "" if test.given is None else digest(test.given.astype(str))[:40]
+    if test_digest(test) != path.stem or given != content.get("given_digest", ""):
         raise BadInput("was changed after it was written: its content is not that of its name")
     test.ids.flags.writeable = False
     return test

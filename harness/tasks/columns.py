@@ -321,7 +321,13 @@ def _feature_columns(train: datasets.Dataset, columns: Columns, notes: list[str]
     ]
     if index:
         notes.append(f"left out as an index of the rows: {join_names(repr(name) for name in index)}")
-    return [name for name in others if name not in index]
+    features_left = [name for name in others if name not in index]
+    if index and not features_left:
+        raise BadInput(
+            "the table has no feature columns beside the labels, since "
+            f"{join_names(repr(name) for name in index)} only counts the rows: name it with task.features if it is one"
+        )
+    return features_left
 
 
 def _counts(rows: datasets.Dataset, name: str) -> bool:

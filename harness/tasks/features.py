@@ -48,7 +48,8 @@ def encode(frames: Mapping[str, pd.DataFrame], notes: list[str]) -> tuple[dict[s
     if constant:
         notes.append(f"left out, since all rows have one value there, or none: {join_names(constant)}")
     if not blocks:
-        raise BadInput("the table has no feature columns beside the labels: name some with task.features")
+        why = f", since all rows have one value, or none, in {join_names(constant)}" if constant else ""
+        raise BadInput(f"the table has no feature columns beside the labels{why}: name some with task.features")
     x = np.concatenate(blocks, axis=1)
     ends = np.cumsum([len(frame) for frame in frames.values()])
     parts = dict(zip(frames, np.split(x, ends[:-1]), strict=True))

@@ -196,7 +196,14 @@ def task(
         groups=train.group,
         test_groups=_shared_groups(test),
         valid_groups=_shared_groups(valid),
+        test_given=_other_labels(test),
     )
+
+
+def _other_labels(rows: Part) -> Int64[np.ndarray, " n"] | None:
+    """Returns the given classes of rows that are scored on gold ones; None if they differ on no row."""
+    differ = (rows.given >= 0) & (rows.given != rows.truth)
+    return rows.given if rows.labels == "gold" and differ.any() else None
 
 
 def _shared_groups(rows: Part) -> Int64[np.ndarray, " n"] | None:

@@ -2,7 +2,8 @@
 
 The cells of WRENCH's table 3 for majority vote, weighted majority vote and Dawid-Skene, and what the authors' software
 of FlyingSquid gives, all on three tasks. Parameters, prior and tie rule are read from the options' YAMLs, so that what
-is verified is what runs. Options without a published number are compared with libraries by the tests.
+is verified is what runs. `harness.verify.label_models` compares the
+other options with libraries.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class VotedPart(NamedTuple):
 def cells(golden: Path) -> Iterator[Cell]:
     """Yields the nine cells of the table, to two decimals, one of them under two other tie rules, and FlyingSquid's."""
     for name, published in PUBLISHED.items():
-        k, parts = _read(golden / "wrench" / name)
+        k, parts = read_parts(golden / "wrench" / name)
         test = parts["test"]
         metric = "f1" if name == "sms" else "accuracy"
         for method, labels in table_labels(parts, k).items():
@@ -88,7 +89,7 @@ def shipped(option: str, fit: Callable[..., Any]) -> dict[str, Any]:
 
     `estimated`, which no YAML has, is whether EM estimates the prior.
     """
-    node = _yaml(option)
+    node = read_option(option)
     said = {**node, "estimated": node.get("prior") == ESTIMATED}
     named = inspect.signature(fit).parameters.values()
     return {one.name: said[one.name] for one in named if one.kind is one.KEYWORD_ONLY}
@@ -103,7 +104,7 @@ def table_labels(parts: Mapping[str, VotedPart], k: int) -> dict[str, Probs]:
         ("WMV", "weighted_vote_prior", fit_weighted_vote),
         ("DS", "dawid_skene", fit_dawid_skene),
     ):
-        node = _yaml(option)
+        node = read_option(option)
         model = fit(train, _prior(node.get("prior", "uniform"), parts, k), **shipped(option, fit))
         rng = stream(0, "verify")
         settled[method] = settle_labels(model(test), rng, labels=node["labels"], ties=node["ties"]).astype(np.float64)
@@ -124,7 +125,7 @@ def _prior(word: str, parts: Mapping[str, VotedPart], k: int) -> Prior:
 def _triplet_cells(name: str, parts: Mapping[str, VotedPart], k: int) -> Iterator[Cell]:
     """Yields FlyingSquid's accuracy with the shipped prior, and with the authors' other one, which counts twice."""
     train, test, average = parts["train"].votes, parts["test"], shipped("triplets", fit_triplets)
-    own, twice = _prior(_yaml("triplets")["prior"], parts, k), _prior("valid", parts, k)
+    own, twice = _prior(read_option("triplets")["prior"], parts, k), _prior("valid", parts, k)
     for prior, theirs, what, source in (
         (own, TRIPLETS[name][0], "triplets", AUTHORS),
         (twice, TRIPLETS[name][1], "triplets, validation prior twice", TWICE),
@@ -146,12 +147,12 @@ def _other_rules(test: VotedPart, k: int) -> Iterator[Cell]:
     yield Cell(section, "youtube MV, ties drawn", 100 * float(chance.mean()), DRAWN, 0.05, source)
 
 
-def _yaml(option: str) -> dict[str, Any]:
+def read_option(option: str) -> dict[str, Any]:
     """Returns the YAML of a weak option."""
     return dict(yaml.safe_load((conf_dir() / "weak" / f"{option}.yaml").read_text(encoding="utf-8")))
 
 
-def _read(folder: Path) -> tuple[int, dict[str, VotedPart]]:
+def read_parts(folder: Path) -> tuple[int, dict[str, VotedPart]]:
     """Returns the number of classes and the three parts of a folder in WRENCH format."""
     lacking = [name for name in ("label", "train", "valid", "test") if not (folder / f"{name}.json").is_file()]
     if lacking:

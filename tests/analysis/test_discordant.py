@@ -8,7 +8,8 @@ from scipy.stats import multinomial
 from statsmodels.stats.proportion import proportion_confint
 
 from harness.analysis.discordant import FEW, Discordant, count_discordant
-from harness.analysis.effects import TrialPair, interval, most_of_one
+from harness.analysis.effects import TrialPair, interval
+from harness.analysis.measures import most_of_one
 from harness.analysis.significance import LEVEL
 from harness.metrics import METRICS
 from harness.streams import stream

@@ -28,6 +28,7 @@ from harness.analysis.effects import (
     interval,
     trials,
 )
+from harness.analysis.measures import of_confusion
 from harness.analysis.records import join
 from harness.analysis.significance import benjamini_yekutieli
 from harness.errors import BadInput
@@ -267,8 +268,8 @@ def test_the_variances_are_those_of_a_bootstrap_written_out(name: str, shared: b
         by_seeds.append(whole[seeds].mean())
     v_b, v_e, v_s = np.var(both), np.var(by_examples), np.var(by_seeds)
 
-    sides = module._sides(pairs, k)[0]
-    spread = module._spread(sides, metric, k, len(ids), draws, stream(0, "spread")) * (len(ids) - 1) / len(ids)
+    sides = module._sides(pairs, of_confusion(metric), k)[0]
+    spread = module._spread(sides, len(ids), draws, stream(0, "spread")) * (len(ids) - 1) / len(ids)
     assert v_e == pytest.approx(spread.sum() / r**2, rel=0.12)
     assert v_s == pytest.approx(whole.var() / r, rel=0.12)
     assert v_b == pytest.approx(v_s + v_e + (spread.trace() - spread.sum() / r) / r**2, rel=0.12)

@@ -86,7 +86,7 @@ def test_the_plan_gives_reasons_for_missing_numbers(study: harness.Study) -> Non
 
 def test_a_figure_is_that_of_the_report_and_shows_itself_in_a_notebook(study: harness.Study) -> None:
     figure = study.figure("effects")
-    assert figure._repr_png_() == draw_all(study.gathered)[0]["effects"]["png"]  # type: ignore[attr-defined]
+    assert figure._repr_png_() == draw_all(study.gathered).drawn["effects"]["png"]  # type: ignore[attr-defined]
 
 
 def test_a_notebook_shows_verdict_table_and_notes_without_markup_from_data(study: harness.Study) -> None:
@@ -103,7 +103,7 @@ def test_a_notebook_shows_verdict_table_and_notes_without_markup_from_data(study
 def test_a_wrong_name_is_told_with_the_nearest(study: harness.Study) -> None:
     with pytest.raises(BadInput, match=r"no study 'youtub'.*did you mean 'youtube'"):
         harness.load("youtub", store=ROOT / "results")
-    with pytest.raises(BadInput, match=r"'youtube' has no data for the figure 'budget' \(choose from: effects"):
+    with pytest.raises(BadInput, match=r"'youtube' has no figure 'budget': \w"):
         study.figure("budget")
     with pytest.raises(BadInput, match="did you mean 'effects'"):
         study.figure("efects")

@@ -19,7 +19,7 @@ import pytest
 import harness
 from harness.api import options, runs, study_files
 from harness.api.rows import write_rows
-from harness.api.study_files import arm_words, write_study
+from harness.api.study_files import arm_words, write_study_files
 from harness.commands.overrides import load_checked_config, option_loader
 from harness.errors import BadInput
 from harness.run.config import plain
@@ -76,7 +76,7 @@ def frame() -> pd.DataFrame:
 
 def composed(said: dict[str, Any], cache: Path, *words: str) -> dict[str, Any]:
     """The config that the command composes of the files of a study."""
-    files = write_study(said, cache)
+    files = write_study_files(said, cache)
     path = f"hydra.searchpath=['file://{files.folder}']"
     return plain(load_checked_config([f"experiments={files.name}", path, *words], option_loader()))
 
@@ -125,7 +125,7 @@ def interactive() -> Any:
 def test_a_function_that_no_file_holds_is_refused(mine: ModuleType, tmp_path: Path) -> None:
     def refused(function: Any, message: str, group: str = "clean") -> None:
         with pytest.raises(BadInput, match=message):
-            write_study({"study": "s", "task": "table", "arms": [{group: function}]}, tmp_path / "cache")
+            write_study_files({"study": "s", "task": "table", "arms": [{group: function}]}, tmp_path / "cache")
         assert not (tmp_path / "cache").exists()
 
     refused(
@@ -146,7 +146,7 @@ def test_two_functions_of_one_name_are_refused(mine: ModuleType, tmp_path: Path)
     one = {"clean": mine.least_sure}
     two = {"clean": harness.Option(mine.least_sure, needs=["probe"])}
     with pytest.raises(BadInput, match="two options of clean are called least_sure"):
-        write_study({"study": "s", "task": "table", "arms": [one, two]}, tmp_path)
+        write_study_files({"study": "s", "task": "table", "arms": [one, two]}, tmp_path)
 
 
 WRONG = {
@@ -175,7 +175,7 @@ WRONG = {
 @pytest.mark.parametrize("message", WRONG)
 def test_bad_input_is_told_and_nothing_is_written(message: str, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=message):
-        write_study({"task": "digits", **WRONG[message]}, tmp_path / "cache")
+        write_study_files({"task": "digits", **WRONG[message]}, tmp_path / "cache")
     assert not list((tmp_path / "cache").glob("studies/*"))
 
 

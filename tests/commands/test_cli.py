@@ -79,7 +79,7 @@ def refused(here, say) -> Callable[..., str]:
         (["+clean.k=3"], "clean is not an option: choose one, as in clean=NAME"),
         (["baseline.model=mlp"], "baseline.model is 'mlp', which is not an option: choose one, as in model@baseline.model=NAME"),
         (["hydra/launcher=joblibb"], "hydra/launcher has no option 'joblibb'; did you mean 'joblib'?"),
-        (["quickstart"], "unknown command 'quickstart' (choose from: arms, atlas, check, claims, plan, publish, report, slices, verify, votes); options"),
+        (["quickstart"], "unknown command 'quickstart' (choose from: arms, ask, atlas, check, claims, curve, init, plan, publish, report, slices, verify, votes); options"),
         (["reprot", "quickstart"], "unknown command 'reprot'; did you mean 'report'?"),
         (["-m", "experiments=quickstrt"], "experiments has no option 'quickstrt'; did you mean 'quickstart'?"),
         (["experiments=quickstart"], "'quickstart' is a study: run it as harness -m experiments=quickstart"),

@@ -105,11 +105,11 @@ def test_two_processes_share_a_study(undisturbed, tmp_path):
     assert [process.returncode for process in pair] == [0, 0], said
     study = tmp_path / "results" / "quickstart"
     assert_same(study, undisturbed)
-    tables = [out.split("\n/")[0].split("results/")[0] for out, _ in said]
-    assert tables[0] == tables[1] == (study / "leaderboard.md").read_text() + "\n"
+    answers = [out for out, _ in said]
+    assert answers[0] == answers[1] == (study / "answer.txt").read_text() + "\nresults/quickstart/index.html\n"
     done = files_of(study / "trials")
     assert harness("report", "quickstart", "store=results", folder=tmp_path).returncode == 0
-    assert (study / "leaderboard.md").read_text() + "\n" == tables[0]
+    assert (study / "answer.txt").read_text() + "\nresults/quickstart/index.html\n" == answers[0]
     assert files_of(study / "trials") == done
 
 

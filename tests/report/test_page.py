@@ -23,6 +23,7 @@ from studies import keep, key, made_test_set, record, shown
 
 from harness.analysis.attribution import Attribution, Estimate, Ladder, Omitted, Step, Verdict
 from harness.analysis.effects import Effect, Interval
+from harness.analysis.new_training_sets import NewSets
 from harness.analysis.study import Study, gather
 from harness.data import TrainSet, one_hot
 from harness.errors import BadInput
@@ -525,8 +526,9 @@ def wide(arms: int, seeds: int) -> PageData:
         for i, name in enumerate(names)
     ]  # fmt: skip
     told = Study(
-        name="wide", task="made", metric="accuracy", effects=effects, table=table, notes=[], scores=None,
+        name="wide", task="made", metric="accuracy", own_metric="accuracy", effects=effects, table=table, notes=[], scores=None,
         attribution=ANSWER, plan=None, records=records, classes=CLASSES, components=[], components_note="", briefs={}, strategies={},
+        new_sets=NewSets(None, "all seeds train on the same rows"),
     )  # fmt: skip
     return page_data(told, {}, None, COMMAND, CLASSES)
 

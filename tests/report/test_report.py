@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import itertools
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from statsmodels.stats.proportion import proportion_confint
-from studies import keep, large, made_test_set, record, shown
+from studies import keep, large, made_test_set, record, shown, write
 
 from harness.analysis.records import join
 from harness.analysis.study import Study, gather
@@ -29,7 +30,7 @@ from harness.storage.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = [
-    "leaderboard.csv", "leaderboard.md", "leaderboard.tex", "table.parquet", "answers.json", "effects.png", "cost.png",
+    "leaderboard.csv", "leaderboard.md", "answer.txt", "leaderboard.tex", "table.parquet", "answers.json", "effects.png", "cost.png",
     "index.html",
 ]  # fmt: skip
 TEST = made_test_set(20, 2)
@@ -376,3 +377,54 @@ def test_a_report_does_without_any_one_of_its_figures(name: str, small: Store, m
     assert "leaderboard.md" in {path.name for path in rebuild(small.folder, tell=heard.append)}
     assert heard == [f"The figure {name} could not be drawn: KeyError: 'step'."]
     assert heard[0].rstrip(".") in (small.folder / "leaderboard.md").read_text()
+
+
+def one_seed_study(folder: Path) -> Store:
+    """A control, a model and a data strategy, on one seed."""
+    store, test = Store(folder), made_test_set(60, 2)
+    arms = (
+        ("baseline", "none", (), 0.7),
+        ("model=mlp", "model", ("model",), 0.8),
+        ("clean=a", "data", ("clean",), 0.9),
+    )
+    keep(store, [
+        record(store, arm, 0, shown(test, right, arm), test, axis=axis, factors=factors) for arm, axis, factors, right in arms
+    ])  # fmt: skip
+    return store
+
+
+def test_one_seed_is_not_said_to_have_a_level_of_seeds(tmp_path: Path) -> None:
+    text = " ".join((rebuild(one_seed_study(tmp_path / "one").folder)[1]).read_text().split())
+    assert "Intervals come from a bootstrap over test examples (2000 draws), paired with the control" in text
+    assert "one seed has no level of seeds" in text
+    assert "two-level" not in text
+    assert "accounts for the sampling of the 60 test examples only (one seed)" in text
+    assert "No interval for a new training set of this size (Nadeau and Bengio 2003): with one seed" in text
+
+
+def test_each_figure_that_is_left_out_is_named_once_with_its_reason(tmp_path: Path) -> None:
+    made = {path.name for path in rebuild(one_seed_study(tmp_path / "one").folder)}
+    text = (tmp_path / "one" / "leaderboard.md").read_text()
+    (line,) = [line for line in text.splitlines() if line.startswith("- Figures left out: ")]
+    missing = [name for name in FIGURES if f"{name}.png" not in made]
+    assert missing == ["attribution", "cells", "budget", "curves", "variance"]
+    assert all(line.count(f"{name} (") == 1 for name in missing)
+    assert "attribution (one seed does not show how much retraining changes; run at least two, better five)" in line
+    assert "cells (no model was run together with a data strategy on every seed)" in line
+    notes = json.loads((tmp_path / "one" / "answers.json").read_text())["notes"]
+    assert sum(note.startswith("Figures left out: ") for note in notes) == 1
+
+
+def test_both_claims_stand_in_table_and_answers(small: Store) -> None:
+    for one in join(small).records:
+        write(small, one | {"facts": one["facts"] | {"train_shared": 0.5}})
+    rebuild(small.folder)
+    table = read_table(small.folder).set_index("arm")
+    answers = json.loads((small.folder / "answers.json").read_text())["intervals"]
+    assert answers["about"]["new_set"] == "a new training set of this size"
+    assert (answers["train_shared"], answers["no_new_set"]) == (0.5, None)
+    arm = answers["arms"]["clean=oracle"]
+    assert arm["new_set"] == pytest.approx(table.loc["clean=oracle", ["new_set_low", "new_set_high"]].tolist())
+    assert arm["new_set"][0] <= arm["interval"][0] < arm["effect"] < arm["interval"][1] <= arm["new_set"][1]
+    assert answers["arms"]["clean=odd"]["new_set"] is None, "one seed"
+    assert "Two claims: the intervals of the table are about" in (small.folder / "leaderboard.md").read_text()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from conftest import composed
 
 from harness.commands.cli import result_line
-from harness.run.execute import delta, make_job, settle, study_store
+from harness.data import take
+from harness.run.execute import check_fit, delta, make_job, settle, study_store
 from harness.storage.packing import unpack
 
 
@@ -33,6 +36,20 @@ def test_the_scored_rows_of_a_trial_lie_beside_its_record(tmp_path: Path) -> Non
     assert valid.ids.tolist() == task.valid.ids.astype(str).tolist()
     assert (unpack(result["valid_predictions"]) == valid.y).mean() == pytest.approx(result["valid"])
     assert store.read(record["key"])["result"] == result
+
+
+@pytest.mark.parametrize("metric", ["balanced_accuracy", "accuracy"])
+def test_a_metric_of_every_class_is_refused_where_the_test_part_lacks_one(metric: str, tmp_path: Path) -> None:
+    """Before any trial: the mean recall over the other nine classes would be another metric in silence."""
+    said = ["task.n_train=60", "model@baseline.model=logistic_regression", f"protocol.metric={metric}"]
+    job = make_job(composed(*said, f"store={tmp_path}", f"cache={tmp_path}"), said)
+    task = job.source.split(0)
+    kept = task.test.y != 7
+    less = replace(task.test, ids=task.test.ids[kept], x=take(task.test.x, np.flatnonzero(kept)), y=task.test.y[kept])
+    wanted = "protocol.metric=balanced_accuracy needs test rows of every class, and there is none of '7'"
+    told = check_fit(job, replace(task, test=less))
+    assert [line.partition(":")[0] for line in told] == ([wanted] if metric != "accuracy" else [])
+    assert check_fit(job, task) == []
 
 
 def test_a_delta_is_in_points_of_the_test_score():

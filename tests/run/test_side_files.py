@@ -135,3 +135,14 @@ def test_a_declared_reader_must_exist_and_ask_for_parameters_that_there_are() ->
     assert "has no 'check_answer'; did you mean" in next(declaration_faults("weak", node | {"reads": good[:-1]}))
     lacking = {name: value for name, value in node.items() if name != "path"} | {"reads": good}
     assert "asks for 'path'" in next(declaration_faults("weak", lacking))
+
+
+def test_a_rule_that_raises_is_told_before_the_first_trial(faults: Any, write: Any) -> None:
+    path = write("rules.py", "def good(row):\n    return 'spam'\n\n\ndef odd(row):\n    return 1 / 0\n")
+    (line,) = faults(f"weak=rules weak.path={path}")
+    assert "rule 'odd' failed on row" in line
+    assert "ZeroDivisionError: division by zero" in line
+    path = write("other.py", "def odd(row):\n    return 'span'\n")
+    (line,) = faults(f"weak=rules weak.path={path}")
+    assert "rule 'odd' said 'span' is not a class" in line
+    assert faults(f"weak=rules weak.path={write('fine.py', 'def good(row): return None')}") == []

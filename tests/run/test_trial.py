@@ -247,6 +247,29 @@ def test_the_oracle_sells_no_label_that_nobody_knows(tmp_path):
         run(trial, replace(task, gold=gold), tmp_path)
 
 
+def test_the_upper_bound_buys_only_labels_that_nobody_has_paid_for(tmp_path):
+    """Four gold rows beside a pool of thirty; and labels that are given, but not as gold."""
+    for part, n in (("train", 30), ("valid", 12), ("test", 10)):
+        rows = {
+            str(i): {"data": {"text": f"{part} {i % 2} word{i}"}, "label": i % 2, "weak_labels": [i % 2]}
+            for i in range(n)
+        }
+        (tmp_path / f"{part}.json").write_text(json.dumps(rows))
+    (tmp_path / "label.json").write_text('{"0": "ham", "1": "spam"}')
+    pool = ("task=wrench", f"task.path={tmp_path}", "task.n_gold=4", "model@baseline.model=bag_of_embeddings")
+    cfg = composed(*pool, "protocol.steps=5", "weak=gold", "clean=oracle", "clean.k=10")
+    source = build(plain(cfg.task))
+    trial = Trial(
+        task=plain(cfg.task), arm=arm_of(cfg), probe=plain(cfg.baseline.model), protocol=plain(cfg.protocol),
+        data=source.fingerprint, seed=0,
+    )  # fmt: skip
+    ledger = run(trial, source.split(0), tmp_path / "cache")["ledger"]
+    assert (ledger["gold"], ledger["given"], ledger["oracle"]) == (4, 0, 30)
+    trial, task = make("weak=gold")
+    ledger = run(trial, task, tmp_path / "cache")["ledger"]
+    assert (ledger["gold"], ledger["given"], ledger["oracle"]) == (0, 120, 120)
+
+
 @pytest.mark.parametrize(
     ("strategy", "message"),
     [

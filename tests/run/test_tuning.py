@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import composed, train_set
+from omegaconf import OmegaConf
 from test_trial import make
 from test_trial import run as run_one
 
@@ -201,3 +202,40 @@ def test_what_cannot_be_searched_is_refused_before_anything_runs(words: list[str
     bare = replace(task, valid=replace(task.valid, ids=task.valid.ids[:0], x=task.valid.x[:0], y=task.valid.y[:0]))
     lines = misfits({"clean": arm_of(composed("clean=tuned"))["clean"]}, bare)
     assert lines == ["clean (tuned_strategy) needs validation rows, which task digits does not have"]
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["weak=cut_statistic", "weak@weak.first=tuned"], "weak (cut_statistic) has a tuned option within it"),
+        (["weak=tuned", "weak@weak.of=tuned"], "weak (tuned_strategy) has a tuned option within it"),
+        (["clean=random_drop", "clean@clean.like=tuned"], "clean (random_drop) has a tuned option within it"),
+        (["model=ensemble", "+model@model.of=tuned"], "model (ensemble) has a tuned option within it"),
+        (["model=tuned", "+model@model.of=tuned"], "model (tuned) has a tuned option within it"),
+        (["model=early_stopping", "+model@model.of=tuned"], "model (early_stopping) has a tuned option within it"),
+    ],
+)
+def test_an_option_that_is_tuned_within_another_is_refused(words: list[str], named: str) -> None:
+    """It would keep the parameters that it has, or be searched more often than another arm's."""
+    _, task = make("clean=none")
+    lines = [
+        line for line in misfits(arm_of(composed("model@baseline.model=mlp", *words)), task) if "within it" in line
+    ]
+    assert [line for line in lines if line.startswith(named)]
+    assert all("put the search outside" in line and "=tuned " in line for line in lines)
+
+
+def test_a_probe_that_is_tuned_is_refused_where_it_is_used() -> None:
+    _, task = make("clean=none")
+    cfg = composed("model@baseline.model=mlp", "clean=confident", "+model@probe.of=mlp", "model@probe=tuned")
+    probe = OmegaConf.to_container(cfg.probe, resolve=True)
+    assert [line for line in misfits(arm_of(cfg), task, probe) if "the probe is a tuned model" in line]
+    assert not misfits(arm_of(composed("model@baseline.model=mlp", "model=tuned")), task, probe)
+
+
+def test_what_is_tuned_outside_is_searched() -> None:
+    _, task = make("clean=none")
+    over = "model.over={protocol.lr:{low:0.001,high:0.01,log:true}}"
+    cfg = composed("model@baseline.model=mlp", "model=tuned", "+model@model.of=ensemble", over)
+    assert misfits(arm_of(cfg), task) == []
+    assert misfits(arm_of(composed("weak=tuned", "weak@weak.of=cut_statistic")), task) == []

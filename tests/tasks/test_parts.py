@@ -7,7 +7,7 @@ import pytest
 
 from harness.data import row_hashes
 from harness.errors import BadInput
-from harness.tasks.parts import Plan, damage, divide, given_wrong, part, subsample, task
+from harness.tasks.parts import Plan, damage, divide, given_wrong, part, shared_share, subsample, task
 
 PLAN = Plan(n_train=None, valid_fraction=0.25, test_fraction=0.25, split_seed=0)
 
@@ -32,6 +32,27 @@ def test_the_test_part_does_not_move_with_the_seed_nor_the_valid_part_with_the_s
     one, two = (divide(parts, PLAN, seed)[0] for seed in (0, 1))
     assert one["test"].ids.tolist() == two["test"].ids.tolist()
     assert one["valid"].ids.tolist() != two["valid"].ids.tolist()
+
+
+@pytest.mark.parametrize(("split_seed", "n_train"), [(0, None), (None, None), (0, 40), (None, 40)])
+def test_the_share_of_training_rows_that_seeds_have_in_common_is_that_of_their_ids(
+    split_seed: int | None, n_train: int | None
+) -> None:
+    plan, parts = Plan(n_train, 0.25, 0.25, split_seed), {"train": _part(400)}
+    rows, said = [], set()
+    for seed in range(12):
+        done, facts = divide(parts, plan, seed)
+        drawn = subsample(done["train"], n_train, 2, seed)
+        said.add((facts | shared_share(facts, done["train"], drawn))["train_shared"])
+        rows.append(set(drawn.ids))
+    (share,) = said
+    common = [len(one & other) / len(one) for i, one in enumerate(rows) for other in rows[:i]]
+    assert share == pytest.approx(np.mean(common), abs=0.02)
+
+
+def test_seeds_that_split_nothing_train_on_the_same_rows() -> None:
+    parts = {name: _part(what=name) for name in ("train", "valid", "test")}
+    assert divide(parts, PLAN, 0)[1]["train_shared"] == 1
 
 
 def test_damage_is_symmetric_and_keeps_what_was_before() -> None:

@@ -171,3 +171,11 @@ def test_too_many_levels_are_refused() -> None:
 def test_no_feature_columns() -> None:
     with pytest.raises(BadInput, match="no feature columns"):
         encode({"train": pd.DataFrame(index=range(3))}, [])
+    with pytest.raises(BadInput, match="since all rows have one value, or none, in 'one': name some"):
+        encode({"train": pd.DataFrame({"one": [1] * 3})}, [])
+
+
+def test_a_table_of_an_index_alone_names_the_column(source: Make, write: Callable[[pd.DataFrame], Path]) -> None:
+    path = write(pd.DataFrame({"number": range(1, 41), "said": ["a", "b"] * 20}))
+    with pytest.raises(BadInput, match="beside the labels, since 'number' only counts the rows"):
+        source("table", path=path, label="said")

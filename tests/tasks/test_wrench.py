@@ -50,6 +50,16 @@ def test_a_small_gold_set_then_the_pool(source: Make, folder: Path) -> None:
     assert (task.facts["labelled"], task.facts["train_labels"], task.facts["given_wrong"]) == (4, "gold", 0.0)
 
 
+@pytest.mark.parametrize("n_train", [None, 20])
+def test_the_share_of_common_training_rows_counts_gold_rows_and_pool(
+    source: Make, folder: Path, n_train: int | None
+) -> None:
+    made = source("wrench", path=folder, n_gold=4, n_train=n_train)
+    rows = [set(made.split(seed).train.ids) for seed in range(20)]
+    common = [len(one & other) / len(one) for i, one in enumerate(rows) for other in rows[:i]]
+    assert made.split(0).facts["train_shared"] == pytest.approx(np.mean(common), abs=0.03)
+
+
 def test_gold_rows_follow_the_seed_and_the_test_part_does_not(source: Make, folder: Path) -> None:
     wrench = source("wrench", path=folder, n_gold=4)
     one, two = wrench.split(0), wrench.split(1)

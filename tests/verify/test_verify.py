@@ -38,6 +38,12 @@ def test_every_cell_is_shown_with_both_numbers(capsys: pytest.CaptureFixture[str
     assert wrong.split() == ["wrong", "3.5", "1.25", "0.1", "FAIL", "B", "2021"]
 
 
+def test_what_is_compared_with_nothing_is_shown_and_is_no_agreement(capsys: pytest.CaptureFixture[str]) -> None:
+    (alone,) = print_section("s", [Cell("s", "mace", float("nan"), None, 0.0, "no published number")])
+    assert not alone.passed
+    assert capsys.readouterr().out.splitlines()[-1].split() == ["mace", "–", "–", "none", "no", "published", "number"]
+
+
 def test_the_shares_of_variance_in_published_tables_come_out(shared: Path) -> None:
     found = list(cells(shared / "literature"))
     assert len(found) == 8

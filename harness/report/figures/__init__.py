@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.analysis.effects import Effect
-from harness.report.figures import answer, budget, cells, classes, components, costs, forests, training
+from harness.report.figures import answer, budget, cells, classes, components, costs, forests, tasks, training
 from harness.report.figures.answer import attribution_frame
 from harness.report.figures.budget import budget_frame
 from harness.report.figures.cells import cells_frame
@@ -22,8 +22,8 @@ from harness.report.figures.training import history_frame
 
 __all__ = [
     "_STYLE", "_draw", "attribution", "attribution_frame", "budget_curve", "budget_frame", "cells_frame",
-    "forest", "gain_against_cost", "gain_frame", "heatmap", "history_frame", "slices", "training_curves",
-    "variance_components",
+    "forest", "gain_against_cost", "gain_frame", "heatmap", "history_frame", "slices", "tasks_forest",
+    "training_curves", "variance_components",
 ]  # fmt: skip
 
 attribution = as_files(answer.draw)
@@ -31,6 +31,7 @@ budget_curve = as_files(budget.draw)
 gain_against_cost = as_files(costs.draw)
 heatmap = as_files(cells.draw)
 slices = as_files(classes.draw)
+tasks_forest = as_files(tasks.draw)
 training_curves = as_files(training.draw)
 variance_components = as_files(components.draw)
 

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from harness.analysis.effects import Effect
+from harness.analysis.measures import unit_of
 from harness.report.figures.scales import Scale, from_zero, linear_scale
 from harness.report.figures.style import (  # fmt: skip
     FAINT,
@@ -104,7 +105,7 @@ def draw(
         if end is not None and target is not None:
             _end(ax, across.place(end), up.place(target), drawn[name])
     name_axis(ax.xaxis, "labels bought a trial", width - _LEFT)
-    name_axis(ax.yaxis, f"{metric}, %", _HEIGHT)
+    name_axis(ax.yaxis, f"{metric}, {unit_of(metric)}", _HEIGHT)
     key(page, MARGIN, _HEIGHT + _BELOW + 0.02, width, labels, samples)
     return page.figure
 

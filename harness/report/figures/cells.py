@@ -18,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from harness.analysis.measures import unit_of
 from harness.analysis.scores import Redraws, Scores
 from harness.arm import SAME, Level, distinct
 from harness.report.figures.style import (  # fmt: skip
@@ -125,7 +126,13 @@ def draw(cells: pd.DataFrame, *, title: str, metric: str, note: str, shown: Cell
             for y, data in enumerate(levels["data"]):
                 _cell(ax, x, y, found.get((model, data)), scale, shown, model == data == "")
         top += head + len(levels["data"]) * row + 0.08
-    _strip(page, top + 0.06, scale, f"{metric.replace('_', ' ')}, {'%' if shown == 'score' else 'points'}", labels)
+    _strip(
+        page,
+        top + 0.06,
+        scale,
+        f"{metric.replace('_', ' ')}, {unit_of(metric) if shown == 'score' else 'points'}",
+        labels,
+    )
     page.lines(MARGIN, top + 0.32, legend)
     return page.figure
 

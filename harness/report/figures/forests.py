@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from harness.analysis.effects import Effect
+from harness.analysis.measures import unit_of
 from harness.analysis.significance import LEVEL
 from harness.arm import kind_in_words, may_win
 from harness.report.figures.rows import limits, span
@@ -226,7 +227,7 @@ def _heads(ax: Axes, titles: Sequence[str], baseline: str) -> None:
 
 def _baseline(effects: Sequence[Effect], metric: str) -> str:
     score = next((effect.score for effect in effects if is_baseline(effect)), None)
-    return "baseline failed" if score is None else f"baseline: {score:.1f} % {metric.replace('_', ' ')}"
+    return "baseline failed" if score is None else f"baseline: {score:.1f} {unit_of(metric)} {metric.replace('_', ' ')}"
 
 
 def _text(ax: Axes, inches: float, y: float, text: str, **style: Any) -> Any:

@@ -106,7 +106,7 @@ def render(data: PageData) -> bytes:
     content = {
         "data": data, "places": places, "counts": _counts(data), "verdict": verdict(data.attribution, data.notes),
         "board": Markup(leaderboard.as_html(data.effects, data.metric, sd, links)),
-        "legend": leaderboard.legend(data.effects, sd),
+        "legend": leaderboard.legend(data.effects, data.metric, sd),
         "arms": [effect for _, effect in leaderboard.number_ranks(data.effects)],
         "axes": [axis for axis in ("model", "data", "both", "none") if any(one.axis == axis for one in data.effects)],
         "figures": [_figure(name, content) for name, content in data.figures.items()],

@@ -64,7 +64,7 @@ def _fitted(
     votes: Votes, prior: list[float], seed: int, *, n_epochs: int, lr: float, l2: float
 ) -> Float64[np.ndarray, "m k k"]:
     """Returns `[j, v, c]`, the probability that function j votes v if the class is c."""
-    with _global_generators_kept():
+    with keep_global_generators():
         model = _label_model_class()(cardinality=len(prior), verbose=False)
         wide = votes.astype(np.int64)  # Snorkel adds one to each vote: int8 may overflow.
         try:
@@ -97,7 +97,7 @@ def _label_model_class() -> Any:
 
 
 @contextmanager
-def _global_generators_kept() -> Iterator[None]:
+def keep_global_generators() -> Iterator[None]:
     """Restores the global generators of Python, numpy and torch; Snorkel seeds all three."""
     python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002 - saved, never drawn from
     with torch.random.fork_rng(devices=list(range(torch.cuda.device_count()))):

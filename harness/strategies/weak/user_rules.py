@@ -72,10 +72,15 @@ def count_rules(path: str) -> int:
 
 
 def check_rules(train: TrainSet, tools: Tools, *, path: str) -> None:
-    """Raises BadInput if `rules` could not use the file; no rule is put to a row."""
+    """Raises BadInput if `rules` could not use the file; each rule votes on the first row.
+
+    So a rule that raises shows before the first trial; one that fails on other rows only is found when it runs.
+    """
     file = _existing(path)
     check_number(tools.classes)
-    _from_table(file, train, tools.classes) if file.suffix == ".tsv" else _from_python(file, tools.classes)
+    table = file.suffix == ".tsv"
+    found = _from_table(file, train, tools.classes) if table else _from_python(file, tools.classes)
+    _applied(found, train.rows(np.arange(1)), file)
 
 
 def _existing(path: str) -> Path:

@@ -1,0 +1,295 @@
+"""Words a study's answer for people who decide: the verdict, why, what it costs, what to do next, and a short table.
+
+All numbers are those of `harness.analysis`; this module words them. Gains are in percentage points.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from textwrap import wrap
+from typing import Any
+
+from harness.analysis.attribution import signed_points
+from harness.analysis.choice import Estimate
+from harness.analysis.effects import Effect
+from harness.analysis.ladder import Ladder, Step
+from harness.analysis.power import ALPHA, POWER, VerdictPilot, seeds_needed
+from harness.analysis.study import Study
+from harness.arm import BASELINE, may_win
+from harness.report.leaderboard import effect_in_words, escape_markdown, number_ranks
+from harness.storage.packing import unpack
+from harness.storage.sheets import sheet_of_rows
+
+SUSPECTS = "rows_to_check.csv"
+"""The file that lists the training rows which the best data strategy dropped or relabelled."""
+WIDTH, BOARD = 100, 10
+"""Columns of the terminal that the answer fits, and lines of the short table."""
+_ARM = 44
+
+
+def answer(study: Study) -> list[tuple[str, str]]:
+    """Returns the answer of a study as pairs of a heading and a text, in the order in which they are read.
+
+    The first says that nobody verified the test labels, if so. A study without a verdict gets the reason instead.
+    """
+    told = [("Caution", line) for line in _cautions(study)]
+    rungs = study.attribution.ladder if study.attribution else None
+    if study.attribution is None or study.attribution.verdict is None or rungs is None:
+        return [*told, ("Verdict", f"None: {_no_verdict(study).removeprefix('No verdict: ')}")]
+    word = study.attribution.verdict.word
+    return [
+        *told,
+        ("Verdict", _headline(study, word, rungs)),
+        ("Why", " ".join(_why(rungs, study.attribution.carried_by))),
+        ("Cost", _costs(rungs, (study.plan or {}).get("price") or {})),
+        ("Next", " ".join(_next_steps(study, word, rungs))),
+    ]
+
+
+def as_lines(study: Study) -> list[str]:
+    """Returns the answer for a terminal of `WIDTH` columns, each text beside its heading, and the short table below."""
+    lines = [
+        line
+        for heading, text in answer(study)
+        for line in wrap(_printable(text), WIDTH, initial_indent=f"{heading:8} ", subsequent_indent=" " * 9)
+    ]
+    return [*lines, "", *map(_printable, _short_board(study))]
+
+
+def _printable(text: str) -> str:
+    """Returns text without control characters, which a name from someone else's folder may hold."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def answer_as_markdown(study: Study) -> bytes:
+    """Returns the answer as paragraphs, the headings in bold."""
+    told = [f"**{heading}.** {escape_markdown(text)}" for heading, text in answer(study)]
+    return ("\n\n".join(told) + "\n\n").encode()
+
+
+def is_unverified(study: Study) -> bool:
+    """Returns whether a finished trial was scored on labels as they were given, which nobody verified."""
+    facts = [record["facts"] for record in study.records if record["status"] == "done"]
+    return any(one.get("test_labels") == "given" for one in facts)
+
+
+def _cautions(study: Study) -> Iterator[str]:
+    """Yields what must be known before any number: test labels that nobody verified, a baseline that is no control."""
+    if is_unverified(study):
+        yield (
+            "Nobody has verified the test labels: scores are agreement with the labels as given (task.gold names a "
+            "column of true labels)."
+        )
+    yield from (note.removeprefix("Warning: ") for note in study.notes if note.startswith("Warning: the baseline "))
+
+
+def _no_verdict(study: Study) -> str:
+    """Returns why a study has no verdict."""
+    if study.attribution is None:
+        return "the baseline never finished."
+    return study.pilot if isinstance(study.pilot, str) and study.pilot else " ".join(study.attribution.notes[-1:])
+
+
+def _headline(study: Study, word: str, rungs: Ladder) -> str:
+    """Words the verdict in a sentence to repeat: who wins or is ahead, by how much, and how sure that is."""
+    by = rungs.difference if rungs.difference.value > 0 or word == "data" else _negative(rungs.difference)
+    inside = f"95 % interval {signed_points(by.low)} to {signed_points(by.high)}"
+    data_ahead = word == "data" or (word == "undecided" and rungs.difference.value > 0)
+    ahead, behind = ("better data", "a better model") if data_ahead else ("a better model", "better data")
+    size = f"{abs(by.value):.2f} points of {study.metric}"
+    if word != "undecided":
+        return f"{ahead.capitalize()} is worth {size} more than {behind} on {study.task} ({inside})."
+    if round(by.value, 2) == 0:
+        return f"Undecided on {study.task}: model and data are level ({inside}). {_who_gains(rungs)}"
+    lead = f"{ahead} is ahead of {behind} by {size}, but the {inside} includes zero"
+    return f"Undecided on {study.task}: {lead}. {_who_gains(rungs)}"
+
+
+def _negative(one: Estimate) -> Estimate:
+    return Estimate(-one.value, -one.high, -one.low)
+
+
+def _who_gains(rungs: Ladder) -> str:
+    """Says which sides certainly gain over the baseline."""
+    sure = [name for name, step in (("model", rungs.model), ("data", rungs.data)) if step.effect.low > 0]
+    if len(sure) == 2:
+        return "Both gain over the baseline."
+    if sure:
+        return f"Only the {sure[0]} side certainly gains over the baseline."
+    return "Neither side certainly gains over the baseline."
+
+
+def _why(rungs: Ladder, carried_by: str | None) -> Iterator[str]:
+    """Yields the gains of the best of each side and of both together, and the arm that the verdict depends on."""
+    for name, step in (("model", rungs.model), ("data strategy", rungs.data)):
+        if step.arm == BASELINE:
+            yield f"No {name} beats the baseline on validation."
+        else:
+            yield f"Best {name}: {step.arm}, {_gain(step.effect)}."
+    kept = BASELINE in (rungs.model.arm, rungs.data.arm)
+    if rungs.both is not None and not kept:
+        yield f"Both together: {_gain(rungs.both.effect)}."
+    elif not kept:
+        yield "The two were not run together."
+    if carried_by:
+        yield f"One arm carries the verdict: without {carried_by} it is another."
+    yield "Gains are on the test rows, over the baseline; both arms are chosen on validation."
+
+
+def _gain(effect: Estimate) -> str:
+    value, *ends = map(signed_points, (effect.value, effect.low, effect.high))
+    return f"{value} [{', '.join(ends)}]"
+
+
+def _costs(rungs: Ladder, price: Mapping[str, Any]) -> str:
+    """Says what the best of each side costs beyond the baseline: processor time, labels, and money if it is priced."""
+    steps = [step for step in (rungs.model, rungs.data) if step.arm != BASELINE]
+    return " ".join(_cost(step, price) for step in steps) or "The baseline stays: nothing is spent."
+
+
+def _cost(step: Step, price: Mapping[str, Any]) -> str:
+    """Words the cost of one arm per trial; money per point only where the arm gains."""
+    seconds = f"{abs(step.cpu_s):.1f} CPU-seconds {'more' if step.cpu_s >= 0 else 'less'} per training"
+    labels = f"{step.labels:.0f} labels bought" if step.labels > 0 else "no labels bought"
+    each = {name: float(price[name]) for name in ("label", "cpu_hour") if price.get(name) is not None}
+    if not each:
+        return f"{step.arm}: {seconds}, {labels}."
+    money = step.labels * each.get("label", 0.0) + step.cpu_s / 3600 * each.get("cpu_hour", 0.0)
+    per_point = f", {money / step.effect.value:.4g} per point" if step.effect.value > 0 and money > 0 else ""
+    return f"{step.arm}: {seconds}, {labels}; at your prices {money:.4g}{per_point}."
+
+
+# What to do next
+
+
+def _next_steps(study: Study, word: str, rungs: Ladder) -> Iterator[str]:
+    """Yields what to do: the arm to adopt, the rows to look at, or what would decide the verdict."""
+    if word != "undecided":
+        best = rungs.data if word == "data" else rungs.model
+        yield f"Adopt {best.arm}."
+    if rungs.both is not None and rungs.interaction is not None and BASELINE not in (rungs.model.arm, rungs.data.arm):
+        better = rungs.both.effect.value > max(rungs.model.effect.value, rungs.data.effect.value)
+        yield (
+            "Try both together: they gain more than either alone." if better else "Both together gain no more than one."
+        )
+    if rows_to_check(study):
+        yield f"Look at the rows in {SUSPECTS}: {rungs.data.arm} dropped or relabelled them."
+    if word == "undecided":
+        yield _what_decides(study)
+
+
+def _what_decides(study: Study) -> str:
+    """Says how many seeds or test rows would decide the difference that was measured, and how long that takes."""
+    found = study.pilot
+    if not isinstance(found, VerdictPilot):
+        return f"What would decide it cannot be planned: {found}"
+    effect = abs(found.difference)
+    if round(effect, 2) == 0:
+        return "The two sides are level: no number of seeds separates what does not differ."
+    need = seeds_needed(effect, found.pilot, power=POWER, alpha=ALPHA)
+    size = f"If the true difference is the measured {effect:.2f} points, "
+    if need.seeds is None:
+        asked = f"more than {need.examples:,} test rows" if need.examples else "more test rows than can be counted"
+        return f"{size}no number of seeds decides it on these {found.pilot.n:,} test rows: it takes {asked}."
+    more = max(0, need.seeds - found.pilot.r)
+    if not more:
+        return (
+            f"{size}{found.pilot.r} seeds should decide it, and do not: the choice of the two arms is itself "
+            "uncertain, or they differ on few test rows. More test rows help most."
+        )
+    lasts = _duration(more * _seed_cpu_s(study))
+    seeds = f"{need.seeds:,} seeds decide it ({more:,} more, about {lasts} of processor time)"
+    return f"{size}{seeds}{_command(study, need.seeds)}."
+
+
+def _command(study: Study, seeds: int) -> str:
+    if study.plan is None:
+        return ""
+    word = "precision.max_seeds" if study.plan.get("precision") else "seeds"
+    return f": harness -m experiments={study.name} {word}={seeds}"
+
+
+def _seed_cpu_s(study: Study) -> float:
+    """Returns the processor time of one seed of all arms, in seconds."""
+    done = study.table[study.table["status"] == "done"]
+    return float(done.groupby("arm")["cost_cpu_s"].mean().sum()) if len(done) else 0.0
+
+
+def _duration(seconds: float) -> str:
+    for unit, size in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+# The rows to look at
+
+
+def rows_to_check(study: Study) -> list[dict[str, object]]:
+    """Returns the training rows that the best data strategy's cleaning dropped or relabelled, most often first.
+
+    Empty unless data wins, or the strategy certainly gains. Each row has `id`, `what` was done, the label `given` and
+    the one `suggested` (None where the row was dropped), and on how many `seeds`.
+    """
+    rungs = study.attribution.ladder if study.attribution else None
+    if study.attribution is None or rungs is None or rungs.data.arm == BASELINE:
+        return []
+    won = study.attribution.verdict is not None and study.attribution.verdict.word == "data"
+    if not won and rungs.data.effect.low <= 0:
+        return []
+    mine = [one for one in study.records if one["arm"] == rungs.data.arm and one["status"] == "done"]
+    counts = Counter(row for record in mine for row in _touched(record["receipts"].get("clean") or {}, study.classes))
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0][0], str(item[0])))
+    return [
+        {"id": name, "what": what, "given": given, "suggested": better, "seeds": f"{count} of {len(mine)}"}
+        for (name, what, given, better), count in ranked
+    ]
+
+
+def suspects_as_csv(rows: Sequence[Mapping[str, object]]) -> bytes:
+    """Returns the rows to look at as CSV."""
+    return sheet_of_rows(rows)
+
+
+def _touched(receipt: Mapping[str, Any], classes: Sequence[str]) -> Iterator[tuple[str, str, str | None, str | None]]:
+    """Yields id, what was done, and the class before and after of each row that one trial dropped or relabelled."""
+    if receipt.get("n_dropped"):
+        yield from ((str(name), "dropped", None, None) for name in unpack(dict(receipt["dropped"])).tolist())
+    if not receipt.get("n_relabelled"):
+        return
+    changed = {part: unpack(dict(receipt["changed"][part])) for part in ("ids", "class_before", "label_after")}
+    after = changed["label_after"] if changed["label_after"].ndim == 1 else changed["label_after"].argmax(1)
+    for name, old, new in zip(changed["ids"].tolist(), changed["class_before"].tolist(), after.tolist(), strict=True):
+        if old != new:
+            yield str(name), "relabelled", classes[old] if old >= 0 else None, classes[new]
+
+
+# The short table
+
+
+def _short_board(study: Study) -> list[str]:
+    """Returns at most `BOARD` lines of `WIDTH` columns: head, baseline, best arms, and their nearest references."""
+    ranked = list(number_ranks(study.effects))
+    winners = [pair for pair in ranked if may_win(pair[1].reference)]
+    others = [pair for pair in ranked if not may_win(pair[1].reference)]
+    room = BOARD - 1
+    few = others[: max(2, room - len(winners))]
+    shown = [*winners[: room - min(len(few), 2)], *few]
+    rows = [_board_row(rank, effect) for rank, effect in shown[:room]]
+    left = len(ranked) - len(rows)
+    head = ("rank", f"arm{f' (and {left} more in leaderboard.md)' if left else ''}", study.metric[:10], "effect")
+    return [_in_columns(row) for row in (head, *rows)]
+
+
+def _board_row(rank: int | None, effect: Effect) -> tuple[str, str, str, str]:
+    kind = {"negative_control": " (control)", "upper_bound": " (bound)"}.get(effect.reference, "")
+    name = effect.arm if len(effect.arm) + len(kind) <= _ARM else f"{effect.arm[: _ARM - 1 - len(kind)]}…"
+    score = "–" if effect.score is None else f"{effect.score:.2f}"
+    gain = effect_in_words(effect.interval) if effect.interval else "baseline" if effect.arm == BASELINE else "no delta"
+    return ("–" if rank is None else str(rank), f"{name}{kind}", score, gain)
+
+
+def _in_columns(row: tuple[str, str, str, str]) -> str:
+    rank, arm, score, gain = row
+    return f"{rank:>4}  {arm:{_ARM}}  {score:>10}  {gain}".rstrip()[:WIDTH]
