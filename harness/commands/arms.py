@@ -28,7 +28,7 @@ TITLES = {"model": "Models", "weak": "Weak supervision", "clean": "Cleaning", "a
 
 
 @dataclass(frozen=True)
-class Option:
+class ListedOption:
     """Holds one YAML of a factor's group: name, family, what its first comment says, the resolved node, and as written.
 
     `node` and `written` differ if the YAML refers to the baseline. `fault` says why that fails, or that the family is
@@ -68,7 +68,7 @@ def command(words: list[str]) -> int:
     return 0
 
 
-def options(group: str, cfg: DictConfig, loader: ConfigLoaderImpl) -> Iterator[Option]:
+def options(group: str, cfg: DictConfig, loader: ConfigLoaderImpl) -> Iterator[ListedOption]:
     """Yields the options of a group, the user's own included, resolved within that config."""
     for name in sorted(loader.get_group_options(group)):
         found = loader.repository.load_config(f"{group}/{name}")
@@ -80,9 +80,9 @@ def options(group: str, cfg: DictConfig, loader: ConfigLoaderImpl) -> Iterator[O
         written: Any = OmegaConf.to_container(found.config)
         says = _first_comment(group, name)
         try:
-            yield Option(group, name, family_of(group, written), says, plain(beside[group]), written)
+            yield ListedOption(group, name, family_of(group, written), says, plain(beside[group]), written)
         except BadInput as error:
-            yield Option(group, name, OTHER_FAMILY, says, written, written, str(error))
+            yield ListedOption(group, name, OTHER_FAMILY, says, written, written, str(error))
 
 
 def _with_inner(group: str, found: ConfigResult, loader: ConfigLoaderImpl) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def _with_inner(group: str, found: ConfigResult, loader: ConfigLoaderImpl) -> di
     return node
 
 
-def why_not(option: Option, cfg: DictConfig, task: Task) -> list[str]:
+def why_not(option: ListedOption, cfg: DictConfig, task: Task) -> list[str]:
     """Returns the reasons why an option does not fit the task, the baseline's model or this machine.
 
     A baseline or a probe that does not fit the task is not the option's fault, and is ignored.
@@ -108,7 +108,7 @@ def why_not(option: Option, cfg: DictConfig, task: Task) -> list[str]:
     return misfits({**rest, option.group: option.node}, task, None if misfits({"model": probe}, task) else probe)
 
 
-def _print_group(group: str, found: list[Option], cfg: DictConfig, task: Task) -> None:
+def _print_group(group: str, found: list[ListedOption], cfg: DictConfig, task: Task) -> None:
     reasons = {option.arm: why_not(option, cfg, task) for option in found}
     fitting = [option for option in found if not reasons[option.arm]]
     width = max(len(option.arm) for option in found)
@@ -121,7 +121,7 @@ def _print_group(group: str, found: list[Option], cfg: DictConfig, task: Task) -
             print(f"    {option.arm:{width}}  {yours}{f'does not fit: {why}' if why else option.says}")
 
 
-def by_family(group: str, found: Sequence[Option]) -> Iterator[tuple[str, list[Option]]]:
+def by_family(group: str, found: Sequence[ListedOption]) -> Iterator[tuple[str, list[ListedOption]]]:
     """Yields each family of the group that has options, with them; families in the order of `FAMILIES`."""
     for family in (*FAMILIES[group], OTHER_FAMILY):
         members = [option for option in found if option.family == family]
@@ -162,7 +162,7 @@ def options_as_markdown() -> str:
     return "\n".join(line for group in FACTORS for line in _markdown_group(group, list(options(group, cfg, loader))))
 
 
-def _markdown_group(group: str, found: list[Option]) -> Iterator[str]:
+def _markdown_group(group: str, found: list[ListedOption]) -> Iterator[str]:
     head = ("arm", "what it does", "modalities", "needs", "paper", "library", "cost", "parameters")
     yield f"## {TITLES[group]}\n"
     for family, members in by_family(group, found):
@@ -175,7 +175,7 @@ def _markdown_group(group: str, found: list[Option]) -> Iterator[str]:
         yield ""
 
 
-def _cells(option: Option) -> tuple[str, ...]:
+def _cells(option: ListedOption) -> tuple[str, ...]:
     node = option.written
     needs = ", ".join([*(node.get("needs") or []), *(node.get("extra") or {}), *(node.get("programs") or [])])
     kind = str(node.get("reference_kind") or "")

@@ -27,9 +27,16 @@ def check_option_files(words: Sequence[str]) -> None:
     chosen = [study for study in studies if study.stem in named]
     named |= _names(study.read_text(encoding="utf-8", errors="replace") for study in chosen)
     for study in chosen:
-        _check_header(study)
-    for path in [*chosen, *(option for option in options if option.stem in named)]:
-        _check_file(path)
+        check_study_file(study)
+    for option in options:
+        if option.stem in named:
+            _check_file(option)
+
+
+def check_study_file(study: Path) -> None:
+    """Requires that a study's file has its header and is a mapping of names, without circles; errors as above."""
+    _check_header(study)
+    _check_file(study)
 
 
 def _check_header(study: Path) -> None:

@@ -108,17 +108,27 @@ def command(words: list[str]) -> int:
         raise BadInput(f"name a study: {_USAGE}")
     store = _store(names[0], said.get("store", "results"))
     tell_damaged(store)
+    print(plan_seeds(store, said)[1])
+    return 0
+
+
+def plan_seeds(store: Store, said: Mapping[str, str]) -> tuple[list[Line], str]:
+    """Returns what each arm of a study needs, the baseline first, and the text that says so; `said` as for the command.
+
+    BadInput for an option that is out of range, for trials that were run one by one, and without two seeds.
+    """
     joined = join(store)
     plan = joined.plan
     if plan is None:
-        raise BadInput(f"the trials of '{names[0]}' were run one by one: to plan, run a study (-m experiments=NAME)")
+        raise BadInput(
+            f"the trials of '{store.folder.name}' were run one by one: to plan, run a study (-m experiments=NAME)"
+        )
     wish = wish_of(said, 1 - plan_level(plan), len(joined.arms) - 1)
     with notice("estimating the variances of the arms"):
         lines = needs(joined, wish)
         verdict = verdict_lines(joined, lines, wish)
     text = plan_text(plan, lines, wish, said.get("store", "results"), verdict)
-    print(text.replace("test examples", "groups of test examples") if _has_groups(joined) else text)
-    return 0
+    return lines, text.replace("test examples", "groups of test examples") if _has_groups(joined) else text
 
 
 def _has_groups(joined: Records) -> bool:

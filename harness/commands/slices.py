@@ -54,17 +54,11 @@ def command(words: list[str]) -> int:
         raise BadInput(f"name a study: {_USAGE}")
     store = Store(Path(said.get("store", "results")).expanduser() / names[0])
     tell_damaged(store)
-    with notice(f"reading the records of {names[0]}"):
-        arms = _chosen(gather_arms(store), said.get("arm"))
-    sets = {one["result"]["test_set"]: store.test_set(one["result"]["test_set"]) for arm in arms for one in _both(arm)}
-    with notice("reading the column and computing the intervals"):
-        how, found = _found(arms, sets, said)
-        table = slices_frame(found)
+    how, table = slice_study(store, said)
     print("\n".join([f"{names[0]}: {how}", "", *slices_text(table, whole="arm" in said)]))
     written = {"slices.csv": table}
     if "arm" in said:
-        each = [flips(record, control, sets[record["result"]["test_set"]]) for record, control in arms[0].paired]
-        written["flips.csv"] = flip_counts(each, [sets[one["result"]["test_set"]] for one, _ in arms[0].paired])
+        each, written["flips.csv"] = count_flips(store, said["arm"])
         print("\n".join(["", *flips_text(each, written["flips.csv"])]))
     for name, content in written.items():
         write_atomic(store.folder / name, sheet_of_table(content))
@@ -74,6 +68,34 @@ def command(words: list[str]) -> int:
         write_atomic(store.folder / name, drawn)
     print("\n".join(["", *(str(store.folder / name) for name in (*written, *pictures))]))
     return 0
+
+
+def slice_study(store: Store, said: Mapping[str, str]) -> tuple[str, pd.DataFrame]:
+    """Returns the unit and the column of a study's slices, in words, and one row per arm and slice (`SLICE_COLUMNS`).
+
+    `said` are the options of the command; BadInput for an unknown arm, and for a column that cannot be read.
+    """
+    with notice(f"reading the records of {store.folder.name}"):
+        arms = _chosen(gather_arms(store), said.get("arm"))
+    with notice("reading the column and computing the intervals"):
+        how, found = _found(arms, _test_sets(store, arms), said)
+        return how, slices_frame(found)
+
+
+def count_flips(store: Store, arm: str) -> tuple[list[Flips], pd.DataFrame]:
+    """Returns the test rows of an arm that flipped between right and wrong: by seed, and counted by row.
+
+    BadInput for an unknown arm, and for one without a delta.
+    """
+    chosen = _chosen(gather_arms(store), arm)
+    sets, paired = _test_sets(store, chosen), chosen[0].paired
+    each = [flips(record, control, sets[record["result"]["test_set"]]) for record, control in paired]
+    return each, flip_counts(each, [sets[one["result"]["test_set"]] for one, _ in paired])
+
+
+def _test_sets(store: Store, arms: Sequence[ArmTrials]) -> dict[str, TestSet]:
+    """Returns the test sets of those arms by digest."""
+    return {one["result"]["test_set"]: store.test_set(one["result"]["test_set"]) for arm in arms for one in _both(arm)}
 
 
 def _pictures(table: pd.DataFrame, store: Store, title: str, metric: str) -> dict[str, bytes]:

@@ -47,6 +47,8 @@ from harness.storage.store import Store, is_of
 
 MOST_SEEDS, MOST_ARMS = 10_000, 10_000
 """Larger numbers are slips of the pen: a study would be planned for hours before its first trial."""
+SOME_FAILED = "trials failed (retry=true runs them again)"
+"""What the last line says of a study that has run to its end although some trials failed."""
 PlannedArm = tuple[str, ...]
 """The overrides that define an arm; empty for the baseline."""
 
@@ -533,7 +535,7 @@ def finish(study: DictConfig, store: Store, keys: Sequence[str]) -> None:
         for line in failure_lines(labels[record["key"]], record)[:-1]:
             say(line)
     if failed:
-        raise TrialFailed(f"{failed} trials failed (retry=true runs them again); the reasons stand under the table")
+        raise TrialFailed(f"{failed} {SOME_FAILED}; the reasons stand under the table")
 
 
 def is_unfinished(store: Store, key: str, retry: bool, rerun: str | None = None) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from harness.analysis import variance
 from harness.analysis.attribution import Attribution
@@ -14,6 +15,8 @@ from harness.analysis.effects import Effect
 from harness.analysis.scores import Scores, redraw
 from harness.analysis.study import Study, coverage_notes
 from harness.arm import SAME, may_win
+from harness.checks import one_of
+from harness.errors import BadInput
 from harness.report import figures
 from harness.report.figures.style import Drawing
 from harness.streams import stream
@@ -58,6 +61,15 @@ def draw_all(study: Study) -> DrawnFigures:
         else:
             files[name] = content
     return DrawnFigures(files, failed, left_out)
+
+
+def draw_figure(study: Study, name: str) -> Figure:
+    """Returns one figure of a study; BadInput for an unknown name, and if the study has no data for that figure."""
+    one_of("figure", name, FIGURES)
+    drawn = _DRAWN[name](study)
+    if isinstance(drawn, str):
+        raise BadInput(f"'{study.name}' has no figure '{name}': {drawn}")
+    return drawn.figure
 
 
 def _title(study: Study) -> str:

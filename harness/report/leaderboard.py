@@ -34,6 +34,8 @@ _LEGEND = (
 _P = "adj. p: p-value of the effect being 0, adjusted for the number of arms in the study."
 _SD = "± sd: standard deviation of an arm's score over seeds."
 _LETTERS = "Letters beside the rank: arms that share a letter do not differ significantly."
+_ESTIMATES = ("effect", "low", "high", "new_set_low", "new_set_high", "half_width", "p", "p_adjusted", "seed_share")
+_LABELS = ("labels_bought", "labels_gold")
 _TEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
     "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
@@ -101,6 +103,19 @@ def as_csv(effects: Sequence[Effect], sd: Mapping[str, float] | None = None) -> 
     """Returns one row per arm, as plain numbers; a missing one is empty. A name never reads as a formula."""
     rows = [_numbers(rank, effect, sd or {}) for rank, effect in number_ranks(effects)]
     return sheet_of_rows(rows)
+
+
+def as_frame(effects: Sequence[Effect], sd: Mapping[str, float] | None = None) -> pd.DataFrame:
+    """Returns the table that `as_csv` writes, one row per arm, with numbers as numbers; a missing one is nan."""
+    rows = [_numbers(rank, effect, sd or {}) for rank, effect in number_ranks(effects)]
+    numbers = dict.fromkeys(("score", "score_sd", *_ESTIMATES, "cpu_s", "cpu_ratio", *_LABELS), "float64")
+    return pd.DataFrame(rows).astype({"rank": "Int64", **numbers})
+
+
+def as_words(effects: Sequence[Effect], metric: str, sd: Mapping[str, float] | None = None) -> pd.DataFrame:
+    """Returns the table as people read it: the cells of `as_markdown` as text, nothing in them escaped."""
+    rows = [_cells(rank, effect, sd or {}, str) for rank, effect in number_ranks(effects)]
+    return pd.DataFrame(rows, columns=heads(metric, sd))
 
 
 def as_markdown(

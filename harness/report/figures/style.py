@@ -123,13 +123,13 @@ class Drawing(Mapping[str, bytes]):
     """
 
     def __init__(self, figure: Figure) -> None:
-        self._figure = figure
+        self.figure = figure
         self._files: dict[str, bytes] = {}
 
     def __getitem__(self, kind: str) -> bytes:
         if kind not in self._files:
             with house():
-                self._files[kind] = save_figure(self._figure, kind)
+                self._files[kind] = save_figure(self.figure, kind)
         return self._files[kind]
 
     def __iter__(self) -> Iterator[str]:

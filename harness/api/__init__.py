@@ -1,0 +1,1 @@
+"""Runs and reads studies from Python: `harness.load`, `harness.run`, `harness.Option`."""

@@ -1,0 +1,73 @@
+"""The notebooks of `examples/` run from top to bottom, and the README shows the same calls."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
+RUN = """
+import ast, sys
+space = {"__name__": "__main__"}
+for source in eval(sys.stdin.read()):  # the last expression of a cell is shown, as a notebook does
+    *rest, last = ast.parse(source).body
+    exec(compile(ast.Module(rest, []), "cell", "exec"), space)
+    if isinstance(last, ast.Expr):
+        value = eval(compile(ast.Expression(last.value), "cell", "eval"), space)
+        html, png = (getattr(value, name, lambda: None)() for name in ("_repr_html_", "_repr_png_"))
+        print(f"[html {len(html)}]" if html else f"[png {len(png)}]" if png else repr(value))
+    else:
+        exec(compile(ast.Module([last], []), "cell", "exec"), space)
+"""
+
+
+def cells(notebook: Path) -> list[str]:
+    """The source of each code cell."""
+    found = json.loads(notebook.read_text())["cells"]
+    return ["".join(cell["source"]) for cell in found if cell["cell_type"] == "code"]
+
+
+def readme_lines() -> list[str]:
+    """The statements of the README's section on Python."""
+    section = (ROOT / "README.md").read_text().partition("## From Python\n")[2].partition("\n## ")[0]
+    [block] = re.findall(r"```python\n(.*?)```", section, re.S)
+    return [ast.unparse(one) for one in ast.parse(block).body]
+
+
+def test_notebooks_hold_no_output() -> None:
+    assert [path.name for path in NOTEBOOKS] == ["own_data.ipynb"]
+    for notebook in NOTEBOOKS:
+        code = [cell for cell in json.loads(notebook.read_text())["cells"] if cell["cell_type"] == "code"]
+        assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
+
+
+def test_the_readme_shows_what_the_notebook_runs() -> None:
+    run = [ast.unparse(one) for source in cells(ROOT / "examples" / "own_data.ipynb") for one in ast.parse(source).body]
+    missing = [line for line in readme_lines() if line not in run]
+    assert missing == []
+    assert len(readme_lines()) >= 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs_and_shows_its_answers(notebook: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-W", "error::FutureWarning", "-c", RUN], input=repr(cells(notebook)), cwd=tmp_path,
+        env=environment, text=True, capture_output=True, timeout=900,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "12 trials, 12 to run" in done.stderr
+    assert "are read as task=table" in done.stderr
+    assert "[png " in done.stdout
+    assert re.search(r"\('(data|model|undecided)', Estimate\(value=", done.stdout)
+    assert "to find 2 points with power 0.8" in done.stdout
+    assert (tmp_path / "results" / "own_data" / "leaderboard.md").is_file()
