@@ -205,7 +205,6 @@ def plan_task(task: SuiteTask, base: Sequence[str], loader: ConfigLoaderImpl) ->
 
     BadInput for a fault in an option, for a baseline that does not fit the task, and for a task of another modality.
     """
-
     composed: dict[tuple[str, ...], DictConfig] = {}
 
     def compose(said: list[str]) -> DictConfig:  # once for the fit and for the plan: it takes a third of a second
