@@ -27,6 +27,8 @@ def test_the_wheel_holds_options_and_studies_and_nothing_of_the_workshop(wheel):
         assert f"harness/{option.relative_to(ROOT)}" in names
     for study in ROOT.glob("experiments/*.yaml"):
         assert f"harness/{study.relative_to(ROOT)}" in names
+    for suite in ROOT.glob("suites/*.yaml"):
+        assert f"harness/{suite.relative_to(ROOT)}" in names
     assert "hydra_plugins/harness_plugins.py" in names
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"harness", "hydra_plugins"}
     assert not [name for name in names if name.endswith((".parquet", ".png", ".npy", ".json"))]

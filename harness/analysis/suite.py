@@ -34,8 +34,10 @@ RUN_DRAWS = 2000
 ENOUGH_TASKS = 6
 """With fewer tasks, a sign test cannot reach 5 % even if all of them agree."""
 
-V, S = TypeVar("V"), TypeVar("S")
-"""What a task gives, and its summary over tasks."""
+V = TypeVar("V")
+"""What a task gives."""
+S = TypeVar("S")
+"""Its summary over tasks."""
 
 
 @dataclass(frozen=True)
@@ -284,8 +286,8 @@ def _close(arms: Sequence[ArmSummary]) -> Iterator[str]:
     narrow = [one.arm for one in arms if one.mean and one.these and one.mean.high < one.these.high]
     if narrow:
         yield (
-            f"The tasks agree more closely than the noise within them explains, by chance: for {', '.join(narrow)} read "
-            "the interval on these tasks, which is wider."
+            "The tasks agree more closely than the noise within them explains, by chance: for "
+            f"{', '.join(narrow)} read the interval on these tasks, which is wider."
         )
 
 

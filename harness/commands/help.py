@@ -48,6 +48,7 @@ harness: does accuracy come from the model or from the data?
   harness -m experiments=quickstart         a study: trials, answer, tables, figures and a page
   harness model=resnet8 clean=confident     one trial, its control and the difference
   harness report quickstart                 tables and figures again, from the records alone
+  harness -m suite=open                     the studies of several tasks, and the answer over them
 """
 _SHELLS = MappingProxyType(
     {
@@ -80,7 +81,7 @@ def answer(words: Sequence[str]) -> str | None:
 def overview() -> str:
     """Returns the help of the program: examples, commands, and all options by group, the user's own included."""
     commands = [f"  {name:<10}{what}" for name, what in COMMANDS.items()]
-    studies = [f"experiments: {', '.join(_names(_study_files()))}"]
+    studies = [f"experiments: {', '.join(_names(_study_files()))}", f"suite: {', '.join(_names(_suite_files()))}"]
     return "\n".join(
         [
             _EXAMPLES, "Commands (harness COMMAND --help says more):", *commands, "",
@@ -127,18 +128,28 @@ def completions(line: str, asked: str | None = None) -> list[str]:
     word = last if asked is None else asked.removeprefix("=")
     group, sign, _ = last.partition("=")
     if sign:
-        names = _names(_study_files()) if group == "experiments" else options_of(group)
+        files = {"experiments": _study_files, "suite": _suite_files}
+        names = _names(files[group]()) if group in files else options_of(group)
         there = [f"{group}={name}" if "=" in word else name for name in names]
     else:
         first = [*COMMANDS, "-m"] if len(before.split()) == 1 else []
-        there = [*first, *(f"{name}=" for name in (*GROUPS, "experiments"))]
+        there = [*first, *(f"{name}=" for name in (*GROUPS, "experiments", "suite"))]
     return [one for one in there if one.startswith(word)]
 
 
 def _study_files() -> list[Path]:
     """Returns the files of studies: the user's, and those that come with the program."""
-    shipped = [conf_dir().parent / "experiments", conf_dir() / "experiments"]
-    return [path for folder in (Path("experiments"), *shipped) for path in folder.glob("*.yaml")]
+    return _files_in("experiments")
+
+
+def _suite_files() -> list[Path]:
+    """Returns the files of suites: the user's, and those that come with the program."""
+    return _files_in("suites")
+
+
+def _files_in(name: str) -> list[Path]:
+    shipped = [conf_dir().parent / name, conf_dir() / name]
+    return [path for folder in (Path(name), *shipped) for path in folder.glob("*.yaml")]
 
 
 def _names(paths: Iterable[Path]) -> list[str]:

@@ -205,9 +205,12 @@ def plan_task(task: SuiteTask, base: Sequence[str], loader: ConfigLoaderImpl) ->
 
     BadInput for a fault in an option, for a baseline that does not fit the task, and for a task of another modality.
     """
+    composed: dict[tuple[str, ...], DictConfig] = {}
 
-    def compose(said: list[str]) -> DictConfig:
-        return load_config(said, loader)
+    def compose(said: list[str]) -> DictConfig:  # once for the fit and for the plan: it takes a third of a second
+        if tuple(said) not in composed:
+            composed[tuple(said)] = load_config(said, loader)
+        return composed[tuple(said)]
 
     check_option_files([*base, *(item for arm in task.arms for item in arm)])
     fitting, left_out = _sort_arms(task, list(base), compose)
@@ -215,7 +218,7 @@ def plan_task(task: SuiteTask, base: Sequence[str], loader: ConfigLoaderImpl) ->
         raise BadInput(f"none of its arms fits the task; the first: {next(iter(left_out.values()), 'it has no arm')}")
     words = [*base, f"arms={in_hydra(list(map(list, fitting)))}"]
     study = compose(words)
-    trials, store = plan_study(study, words, compose), study_store(study)
+    trials, store = plan_study(study, list(base), compose), study_store(study)
     keys = [item.row["key"] for item in trials]
     every = bool(study.rerun)
     todo = frozenset(key for key in keys if every or is_unfinished(store, key, bool(study.retry)))

@@ -9,9 +9,25 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import bootstrap, mannwhitneyu, trim_mean, ttest_1samp
+from known_truth import NULL, Truth, study
+from scipy.stats import binomtest, bootstrap, mannwhitneyu, trim_mean, ttest_1samp
 
-from harness.analysis.across import Summary, improvement, interquartile_mean, mean, of_arm, profile
+from harness.analysis.across import (
+    Summary,
+    Tally,
+    improvement,
+    interquartile_mean,
+    mean,
+    mean_of_these,
+    mean_ranks,
+    median,
+    of_arm,
+    profile,
+    tally,
+    verdict_over_tasks,
+)
+from harness.analysis.choice import Estimate, best_against_best, best_of, decide
+from harness.analysis.ladder import Ladder, Step
 from harness.errors import BadInput
 from harness.streams import stream
 
@@ -197,3 +213,118 @@ def test_ties_everywhere_and_unequal_tasks_are_told_in_words() -> None:
         better(tasks([1, 2], [1, 2], [1, 2]), tasks([1, 2], [1, 2]))
     with pytest.raises(BadInput, match="thresholds that are numbers"):
         profile(tasks([1, 2], [1, 2]), np.array([np.nan]), draws=9, rng=stream(0, "x"))
+
+
+def ends(one: Summary | Estimate) -> tuple[float, float]:
+    return one.low, one.high
+
+
+@pytest.mark.parametrize(("t", "place"), [(6, 1), (8, 1), (9, 2), (11, 2), (12, 3)])
+def test_the_median_lies_between_the_effects_that_the_binomial_table_names(t: int, place: int) -> None:
+    effects = {f"task {i}": value for i, value in enumerate(np.random.default_rng(t).permutation(t) - 2.0)}
+    found = median(effects)
+    assert ends(found) == (place - 1 - 2.0, t - place - 2.0)
+    assert found.value == np.median(list(effects.values()))
+    below, above = sum(v < 0 for v in effects.values()), sum(v > 0 for v in effects.values())
+    assert found.p == pytest.approx(binomtest(below, below + above).pvalue)
+
+
+def test_the_median_of_five_tasks_has_no_interval() -> None:
+    found = median(dict(zip("abcde", (1.0, 2.0, 3.0, 4.0, 5.0), strict=True)))
+    assert (found.value, *ends(found)) == (3.0, -np.inf, np.inf)
+    assert found.covers == "No 95 % interval: the median over 5 tasks has none, six or more are needed."
+    assert found.p == pytest.approx(2 / 2**5)
+
+
+def test_on_these_tasks_distances_to_the_ends_add_in_squares() -> None:
+    found = mean_of_these({"a": Estimate(1.0, -2.0, 2.0), "b": Estimate(5.0, 1.0, 8.0)})
+    assert (found.value, *ends(found)) == pytest.approx((3.0, 3.0 - 5.0 / 2, 3.0 + np.sqrt(10) / 2))
+
+
+def test_a_task_is_won_only_if_its_interval_leaves_out_0() -> None:
+    effects = {
+        "won": Estimate(2, 1, 3),
+        "tied": Estimate(2, 0, 4),
+        "lost": Estimate(-2, -3, -1),
+        "even": Estimate(0, 0, 0),
+    }
+    assert tally(effects) == Tally(1, 2, 1)
+
+
+def test_ranks_are_means_over_tasks_of_the_arms_that_all_have() -> None:
+    ranks = mean_ranks({"a": {"base": 0.0, "x": 3.0, "y": 3.0, "only a": 9.0}, "b": {"y": 1.0, "base": 2.0, "x": -1.0}})
+    assert ranks == {"base": (3 + 1) / 2, "x": (1.5 + 3) / 2, "y": (1.5 + 2) / 2}
+    assert mean_ranks({}) == {}
+
+
+def ladder(pair: float, by_validation: float, at_best: float) -> Ladder:
+    """A study's ladder, of which the verdict over tasks reads three differences."""
+    step = Step("baseline", Estimate(0, 0, 0), 0.0, 0.0)
+    return Ladder(step, step, None, None, *(Estimate(one, one, one) for one in (pair, by_validation, at_best)))
+
+
+def test_a_side_wins_over_tasks_if_all_three_intervals_leave_out_0() -> None:
+    pairs, crossed, best = [4.0, 5.0, 6.0], [3.0, 3.5, 4.5], [5.0, 5.5, 6.5]
+    found = verdict_over_tasks({str(i): ladder(*one) for i, one in enumerate(zip(pairs, crossed, best, strict=True))})
+    by_hand = [ttest_1samp(one, 0).confidence_interval(0.95) for one in (pairs, crossed, best)]
+    assert found.difference.value == pytest.approx(np.mean(crossed))
+    assert ends(found.difference) == pytest.approx((min(o.low for o in by_hand), max(o.high for o in by_hand)))
+    assert ends(found.by_validation) == pytest.approx(tuple(by_hand[1]))
+    assert found.word == "data"
+    less = verdict_over_tasks({str(i): ladder(-4.0 - i, -3 - i / 2, -5 - i / 2) for i in range(3)})
+    assert less.word == "model"
+    mixed = verdict_over_tasks({str(i): ladder(4.0 + i, 3 + i / 2, i - 1.0) for i in range(3)})
+    assert mixed.word == "undecided"
+    assert mixed.difference.low == pytest.approx(ttest_1samp([-1, 0, 1], 0).confidence_interval(0.95).low)
+
+
+def suite_of(truths: list[Truth], seeds: int, rng: np.random.Generator) -> dict[str, Ladder]:
+    """A ladder for each of the truths, from a study of its own, by the rule of a study's verdict."""
+    found = {}
+    for number, truth in enumerate(truths):
+        scores = study(truth, seeds, rng, alike=0.5, crossed=False)
+        data = [place for place, arm in enumerate(scores.arms) if arm.startswith("clean")]
+        left, right = best_of([place for place in range(len(scores.arms)) if place not in data]), best_of([0, *data])
+        decision, best = decide(scores, left, right), best_against_best(scores, left, right)
+        assert decision is not None
+        assert best is not None
+        found[str(number)] = ladder(decision.verdict.value, decision.by_validation.value, best.value)
+    return found
+
+
+def simulate(t: int, gap: float, suites: int) -> tuple[float, float, float]:
+    """Coverage of the mean gap by choice on validation and of the verdict's interval, and the share of winners.
+
+    A task's best model and best strategy gain 6 points and a random amount, the latter `gap` points more.
+    """
+    rng, inside, within, named = stream(0, "suites", str(t), str(gap)), [], [], []
+    for _ in range(suites):
+        own = rng.normal(0, 1.5, (t, 2))
+        truths = [Truth("task", (0.0, 6 + a), (0.0, 6 + gap + b)) for a, b in own.tolist()]
+        found = verdict_over_tasks(suite_of(truths, 3, rng))
+        inside.append(found.by_validation.low <= gap <= found.by_validation.high)
+        within.append(found.difference.low <= gap <= found.difference.high)
+        named.append(found.word != "undecided")
+    return float(np.mean(inside)), float(np.mean(within)), float(np.mean(named))
+
+
+@pytest.mark.slow
+def test_the_interval_over_tasks_holds_a_known_gap_in_95_of_100_suites() -> None:
+    """Of 400 suites: three standard errors of a share of 5 % are 3.3 points."""
+    inside, within, wrong = simulate(4, 0.0, 400)
+    assert abs(inside - 0.95) <= 0.033
+    assert within >= inside
+    assert wrong <= 0.05 + 0.033
+
+
+def test_a_gap_that_is_large_beside_what_differs_between_tasks_is_named() -> None:
+    inside, _, right = simulate(6, 6.0, 25)
+    assert inside >= 0.9
+    assert right >= 0.95
+
+
+@pytest.mark.slow
+def test_where_no_arm_gains_anything_the_verdict_over_tasks_names_a_winner_in_1_of_20_suites_at_most() -> None:
+    rng = stream(0, "suites", "null")
+    words = [verdict_over_tasks(suite_of([NULL] * 4, 3, rng)).word for _ in range(100)]
+    assert np.mean([word != "undecided" for word in words]) <= 0.05

@@ -38,6 +38,20 @@ def write(tmp_path: Path) -> Callable[[pd.DataFrame], Path]:
     return put
 
 
+def test_wine(source: Make) -> None:
+    task = source("wine", noise=0.2).split(0)
+    assert (task.modality, len(task.classes)) == ("table", 3)
+    assert [len(part) for part in (task.train, task.valid, task.test)] == [100, 25, 53]
+    assert task.train.x.shape == (100, 13)
+    flipped = task.train.classes != task.gold
+    assert flipped.sum() == 20
+    assert task.facts["simulated"]
+    assert task.facts["noise"].startswith("simulated: 20 % of the labels in column 'cultivar' flipped")
+    clean = source("wine").split(0)
+    assert (clean.train.classes == clean.gold).all()
+    assert (clean.test.ids == source("wine", noise=0.2).split(1).test.ids).all()
+
+
 def test_breast_cancer(source: Make) -> None:
     table = source("table")
     task, other = table.split(0), table.split(1)
