@@ -49,8 +49,8 @@ def look_at(path: str, said: Wishes, patterns: Mapping[str, str | None], name: s
     """
     place = files.require_path(path, "DATA")
     if place.is_dir() and (place / "label.json").is_file() and (place / "train.json").is_file():
-        wishes = [("modality", said.modality), *said.named(), *patterns.items()]
-        return _wrench(path, name, [(option, value) for option, value in wishes if value])
+        words = [("modality", said.modality), *said.named(), *patterns.items()]
+        return _wrench(path, name, [(option, value) for option, value in words if value])
     where, chosen, notes = _parts_beside(place, path, patterns)
     found = files.find(where, chosen)
     data, more = files.open_parts(found, None)

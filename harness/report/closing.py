@@ -28,7 +28,7 @@ WIDTH, BOARD = 100, 10
 _ARM = 44
 
 
-def answer(study: Study) -> list[tuple[str, str]]:
+def answer_paragraphs(study: Study) -> list[tuple[str, str]]:
     """Returns the answer of a study as pairs of a heading and a text, in the order in which they are read.
 
     The first says that nobody verified the test labels, if so. A study without a verdict gets the reason instead.
@@ -51,7 +51,7 @@ def as_lines(study: Study) -> list[str]:
     """Returns the answer for a terminal of `WIDTH` columns, each text beside its heading, and the short table below."""
     lines = [
         line
-        for heading, text in answer(study)
+        for heading, text in answer_paragraphs(study)
         for line in wrap(_printable(text), WIDTH, initial_indent=f"{heading:8} ", subsequent_indent=" " * 9)
     ]
     return [*lines, "", *map(_printable, _short_board(study))]
@@ -64,7 +64,7 @@ def _printable(text: str) -> str:
 
 def answer_as_markdown(study: Study) -> bytes:
     """Returns the answer as paragraphs, the headings in bold."""
-    told = [f"**{heading}.** {escape_markdown(text)}" for heading, text in answer(study)]
+    told = [f"**{heading}.** {escape_markdown(text)}" for heading, text in answer_paragraphs(study)]
     return ("\n\n".join(told) + "\n\n").encode()
 
 

@@ -14,7 +14,6 @@ from harness.report.closing import (
     BOARD,
     SUSPECTS,
     WIDTH,
-    answer,
     answer_as_markdown,
     as_lines,
     is_unverified,
@@ -52,7 +51,7 @@ def study(folder: Path, **shares: float) -> Store:
 
 
 def told(found: Study) -> dict[str, str]:
-    return dict(answer(found))
+    return dict(answer_paragraphs(found))
 
 
 def test_data_wins_and_the_rows_to_look_at_are_a_file(tmp_path):
@@ -142,7 +141,7 @@ def test_labels_that_nobody_verified_are_said_first(tmp_path, facts, unverified)
     found = gather(study(tmp_path, baseline=0.70, model=0.71, clean=0.80))
     found = replace(found, records=[{**one, "facts": {**one["facts"], **facts}} for one in found.records])
     assert is_unverified(found) is unverified
-    assert (answer(found)[0][0] == "Caution") is unverified
+    assert (answer_paragraphs(found)[0][0] == "Caution") is unverified
     assert answer_as_markdown(found).startswith(b"**Caution.** Nobody" if unverified else b"**Verdict.**")
 
 
