@@ -134,7 +134,7 @@ def gather_suite(name: str, tasks: Sequence[TaskResult]) -> SuiteAnswer:
     answers = {task: study.attribution for task, study in there.items()}
     ladders = {task: answer.ladder for task, answer in answers.items() if answer and answer.ladder}
     verdict, without = (
-        summary_or_none(across.verdict_over_tasks, ladders),
+        summarise(across.verdict_over_tasks, ladders),
         without_tasks(across.verdict_over_tasks, ladders),
     )
     arms = _with_ranks(_adjust([_arm(arm, there) for arm in _arms(there)]), there)
@@ -144,18 +144,18 @@ def gather_suite(name: str, tasks: Sequence[TaskResult]) -> SuiteAnswer:
     )  # fmt: skip
 
 
-def summary_or_none(summarise: Callable[[Mapping[str, V]], S], values: Mapping[str, V]) -> S | None:
+def summarise(function: Callable[[Mapping[str, V]], S], values: Mapping[str, V]) -> S | None:
     """Returns a summary over tasks, or None where tasks or runs are too few, or all alike."""
     try:
-        return summarise(values)
+        return function(values)
     except BadInput:
         return None
 
 
-def without_tasks(summarise: Callable[[Mapping[str, V]], S], values: Mapping[str, V]) -> dict[str, S]:
+def without_tasks(function: Callable[[Mapping[str, V]], S], values: Mapping[str, V]) -> dict[str, S]:
     """Returns the summary without each task in turn, where the others are enough for one."""
     rest = {left: {task: one for task, one in values.items() if task != left} for left in values}
-    found = {left: summary_or_none(summarise, others) for left, others in rest.items()}
+    found = {left: summarise(function, others) for left, others in rest.items()}
     return {left: one for left, one in found.items() if one is not None}
 
 
@@ -174,9 +174,9 @@ def _arm(arm: str, studies: Mapping[str, Study]) -> ArmSummary:
     first = next(iter(found.values()))
     return ArmSummary(
         arm, first.axis, first.reference, effects, across.count_tasks(effects),
-        mean=summary_or_none(across.mean, means), these=summary_or_none(across.mean_of_these, effects),
-        median=summary_or_none(across.median, values), interquartile=summary_or_none(partial(_interquartile, arm), runs),
-        improvement=summary_or_none(partial(_improvement, arm), runs),
+        mean=summarise(across.mean, means), these=summarise(across.mean_of_these, effects),
+        median=summarise(across.median, values), interquartile=summarise(partial(_interquartile, arm), runs),
+        improvement=summarise(partial(_improvement, arm), runs),
         deviation=float(np.std(list(values.values()), ddof=1)) if len(values) > 1 else None,
         without=without_tasks(across.mean, means),
     )  # fmt: skip
@@ -237,7 +237,7 @@ def _references(studies: Mapping[str, Study]) -> Iterator[ReferenceSummary]:
         gaps = {task: gap for task, study in studies.items() if (gap := _gap(study, arm, reference)) is not None}
         if gaps:
             runs = {task: np.array([gap]) for task, gap in gaps.items()}
-            yield ReferenceSummary(arm, reference, kind, gaps, summary_or_none(across.mean, runs))
+            yield ReferenceSummary(arm, reference, kind, gaps, summarise(across.mean, runs))
 
 
 def _gap(study: Study, arm: str, reference: str) -> float | None:
