@@ -149,7 +149,7 @@ def mean_of_these(effects: Mapping[str, Estimate]) -> Summary:
     return Summary(value, value - below, value + above, t, t, said)
 
 
-def tally(effects: Mapping[str, Estimate]) -> Tally:
+def count_tasks(effects: Mapping[str, Estimate]) -> Tally:
     """Returns on how many tasks an arm gains, neither gains nor loses, and loses, as the interval of each says."""
     signs = Counter(winner_of(one) for one in effects.values())
     return Tally(signs["data"], signs["undecided"], signs["model"])

@@ -133,7 +133,10 @@ def gather_suite(name: str, tasks: Sequence[TaskResult]) -> SuiteAnswer:
         raise BadInput(f"suite '{name}' has no record of a trial: run it as harness -m suite={name}")
     answers = {task: study.attribution for task, study in there.items()}
     ladders = {task: answer.ladder for task, answer in answers.items() if answer and answer.ladder}
-    verdict, without = attempt(across.verdict_over_tasks, ladders), without_tasks(across.verdict_over_tasks, ladders)
+    verdict, without = (
+        summarise(across.verdict_over_tasks, ladders),
+        without_tasks(across.verdict_over_tasks, ladders),
+    )
     arms = _with_ranks(_adjust([_arm(arm, there) for arm in _arms(there)]), there)
     return SuiteAnswer(
         name, tasks, arms, list(_references(there)), verdict, _sentence(verdict, len(ladders), without), without,
@@ -141,18 +144,18 @@ def gather_suite(name: str, tasks: Sequence[TaskResult]) -> SuiteAnswer:
     )  # fmt: skip
 
 
-def attempt(summarise: Callable[[Mapping[str, V]], S], values: Mapping[str, V]) -> S | None:
+def summarise(function: Callable[[Mapping[str, V]], S], values: Mapping[str, V]) -> S | None:
     """Returns a summary over tasks, or None where tasks or runs are too few, or all alike."""
     try:
-        return summarise(values)
+        return function(values)
     except BadInput:
         return None
 
 
-def without_tasks(summarise: Callable[[Mapping[str, V]], S], values: Mapping[str, V]) -> dict[str, S]:
+def without_tasks(function: Callable[[Mapping[str, V]], S], values: Mapping[str, V]) -> dict[str, S]:
     """Returns the summary without each task in turn, where the others are enough for one."""
     rest = {left: {task: one for task, one in values.items() if task != left} for left in values}
-    found = {left: attempt(summarise, others) for left, others in rest.items()}
+    found = {left: summarise(function, others) for left, others in rest.items()}
     return {left: one for left, one in found.items() if one is not None}
 
 
@@ -170,10 +173,10 @@ def _arm(arm: str, studies: Mapping[str, Study]) -> ArmSummary:
     runs = {task: _runs(studies[task], arm) for task in effects}
     first = next(iter(found.values()))
     return ArmSummary(
-        arm, first.axis, first.reference, effects, across.tally(effects),
-        mean=attempt(across.mean, means), these=attempt(across.mean_of_these, effects),
-        median=attempt(across.median, values), interquartile=attempt(partial(_interquartile, arm), runs),
-        improvement=attempt(partial(_improvement, arm), runs),
+        arm, first.axis, first.reference, effects, across.count_tasks(effects),
+        mean=summarise(across.mean, means), these=summarise(across.mean_of_these, effects),
+        median=summarise(across.median, values), interquartile=summarise(partial(_interquartile, arm), runs),
+        improvement=summarise(partial(_improvement, arm), runs),
         deviation=float(np.std(list(values.values()), ddof=1)) if len(values) > 1 else None,
         without=without_tasks(across.mean, means),
     )  # fmt: skip
@@ -234,7 +237,7 @@ def _references(studies: Mapping[str, Study]) -> Iterator[ReferenceSummary]:
         gaps = {task: gap for task, study in studies.items() if (gap := _gap(study, arm, reference)) is not None}
         if gaps:
             runs = {task: np.array([gap]) for task, gap in gaps.items()}
-            yield ReferenceSummary(arm, reference, kind, gaps, attempt(across.mean, runs))
+            yield ReferenceSummary(arm, reference, kind, gaps, summarise(across.mean, runs))
 
 
 def _gap(study: Study, arm: str, reference: str) -> float | None:

@@ -61,7 +61,7 @@ def study_name(suite: str, task: str) -> str:
     return f"{suite}-{task}"
 
 
-def suite_files() -> list[Path]:
+def files_of_suites() -> list[Path]:
     """Returns the files of suites: the user's, then those that come with the program."""
     shipped = [conf_dir().parent / FOLDER, conf_dir() / FOLDER]
     folders = [Path(FOLDER), *(folder for folder in shipped if folder.resolve() != Path(FOLDER).resolve())]
@@ -74,7 +74,7 @@ def read_suite(name: str, data: str | None = None, paths: Mapping[str, str] | No
     `data` replaces the file's folder of data, below which a relative path of a task lies; `paths` replaces the whole
     path of single tasks. BadInput lists all faults of the file, one per line.
     """
-    files = {path.stem: path for path in reversed(suite_files())}
+    files = {path.stem: path for path in reversed(files_of_suites())}
     if name not in files:
         raise BadInput(f"there is no suite '{name}'{choices(name, files)}; a suite is a file {FOLDER}/NAME.yaml")
     content = yaml.safe_load(files[name].read_text(encoding="utf-8"))

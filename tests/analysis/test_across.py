@@ -15,6 +15,7 @@ from scipy.stats import binomtest, bootstrap, mannwhitneyu, trim_mean, ttest_1sa
 from harness.analysis.across import (
     Summary,
     Tally,
+    count_tasks,
     improvement,
     interquartile_mean,
     mean,
@@ -23,7 +24,6 @@ from harness.analysis.across import (
     median,
     of_arm,
     profile,
-    tally,
     verdict_over_tasks,
 )
 from harness.analysis.choice import Estimate, best_against_best, best_of, decide
@@ -248,7 +248,7 @@ def test_a_task_is_won_only_if_its_interval_leaves_out_0() -> None:
         "lost": Estimate(-2, -3, -1),
         "even": Estimate(0, 0, 0),
     }
-    assert tally(effects) == Tally(1, 2, 1)
+    assert count_tasks(effects) == Tally(1, 2, 1)
 
 
 def test_ranks_are_means_over_tasks_of_the_arms_that_all_have() -> None:
