@@ -15,6 +15,7 @@ from harness.report.closing import (
     SUSPECTS,
     WIDTH,
     answer_as_markdown,
+    answer_paragraphs,
     as_lines,
     is_unverified,
     rows_to_check,
