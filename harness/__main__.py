@@ -23,7 +23,7 @@ _PIPE_CLOSED = 141
 """What a shell reports of a program whose reader has left: 128 plus the number of SIGPIPE."""
 
 
-def main() -> int:
+def start() -> int:
     """Runs the program's arguments as a command and returns its exit code; quiet if the output's reader has left."""
     try:
         code = _answer_or_run(sys.argv[1:])
@@ -49,4 +49,4 @@ def _answer_or_run(words: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start())

@@ -39,7 +39,7 @@ class LearningCurve:
     task: str
 
 
-def learning_curve(studies: Sequence[Study]) -> LearningCurve:
+def collect_curve(studies: Sequence[Study]) -> LearningCurve:
     """Returns the curve of the arms that all studies have, by the number of training rows.
 
     BadInput for fewer than two studies, for studies that differ in more than `task.n_train` (task, data, metric,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.analysis.learning_curve import learning_curve
+from harness.analysis.learning_curve import collect_curve
 from harness.analysis.study import gather
 from harness.commands.arguments import parse
 from harness.commands.terminal import tell_damaged
@@ -31,7 +31,7 @@ def command(words: list[str]) -> int:
     for store in stores:
         tell_damaged(store)
     with notice("reading the records and drawing the curve"):
-        files = curve_files(learning_curve([gather(store) for store in stores]))
+        files = curve_files(collect_curve([gather(store) for store in stores]))
     out = Path(said.get("out", "learning_curve")).expanduser()
     for name, content in files.items():
         write_atomic(out / name, content)

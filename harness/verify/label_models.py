@@ -18,23 +18,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from hydra.utils import get_method
-from jaxtyping import Float64
 
 from harness.data import EvalSet, TrainSet, one_hot
 from harness.errors import BadInput
 from harness.storage.cache import Cache
 from harness.strategies import Tools
+from harness.strategies.weak.models import Probs
 from harness.strategies.weak.snorkel import keep_global_generators
 from harness.streams import child_seed, stream
 from harness.verify import Cell
-from harness.verify.wrench import PUBLISHED, VotedPart, read_option, read_parts, shipped
+from harness.verify.wrench import PUBLISHED, VotedPart, read_option, read_wrench, shipped
 
 SECTION = "label models as shipped, beside other software: per cent of the rows with the same class"
 TAUGHT = 50
 """Rows whose true class `naive_bayes_given` learns from, as where a task has a small gold set."""
 _DRAWS = "verify"
 """The stream that options draw from."""
-Probs = Float64[np.ndarray, "n k"]
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class Rival:
 
 def cells(golden: Path) -> Iterator[Cell]:
     """Yields the agreement of each option on each task, then the options that nothing is compared with, and why."""
-    parts = {name: read_parts(golden / "wrench" / name) for name in PUBLISHED}
+    parts = {name: read_wrench(golden / "wrench" / name) for name in PUBLISHED}
     for option, rival in RIVALS.items():
         for name in rival.tasks:
             k, one = parts[name]

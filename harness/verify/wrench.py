@@ -62,7 +62,7 @@ class VotedPart(NamedTuple):
 def cells(golden: Path) -> Iterator[Cell]:
     """Yields the nine cells of the table, to two decimals, one of them under two other tie rules, and FlyingSquid's."""
     for name, published in PUBLISHED.items():
-        k, parts = read_parts(golden / "wrench" / name)
+        k, parts = read_wrench(golden / "wrench" / name)
         test = parts["test"]
         metric = "f1" if name == "sms" else "accuracy"
         for method, labels in table_labels(parts, k).items():
@@ -152,7 +152,7 @@ def read_option(option: str) -> dict[str, Any]:
     return dict(yaml.safe_load((conf_dir() / "weak" / f"{option}.yaml").read_text(encoding="utf-8")))
 
 
-def read_parts(folder: Path) -> tuple[int, dict[str, VotedPart]]:
+def read_wrench(folder: Path) -> tuple[int, dict[str, VotedPart]]:
     """Returns the number of classes and the three parts of a folder in WRENCH format."""
     lacking = [name for name in ("label", "train", "valid", "test") if not (folder / f"{name}.json").is_file()]
     if lacking:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from studies import keep, made_test_set, record, shown
 
-from harness.analysis.learning_curve import learning_curve
+from harness.analysis.learning_curve import collect_curve
 from harness.analysis.study import Study, gather
 from harness.commands.cli import main
 from harness.errors import BadInput
@@ -49,7 +49,7 @@ EPOCHS, STEPS = {"epochs": 5, "steps": None}, {"epochs": 5, "steps": 300}
 
 def test_a_curve_with_epochs_fixed_says_how_steps_grow(tmp_path: Path) -> None:
     large, small = (sized(tmp_path, n, rules=EPOCHS) for n in (200, 50))
-    curve = learning_curve([large, small])
+    curve = collect_curve([large, small])
     assert curve.held == "epochs"
     assert curve.rows["n_train"].tolist() == [50, 50, 200, 200]
     assert set(curve.rows["held_fixed"]) == {"epochs"}
@@ -66,7 +66,7 @@ def test_a_curve_with_epochs_fixed_says_how_steps_grow(tmp_path: Path) -> None:
 
 
 def test_a_curve_with_steps_fixed_says_so_in_table_and_figure(tmp_path: Path) -> None:
-    curve = learning_curve([sized(tmp_path, n, rules=STEPS) for n in (50, 100, 200)])
+    curve = collect_curve([sized(tmp_path, n, rules=STEPS) for n in (50, 100, 200)])
     files = curve_files(curve)
     text = files["learning_curve.md"].decode()
     assert text.startswith("# Learning curve, task up: optimiser steps held fixed")
@@ -78,7 +78,7 @@ def test_a_curve_with_steps_fixed_says_so_in_table_and_figure(tmp_path: Path) ->
 
 def test_arms_that_a_size_lacks_are_named(tmp_path: Path) -> None:
     small, large = sized(tmp_path, 50, rules=STEPS), sized(tmp_path, 100, rules=STEPS, more=("clean=b",))
-    curve = learning_curve([small, large])
+    curve = collect_curve([small, large])
     assert "Left out, since not all studies have them: clean=b." in curve.note
     assert set(curve.rows["arm"]) == {"baseline", "clean=a"}
 
@@ -111,12 +111,12 @@ def test_studies_that_differ_in_more_than_their_size_are_refused(
 ) -> None:
     one, other = sized(tmp_path / "one", 50, rules=STEPS), sized(tmp_path / "other", n, rules=rules, change=change)
     with pytest.raises(BadInput, match=why):
-        learning_curve([one, other])
+        collect_curve([one, other])
 
 
 def test_one_study_is_no_curve(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="needs two studies or more"):
-        learning_curve([sized(tmp_path, 50, rules=STEPS)])
+        collect_curve([sized(tmp_path, 50, rules=STEPS)])
 
 
 def test_the_command_writes_what_it_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,9 +19,9 @@ ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "sklearn", "pandas", "matplotlib", "numpy", "wandb")
 LINES = """
 import sys
-from harness.__main__ import main
+from harness.__main__ import start
 sys.argv = ["harness", *{words}]
-code = main()
+code = start()
 print([name for name in {heavy} if name in sys.modules], code)
 """
 

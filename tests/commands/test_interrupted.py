@@ -176,7 +176,7 @@ def test_a_full_disk_is_told_in_one_line_and_nothing_is_lost(undisturbed, tmp_pa
     assert_same(small_disk / "quickstart", undisturbed)
 
 
-LIMITED = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({bytes}, {bytes})); from harness.__main__ import main; sys.exit(main())"
+LIMITED = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({bytes}, {bytes})); from harness.__main__ import start; sys.exit(start())"
 
 
 FEW = 'arms=["model=random_forest","clean=confident","clean=random_drop"]'

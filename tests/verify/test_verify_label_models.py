@@ -12,7 +12,7 @@ import yaml
 
 from harness.storage.places import conf_dir
 from harness.verify.label_models import ALONE, RIVALS, _compared, shipped_labels, top_classes, voted_rows
-from harness.verify.wrench import read_parts
+from harness.verify.wrench import read_wrench
 
 PUBLISHED = {"weighted_vote_prior", "dawid_skene", "triplets"}
 """The options whose published numbers `harness.verify.wrench` recomputes, majority vote aside."""
@@ -33,7 +33,7 @@ def test_every_label_model_is_compared_or_said_to_be_alone() -> None:
 @pytest.mark.shared
 @pytest.mark.parametrize("option", ["majority_vote", "weighted_vote", "naive_bayes", "naive_bayes_given"])
 def test_what_is_in_closed_form_agrees_on_every_row(shared: Path, option: str) -> None:
-    k, parts = read_parts(shared / "golden/wrench/trec")
+    k, parts = read_wrench(shared / "golden/wrench/trec")
     rival = RIVALS[option]
     rows = voted_rows(parts, k, untied=rival.untied)
     assert np.abs(shipped_labels(option, rows) - rival.probs(rows)).max() < 1e-5 or option.endswith("vote")
@@ -46,7 +46,7 @@ def test_what_is_in_closed_form_agrees_on_every_row(shared: Path, option: str) -
 def test_em_agrees_with_crowd_kit_and_another_default_does_not(
     shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    k, parts = read_parts(shared / "golden/wrench/youtube")
+    k, parts = read_wrench(shared / "golden/wrench/youtube")
     rows = voted_rows(parts, k, untied=False)
     assert _compared("one_coin", RIVALS["one_coin"], "youtube", rows).passed
     shutil.copytree(conf_dir() / "weak", tmp_path / "weak")
@@ -61,7 +61,7 @@ def test_software_that_is_not_installed_compares_nothing(shared: Path) -> None:
     def absent(_: object) -> None:
         raise ModuleNotFoundError("No module named 'crowdkit'", name="crowdkit")
 
-    k, parts = read_parts(shared / "golden/wrench/youtube")
+    k, parts = read_wrench(shared / "golden/wrench/youtube")
     rival = replace(RIVALS["glad"], probs=absent)
     cell = _compared("glad", rival, "youtube", voted_rows(parts, k, untied=False))
     assert (cell.theirs, cell.passed, cell.source) == (None, False, "crowd-kit, GLAD: crowdkit is not installed")
