@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 STAMP := $(VENV)/.installed
 PINNED := statistics_stay or sound_training_set or keeps_shapes_labels or learns_an_easy_set or fixed and disjoint \
-	or breast_cancer or roman_numerals or beers or real_data
+	or breast_cancer or wine or roman_numerals or beers or real_data
 # Two test processes of one thread each: threads that wait for each other's cores cost more than the tests.
 export OMP_NUM_THREADS = 1
 TWO := -n 2 --dist loadfile --no-loadscope-reorder

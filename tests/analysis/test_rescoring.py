@@ -44,6 +44,7 @@ def test_scores_of_another_metric_are_those_of_the_kept_probabilities(made: tupl
         for one in records:
             chances = unpack(one["result"]["probabilities"]).astype(float)
             chances = np.maximum(chances / chances.sum(1, keepdims=True), 2.0**-24)
+            chances /= chances.sum(1, keepdims=True)
             wanted = sign * of(TEST.y, chances[:, 1] if name == "roc_auc" else chances)
             assert found.loc[one["key"], "test"] == pytest.approx(100 * wanted, abs=1e-4), (name, one["arm"])
             assert found.loc[one["key"], "metric"] == name

@@ -21,7 +21,8 @@ from harness.commands.study import is_unfinished
 from harness.report.answers import collect_answers
 from harness.storage.files import dump
 from harness.storage.packing import pack
-from harness.storage.store import Store, TestSet, sealed, test_digest
+from harness.storage.store import Store, TestSet, sealed
+from harness.storage.store import test_digest as digest_of
 
 TEST = made_test_set(20, 2)
 CLAIM = "sentence: Oracles help.\nstudy: made\nleft: clean=oracle\nright: baseline\nrelation: at least\npoints: 1\n"
@@ -106,7 +107,7 @@ def chances(n: int) -> np.ndarray:
 
 
 KEPT_SETS = (TEST, TestSet(TEST.ids, TEST.y, ("x", "y")))
-VALID, OTHER = (test_digest(one) for one in KEPT_SETS)
+VALID, OTHER = (digest_of(one) for one in KEPT_SETS)
 GARBAGE = base64.b64encode(b"no zlib").decode()
 RECORD_SHAPES: Mapping[str, tuple[Callable[[Path], None], str]] = {
     **FILE_SHAPES,

@@ -47,6 +47,7 @@ def test_wine(source: Make) -> None:
     assert flipped.sum() == 20
     assert task.facts["simulated"]
     assert task.facts["noise"].startswith("simulated: 20 % of the labels in column 'cultivar' flipped")
+    check_pinned("task/wine", of_task(task))
     clean = source("wine").split(0)
     assert (clean.train.classes == clean.gold).all()
     assert (clean.test.ids == source("wine", noise=0.2).split(1).test.ids).all()
