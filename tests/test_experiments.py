@@ -84,7 +84,8 @@ def test_every_tuned_arm_tries_as_much_on_the_same_labels(tmp_path):
     assert {sum("trial" in row for row in record["history"]) for record in tuned} == {3}
     assert {record["ledger"]["valid"] for record in tuned} == {150}
     assert {record["ledger"]["valid"] for record in found.values() if "tuned" not in record["arm"]} <= {0, 150}
-    note = next(line for line in done.stdout.splitlines() if "Equal effort:" in line)
+    board = (tmp_path / "results" / "equal_effort" / "leaderboard.md").read_text()
+    note = next(line for line in board.splitlines() if "Equal effort:" in line)
     assert "each tried 3 configurations on 150 validation labels" in note
 
 
