@@ -151,6 +151,7 @@ def test_two_builds_of_a_report_give_the_same_bytes(tmp_path):
         ".csv",
         ".md",
         ".tex",
+        ".txt",
         ".parquet",
         ".pdf",
         ".png",

@@ -114,7 +114,7 @@ def refused(here, say) -> Callable[..., str]:
         (["seed=100000000000000000000"], "seed is 100000000000000000000: it must be at most 9223372036854775807"),
         (["-m", "experiments=quickstart", "seeds=[100000000000000000000]"], "seed 100000000000000000000 is too large"),
         (["-m", "experiments=quickstart", 'arms=[["clean=oracle","clean=confident"]]'], "arm 'clean=oracle clean=confident' chooses clean twice"),
-        (["report"], "name a study: harness report NAME [store=FOLDER] [task.path=FOLDER] [formats=pdf,svg] [--paper DIR]"),
+        (["report"], "name a study: harness report NAME [metric=roc_auc] [store=FOLDER] [task.path=FOLDER] [formats=pdf,svg] [--paper DIR]"),
         (["report", "nothing"], "no records of a study 'nothing' in results (choose from: nothing)"),
     ],
 )  # fmt: skip
