@@ -60,6 +60,7 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(MINE)
     monkeypatch.syspath_prepend(str(tmp_path))
+    sys.modules.pop("mine", None)  # another test's module of that name
     import mine
 
     yield mine
