@@ -40,6 +40,7 @@ from harness.commands.arguments import parse
 from harness.commands.terminal import tell_damaged
 from harness.errors import BadInput
 from harness.notices import notice
+from harness.report.closing import duration_in_words
 from harness.storage.store import Store
 
 OPTIONS = ("effect", "power", "level", "cores", "store")
@@ -167,7 +168,7 @@ def _verdict_need(
     more = max(0, need.seeds - found.pilot.r)
     if not more:
         return f"{size} is decided by {need.seeds:,} seeds; the study has {found.pilot.r:,}."
-    lasts = _lasts(more * sum(trial_s.values()) / wish.cores)
+    lasts = duration_in_words(more * sum(trial_s.values()) / wish.cores)
     return f"{size} is decided by {need.seeds:,} seeds: {more:,} more of all arms, about {lasts}."
 
 
@@ -328,7 +329,7 @@ def _row(line: Line, wish: Wish) -> tuple[str, ...]:
         asked = f"> {line.need.examples:,} test examples" if line.need.examples else "no number"
         return (line.arm, str(line.seeds), f"{line.found:.2f}", asked, *["-"] * 3)
     spread = " to ".join(_count(one) for one in (line.fewest, line.most))
-    cost = (f"{line.more:,}", _lasts(line.more * line.wall_s / wish.cores)) if line.more else ("-", "-")
+    cost = (f"{line.more:,}", duration_in_words(line.more * line.wall_s / wish.cores)) if line.more else ("-", "-")
     return (line.arm, str(line.seeds), f"{line.found:.2f}", _count(line.need), spread, *cost)
 
 
@@ -339,16 +340,8 @@ def _count(need: Need | None) -> str:
 def _sum(cost: PlanCost, wish: Wish) -> str:
     return (
         f"In all: {cost.trials - cost.controls:,} trials and {cost.controls:,} controls, about "
-        f"{_lasts(cost.wall_s / wish.cores)} on {wish.cores} cores ({_lasts(cost.cpu_s)} of processor time)."
+        f"{duration_in_words(cost.wall_s / wish.cores)} on {wish.cores} cores ({duration_in_words(cost.cpu_s)} of processor time)."
     )
-
-
-def _lasts(seconds: float) -> str:
-    """Returns a duration in a suitable unit."""
-    for unit, size in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
 
 
 def _going_on(plan: Mapping[str, Any], lines: Sequence[Line], wish: Wish, where: str) -> list[str]:
@@ -358,9 +351,7 @@ def _going_on(plan: Mapping[str, Any], lines: Sequence[Line], wish: Wish, where:
     words += ["task.path=FOLDER"] if "path" in plan.get("task", {}) else []
     words += [f"store={where}"] if where != "results" else []
     whole = bill(lines, {line.arm: most for line in lines[1:]})
-    told = (
-        f"That brings every arm to {most:,} seeds: {whole.trials:,} trials, about {_lasts(whole.wall_s / wish.cores)}."
-    )
+    told = f"That brings every arm to {most:,} seeds: {whole.trials:,} trials, about {duration_in_words(whole.wall_s / wish.cores)}."
     return [
         f"To go on, with whatever else the study was started with:  harness -m {shlex.join(words)}",
         "That adds seeds to the arms that are not decided." if plan.get("precision") else told,

@@ -200,7 +200,7 @@ def _what_decides(study: Study) -> str:
             f"{size}{found.pilot.r} seeds should decide it, and do not: the choice of the two arms is itself "
             "uncertain, or they differ on few test rows. More test rows help most."
         )
-    lasts = _duration(more * _seed_cpu_s(study))
+    lasts = duration_in_words(more * _seed_cpu_s(study))
     seeds = f"{need.seeds:,} seeds decide it ({more:,} more, about {lasts} of processor time)"
     return f"{size}{seeds}{_command(study, need.seeds)}."
 
@@ -218,11 +218,12 @@ def _seed_cpu_s(study: Study) -> float:
     return float(done.groupby("arm")["cost_cpu_s"].mean().sum()) if len(done) else 0.0
 
 
-def _duration(seconds: float) -> str:
+def duration_in_words(seconds: float) -> str:
+    """Returns a duration in a suitable unit."""
     for unit, size in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
         if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
 
 
 # The rows to look at
