@@ -95,10 +95,7 @@ def gather(store: Store, adjust: str = "holm", metric: str | None = None) -> Stu
     default the study's own. BadInput if the records do not keep what it needs.
     """
     one_of("adjust", adjust, tuple(ADJUSTS))
-    joined = join(store)
-    if not joined.records:
-        lines = [f"damaged and left out: {line}" for line in joined.damaged]
-        raise BadInput("\n".join([f"{store.folder} holds no record of a trial: run the study first", *lines]))
+    joined = _join(store)
     own = own_metric(joined.records[0])
     metric = metric or own
     again = rerun_command(joined)
@@ -140,6 +137,15 @@ def gather(store: Store, adjust: str = "holm", metric: str | None = None) -> Stu
         _with_sentences(answer, said), plan, kept, _classes(kept, store), joined.briefs, joined.strategies(BUDGET),
         *_components(kept, scores, store), new_sets, verdict_pilot(joined), by_metric, policies,
     )  # fmt: skip
+
+
+def _join(store: Store) -> Records:
+    """Returns the study's rows and records; BadInput without a sound record."""
+    joined = join(store)
+    if not joined.records:
+        lines = [f"damaged and left out: {line}" for line in joined.damaged]
+        raise BadInput("\n".join([f"{store.folder} holds no record of a trial: run the study first", *lines]))
+    return joined
 
 
 def _with_sentences(answer: Attribution | None, more: Sequence[str]) -> Attribution | None:
