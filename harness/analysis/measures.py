@@ -66,7 +66,7 @@ class Sums:
     """Defines weighted sums over examples, and the score that they give.
 
     Entry `e` adds `value[e]` times the weight of example `example[e]` to sum `row[e]` of `size` sums. `score` maps sums
-    (b, size) to scores (b,), nan where there is no example that the metric needs.
+    (b, size) to scores (b,), nan where the examples that the metric needs have no weight.
     """
 
     row: Integer[np.ndarray, " e"]

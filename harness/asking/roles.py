@@ -1,7 +1,7 @@
 """Guesses from names and values which role each column of a data set plays; pure functions.
 
-A guess must be hard to get wrong: what two columns could be with equal right is refused with both named, and each
-guess is said with the option that corrects it.
+A guess must be hard to get wrong. If two columns fit a role equally well, the data are refused and both are named; each
+guess is printed with the option that corrects it.
 """
 
 from __future__ import annotations
@@ -219,7 +219,7 @@ def _may_be_text(column: Column) -> bool:
 
 
 def _alone(texts: Sequence[Column], columns: Sequence[Column], said: Wishes) -> list[Column]:
-    """Returns the texts if nothing but a label and identifiers stands beside them, or if the user asks for texts."""
+    """Returns the columns of texts if the other columns are a label and identifiers alone, or if the user asks."""
     others = [one for one in columns if one not in texts and not _is_key(one)]
     return list(texts) if said.modality == "text" or len(others) <= 1 else []
 
@@ -376,7 +376,7 @@ def _group(columns: Sequence[Column], said: Wishes) -> Column | None:
 
 
 def _useless(columns: Sequence[Column], label: Column) -> Iterator[tuple[str, str]]:
-    """Yields the columns that are no feature of a table, each with the reason."""
+    """Yields each column that is not used as a feature of a table, with the reason."""
     for one in columns:
         why = _why_useless(one, label)
         if why:
@@ -424,7 +424,7 @@ def _why_telling(column: Column, label: Column) -> str:
     return ""
 
 
-# What is said
+# Messages
 
 
 def _notes(found: Roles, why: str, known: Mapping[str, Column]) -> Iterator[str]:
