@@ -340,7 +340,8 @@ def _count(need: Need | None) -> str:
 def _sum(cost: PlanCost, wish: Wish) -> str:
     return (
         f"In all: {cost.trials - cost.controls:,} trials and {cost.controls:,} controls, about "
-        f"{duration_in_words(cost.wall_s / wish.cores)} on {wish.cores} cores ({duration_in_words(cost.cpu_s)} of processor time)."
+        f"{duration_in_words(cost.wall_s / wish.cores)} on {wish.cores} cores "
+        f"({duration_in_words(cost.cpu_s)} of processor time)."
     )
 
 
@@ -351,7 +352,8 @@ def _going_on(plan: Mapping[str, Any], lines: Sequence[Line], wish: Wish, where:
     words += ["task.path=FOLDER"] if "path" in plan.get("task", {}) else []
     words += [f"store={where}"] if where != "results" else []
     whole = bill(lines, {line.arm: most for line in lines[1:]})
-    told = f"That brings every arm to {most:,} seeds: {whole.trials:,} trials, about {duration_in_words(whole.wall_s / wish.cores)}."
+    lasts = duration_in_words(whole.wall_s / wish.cores)
+    told = f"That brings every arm to {most:,} seeds: {whole.trials:,} trials, about {lasts}."
     return [
         f"To go on, with whatever else the study was started with:  harness -m {shlex.join(words)}",
         "That adds seeds to the arms that are not decided." if plan.get("precision") else told,
