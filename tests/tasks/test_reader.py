@@ -13,7 +13,7 @@ from PIL import Image
 
 from harness.data import Source
 from harness.errors import BadInput
-from harness.tasks import reader
+from harness.storage import reader
 from harness.tasks.columns import indices, numbering
 
 Make = Callable[..., Source]

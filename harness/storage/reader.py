@@ -78,6 +78,12 @@ def row_places(path: Path, rows: int) -> list[str]:
     return starts[1:]
 
 
+def column_names(path: Path) -> list[str]:
+    """Returns the names of the columns of a CSV or TSV file; BadInput if it is empty, or not UTF-8, with the line."""
+    raw = _utf8(path)
+    return _header(path, raw, separator(path, raw))
+
+
 def read_lines(path: Path) -> list[str]:
     """Returns the lines of a text file; BadInput if it is empty, or not UTF-8, with the line."""
     return _utf8(path).decode().splitlines()
