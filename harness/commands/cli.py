@@ -188,7 +188,7 @@ def _one(cfg: DictConfig, hydra_cfg: Any) -> float | None:
         record, control = settle(replace(job, tell=tell))
     if not in_study:
         print(result_line(record, control), flush=True)
-        for fact in ("adapted", "ignored"):
+        for fact in ("adapted", "ignored", "reading"):
             if fact in record["facts"]:
                 say(f"{fact}: {record['facts'][fact]}")
         for warning in degenerate_notes(find_degenerate([control], job.store.test_set)):
