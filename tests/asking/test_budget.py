@@ -87,6 +87,8 @@ def test_a_busy_machine_lengthens_what_was_not_timed():
     busy = replace(quiet, slowness=3.0)
     assert busy.seconds(2) - quiet.seconds(2) > 2 * 30
     assert busy.seconds(2) < 3 * quiet.seconds(2)
+    alone, two, start = quiet.seconds(1), quiet.seconds(2), quiet.seconds(10**9)
+    assert two - start == pytest.approx((alone - start) / 2)
 
 
 def test_what_a_study_can_show_follows_from_rows_and_seeds():

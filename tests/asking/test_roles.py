@@ -74,6 +74,12 @@ def test_a_column_of_900_numbers_is_no_label(name, said):
         )
 
 
+def test_a_label_has_five_rows_of_each_class():
+    assert roles(a=NUMBERS, label=[f"c{i % 20}" for i in range(N)]).label == "label"
+    with pytest.raises(BadInput, match="25 different values in 100 rows: a class needs 5 rows or more"):
+        roles(a=NUMBERS, label=[f"c{i % 25}" for i in range(N)])
+
+
 def test_numbers_with_a_fraction_are_no_label_by_their_values():
     assert roles(dose=[0.5, 0.5, 1.5, 1.5] * 25, answer=CLASSES).label == "answer"
 
