@@ -25,7 +25,7 @@ from harness.analysis.degenerate import degenerate_notes, find_degenerate
 from harness.checks import choices
 from harness.commands.help import COMMANDS
 from harness.commands.option_files import check_option_files
-from harness.commands.overrides import refuse_null_choices, swept_studies
+from harness.commands.overrides import refuse_odd_choices, swept_studies
 from harness.commands.terminal import (
     DEBUG,
     HYDRA_ERRORS,
@@ -103,7 +103,7 @@ def run_words(words: list[str]) -> int:
     _importable_from_here()
     _say_own_options()
     check_option_files(words)
-    refuse_null_choices(words)
+    refuse_odd_choices(words)
     if any(word.startswith("suite=") for word in words):
         return import_module("harness.commands.suite").run_suite(words)
     studies = swept_studies(words)

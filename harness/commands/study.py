@@ -20,6 +20,7 @@ from harness.analysis.power import is_decided, level_of_looks, looks, pilot_arms
 from harness.analysis.records import join
 from harness.arm import ARM_ROOTS, BASELINE, FACTORS, factor_of
 from harness.checks import choices
+from harness.commands.overrides import refuse_odd_choices
 from harness.commands.terminal import (
     HYDRA_ERRORS,
     announce,
@@ -455,8 +456,11 @@ def compose_arms(
     wrong: dict[str, str] = {}
     for arm in arms:
         try:
+            refuse_odd_choices(arm)
             composed[arm] = compose([*base, *arm, f"seed={seed}"])
             lines = find_faults(composed[arm])
+        except BadInput as error:
+            lines = str(error).splitlines()
         except HYDRA_ERRORS as error:
             lines = [one_line(error, [*base, *arm])]
         wrong |= {line: f"{' '.join(arm) or BASELINE}: {line}" for line in lines if line not in wrong}

@@ -176,6 +176,7 @@ def test_groups_are_found_by_name_only_where_they_repeat():
     assert roles(patient_id=[f"p{i // 4}" for i in range(N)], spend=NUMBERS, label=CLASSES).group == "patient_id"
     assert roles(patient_id=[f"p{i}" for i in range(N)], spend=NUMBERS, label=CLASSES).group is None
     assert roles(shop=[f"p{i // 4}" for i in range(N)], spend=NUMBERS, label=CLASSES).group is None
+    assert roles(patient_id=[f"p{i // 12}" for i in range(N)], spend=NUMBERS, label=CLASSES).group is None
 
 
 def test_what_the_user_says_wins_over_every_guess():
