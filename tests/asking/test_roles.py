@@ -149,6 +149,18 @@ def test_two_columns_of_true_labels_are_refused():
         roles(spend=NUMBERS, label=CLASSES, expert=CLASSES, consensus=CLASSES)
 
 
+def test_one_column_called_like_a_voter_is_no_crowd():
+    mostly = [one if i % 5 else "no" for i, one in enumerate(CLASSES)]
+    assert roles(spend=NUMBERS, rater=mostly, label=CLASSES).votes == ()
+    assert roles(spend=NUMBERS, rater_1=mostly, rater_2=mostly, label=CLASSES).votes == ("rater_1", "rater_2")
+
+
+def test_a_column_with_a_gap_names_no_rows():
+    codes = [None, *(f"k{i}" for i in range(1, N))]
+    assert roles(spend=NUMBERS, code=[f"k{i}" for i in range(N)], label=CLASSES).id == "code"
+    assert roles(spend=NUMBERS, code=codes, label=CLASSES).id is None
+
+
 def test_features_called_like_voters_stay_features_unless_they_name_classes():
     assert roles(rule_a=NUMBERS, rule_b=NUMBERS, label=CLASSES).features == ("rule_a", "rule_b")
 

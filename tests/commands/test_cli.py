@@ -410,6 +410,10 @@ HEADED = "# @package _global_\n# Asks nothing.\ndefaults:\n  - override /hydra/s
             "# @package _global_\nstudy: mine\narms: [model=mlp]\n",
             "the file of study 'mine' needs, under defaults, the",
         ),
+        (
+            HEADED.replace("defaults:\n", "defaults:\n  - override /clean@baseline.clean: 3\n") + "arms: [model=mlp]\n",
+            "mine.yaml, line 4: defaults: override /clean@baseline.clean is no name: write GROUP: NAME",
+        ),
         (HEADED + "arms: [model=mlp\nx: {\n", "mine.yaml, line 7, column 2: expected ',' or ']', but got ':'"),
         ((HEADED + "arms: [model=mlp]\n").encode("utf-16"), "a YAML file cannot be read as UTF-8"),
     ],
