@@ -16,6 +16,7 @@ from harness.analysis.effects import Effect
 from harness.analysis.label_errors import LabelErrors
 from harness.analysis.ladder import Ladder, Step
 from harness.analysis.power import ALPHA, POWER, VerdictPilot, seeds_needed
+from harness.analysis.scores import order_kept
 from harness.analysis.study import Study
 from harness.arm import BASELINE, may_win
 from harness.report.leaderboard import effect_in_words, escape_markdown, number_ranks
@@ -75,14 +76,19 @@ def answer_as_markdown(study: Study) -> bytes:
 
 def is_unverified(study: Study) -> bool:
     """Returns whether a finished trial was scored on labels as they were given, which nobody verified."""
-    facts = [record["facts"] for record in study.records if record["status"] == "done"]
-    return any(one.get("test_labels") == "given" for one in facts)
+    return _facts_say(study, "test_labels")
+
+
+def _facts_say(study: Study, labels: str) -> bool:
+    return any(record["facts"].get(labels) == "given" for record in study.records if record["status"] == "done")
 
 
 def _cautions(study: Study) -> Iterator[str]:
     """Yields what must be known before any number: test labels that nobody verified, a baseline that is no control."""
     if is_unverified(study):
         yield f"{_who_verified(study)} {_what_errors_change(study)}".strip()
+    if _facts_say(study, "valid_labels"):
+        yield _about_choosing(study)
     yield from (note.removeprefix("Warning: ") for note in study.notes if note.startswith("Warning: the baseline "))
 
 
@@ -99,6 +105,21 @@ def _who_verified(study: Study) -> str:
     return (
         f"{some} of the {done[0]['facts'].get('test')} test labels are verified: these rows are scored by them, the "
         "others by the labels as given, which nobody has verified."
+    )
+
+
+def _about_choosing(study: Study) -> str:
+    """Says what validation labels that nobody verified mean for the choice of arms, and how far they can be trusted."""
+    told = (
+        "Nobody has verified the validation labels: arms are chosen by their agreement with them, so one that repeats "
+        "the labellers' errors can be chosen over one that is right, and cleaning looks worse than it is."
+    )
+    order = None if is_unverified(study) or study.scores is None else order_kept(study.scores)
+    if order is None:
+        return f"{told} A validation part with true labels (valid=FILE, gold=COLUMN) would choose better."
+    return (
+        f"{told} Here their ranks on validation and on the true test labels correlate by {signed_points(order)} over "
+        "the arms (+1: the same order, 0: validation chooses blindly); a validation part with true labels would help."
     )
 
 
