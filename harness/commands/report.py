@@ -14,12 +14,12 @@ from harness.errors import BadInput
 from harness.notices import notice
 from harness.report.figure_files import FORMATS
 from harness.report.page.examples import hidden_rows
-from harness.report.write import rebuild, write_index
+from harness.report.write import PAGE, closing_lines, rebuild, write_index
 from harness.storage.store import Store
 
 
 def command(words: list[str]) -> int:
-    """Runs `harness report NAME [metric=roc_auc] [store=results] [task.path=FOLDER] [adjust=holm] [--paper DIR]`.
+    """Runs `harness report NAME [-v] [metric=roc_auc] [store=results] [task.path=FOLDER] [adjust=holm] [--paper DIR]`.
 
     `harness report suite=NAME [store=results]` writes the report over the tasks of a suite, from their records.
 
@@ -28,16 +28,21 @@ def command(words: list[str]) -> int:
     Writes tables, figures and page from the records only; by a `metric` that is not the study's own, into a folder
     `metrics/METRIC` of the study's, without training anything. With the task's folder the page shows rows; `adjust` is
     holm or benjamini_yekutieli; figures are PNGs and what `formats` names; `--paper` fills a folder for a paper, with
-    PDFs.
+    PDFs. Prints the answer that the study ended with, and the path of the page; with `-v` the whole leaderboard, and
+    the path of each file.
     """
-    names, said = parse(words, ("store", "paper", "task.path", "adjust", "formats", "trust", "metric", "suite"))
+    verbose = "-v" in words
+    names, said = parse(
+        [word for word in words if word != "-v"],
+        ("store", "paper", "task.path", "adjust", "formats", "trust", "metric", "suite"),
+    )
     store = Path(said.get("store", "results")).expanduser()
     if "suite" in said:
         return _suite(names, said, store)
     if len(names) != 1:
         raise BadInput(
-            "name a study: harness report NAME [metric=roc_auc] [store=FOLDER] [task.path=FOLDER] [formats=pdf,svg] "
-            "[--paper DIR]"
+            "name a study: harness report NAME [-v] [metric=roc_auc] [store=FOLDER] [task.path=FOLDER] "
+            "[formats=pdf,svg] [--paper DIR]"
         )
     folder = store / names[0]
     if not folder.is_dir():
@@ -58,8 +63,17 @@ def command(words: list[str]) -> int:
             paths += write_paper(gather(Store(folder), adjust, metric), Path(said["paper"]).expanduser(), paths)
     if hidden:
         say(hidden)
-    print("\n".join(map(str, paths)))
+    print("\n".join(_told(made, paths, verbose)))
     return 0
+
+
+def _told(made: Sequence[Path], paths: Sequence[Path], verbose: bool) -> list[str]:
+    """Returns what the command prints: the answer and the page, and whatever was written for a paper; or all of it."""
+    if verbose:
+        board = next(path for path in made if path.name == "leaderboard.md")
+        return [board.read_text(encoding="utf-8"), *map(str, paths)]
+    page = next(path for path in made if path.name == PAGE)
+    return [*closing_lines(page.parent), *map(str, paths[len(made) + 1 :])]
 
 
 def _suite(names: Sequence[str], said: Mapping[str, str], store: Path) -> int:

@@ -524,7 +524,7 @@ def finish(study: DictConfig, store: Store, keys: Sequence[str]) -> None:
     own = tuple(targets_in(plain(study.task)))  # this command has run the user's own task already
     with notice("computing and drawing the report"):
         paths = [*rebuild(store.folder, trust=own, tell=say), write_index(store.folder.parent)]
-    print("\n".join(closing_lines(store)))
+    print("\n".join(closing_lines(store.folder)))
     table, figures = read_table(store.folder), [path for path in paths if path.suffix == ".png"]
     with notice("handing the leaderboard to the tracker"):
         tracker(study).leaderboard(str(study.study), table, figures, store.folder)

@@ -150,6 +150,6 @@ def _parquet(table: pd.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def closing_lines(store: Store) -> list[str]:
-    """Returns what a study's command prints at its end: the answer, a short table, and the path of the page."""
-    return [(store.folder / ANSWER).read_text(encoding="utf-8"), str(store.folder / PAGE)]
+def closing_lines(folder: Path) -> list[str]:
+    """Returns what is printed of the report in that folder: the answer, a short table, and the path of the page."""
+    return [(folder / ANSWER).read_text(encoding="utf-8"), str(folder / PAGE)]
