@@ -16,7 +16,16 @@ import harness
 from harness.analysis import variance
 from harness.analysis.attribution import Attribution, attribute
 from harness.analysis.degenerate import degenerate_notes, find_degenerate
-from harness.analysis.effects import EXAMPLE_DRAWS, Adjust, Effect, covers, deltas, estimate_effects, trials
+from harness.analysis.effects import (
+    EXAMPLE_DRAWS,
+    Adjust,
+    Effect,
+    ReferenceGain,
+    covers,
+    deltas,
+    estimate_effects,
+    trials,
+)
 from harness.analysis.effort import effort_notes
 from harness.analysis.label_policies import PolicyRow, compare_policies, policy_notes
 from harness.analysis.load import load_notes
@@ -31,7 +40,7 @@ from harness.analysis.metric_verdicts import (
 from harness.analysis.new_training_sets import NewSets, find_shared, new_set_notes, with_new_sets
 from harness.analysis.power import VerdictPilot, plan_level, verdict_pilot
 from harness.analysis.records import Records, join
-from harness.analysis.references import comparisons, reference_notes
+from harness.analysis.references import comparisons, reference_gains, reference_notes, with_references
 from harness.analysis.rescoring import own_metric, rescore
 from harness.analysis.scores import Scores
 from harness.analysis.significance import benjamini_yekutieli, holm
@@ -63,7 +72,8 @@ class Study:
     `components` are the sources of the baseline's variance if the study salts its streams, and `components_note` is the
     note on them. `new_sets` says whether intervals for a new training set apply. `pilot` holds the variances behind the
     verdict, or a sentence on why there are none. `by_metric` holds the verdict under each other metric that it was
-    judged by. `policies` score baseline and cleaning arms on given and on gold test labels.
+    judged by. `policies` score baseline and cleaning arms on given and on gold test labels. `references`
+    holds the gain of each arm over each of its references.
     """
 
     name: str
@@ -86,6 +96,7 @@ class Study:
     pilot: VerdictPilot | str = ""
     by_metric: Mapping[str, MetricVerdict] = field(default_factory=dict)
     policies: Sequence[PolicyRow] = ()
+    references: Sequence[ReferenceGain] = ()
 
 
 def gather(store: Store, adjust: str = "holm", metric: str | None = None) -> Study:
@@ -106,7 +117,8 @@ def gather(store: Store, adjust: str = "holm", metric: str | None = None) -> Stu
     scores = comparable_scores(joined)
     found = with_letters(estimate_effects(kept, store.test_set, joined.rows, ADJUSTS[adjust], plan_level(plan)), scores)
     new_sets = find_shared(kept)
-    found = with_new_sets(found, new_sets)
+    held = reference_gains(comparisons(kept), found, scores, plan_level(plan))
+    found = with_references(with_new_sets(found, new_sets), held)
     answer = attribute(scores, draws=REDRAWS, rng=stream(0, "attribution")) if scores else None
     by_metric, told = judge_by_metrics(joined, store, metric, answer)
     policies = compare_policies(kept, store.test_set)
@@ -120,7 +132,7 @@ def gather(store: Store, adjust: str = "holm", metric: str | None = None) -> Stu
         *effort_notes(kept),
         *load_notes(table),
         *new_set_notes(found, new_sets),
-        *reference_notes(comparisons(kept), found),
+        *reference_notes(held),
         *_mixed(kept),
         *_stale(joined),
         *_unsound(joined),
@@ -135,7 +147,7 @@ def gather(store: Store, adjust: str = "holm", metric: str | None = None) -> Stu
     return Study(
         joined.name, _task(kept[0]), measure(metric).title, own, found, table, notes, scores,
         _with_sentences(answer, said), plan, kept, _classes(kept, store), joined.briefs, joined.strategies(BUDGET),
-        *_components(kept, scores, store), new_sets, verdict_pilot(joined), by_metric, policies,
+        *_components(kept, scores, store), new_sets, verdict_pilot(joined), by_metric, policies, references=held,
     )  # fmt: skip
 
 
