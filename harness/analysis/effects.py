@@ -581,6 +581,17 @@ def labels_bought(ledger: Mapping[str, int]) -> int:
     return ledger["oracle"] + ledger["valid"] + ledger.get("edits", 0)
 
 
+def trial_interval(
+    record: Record, control: Record, test_set: Callable[[str], TestSet], *, draws: int = EXAMPLE_DRAWS
+) -> Interval:
+    """Returns the delta of one finished trial to its control with the interval that its test examples give.
+
+    It is that of the leaderboard of a study of this trial alone. BadInput with a single test example.
+    """
+    sets = {name: test_set(name) for name in {one["result"]["test_set"] for one in (record, control)}}
+    return _interval([(record, control)], sets, LEVEL, draws, stream(0, "effects", record["arm"]))
+
+
 def _interval(
     paired: Sequence[tuple[Record, Record]],
     sets: Mapping[str, TestSet],
