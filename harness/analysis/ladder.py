@@ -56,8 +56,8 @@ class Step:
     """Holds a rung of the ladder: its arm, its gain on test in points, and its cost beyond the baseline's.
 
     `cpu_s` are extra CPU seconds per trial, `labels` extra labels bought per trial. For the best of one axis,
-    `by_validation` and `at_best` answer the two questions of `choice` about its gain, and `chosen_again` is the share of
-    redraws that choose the same arm.
+    `by_validation` and `at_best` answer the two questions of `choice` about its gain, and `chosen_again` is the share
+    of redraws that choose the same arm.
     """
 
     arm: str
