@@ -12,7 +12,7 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -217,7 +217,18 @@ def _json_rows(path: Path) -> Iterator[dict[str, Any]]:
         return
     for line, said in enumerate(text.split("\n"), 1):
         if said.strip():
-            yield _object(path, f"line {line}", _json(path, line, said))
+            row = _object(path, f"line {line}", _json(path, line, said))
+            _refuse_rows_by_name(path, row)
+            yield row
+
+
+def _refuse_rows_by_name(path: Path, row: Mapping[str, Any]) -> None:
+    """Requires that an object is a row, and does not hold all rows by their names, each an object of its own."""
+    if len(row) > 1 and all(isinstance(value, dict) for value in row.values()):
+        raise BadInput(
+            f"{path.name} holds one object whose {len(row)} entries are objects themselves, as in the WRENCH format: "
+            "read such a folder with task=wrench, or write one object a line, or a list of objects"
+        )
 
 
 def _json(path: Path, line: int, text: str) -> Any:
