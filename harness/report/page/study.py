@@ -115,7 +115,8 @@ def render(data: PageData) -> bytes:
         "embedded": Markup(for_script(_embedded(data, places))),
         "summary": Markup(for_script(_summary(data))),
         "policies": [(*label_policies.trained_on(one), label_policies.policy_numbers(one)) for one in data.policies],
-        "policy_title": label_policies.POLICY_TITLE, "policy_heads": label_policies.HEADS, "policy_note": label_policies.POLICY_NOTE,
+        "policy_title": label_policies.POLICY_TITLE, "policy_heads": label_policies.HEADS,
+        "policy_note": label_policies.POLICY_NOTE,
         "estimate": estimate_text, "share": share, "signed": signed_number,
     }  # fmt: skip
     return fill_template("study.html", content)
