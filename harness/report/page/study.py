@@ -15,9 +15,10 @@ from markupsafe import Markup
 
 from harness.analysis.attribution import Attribution
 from harness.analysis.effects import Effect
+from harness.analysis.label_policies import PolicyRow
 from harness.analysis.study import Study
 from harness.errors import BadInput
-from harness.report import leaderboard
+from harness.report import label_policies, leaderboard
 from harness.report.leaderboard import signed_number
 from harness.report.page.arm_details import ArmDetails, as_yaml, describe_arm
 from harness.report.page.embedding import PNG, Picture, for_script, picture, png
@@ -52,7 +53,7 @@ class PageData:
     `trials` has one row per trial: arm, seed, key, status, why (there is no delta), and in points test, valid and
     delta. `arms` holds the details of each arm. `shared` are the configs that all arms share, as YAML; `made_by` is the
     code that made the records. `figures` are PNG or SVG by name, `rows` texts or PNG by the id of a training row.
-    `command` runs the study; "" if it is unknown.
+    `command` runs the study; "" if it is unknown. `policies` score cleaning arms on given and on gold test labels.
     """
 
     name: str
@@ -68,6 +69,7 @@ class PageData:
     figures: Mapping[str, bytes]
     rows: Mapping[str, str | bytes]
     command: str
+    policies: Sequence[PolicyRow] = ()
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def page_data(
     columns = [name for name in ("arm", "seed", "key", "status", "why", *_MEASURED) if name in study.table]
     return PageData(
         study.name, study.task, study.metric, study.effects, study.attribution, study.notes, study.table[columns], arms,
-        _shared(study.records), _made_by(study.records), figures, rows or {}, command,
+        _shared(study.records), _made_by(study.records), figures, rows or {}, command, study.policies,
     )  # fmt: skip
 
 
@@ -112,6 +114,9 @@ def render(data: PageData) -> bytes:
         "figures": [_figure(name, content) for name, content in data.figures.items()],
         "embedded": Markup(for_script(_embedded(data, places))),
         "summary": Markup(for_script(_summary(data))),
+        "policies": [(*label_policies.trained_on(one), label_policies.policy_numbers(one)) for one in data.policies],
+        "policy_title": label_policies.POLICY_TITLE, "policy_heads": label_policies.HEADS,
+        "policy_note": label_policies.POLICY_NOTE,
         "estimate": estimate_text, "share": share, "signed": signed_number,
     }  # fmt: skip
     return fill_template("study.html", content)
