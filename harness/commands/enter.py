@@ -172,14 +172,8 @@ def _drifts(plans: Sequence[TaskPlan]) -> Iterator[str]:
         ):
             gap = how_they_differ(sound[key], run_again(job_of(planned), Path(folder)))
         told = f"{plan.task.name}: the baseline at seed {planned.row['seed']} was run again here"
-        yield (
-            f"{told}: the same predictions"
-            if not gap
-            else (
-                f"{told}: {gap}; records of another machine or of other versions: to compare on this one alone, run all of "
-                "them here (rerun=true)"
-            )
-        )
+        where = "records of another machine or of other versions: to compare on this one alone, use rerun=true"
+        yield f"{told}: {gap}; {where}" if gap else f"{told}: the same predictions"
 
 
 def _rivals(arm: Sequence[str], plans: Sequence[TaskPlan]) -> set[str]:

@@ -23,14 +23,14 @@ import numpy as np
 
 def good(train, tools):
     """Drops the rows in which x is close to the border, where the labels are unsure."""
-    return train.rows(np.abs(train.x[:, 0]) > 0.2)
+    return train.rows((np.abs(train.x[:, 0]) > 0.2) | ~train.labelled)
 
 
 def bad(train, tools):
     """Gives every row the label of the first class."""
     from dataclasses import replace
-    y = np.zeros_like(train.y)
-    y[:, 0] = 1
+    y = train.y.copy()
+    y[train.labelled] = np.eye(train.k, dtype=y.dtype)[0]
     return replace(train, y=y)
 
 
@@ -58,6 +58,7 @@ SUITE = {
         for name in ("red", "green")
     },
 }
+ENTRIES = (*QUIET, "store=entries")
 pytestmark = pytest.mark.slow
 
 
@@ -85,7 +86,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def entered(here: Path) -> str:
     """What the command said of the good arm, which was submitted."""
     before = files_of(here / "results")
-    done = harness("enter", "suite=mine", "clean=good", "submit=folder", *QUIET, folder=here)
+    done = harness("enter", "suite=mine", "clean=good", "submit=folder", *ENTRIES, folder=here)
     assert done.returncode == 0, done.stderr
     assert files_of(here / "results") == before, "what is published stays as it is"
     assert "red: 2 trials of clean=good to run; 8 records of others are there (8 copied from results)" in done.stderr
@@ -123,14 +124,14 @@ def test_the_folder_holds_what_verifies_it(here: Path, entered: str) -> None:
 
 
 def test_a_bad_arm_is_told_as_bad(here: Path, entered: str) -> None:
-    done = harness("enter", "suite=mine", "clean=bad", "tasks=red", *QUIET, folder=here)
+    done = harness("enter", "suite=mine", "clean=bad", "tasks=red", *ENTRIES, folder=here)
     assert done.returncode == 0, done.stderr
     assert "hurts on         red −" in done.stdout
     assert "loses on 1" in done.stdout
 
 
 def test_an_arm_that_opens_the_tasks_file_is_refused(here: Path, entered: str) -> None:
-    assert harness("enter", "suite=mine", "clean=peeks", "submit=peeks", *QUIET, folder=here).returncode == 0
+    assert harness("enter", "suite=mine", "clean=peeks", "submit=peeks", *ENTRIES, folder=here).returncode == 0
     done = harness("verify-entry", "peeks", folder=here)
     assert done.returncode == 1
     assert "tables/red.csv, which holds the task's data" in done.stderr
