@@ -42,8 +42,8 @@ def _escaped(line: str) -> str:
     return "".join(f"`{part}`" if number % 2 else re.sub(r"([*|])", r"\\\1", part) for number, part in enumerate(parts))
 
 
-def setup(app):  # noqa: ANN001, ANN201, D103
-    def convert(app, what, name, found, options, lines):  # noqa: ANN001, ANN202
+def setup(app):  # noqa: D103
+    def convert(app, what, name, found, options, lines):
         lines[:] = as_restructured_text(lines)
 
     app.connect("autodoc-process-docstring", convert)

@@ -18,10 +18,10 @@ from harness.analysis.published_tables import read_embedded
 from harness.analysis.study import gather
 from harness.commands.arms import options_as_markdown
 from harness.commands.atlas import atlas_files
+from harness.report.closing import as_lines
 from harness.report.figures import attribution_frame
 from harness.report.figures.answer import draw
 from harness.report.figures.style import digest_of, house
-from harness.report.closing import as_lines
 from harness.report.leaderboard import signed_number
 from harness.storage.store import Store
 
@@ -59,7 +59,9 @@ def render(page: str, results: Path) -> str:
 def sizes(folders: list[Path]) -> str:
     """What environments of the core weigh, as they were measured; `folders` is empty."""
     with SIZES.open(newline="") as lines:
-        rows = [[row["python"], row["torch"], row["packages"], f"{row['gigabytes']} GB"] for row in csv.DictReader(lines)]
+        rows = [
+            [row["python"], row["torch"], row["packages"], f"{row['gigabytes']} GB"] for row in csv.DictReader(lines)
+        ]
     return table(["Python", "build of torch", "packages", "on disk"], rows)
 
 

@@ -121,6 +121,7 @@ def gather(store: Store, adjust: str = "holm", metric: str | None = None) -> Stu
         *load_notes(table),
         *new_set_notes(found, new_sets),
         *reference_notes(comparisons(kept), found),
+        *_left_out(plan),
         *_mixed(kept),
         *_stale(joined),
         *_unsound(joined),
@@ -199,6 +200,12 @@ def _notes(found: Sequence[Effect], table: pd.DataFrame, compared: pd.DataFrame,
         *_failures(table, compared),
         *_missing(found),
     ]
+
+
+def _left_out(plan: Mapping[str, Any] | None) -> list[str]:
+    """Returns a note on the arms that the study lists and the machine that ran it could not run."""
+    names = (plan or {}).get("left_out") or []
+    return [f"Left out, because a package or a program was missing: {', '.join(names)}."] if names else []
 
 
 def _method(found: Sequence[Effect]) -> str:
