@@ -1,4 +1,4 @@
-"""The notebooks of `examples/` run from top to bottom, and the README shows the same calls."""
+"""The notebooks of `examples/` run from top to bottom, and the documentation shows the same calls."""
 
 from __future__ import annotations
 
@@ -35,10 +35,9 @@ def cells(notebook: Path) -> list[str]:
     return ["".join(cell["source"]) for cell in found if cell["cell_type"] == "code"]
 
 
-def readme_lines() -> list[str]:
-    """The statements of the README's section on Python."""
-    section = (ROOT / "README.md").read_text().partition("## From Python\n")[2].partition("\n## ")[0]
-    [block] = re.findall(r"```python\n(.*?)```", section, re.S)
+def page_lines() -> list[str]:
+    """The statements of the page on Python."""
+    [block] = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(), re.S)
     return [ast.unparse(one) for one in ast.parse(block).body]
 
 
@@ -49,11 +48,11 @@ def test_notebooks_hold_no_output() -> None:
         assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
 
 
-def test_the_readme_shows_what_the_notebook_runs() -> None:
+def test_the_page_shows_what_the_notebook_runs() -> None:
     run = [ast.unparse(one) for source in cells(ROOT / "examples" / "own_data.ipynb") for one in ast.parse(source).body]
-    missing = [line for line in readme_lines() if line not in run]
+    missing = [line for line in page_lines() if line not in run]
     assert missing == []
-    assert len(readme_lines()) >= 4
+    assert len(page_lines()) >= 4
 
 
 @pytest.mark.slow
