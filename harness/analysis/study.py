@@ -16,7 +16,16 @@ import harness
 from harness.analysis import variance
 from harness.analysis.attribution import Attribution, attribute
 from harness.analysis.degenerate import degenerate_notes, find_degenerate
-from harness.analysis.effects import EXAMPLE_DRAWS, Adjust, Effect, covers, deltas, estimate_effects, trials
+from harness.analysis.effects import (
+    EXAMPLE_DRAWS,
+    Adjust,
+    Effect,
+    ReferenceGain,
+    covers,
+    deltas,
+    estimate_effects,
+    trials,
+)
 from harness.analysis.effort import effort_notes
 from harness.analysis.label_errors import (
     LabelErrors,
@@ -38,7 +47,7 @@ from harness.analysis.metric_verdicts import (
 from harness.analysis.new_training_sets import NewSets, find_shared, new_set_notes, with_new_sets
 from harness.analysis.power import VerdictPilot, plan_level, verdict_pilot
 from harness.analysis.records import Records, join
-from harness.analysis.references import comparisons, reference_notes
+from harness.analysis.references import comparisons, reference_gains, reference_notes, with_references
 from harness.analysis.rescoring import own_metric, rescore
 from harness.analysis.scores import Scores
 from harness.analysis.significance import benjamini_yekutieli, holm
@@ -72,7 +81,7 @@ class Study:
     verdict, or a sentence on why there are none. `by_metric` holds the verdict under each other metric that it was
     judged by. `policies` score baseline and cleaning arms on given and on gold test labels. If nobody verified the test
     labels, `label_errors` says how many wrong ones would change the verdict (None without one), and `to_verify` are the
-    rows that are worth verifying first.
+    rows that are worth verifying first. `references` holds the gain of each arm over each of its references.
     """
 
     name: str
@@ -97,6 +106,7 @@ class Study:
     policies: Sequence[PolicyRow] = ()
     label_errors: LabelErrors | None = None
     to_verify: Sequence[RowToVerify] = ()
+    references: Sequence[ReferenceGain] = ()
 
 
 def gather(
@@ -125,7 +135,8 @@ def gather(
         estimate_effects(kept, joined.test_set, joined.rows, ADJUSTS[adjust], plan_level(plan)), scores
     )
     new_sets = find_shared(kept)
-    found = with_new_sets(found, new_sets)
+    held = reference_gains(comparisons(kept), found, scores, plan_level(plan))
+    found = with_references(with_new_sets(found, new_sets), held)
     answer = attribute(scores, draws=REDRAWS, rng=stream(0, "attribution")) if scores else None
     by_metric, told = judge_by_metrics(joined, store.valid_set, metric, answer)
     policies = compare_policies(kept, joined.test_set)
@@ -139,8 +150,8 @@ def gather(
         *effort_notes(kept),
         *load_notes(table),
         *new_set_notes(found, new_sets),
-        *reference_notes(comparisons(kept), found),
         *_let_go(plan),
+        *reference_notes(held),
         *_mixed(kept),
         *_stale(joined),
         *_unsound(joined),
@@ -156,7 +167,7 @@ def gather(
         joined.name, _task(kept[0]), measure(metric).title, own, found, table, notes, scores,
         _with_sentences(answer, said), plan, kept, _classes(joined), joined.briefs, joined.strategies(BUDGET),
         *_components(joined, scores), new_sets, verdict_pilot(joined), by_metric, policies,
-        *_unverified(joined, answer, labels),
+        *_unverified(joined, answer, labels), held,
     )  # fmt: skip
 
 

@@ -20,9 +20,10 @@ import pandas as pd
 from harness.checks import choices
 from harness.errors import BadInput
 from harness.run.rebuilding import rebuild_task
+from harness.storage import reader
 from harness.storage.store import TestSet
 from harness.tasks import columns as reading
-from harness.tasks import files, raw_table, reader
+from harness.tasks import files, raw_table
 
 READABLE = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
 _NUMBERED = re.compile(r"(.*)-(\d+)")

@@ -16,12 +16,12 @@ from harness.notices import notice
 from harness.report.figure_files import FORMATS
 from harness.report.page.examples import hidden_rows
 from harness.report.verification import Cells, ReadCells, no_cells, read_verified, sheet_of
-from harness.report.write import ANSWER, rebuild, write_index
+from harness.report.write import PAGE, closing_lines, rebuild, write_index
 from harness.storage.store import Store
 
 
 def command(words: list[str]) -> int:
-    """Runs `harness report NAME [metric=roc_auc] [gold=FILE] [store=results] [task.path=FOLDER] [--paper DIR]`.
+    """Runs `harness report NAME [-v] [metric=roc_auc] [gold=FILE] [store=results] [task.path=FOLDER] [--paper DIR]`.
 
     `harness report suite=NAME [store=results]` writes the report over the tasks of a suite, from their records.
 
@@ -31,15 +31,20 @@ def command(words: list[str]) -> int:
     `metrics/METRIC` of the study's, without training anything. `gold=verify_these.csv` scores by the test labels that
     people verified in that file, where there are any, and writes to `verified`. With the task's folder the page shows
     rows; `adjust` is holm or benjamini_yekutieli; figures are PNGs and what `formats` names; `--paper` fills a folder
-    for a paper, with PDFs.
+    for a paper, with PDFs. Prints the answer that the study ended with, and the path of the page; with `-v` the whole
+    leaderboard, and the path of each file.
     """
-    names, said = parse(words, ("store", "paper", "task.path", "adjust", "formats", "trust", "metric", "gold", "suite"))
+    verbose = "-v" in words
+    names, said = parse(
+        [word for word in words if word != "-v"],
+        ("store", "paper", "task.path", "adjust", "formats", "trust", "metric", "gold", "suite"),
+    )
     store = Path(said.get("store", "results")).expanduser()
     if "suite" in said:
         return _suite(names, said, store)
     if len(names) != 1:
         raise BadInput(
-            "name a study: harness report NAME [metric=roc_auc] [gold=FILE] [store=FOLDER] [task.path=FOLDER] "
+            "name a study: harness report NAME [-v] [metric=roc_auc] [gold=FILE] [store=FOLDER] [task.path=FOLDER] "
             "[formats=pdf,svg] [--paper DIR]"
         )
     folder = store / names[0]
@@ -66,9 +71,7 @@ def command(words: list[str]) -> int:
             )
     if hidden:
         say(hidden)
-    if gold:
-        print((made[0].parent / ANSWER).read_text(encoding="utf-8"))
-    print("\n".join(map(str, paths)))
+    print("\n".join(_told(made, paths, verbose)))
     return 0
 
 
@@ -88,6 +91,15 @@ def _cells(files: Store, path: str | None) -> ReadCells:
         return cells_of_task({**plan["task"], "path": path}, ids)
 
     return cells
+
+
+def _told(made: Sequence[Path], paths: Sequence[Path], verbose: bool) -> list[str]:
+    """Returns what the command prints: the answer and the page, and whatever was written for a paper; or all of it."""
+    if verbose:
+        board = next(path for path in made if path.name == "leaderboard.md")
+        return [board.read_text(encoding="utf-8"), *map(str, paths)]
+    page = next(path for path in made if path.name == PAGE)
+    return [*closing_lines(page.parent), *map(str, paths[len(made) + 1 :])]
 
 
 def _suite(names: Sequence[str], said: Mapping[str, str], store: Path) -> int:

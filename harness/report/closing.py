@@ -18,8 +18,9 @@ from harness.analysis.ladder import Ladder, Step
 from harness.analysis.power import ALPHA, POWER, VerdictPilot, seeds_needed
 from harness.analysis.scores import order_kept
 from harness.analysis.study import Study
+from harness.analysis.variance import ALL, EXAMPLES, REST, SPLIT, Component
 from harness.arm import BASELINE, may_win
-from harness.report.leaderboard import effect_in_words, escape_markdown, number_ranks
+from harness.report.leaderboard import beside_in_words, effect_in_words, escape_markdown, number_ranks
 from harness.report.verification import VERIFY
 from harness.storage.packing import unpack
 from harness.storage.sheets import sheet_of_rows
@@ -31,23 +32,29 @@ USUAL_ERRORS = 0.033
 in Test Sets Destabilize Machine Learning Benchmarks", NeurIPS Datasets and Benchmarks)."""
 WIDTH, BOARD = 100, 10
 """Columns of the terminal that the answer fits, and lines of the short table."""
+UNSURE = 0.5
+"""Validation is too small to choose if fewer redraws than this share choose the same arm again."""
 _ARM = 44
 
 
 def answer_paragraphs(study: Study) -> list[tuple[str, str]]:
     """Returns the answer of a study as pairs of a heading and a text, in the order in which they are read.
 
-    The first says that nobody verified the test labels, if so. A study without a verdict gets the reason instead.
+    The first says that nobody verified the test labels, if so. A study that cannot compare model and data answers the
+    question that its arms ask, then says why it has no verdict.
     """
     told = [("Caution", line) for line in _cautions(study)]
     rungs = study.attribution.ladder if study.attribution else None
     if study.attribution is None or study.attribution.verdict is None or rungs is None:
-        return [*told, ("Verdict", f"None: {_no_verdict(study).removeprefix('No verdict: ')}")]
+        why = ("Verdict", f"None: {_no_verdict(study).removeprefix('No verdict: ')}")
+        other = other_answer(study)
+        return [*told, ("Answer", other), *([] if study.components else [why])] if other else [*told, why]
     word = study.attribution.verdict.word
     return [
         *told,
         ("Verdict", _headline(study, word, rungs)),
-        ("Why", " ".join(_why(rungs, study.attribution.carried_by))),
+        ("Why", " ".join(_why(study, rungs, study.attribution.carried_by))),
+        ("Choice", " ".join(_two_answers(study, rungs))),
         ("Cost", _costs(rungs, (study.plan or {}).get("price") or {})),
         ("Next", " ".join(_next_steps(study, word, rungs))),
     ]
@@ -165,6 +172,40 @@ def _is_fragile(study: Study) -> bool:
     return found is not None and found.turn is not None and found.turn <= USUAL_ERRORS * found.n
 
 
+def other_answer(study: Study) -> str:
+    """Returns what a study that compares no model with data says: what moves the score, or which arm gains most.
+
+    "" if no arm has an effect.
+    """
+    if study.components:
+        return _what_moves(study)
+    ranked = [one for one in study.effects if one.interval and may_win(one.reference)]
+    best = max(ranked, key=lambda one: one.interval.effect if one.interval else 0.0, default=None)
+    if best is None or best.interval is None:
+        return ""
+    of = f" of {len(ranked)}, so chance flatters it" if len(ranked) > 1 else ""
+    gain = f"{effect_in_words(best.interval)} points over the baseline"
+    lead = "The largest effect is that of" if of else "The only effect is that of"
+    return f"{lead} {best.arm}: {gain}{_over_reference(study, best.arm)}{of}."
+
+
+def _what_moves(study: Study) -> str:
+    """Words by how much a score moves from run to run, and by what, as standard deviations in points."""
+    parts = {part.name: part for part in study.components}
+    named = {ALL: "another training", SPLIT: "another split of the rows", EXAMPLES: "other test rows"}
+    told = [f"by {_sd(parts[name])} with {what}" for name, what in named.items() if name in parts]
+    streams = [part for name, part in parts.items() if name not in (*named, REST)]
+    most = max(streams, key=lambda part: part.variance, default=None)
+    inside = f" Of what is random in training, {most.name} changes it most, by {_sd(most)}." if most else ""
+    lead = f"The same arm scores differently on {study.task} (standard deviations): "
+    return f"{lead}{', '.join(told)}.{inside}" if told else inside.strip()
+
+
+def _sd(part: Component) -> str:
+    value, low, high = part.sd
+    return f"{value:.2f} points [{low:.2f}, {high:.2f}]"
+
+
 def _no_verdict(study: Study) -> str:
     """Returns why a study has no verdict."""
     if study.attribution is None:
@@ -209,13 +250,13 @@ def _who_gains(rungs: Ladder) -> str:
     return "Neither side certainly gains over the baseline."
 
 
-def _why(rungs: Ladder, carried_by: str | None) -> Iterator[str]:
+def _why(study: Study, rungs: Ladder, carried_by: str | None) -> Iterator[str]:
     """Yields the gains of the best of each side and of both together, and the arm that the verdict depends on."""
     for name, step in (("model", rungs.model), ("data strategy", rungs.data)):
         if step.arm == BASELINE:
             yield f"No {name} beats the baseline on validation."
         else:
-            yield f"Best {name}: {step.arm}, {_gain(step.effect)}."
+            yield f"Best {name}: {step.arm}, {_gain(step.effect)}{_over_reference(study, step.arm)}."
     kept = BASELINE in (rungs.model.arm, rungs.data.arm)
     if rungs.both is not None and not kept:
         yield f"Both together: {_gain(rungs.both.effect)}."
@@ -224,6 +265,51 @@ def _why(rungs: Ladder, carried_by: str | None) -> Iterator[str]:
     if carried_by:
         yield f"One arm carries the verdict: without {carried_by} it is another."
     yield "Gains are on the test rows, over the baseline; both arms are chosen on validation."
+
+
+def _over_reference(study: Study, arm: str) -> str:
+    """Returns what an arm gains beyond its own reference; "" without one."""
+    beside = next((effect.beside for effect in study.effects if effect.arm == arm), None)
+    return f" ({beside_in_words(beside).replace(beside.words, f'over its reference {beside.words}')})" if beside else ""
+
+
+# Two questions
+
+
+def _two_answers(study: Study, rungs: Ladder) -> Iterator[str]:
+    """Yields what choosing on validation gives, what the best arms can gain, and whether validation is too small."""
+    rows = _validation_rows(study)
+    of = f"your {rows:,} validation rows" if rows else "validation"
+    model, data = rungs.model, rungs.data
+    yield f"Choosing on {of}, you get {_sides(model.by_validation, data.by_validation, rungs.by_validation)}"
+    yield f"The best arm of each side can gain {_sides(model.at_best, data.at_best, rungs.at_best)}"
+    for name, step in (("model", model), ("data", data)):
+        if step.chosen_again is not None and step.chosen_again < UNSURE:
+            yield _too_small(study, name, step, rows)
+
+
+def _sides(model: Estimate | None, data: Estimate | None, difference: Estimate) -> str:
+    told = [f"{name} {_gain(one)}" for name, one in (("model", model), ("data", data)) if one]
+    return f"{', '.join([*told, f'data minus model {_gain(difference)}'])}."
+
+
+def _validation_rows(study: Study) -> int | None:
+    """Returns how many validation rows a trial has; None if the records do not say."""
+    counts = [record["facts"].get("valid") for record in study.records if record["status"] == "done"]
+    return next((int(count) for count in counts if isinstance(count, int) and count > 0), None)
+
+
+def _too_small(study: Study, axis: str, step: Step, rows: int | None) -> str:
+    """Says that validation cannot choose the best of an axis, and which arm scored higher on the test rows."""
+    share = 100 * (step.chosen_again or 0.0)
+    few = f"{rows:,} validation rows are too few" if rows else "Validation is too small"
+    what = "data strategy" if axis == "data" else axis
+    told = f"{few} to choose the best {what}: only {share:.0f} % of redraws choose {step.arm} again"
+    rivals = [one for one in study.effects if one.axis == axis and one.interval and may_win(one.reference)]
+    best = max(rivals, key=lambda one: one.interval.effect if one.interval else 0.0, default=None)
+    if best is None or best.interval is None or best.arm == step.arm or best.interval.effect <= step.effect.value:
+        return f"{told}."
+    return f"{told}; on the test rows {best.arm} gained most, {effect_in_words(best.interval)}."
 
 
 def _gain(effect: Estimate) -> str:

@@ -16,10 +16,10 @@ import numpy as np
 from harness.analysis.label_errors import RowToVerify
 from harness.checks import choices
 from harness.errors import BadInput
+from harness.storage import reader
 from harness.storage.files import write_atomic
 from harness.storage.sheets import from_cell, sheet_of_rows
 from harness.storage.store import Store, TestSet
-from harness.tasks import reader
 
 VERIFY, BY_VERIFIED = "verify_these.csv", "verified"
 """The file of the rows to verify, and the folder, within a study's, of the report that is scored by verified labels."""

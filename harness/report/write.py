@@ -195,5 +195,5 @@ def _parquet(table: pd.DataFrame) -> bytes:
 
 
 def closing_lines(folder: Path) -> list[str]:
-    """Returns what a study's command prints at its end: the answer, a short table, and the path of the page."""
+    """Returns what is printed of the report in that folder: the answer, a short table, and the path of the page."""
     return [(folder / ANSWER).read_text(encoding="utf-8"), str(folder / PAGE)]
