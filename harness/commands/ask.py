@@ -25,6 +25,7 @@ from harness.asking.survey import Survey, describe_balance, look_at, task_name
 from harness.checks import choices
 from harness.commands.arguments import parse
 from harness.commands.overrides import load_config, option_loader
+from harness.commands.pace import start_of_process
 from harness.commands.terminal import say
 from harness.commands.timing import Timing, time_arm
 from harness.data import Source, Task
@@ -90,7 +91,6 @@ def command(words: list[str]) -> int:
     it prints the plan, its cost and the smallest difference that it can show, and stops. `gold` may also be a file of
     verified test labels, such as the `verify_these.csv` that the first run wrote: the same study is scored by them.
     """
-    start = time.monotonic()
     request = read_request(words)
     if check_free(request.file, request.command, request.name) != "same" or request.dry:
         plan = make_plan(request)
@@ -102,12 +102,7 @@ def command(words: list[str]) -> int:
     from harness.commands.cli import run_words  # the command line imports its commands, not the other way round
 
     gold = [f"task.gold={QuotedString(request.verified, Quote.single).with_quotes()}"] if request.verified else []
-    return run_words(["-m", f"experiments={request.name}", *gold, _left(request, start), *request.on_line])
-
-
-def _left(request: Request, start: float) -> str:
-    """Returns what is left of the budget since `start`, as an override: the study is held to it while it runs."""
-    return f"budget={max(1.0, request.budget_s - (time.monotonic() - start)):.0f}s"
+    return run_words(["-m", f"experiments={request.name}", *gold, f"budget={request.budget_s:g}s", *request.on_line])
 
 
 def write_only(words: list[str]) -> int:
@@ -179,7 +174,7 @@ def _seeds(value: str | None) -> int:
 
 def make_plan(request: Request) -> Outlook:
     """Returns the study for the data and prints what was understood, what it costs and what it can show."""
-    start = time.monotonic()
+    start = start_of_process()
     with notice(f"looking at {request.path}"):
         found = look_at(request.path, request.wishes, request.parts, request.name, request.command)
     _check_modality(request, found)
