@@ -21,8 +21,8 @@ from harness.storage.store import Record
 
 FEWEST, WANTED = 2, 3
 """Seeds that a study keeps, whatever the time: fewer show no spread; and seeds for which arms are let go."""
-Row = Mapping[str, Any]
-Run = Callable[[Sequence[str]], None]
+PlanRow = Mapping[str, Any]
+RunTrials = Callable[[Sequence[str]], None]
 """Runs the trials of these keys."""
 
 
@@ -46,7 +46,7 @@ class Pace:
         """Returns the seconds that are left for trials; the report needs some after them."""
         return self.budget_s - self.elapsed_s - REPORT_S * self.slowness
 
-    def watch(self, records: Sequence[Record], rows: Sequence[Row]) -> None:
+    def watch(self, records: Sequence[Record], rows: Sequence[PlanRow]) -> None:
         """Learns what trials of each arm take, and how many seconds a second of processor time takes here and now."""
         arm_of = {row["key"]: str(row["arm"]) for row in rows}
         done = [one for one in records if one["status"] == "done" and one["key"] in arm_of]
@@ -57,7 +57,7 @@ class Pace:
             each.setdefault(arm_of[one["key"]], []).append(one["cost"]["wall_s"])
         self.took = {arm: sum(those) / len(those) for arm, those in each.items()}
 
-    def needs_s(self, block: Sequence[Row], workers: int) -> float:
+    def needs_s(self, block: Sequence[PlanRow], workers: int) -> float:
         """Returns how long trials will take: each as its arm took so far, or as the mean of the known arms."""
         usual = sum(self.took.values()) / max(1, len(self.took))
         return self.factor * sum(self.took.get(str(row["arm"]), usual) for row in block) / workers
@@ -74,7 +74,12 @@ def start_of_process() -> float:
 
 
 def run_within(
-    pace: Pace, rows: Sequence[Row], todo: Collection[str], workers: int, run: Run, read: Callable[[], list[Record]]
+    pace: Pace,
+    rows: Sequence[PlanRow],
+    todo: Collection[str],
+    workers: int,
+    run: RunTrials,
+    read: Callable[[], list[Record]],
 ) -> tuple[set[str], list[str]]:
     """Runs the trials of a plan whose keys are `todo` while the budget lasts.
 
@@ -104,7 +109,7 @@ def run_within(
     return _dropped(rows, todo, kept, []), lines
 
 
-def _dropped(rows: Sequence[Row], todo: Collection[str], kept: set[str] | None, gone: Sequence[int]) -> set[str]:
+def _dropped(rows: Sequence[PlanRow], todo: Collection[str], kept: set[str] | None, gone: Sequence[int]) -> set[str]:
     return {
         row["key"] for row in rows
         if row["key"] in todo and (row["seed"] in gone or (kept is not None and row["arm"] not in kept))
@@ -112,7 +117,7 @@ def _dropped(rows: Sequence[Row], todo: Collection[str], kept: set[str] | None, 
 
 
 def _first_seed(
-    pace: Pace, block: Sequence[Row], workers: int, run: Run, read: Callable[[], list[Record]], seeds: int
+    pace: Pace, block: Sequence[PlanRow], workers: int, run: RunTrials, read: Callable[[], list[Record]], seeds: int
 ) -> set[str] | None:
     """Runs the first seed in portions; returns the arms that ran if the others were let go, else None."""
     order, size = list(in_turns(block)), max(2, 2 * workers)
@@ -126,12 +131,12 @@ def _first_seed(
     return None
 
 
-def in_turns(block: Sequence[Row]) -> Iterator[Row]:
+def in_turns(block: Sequence[PlanRow]) -> Iterator[PlanRow]:
     """Yields the trials of a seed: the control, then models and data strategies in turns, then what changes both.
 
     A data strategy comes with the reference before it, so that no portion has a reference alone.
     """
-    by_axis: dict[str, list[Row]] = {}
+    by_axis: dict[str, list[PlanRow]] = {}
     for row in block:
         by_axis.setdefault(str(row["axis"]), []).append(row)
     yield from by_axis.pop("none", [])
@@ -143,8 +148,8 @@ def in_turns(block: Sequence[Row]) -> Iterator[Row]:
         yield from rest
 
 
-def _with_references(rows: Sequence[Row]) -> Iterator[list[Row]]:
-    group: list[Row] = []
+def _with_references(rows: Sequence[PlanRow]) -> Iterator[list[PlanRow]]:
+    group: list[PlanRow] = []
     for row in rows:
         group.append(row)
         if row.get("reference") != "negative_control":
@@ -154,7 +159,7 @@ def _with_references(rows: Sequence[Row]) -> Iterator[list[Row]]:
         yield group
 
 
-def _both_sides(ran: Sequence[Row]) -> bool:
+def _both_sides(ran: Sequence[PlanRow]) -> bool:
     """Returns whether an arm of each side ran that may win; controls alone compare nothing."""
     return {"model", "data"} <= {str(row["axis"]) for row in ran if row.get("reference") != "negative_control"}
 
@@ -167,7 +172,7 @@ def _seeds_gone(pace: Pace, gone: Sequence[int], seeds: int, needs: float) -> st
     )
 
 
-def _arms_gone(pace: Pace, rows: Sequence[Row], kept: Collection[str]) -> str:
+def _arms_gone(pace: Pace, rows: Sequence[PlanRow], kept: Collection[str]) -> str:
     gone = [arm for arm in dict.fromkeys(str(row["arm"]) for row in rows) if arm not in kept]
     return (
         f"{len(gone)} arms were let go after {pace.elapsed_s:.0f} s of {pace.budget_s:.0f} s, since three seeds of "
