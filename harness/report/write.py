@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import json
 import shlex
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -17,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from harness.analysis.measures import measure
 from harness.analysis.study import Study, gather
 from harness.report import leaderboard
 from harness.report.answers import collect_answers
@@ -24,6 +25,7 @@ from harness.report.closing import SUSPECTS, answer_as_markdown, as_lines, rows_
 from harness.report.figure_files import FIGURES, FORMATS, draw_all
 from harness.report.label_policies import policy_table
 from harness.report.page import PageData, index, page_data, render
+from harness.report.page.claims import ClaimLine, claim_lines
 from harness.report.page.examples import needs_path, rows
 from harness.storage.files import write_atomic
 from harness.storage.sheets import read_sheet
@@ -51,9 +53,12 @@ def rebuild(
     own all of it goes to `metrics/METRIC`, beside the study's own report. BadInput if there is no record.
     """
     study = gather(Store(folder), adjust, metric)
-    folder = folder if metric in (None, study.own_metric) else folder / BY_METRIC / metric
+    store, folder = folder, folder if metric in (None, study.own_metric) else folder / BY_METRIC / metric
     earlier = {name for name in _figure_names() if (folder / name).exists()}
-    files = make_files(study, path, {"png", *formats, *(name.rpartition(".")[2] for name in earlier)}, trust, tell)
+    claims = claim_lines(store, (study.plan or {}).get("claims") or ()) if folder == store else ()
+    files = make_files(
+        study, path, {"png", *formats, *(name.rpartition(".")[2] for name in earlier)}, trust, tell, claims
+    )
     for name, content in files.items():
         write_atomic(folder / name, content)
     for name in earlier - set(files):
@@ -89,9 +94,12 @@ def _figure_names() -> Iterator[str]:
 
 def make_files(
     study: Study, path: str | None, formats: Collection[str] = ("png",), trust: Collection[str] = (),
-    tell: Callable[[str], None] = lambda line: None,
+    tell: Callable[[str], None] = lambda line: None, claims: Sequence[ClaimLine] = (),
 ) -> dict[str, bytes]:  # fmt: skip
-    """Returns the files of a study's report by name; `tell` hears which figures could not be drawn, and why."""
+    """Returns the files of a study's report by name; `tell` hears which figures could not be drawn, and why.
+
+    `claims` are the judged claims that the page shows.
+    """
     sd = leaderboard.deviations(study.table)
     made = draw_all(study)
     pictures = made.drawn
@@ -111,7 +119,7 @@ def make_files(
         + b"\n",
         **({SUSPECTS: suspects_as_csv(checked)} if (checked := rows_to_check(study)) else {}),
         **figures,
-        PAGE: render(_page(study, shown, path, trust)),
+        PAGE: render(replace(_page(study, shown, path, trust), claims=claims)),
     }
 
 
@@ -121,7 +129,8 @@ def _page(study: Study, figures: Mapping[str, bytes], path: str | None, trust: C
     stages = chain.from_iterable(arm.stages for arm in data.arms.values())
     named = {one.id for stage in stages for one in chain.from_iterable(stage.rows.values())}
     ran_on = {record["trial"]["data"] for record in study.records}
-    return replace(data, rows=rows(study.plan, ran_on, named, path, trust))
+    own = measure(study.own_metric).title == study.metric
+    return replace(data, rows=rows(study.plan, ran_on, named, path, trust), root="" if own else "../../")
 
 
 def write_index(store: Path) -> Path:
