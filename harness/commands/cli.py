@@ -171,7 +171,7 @@ def run_one(cfg: DictConfig) -> float | None:
 def _one(cfg: DictConfig, hydra_cfg: Any) -> float | None:
     in_study = hydra_cfg.mode == RunMode.MULTIRUN and hydra_cfg.sweeper._target_.endswith("StudySweeper")
     said = list(hydra_cfg.overrides.task)
-    if (cfg.arms or cfg.cross or cfg.precision) and not in_study:
+    if not in_study and any((cfg.arms, cfg.cross, cfg.precision, cfg.budget)):
         raise _PastHydra(BadInput(_not_in_study(str(cfg.study), hydra_cfg.mode, said)))
     with nullcontext() if in_study else notice(f"reading the data of task {hydra_cfg.runtime.choices.get('task')}"):
         job = make_job(cfg, said)

@@ -13,17 +13,23 @@ from typing import Any
 from harness.analysis.attribution import signed_points
 from harness.analysis.choice import Estimate
 from harness.analysis.effects import Effect
+from harness.analysis.label_errors import LabelErrors
 from harness.analysis.ladder import Ladder, Step
 from harness.analysis.power import ALPHA, POWER, VerdictPilot, seeds_needed
+from harness.analysis.scores import order_kept
 from harness.analysis.study import Study
 from harness.analysis.variance import ALL, EXAMPLES, REST, SPLIT, Component
 from harness.arm import BASELINE, may_win
 from harness.report.leaderboard import beside_in_words, effect_in_words, escape_markdown, number_ranks
+from harness.report.verification import VERIFY
 from harness.storage.packing import unpack
 from harness.storage.sheets import sheet_of_rows
 
 SUSPECTS = "rows_to_check.csv"
 """The file that lists the training rows which the best data strategy dropped or relabelled."""
+USUAL_ERRORS = 0.033
+"""The mean share of wrong labels in ten public test sets (Northcutt, Athalye and Mueller 2021, "Pervasive Label Errors
+in Test Sets Destabilize Machine Learning Benchmarks", NeurIPS Datasets and Benchmarks)."""
 WIDTH, BOARD = 100, 10
 """Columns of the terminal that the answer fits, and lines of the short table."""
 UNSURE = 0.5
@@ -77,18 +83,93 @@ def answer_as_markdown(study: Study) -> bytes:
 
 def is_unverified(study: Study) -> bool:
     """Returns whether a finished trial was scored on labels as they were given, which nobody verified."""
-    facts = [record["facts"] for record in study.records if record["status"] == "done"]
-    return any(one.get("test_labels") == "given" for one in facts)
+    return _facts_say(study, "test_labels")
+
+
+def _facts_say(study: Study, labels: str) -> bool:
+    return any(record["facts"].get(labels) == "given" for record in study.records if record["status"] == "done")
 
 
 def _cautions(study: Study) -> Iterator[str]:
     """Yields what must be known before any number: test labels that nobody verified, a baseline that is no control."""
     if is_unverified(study):
-        yield (
-            "Nobody has verified the test labels: scores are agreement with the labels as given (task.gold names a "
-            "column of true labels)."
-        )
+        yield f"{_who_verified(study)} {_what_errors_change(study)}".strip()
+    if _facts_say(study, "valid_labels"):
+        yield _about_choosing(study)
     yield from (note.removeprefix("Warning: ") for note in study.notes if note.startswith("Warning: the baseline "))
+
+
+def _who_verified(study: Study) -> str:
+    """Says how many of the test labels somebody verified, and what the scores mean."""
+    done = [record for record in study.records if record["status"] == "done"]
+    counts = {one["facts"].get("test_verified", 0) for one in done}
+    if counts == {0}:
+        return (
+            "Nobody has verified the test labels: scores are agreement with the labels as given (gold= names a column "
+            "of true labels, or a file of verified ones)."
+        )
+    some = f"{min(counts)} to {max(counts)}" if len(counts) > 1 else f"{counts.pop()}"
+    return (
+        f"{some} of the {done[0]['facts'].get('test')} test labels are verified: these rows are scored by them, the "
+        "others by the labels as given, which nobody has verified."
+    )
+
+
+def _about_choosing(study: Study) -> str:
+    """Says what validation labels that nobody verified mean for the choice of arms, and how far they can be trusted."""
+    told = (
+        "Nobody has verified the validation labels: arms are chosen by their agreement with them, so one that repeats "
+        "the labellers' errors can be chosen over one that is right, and cleaning looks worse than it is."
+    )
+    order = None if is_unverified(study) or study.scores is None else order_kept(study.scores)
+    if order is None:
+        return f"{told} A validation part with true labels (valid=FILE, gold=COLUMN) would choose better."
+    return (
+        f"{told} Here their ranks on validation and on the true test labels correlate by {signed_points(order)} over "
+        "the arms (+1: the same order, 0: validation chooses blindly); a validation part with true labels would help."
+    )
+
+
+def _what_errors_change(study: Study) -> str:
+    """Says how many wrong test labels would change the verdict, and among which rows they would have to be."""
+    found, answer = study.label_errors, study.attribution
+    if found is None or answer is None or answer.verdict is None or answer.ladder is None:
+        return ""
+    where = _where_errors_count(found)
+    if not found.unverified:
+        return where
+    word, share = answer.verdict.word, f"of the {found.n:,} test labels"
+    if word == "undecided":
+        side = "data" if answer.ladder.difference.value > 0 else "the model"
+        told = _not_enough(found.sign, share, f"take the lead from {side}")
+        return f"{told} {_not_enough(found.turn, share, f'decide the verdict for {side}')} {where}"
+    turn = _not_enough(found.turn, share, "leave the verdict undecided")
+    return f"{turn} {_not_enough(found.sign, share, 'reverse it')} {where}"
+
+
+def _not_enough(count: int | None, share: str, what: str) -> str:
+    if count is None:
+        return f"No number of wrong labels among those that nobody verified would {what}."
+    return f"{count:,} wrong ones {share}, all in one direction, would {what}."
+
+
+def _where_errors_count(found: LabelErrors) -> str:
+    """Says which rows count for the verdict: only those on which the two chosen arms differ."""
+    if not found.differ:
+        return "The two chosen arms predict alike on every test row, so no label changes their difference."
+    if not found.unverified:
+        return (
+            f"All {found.differ:,} rows on which the two chosen arms differ are verified: no other test label changes "
+            "their difference."
+        )
+    left = f"{found.unverified:,} of them unverified" if found.unverified < found.differ else "none of them verified"
+    return f"Only the {found.differ:,} rows count on which the two chosen arms differ, {left} ({VERIFY})."
+
+
+def _is_fragile(study: Study) -> bool:
+    """Returns whether fewer wrong test labels than usual would change a verdict."""
+    found = study.label_errors
+    return found is not None and found.turn is not None and found.turn <= USUAL_ERRORS * found.n
 
 
 def other_answer(study: Study) -> list[tuple[str, str]]:
@@ -145,6 +226,12 @@ def _headline(study: Study, word: str, rungs: Ladder) -> str:
     data = "leaving the data as they are" if rungs.data.arm == BASELINE else "better data"
     ahead, behind = (data, model) if data_ahead else (model, data)
     size = f"{abs(by.value):.2f} points of {study.metric}"
+    if word != "undecided" and _is_fragile(study):
+        return (
+            f"Held back until test labels are verified: {ahead} is worth {size} more than {behind} on {study.task} "
+            f"({inside}) if the labels are right, but fewer wrong ones than public test sets have on average "
+            f"({100 * USUAL_ERRORS:.1f} %, Northcutt et al. 2021) would leave it undecided."
+        )
     if word != "undecided":
         return f"{ahead[0].upper()}{ahead[1:]} is worth {size} more than {behind} on {study.task} ({inside})."
     if round(by.value, 2) == 0:
@@ -257,9 +344,15 @@ def _cost(step: Step, price: Mapping[str, Any]) -> str:
 
 def _next_steps(study: Study, word: str, rungs: Ladder) -> Iterator[str]:
     """Yields what to do: the arm to adopt, the rows to look at, or what would decide the verdict."""
+    if study.to_verify:
+        count = len(study.to_verify)
+        yield (
+            f"Verify test labels: fill in the column gold of {VERIFY} ({count} rows, the most telling first; a part is "
+            f"fine), then harness report {study.name} gold={VERIFY} scores by them and trains nothing."
+        )
     if word != "undecided":
         best = rungs.data if word == "data" else rungs.model
-        yield f"Adopt {best.arm}."
+        yield f"Adopt {best.arm}{' once the verdict holds on verified labels' if _is_fragile(study) else ''}."
     if rungs.both is not None and rungs.interaction is not None and BASELINE not in (rungs.model.arm, rungs.data.arm):
         better = rungs.both.effect.value > max(rungs.model.effect.value, rungs.data.effect.value)
         yield (

@@ -17,7 +17,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from harness.analysis.measures import measure
 from harness.analysis.study import Study, gather
 from harness.report import leaderboard
 from harness.report.answers import collect_answers
@@ -27,6 +26,17 @@ from harness.report.label_policies import policy_table
 from harness.report.page import PageData, index, page_data, render
 from harness.report.page.claims import ClaimLine, claim_lines
 from harness.report.page.examples import needs_path, rows
+from harness.report.verification import (
+    BY_VERIFIED,
+    GOLD,
+    VERIFY,
+    ReadCells,
+    filled_in,
+    given_labels,
+    no_cells,
+    read_verified,
+    write_sheet,
+)
 from harness.storage.files import write_atomic
 from harness.storage.sheets import read_sheet
 from harness.storage.store import Store
@@ -41,6 +51,7 @@ PAGE, LEADERBOARD, TABLE, ANSWER = "index.html", "leaderboard.csv", "table.parqu
 def rebuild(
     folder: Path, path: str | None = None, adjust: str = "holm", formats: Collection[str] = (),
     trust: Collection[str] = (), tell: Callable[[str], None] = lambda line: None, metric: str | None = None,
+    gold: Path | None = None, read_cells: ReadCells = no_cells,
 ) -> list[Path]:  # fmt: skip
     """Writes tables, figures and page of the study in `folder` from its records; returns their paths.
 
@@ -50,22 +61,55 @@ def rebuild(
     lie in the folder, so that none of them is older than the records. Files are written atomically, after all of them
     have been made; figures of an earlier report that this one lacks are deleted. The notes below the table name each
     figure that is left out, with the reason; `tell` hears of those that failed. By another `metric` than the study's
-    own all of it goes to `metrics/METRIC`, beside the study's own report. BadInput if there is no record.
+    own all of it goes to `metrics/METRIC`, beside the study's own report; scored by the verified labels in the file
+    `gold`, to `verified`. Where nobody verified the test labels, the rows worth verifying go to `verify_these.csv`,
+    with what `read_cells` says that they show. BadInput if there is no record.
     """
-    study = gather(Store(folder), adjust, metric)
-    store, folder = folder, folder if metric in (None, study.own_metric) else folder / BY_METRIC / metric
+    store = Store(folder)
+    verified = read_verified(gold, store) if gold else None
+    for line in verified.lines if verified else ():
+        tell(line)
+    labels = verified.labels if verified else {}
+    study = gather(store, adjust, metric, labels)
+    folder = report_folder(folder, study.own_metric, metric, verified is not None)
+    claims = claim_lines(store.folder, (study.plan or {}).get("claims") or ()) if folder == store.folder else ()
     earlier = {name for name in _figure_names() if (folder / name).exists()}
-    claims = claim_lines(store, (study.plan or {}).get("claims") or ()) if folder == store else ()
     files = make_files(
-        study, path, {"png", *formats, *(name.rpartition(".")[2] for name in earlier)}, trust, tell, claims
-    )
+        study, path, {"png", *formats, *(name.rpartition(".")[2] for name in earlier)}, trust, tell, claims,
+        "../" * len(folder.relative_to(store.folder).parts),
+    )  # fmt: skip
     for name, content in files.items():
         write_atomic(folder / name, content)
     for name in earlier - set(files):
         (folder / name).unlink(missing_ok=True)
     if SUSPECTS not in files:
         (folder / SUSPECTS).unlink(missing_ok=True)
-    return [folder / name for name in files]
+    return [*(folder / name for name in files), *_rows_to_verify(study, store, folder, labels, read_cells, tell)]
+
+
+def report_folder(folder: Path, own_metric: str, metric: str | None, by_verified: bool) -> Path:
+    """Returns where a report lies: in the study's folder, or below it if it scores otherwise than its trials did."""
+    place = folder / BY_VERIFIED if by_verified else folder
+    return place if metric in (None, own_metric) else place / BY_METRIC / metric
+
+
+def _rows_to_verify(
+    study: Study, store: Store, folder: Path, labels: Mapping[str, int], read_cells: ReadCells,
+    tell: Callable[[str], None],
+) -> list[Path]:  # fmt: skip
+    """Writes the rows worth verifying, beside those that are verified, and returns the file, if there is one."""
+    waiting = {} if labels else filled_in(folder / VERIFY)
+    if waiting:
+        tell(
+            f"{folder / VERIFY} has {len(waiting)} verified labels: harness report {study.name} {GOLD}={VERIFY} scores "
+            "by them, and trains nothing"
+        )
+    if not study.to_verify and not labels:
+        return []
+    names = {name: study.classes[label] for name, label in labels.items()}
+    cells = read_cells([*names, *waiting, *(row.id for row in study.to_verify)])
+    made = write_sheet(folder, study.to_verify, cells, names, given_labels(store))
+    return [made] if made else []
 
 
 def write_tracked(store: Store, folder: Path) -> list[Path]:
@@ -94,11 +138,11 @@ def _figure_names() -> Iterator[str]:
 
 def make_files(
     study: Study, path: str | None, formats: Collection[str] = ("png",), trust: Collection[str] = (),
-    tell: Callable[[str], None] = lambda line: None, claims: Sequence[ClaimLine] = (),
+    tell: Callable[[str], None] = lambda line: None, claims: Sequence[ClaimLine] = (), root: str = "",
 ) -> dict[str, bytes]:  # fmt: skip
     """Returns the files of a study's report by name; `tell` hears which figures could not be drawn, and why.
 
-    `claims` are the judged claims that the page shows.
+    `claims` are the judged claims that the page shows, `root` leads from it to the study's folder.
     """
     sd = leaderboard.deviations(study.table)
     made = draw_all(study)
@@ -119,7 +163,7 @@ def make_files(
         + b"\n",
         **({SUSPECTS: suspects_as_csv(checked)} if (checked := rows_to_check(study)) else {}),
         **figures,
-        PAGE: render(replace(_page(study, shown, path, trust), claims=claims)),
+        PAGE: render(replace(_page(study, shown, path, trust), claims=claims, root=root)),
     }
 
 
@@ -129,8 +173,7 @@ def _page(study: Study, figures: Mapping[str, bytes], path: str | None, trust: C
     stages = chain.from_iterable(arm.stages for arm in data.arms.values())
     named = {one.id for stage in stages for one in chain.from_iterable(stage.rows.values())}
     ran_on = {record["trial"]["data"] for record in study.records}
-    own = measure(study.own_metric).title == study.metric
-    return replace(data, rows=rows(study.plan, ran_on, named, path, trust), root="" if own else "../../")
+    return replace(data, rows=rows(study.plan, ran_on, named, path, trust))
 
 
 def write_index(store: Path) -> Path:
