@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -166,7 +166,15 @@ def _note(study: Study) -> str:
     )
 
 
-def _forest(study: Study) -> Drawing:
+def draw_forest(study: Study, arms: Collection[str]) -> Drawing:
+    """Draws the forest of the baseline and of those arms; the note counts the others, the title is of all arms."""
+    return _forest(study, arms)
+
+
+def _forest(study: Study, arms: Collection[str] | None = None) -> Drawing:
+    effects = [one for one in study.effects if arms is None or one.arm in arms or one.arm == "baseline"]
+    left = len(study.effects) - len(effects)
+    folded = f" {left} more arms are in the full table." if left else ""
     without = study.table[study.table["why"].fillna("") != ""].drop_duplicates("arm")
     shaded = (
         " Shaded and hollow: negative controls and upper bounds."
@@ -174,8 +182,8 @@ def _forest(study: Study) -> Drawing:
         else ""
     )
     return figures.forest(
-        study.effects, title=messages.effects_message(study.effects, study.briefs), about=_about(study),
-        metric=study.metric, note=f"{_note(study)}{shaded}{_CERTAIN}",
+        effects, title=messages.effects_message(study.effects, study.briefs), about=_about(study),
+        metric=study.metric, note=f"{_note(study)}{shaded}{_CERTAIN}{folded}",
         reasons=dict(zip(without["arm"], without["why"], strict=True)), briefs=study.briefs,
     )  # fmt: skip
 
