@@ -163,7 +163,7 @@ def _full_row(effect: Effect) -> list[str]:
 def _columns(rows: Sequence[Sequence[str]], head: Sequence[str]) -> str:
     """Returns the column types: the first takes what the others leave."""
     taken = room_taken([[name.replace("$", "") for name in head], *rows])
-    first = rf">{{\raggedright\arraybackslash}}p{{\dimexpr\linewidth-{taken:.1f}pt\relax}}"
+    first = rf">{{\raggedright\arraybackslash\hangindent=0.7em\hangafter=1}}p{{\dimexpr\linewidth-{taken:.1f}pt\relax}}"
     return f"@{{}}{first}{'r' * (len(head) - 1)}@{{}}"
 
 
