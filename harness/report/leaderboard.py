@@ -1,4 +1,4 @@
-"""Writes effects as a leaderboard in CSV, Markdown, LaTeX or HTML.
+"""Writes effects as a leaderboard in CSV, Markdown or HTML.
 
 Arms are sorted by effect; each effect is printed with its sign, its interval, its adjusted p and its n, and beside it
 the arm's gain over the reference of its own kind. In a short table the letters beside a rank are the arm's tie groups:
@@ -213,33 +213,6 @@ def as_markdown(
     return "\n".join(
         [f"# {escape_markdown(study)}: effects on {escape_markdown(task)}", "", *lines, "", *more, *below, ""]
     ).encode()
-
-
-def as_latex(
-    effects: Sequence[Effect], study: str, task: str, metric: str, notes: Sequence[str],
-    sd: Mapping[str, float] | None = None,
-) -> bytes:  # fmt: skip
-    """Returns a table for the booktabs package, notes below it."""
-    rows = [_cells(rank, effect, sd or {}, typewriter) for rank, effect in number_ranks(with_short_letters(effects))]
-    head = heads(metric, sd)
-    body = [" & ".join([latex(row[0]), row[1], *map(latex, row[2:])]) + r" \\" for row in rows]
-    columns = "".join("l" if name in _LEFT else "r" for name in head)
-    lines = [
-        "% needs \\usepackage{booktabs}",
-        r"\begin{table}",
-        r"\centering\small",
-        rf"\caption{{{latex(study)}: effects on {latex(task)}.}}",
-        rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}",
-        r"\toprule",
-        " & ".join(map(latex, head)) + r" \\",
-        r"\midrule",
-        *body,
-        r"\bottomrule",
-        r"\end{tabular}",
-        *(rf"\par\smallskip{{\footnotesize {latex(note)}\par}}" for note in (*notes, *legend(effects, metric, sd))),
-        r"\end{table}",
-    ]
-    return ("\n".join(lines) + "\n").encode()
 
 
 def as_html(

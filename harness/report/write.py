@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from harness.analysis.study import Study, gather
-from harness.report import leaderboard
+from harness.report import latex_tables, leaderboard
 from harness.report.answers import collect_answers
 from harness.report.closing import SUSPECTS, answer_as_markdown, as_lines, rows_to_check, suspects_as_csv
 from harness.report.figure_files import FIGURES, FORMATS, draw_all
@@ -157,7 +157,7 @@ def make_files(
         LEADERBOARD: leaderboard.as_csv(study.effects, sd),
         "leaderboard.md": answer_as_markdown(study) + leaderboard.as_markdown(*told, policy_table(study.policies)),
         ANSWER: ("\n".join(as_lines(study)) + "\n").encode(),
-        "leaderboard.tex": leaderboard.as_latex(*told),
+        "leaderboard.tex": latex_tables.as_latex(*told[:-1]),
         TABLE: _parquet(study.table),
         "answers.json": json.dumps(collect_answers(study), indent=1, ensure_ascii=False, allow_nan=False).encode()
         + b"\n",
