@@ -91,7 +91,7 @@ def command(words: list[str]) -> int:
         write_study(request, plan)
     else:
         say(f"going on with {request.file}, which this command has made")
-    from harness.commands.cli import run_words  # the command line imports its commands, not the other way round
+    from harness.commands.trials import run_words  # it imports what trials need
 
     return run_words(["-m", f"experiments={request.name}", *request.on_line])
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import composed
 
-from harness.commands.cli import result_line
+from harness.commands.trials import result_line
 from harness.data import take
 from harness.run.execute import check_fit, delta, make_job, settle, study_store
 from harness.storage.packing import unpack
