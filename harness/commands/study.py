@@ -43,7 +43,7 @@ from harness.run.workers import TerminatedWorkerError, cause_of_death
 from harness.storage.cache import Cache
 from harness.storage.content import PLAN_VERSION
 from harness.storage.places import content_of, expand_home
-from harness.storage.store import Store, is_of
+from harness.storage.store import Store
 
 MOST_SEEDS, MOST_ARMS = 10_000, 10_000
 """Larger numbers are slips of the pen: a study would be planned for hours before its first trial."""
@@ -144,9 +144,8 @@ def run_trials(
             for item in suspects:
                 dead |= _run_alone(launcher, item, store, first)
         retry, rerun = bool(study.retry), rerun_of(study)
-        left = [
-            item for item in left if item.row["key"] not in dead and is_unfinished(store, item.row["key"], retry, rerun)
-        ]
+        unfinished = store.unfinished([item.row["key"] for item in left], retry, rerun) - dead
+        left = [item for item in left if item.row["key"] in unfinished]
     return []
 
 
@@ -176,8 +175,8 @@ def next_look(
     with notice("reading the records of the study"):
         plan = choose_trials(possible, store, precision)
         store.keep_plan(as_plan(study, plan))
-    todo = [item for item in plan if is_unfinished(store, item.row["key"], bool(study.retry), rerun)]
-    todo = in_blocks([item for item in todo if item.row["key"] not in begun])
+    left = store.unfinished([item.row["key"] for item in plan], bool(study.retry), rerun) - set(begun)
+    todo = in_blocks([item for item in plan if item.row["key"] in left])
     if todo or not begun:
         announce(str(study.study), len(plan), len(todo))
     if precision and todo:
@@ -528,7 +527,7 @@ def finish(study: DictConfig, store: Store, keys: Sequence[str]) -> None:
     table, figures = read_table(store.folder), [path for path in paths if path.suffix == ".png"]
     with notice("handing the leaderboard to the tracker"):
         tracker(study).leaderboard(str(study.study), table, figures, store.folder)
-    failures = [record for key in keys if (record := store.failure(key)) is not None]
+    failures = store.failures(keys)
     failed = len(failures)
     labels = {row["key"]: row["arm"] for row in (store.plan() or {"trials": []})["trials"]}
     for record in {record["reason"]: record for record in reversed(failures)}.values():
@@ -536,9 +535,3 @@ def finish(study: DictConfig, store: Store, keys: Sequence[str]) -> None:
             say(line)
     if failed:
         raise TrialFailed(f"{failed} {SOME_FAILED}; the reasons stand under the table")
-
-
-def is_unfinished(store: Store, key: str, retry: bool, rerun: str | None = None) -> bool:
-    """Returns whether a trial is still to run: it has no record, or a failed one that is to be repeated."""
-    record = store.read(key) or (None if retry else store.failure(key))
-    return record is None or not is_of(record, rerun)
