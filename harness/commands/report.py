@@ -14,7 +14,7 @@ from harness.errors import BadInput
 from harness.notices import notice
 from harness.report.figure_files import FORMATS
 from harness.report.page.examples import hidden_rows
-from harness.report.write import rebuild, write_index
+from harness.report.write import rebuild_if_changed, write_index
 from harness.storage.store import Store
 
 
@@ -50,7 +50,7 @@ def command(words: list[str]) -> int:
     tell_damaged(Store(folder))
     hidden = hidden_rows(Store(folder).plan(), trust, said.get("task.path"))
     with notice(f"computing and drawing the report of {names[0]}"):
-        made = rebuild(folder, said.get("task.path"), adjust, formats_of(said), trust, say, metric)
+        made = rebuild_if_changed(folder, said.get("task.path"), adjust, formats_of(said), trust, say, metric)
         paths = [*made, write_index(store)]
         if "paper" in said:
             from harness.report.paper import write_paper  # most reports do not need it

@@ -32,7 +32,7 @@ from harness.commands.terminal import (
 )
 from harness.errors import BadInput, TrialFailed
 from harness.notices import notice
-from harness.report.write import closing_lines, read_table, rebuild, write_index
+from harness.report.write import closing_lines, read_table, rebuild_if_changed, write_index
 from harness.run.config import plain
 from harness.run.execute import Job, check_files, check_fit, keep_death, make_job, study_store, tracker
 from harness.run.faults import LARGEST, find_faults
@@ -522,7 +522,7 @@ def finish(study: DictConfig, store: Store, keys: Sequence[str]) -> None:
     """Rebuilds the study's tables and figures, prints and tracks the leaderboard; TrialFailed if a trial failed."""
     own = tuple(targets_in(plain(study.task)))  # this command has run the user's own task already
     with notice("computing and drawing the report"):
-        paths = [*rebuild(store.folder, trust=own, tell=say), write_index(store.folder.parent)]
+        paths = [*rebuild_if_changed(store.folder, trust=own, tell=say), write_index(store.folder.parent)]
     print("\n".join(closing_lines(store)))
     table, figures = read_table(store.folder), [path for path in paths if path.suffix == ".png"]
     with notice("handing the leaderboard to the tracker"):

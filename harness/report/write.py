@@ -21,6 +21,7 @@ from harness.analysis.study import Study, gather
 from harness.report import leaderboard
 from harness.report.answers import collect_answers
 from harness.report.closing import SUSPECTS, answer_as_markdown, as_lines, rows_to_check, suspects_as_csv
+from harness.report.current import current_files, inputs_of, note_report
 from harness.report.figure_files import FIGURES, FORMATS, draw_all
 from harness.report.label_policies import policy_table
 from harness.report.page import PageData, index, page_data, render
@@ -29,7 +30,7 @@ from harness.storage.files import write_atomic
 from harness.storage.sheets import read_sheet
 from harness.storage.store import Store
 
-__all__ = ["PAGE", "Study", "gather", "read_table", "rebuild", "write_index", "write_tracked"]
+__all__ = ["PAGE", "Study", "gather", "read_table", "rebuild", "rebuild_if_changed", "write_index", "write_tracked"]
 
 BY_METRIC = "metrics"
 """The folder, within a study's, of the reports by other metrics."""
@@ -61,6 +62,28 @@ def rebuild(
     if SUSPECTS not in files:
         (folder / SUSPECTS).unlink(missing_ok=True)
     return [folder / name for name in files]
+
+
+def rebuild_if_changed(
+    folder: Path, path: str | None = None, adjust: str = "holm", formats: Collection[str] = (),
+    trust: Collection[str] = (), tell: Callable[[str], None] = lambda line: None, metric: str | None = None,
+) -> list[Path]:  # fmt: skip
+    """Does what `rebuild` does, unless each file is there that it would write; returns their paths in either case.
+
+    A page that shows rows of a user's own data is always made anew, and so is a report of which a figure failed.
+    """
+    if path is not None or any(not name.startswith("harness.") for name in trust):
+        return rebuild(folder, path, adjust, formats, trust, tell, metric)
+    settings = [adjust, metric or "", *sorted(formats)]
+    inputs, said = inputs_of(folder, settings), list[str]()
+    files = current_files(folder, inputs)
+    if not files:
+        files = rebuild(folder, None, adjust, formats, trust, said.append, metric)
+        if not said:
+            note_report(folder, inputs, settings, files)
+    for line in said:
+        tell(line)
+    return files
 
 
 def write_tracked(store: Store, folder: Path) -> list[Path]:
