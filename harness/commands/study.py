@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
@@ -20,6 +21,7 @@ from harness.analysis.power import is_decided, level_of_looks, looks, pilot_arms
 from harness.analysis.records import join
 from harness.arm import ARM_ROOTS, BASELINE, FACTORS, factor_of
 from harness.checks import choices
+from harness.commands.composition import compose_by_factor
 from harness.commands.terminal import (
     HYDRA_ERRORS,
     announce,
@@ -42,6 +44,7 @@ from harness.run.rebuilding import targets_in
 from harness.run.workers import TerminatedWorkerError, cause_of_death
 from harness.storage.cache import Cache
 from harness.storage.content import PLAN_VERSION
+from harness.storage.keys import trial_key
 from harness.storage.places import content_of, expand_home
 from harness.storage.store import Store
 
@@ -443,7 +446,7 @@ def plan_study(
     tell(source.read)
     jobs = {arm: replace(job, rows=int(task.train.labelled.sum())) for arm, job in jobs.items()}
     with notice(f"naming the trials of {len(arms)} arms at {len(seeds)} seeds"):
-        return _distinct([plan_trial(job, arm, base, seed) for arm, job in jobs.items() for seed in seeds])
+        return _distinct([one for arm, job in jobs.items() for one in plan_trials(job, arm, base, seeds)])
 
 
 def compose_arms(
@@ -452,9 +455,10 @@ def compose_arms(
     """Returns each arm's config, and the faults of all arms, one line each; a shared fault is listed once."""
     composed: dict[PlannedArm, DictConfig] = {}
     wrong: dict[str, str] = {}
+    whole = cache(lambda arm: compose([*base, *arm, f"seed={seed}"]))
     for arm in arms:
         try:
-            composed[arm] = compose([*base, *arm, f"seed={seed}"])
+            composed[arm] = compose_by_factor(arm, whole)
             lines = find_faults(composed[arm])
         except HYDRA_ERRORS as error:
             lines = [one_line(error, [*base, *arm])]
@@ -462,11 +466,21 @@ def compose_arms(
     return composed, list(wrong.values())
 
 
-def plan_trial(job: Job, arm: PlannedArm, base: list[str], seed: int) -> PlannedTrial:
-    """Returns the planned trial of an arm at one seed; its key is known already, since the data's fingerprint is."""
-    seeded = replace(job, trial=replace(job.trial, seed=seed))
-    heads = seeded.head(), seeded.control().head()
-    return PlannedTrial(seeded.row(), arm, [*base, *arm, f"seed={seed}"], *heads)
+def plan_trials(job: Job, arm: PlannedArm, base: list[str], seeds: Sequence[int]) -> list[PlannedTrial]:
+    """Returns an arm's planned trials; their keys are known already, since the data's fingerprint is.
+
+    Trials of an arm differ in nothing but the seed, so the rest of their identity is computed once.
+    """
+    head, control = job.head(), job.control().head()
+    own, shared = head["trial"], control["trial"]
+    plan = []
+    for seed in seeds:
+        there, beside = {**own, "seed": seed}, {**shared, "seed": seed}
+        names = {"key": trial_key(there), "control": trial_key(beside), "seed": seed}
+        row = {name: names.get(name, value) for name, value in head.items() if name not in ("study", "trial")}
+        heads = {**head, **names, "trial": there}, {**control, **names, "key": names["control"], "trial": beside}
+        plan.append(PlannedTrial(row, arm, [*base, *arm, f"seed={seed}"], *heads))
+    return plan
 
 
 def _distinct(plan: list[PlannedTrial]) -> list[PlannedTrial]:

@@ -122,8 +122,8 @@ def check_files_once(
     """
     wrong = {}
     for path in paths:
-        if index.find(path) is None:
-            before = state_of(path)
+        before = state_of(path)
+        if before is not None and index.find(path) is None:
             record, wrong[path.name] = check(path)
             if record is not None:
                 index.note(path, before, record)
