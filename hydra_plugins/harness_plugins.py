@@ -5,6 +5,7 @@ Hydra looks for plugins only in this namespace package; the code that they call 
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,14 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
+from hydra_plugins.hydra_joblib_launcher.joblib_launcher import JoblibLauncher
 from omegaconf import DictConfig
 
 from harness.commands.study import run_study
+from harness.orphans import end_with
 from harness.storage.places import conf_dir, own_conf
 
-__all__ = ["Options", "OwnOptions", "Studies", "StudySweeper"]
+__all__ = ["Options", "OwnOptions", "Studies", "StudySweeper", "Workers"]
 
 _GROUP = "experiments"
 
@@ -39,6 +42,13 @@ class StudySweeper(Sweeper):
         assert self.config is not None
         assert self.launcher is not None
         return run_study(self.config, arguments, self.loader, self.launcher)
+
+
+class Workers(JoblibLauncher):  # type: ignore[misc]
+    """Launches trials as joblib does, in workers that end with the command even before they get a job."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings, initializer=end_with, initargs=(os.getpid(),))
 
 
 class Studies(FileConfigSource):

@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "claims": "sentences written down before a run: supported, refuted or undecided",
         "publish": "sends to W&B what it lacks of a study, from its records alone",
         "arms": "every option, with the reason if it does not fit a task",
+        "tasks": "every task, where its data comes from, and whether what you have is that data",
         "votes": "what voters say of a task: coverage, conflicts, accuracy",
         "check": "whether an option of your own keeps the promises of its kind",
         "atlas": "published tables, attributed as our own studies are",

@@ -11,11 +11,11 @@ from jaxtyping import Int8
 
 from harness.data import ABSTAIN, TrainSet
 from harness.errors import BadInput
+from harness.storage import reader
 from harness.storage.cache import Cache
 from harness.storage.places import locate
 from harness.strategies import Strategy, Tools
 from harness.strategies.weak.label_names import class_indices
-from harness.tasks import reader
 
 ANSWER_COLUMNS = ("row", "worker", "label")
 
