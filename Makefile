@@ -8,7 +8,7 @@ PINNED := statistics_stay or sound_training_set or keeps_shapes_labels or learns
 export OMP_NUM_THREADS = 1
 TWO := -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test fast costs lint types docs readme pins records site statistics clean
+.PHONY: demo test fast costs lint types docs readme pins records site statistics bench clean
 
 demo: $(STAMP)
 	$(VENV)/bin/harness -m experiments=quickstart store=demo
@@ -57,6 +57,10 @@ pins: $(STAMP)
 # Runs the simulations that docs/statistics.md tells of; tests compare them. Ten minutes.
 statistics: $(STAMP)
 	$(VENV)/bin/python tests/statistics_docs.py
+
+# Measures what commands cost that train nothing, into results/benchmarks/; AGAINST=COMMIT measures that tree in turn.
+bench: $(STAMP)
+	$(VENV)/bin/python tests/benchmarks/commands.py $(if $(AGAINST),against=$(AGAINST))
 
 # Runs the committed studies again, from a clean commit; the folders of two of them are DATA/roman_numerals, DATA/youtube.
 records: $(STAMP)

@@ -1,4 +1,4 @@
-"""Defines the two errors that are reported in one line: wrong input and a failed trial."""
+"""Defines the errors that are reported in one line, wrong input and a failed trial, and what carries them."""
 
 
 class BadInput(ValueError):
@@ -7,3 +7,7 @@ class BadInput(ValueError):
 
 class TrialFailed(RuntimeError):
     """Reports that a trial has no result (a diverged loss, a whole class dropped): recorded, and the study goes on."""
+
+
+class PastHydra(BaseException):
+    """Carries an error of a single job, its argument, past Hydra, which would print its own message."""

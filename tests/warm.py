@@ -26,7 +26,7 @@ import costs
 from harness import notices
 
 PRELOADED = [
-    "warm", "harness.commands.study", "harness.commands.cli", "harness.commands.report", "harness.learners.sklearn",
+    "warm", "harness.commands.study", "harness.commands.cli", "harness.commands.trials", "harness.commands.report", "harness.learners.sklearn",
     "harness.learners.torch", "harness.strategies.augment", "harness.strategies.clean", "harness.strategies.weak",
 ]  # fmt: skip
 FILES = ("out", "err", "cpu")

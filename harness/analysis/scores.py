@@ -207,6 +207,7 @@ class _Examples:
 
     def scores(self, weights: Float64[np.ndarray, "b n"]) -> Float64[np.ndarray, "a r b"]:
         """Returns the scores in points under each row of weights."""
+        weights = np.asfortranarray(weights)  # as the matrix product takes them: turned once, not once for each trial
         return np.array([[100 * one.scores(weights) for one in row] for row in self.sums])
 
 

@@ -99,7 +99,7 @@ def command(words: list[str]) -> int:
         write_study(request, plan)
     else:
         say(f"going on with {request.file}, which this command has made")
-    from harness.commands.cli import run_words  # the command line imports its commands, not the other way round
+    from harness.commands.trials import run_words  # it imports what trials need
 
     gold = [f"task.gold={QuotedString(request.verified, Quote.single).with_quotes()}"] if request.verified else []
     return run_words(["-m", f"experiments={request.name}", *gold, f"budget={request.budget_s:g}s", *request.on_line])

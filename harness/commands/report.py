@@ -16,7 +16,7 @@ from harness.notices import notice
 from harness.report.figure_files import FORMATS
 from harness.report.page.examples import hidden_rows
 from harness.report.verification import Cells, ReadCells, no_cells, read_verified, sheet_of
-from harness.report.write import PAGE, closing_lines, rebuild, write_index
+from harness.report.write import PAGE, closing_lines, rebuild_if_changed, write_index
 from harness.storage.store import Store
 
 
@@ -61,7 +61,9 @@ def command(words: list[str]) -> int:
     hidden = hidden_rows(files.plan(), trust, said.get("task.path"))
     with notice(f"computing and drawing the report of {names[0]}"):
         cells = _cells(files, said.get("task.path"))
-        made = rebuild(folder, said.get("task.path"), adjust, formats_of(said), trust, say, metric, gold, cells)
+        made = rebuild_if_changed(
+            folder, said.get("task.path"), adjust, formats_of(said), trust, say, metric, gold, cells
+        )
         paths = [*made, write_index(store)]
         if "paper" in said:
             from harness.report.paper import write_paper  # most reports do not need it

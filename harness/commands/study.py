@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from harness.analysis.records import join
 from harness.arm import ARM_ROOTS, BASELINE, FACTORS, factor_of
 from harness.asking.budget import seconds_of
 from harness.checks import choices
+from harness.commands.composition import compose_by_factor
 from harness.commands.joins import cells_of_task
 from harness.commands.overrides import refuse_odd_choices
 from harness.commands.pace import Pace, run_within, start_of_process
@@ -39,8 +40,8 @@ from harness.commands.terminal import (
 )
 from harness.errors import BadInput, TrialFailed
 from harness.notices import notice
-from harness.report.verification import is_sheet, read_verified, sheet_of
-from harness.report.write import closing_lines, read_table, rebuild, write_index
+from harness.report.verification import is_sheet, no_cells, read_verified, sheet_of
+from harness.report.write import closing_lines, read_table, rebuild_if_changed, write_index
 from harness.run.config import plain
 from harness.run.execute import Job, check_files, check_fit, keep_death, make_job, study_store, tracker
 from harness.run.faults import LARGEST, find_faults
@@ -51,8 +52,9 @@ from harness.run.rebuilding import targets_in
 from harness.run.workers import TerminatedWorkerError, cause_of_death
 from harness.storage.cache import Cache
 from harness.storage.content import PLAN_VERSION
+from harness.storage.keys import trial_key
 from harness.storage.places import content_of, expand_home
-from harness.storage.store import Store, is_of
+from harness.storage.store import Store
 
 _NAMED_ARMS = 3
 """How many of the arms that are left out for one reason are named on the terminal; the plan names all."""
@@ -224,9 +226,8 @@ def run_trials(
             for item in suspects:
                 dead |= _run_alone(launcher, item, store, first)
         retry, rerun = bool(study.retry), rerun_of(study)
-        left = [
-            item for item in left if item.row["key"] not in dead and is_unfinished(store, item.row["key"], retry, rerun)
-        ]
+        unfinished = store.unfinished([item.row["key"] for item in left], retry, rerun) - dead
+        left = [item for item in left if item.row["key"] in unfinished]
     return []
 
 
@@ -256,8 +257,8 @@ def next_look(
     with notice("reading the records of the study"):
         plan = choose_trials(possible, store, precision)
         store.keep_plan(as_plan(study, plan))
-    todo = [item for item in plan if is_unfinished(store, item.row["key"], bool(study.retry), rerun)]
-    todo = in_blocks([item for item in todo if item.row["key"] not in begun])
+    left = store.unfinished([item.row["key"] for item in plan], bool(study.retry), rerun) - set(begun)
+    todo = in_blocks([item for item in plan if item.row["key"] in left])
     if todo or not begun:
         announce(str(study.study), len(plan), len(todo))
     if precision and todo:
@@ -526,7 +527,7 @@ def plan_study(
     tell(source.read)
     jobs = {arm: replace(job, rows=int(task.train.labelled.sum())) for arm, job in jobs.items()}
     with notice(f"naming the trials of {len(arms)} arms at {len(seeds)} seeds"):
-        plan = _distinct([plan_trial(job, arm, base, seed) for arm, job in jobs.items() for seed in seeds])
+        plan = _distinct([one for arm, job in jobs.items() for one in plan_trials(job, arm, base, seeds)])
     return leave_out(study, plan, absent)
 
 
@@ -545,11 +546,9 @@ def leave_out(
 
     Trials that have a record already, made where the package was, stay. BadInput if no arm is left.
     """
-    store, retry, rerun = study_store(study), bool(study.retry), rerun_of(study)
-    lost = {
-        item.row["key"]: item for item in plan
-        if item.arm in absent and is_unfinished(store, item.row["key"], retry, rerun)
-    }  # fmt: skip
+    keys = [item.row["key"] for item in plan if item.arm in absent]
+    left = study_store(study).unfinished(keys, bool(study.retry), rerun_of(study))
+    lost = {item.row["key"]: item for item in plan if item.arm in absent and item.row["key"] in left}
     rest = [item for item in plan if item.row["key"] not in lost]
     lines = _absent_lines({item.row["arm"]: absent[item.arm] for item in lost.values()})
     if all(item.is_control for item in rest):
@@ -577,10 +576,11 @@ def compose_arms(
     """Returns each arm's config, and the faults of all arms, one line each; a shared fault is listed once."""
     composed: dict[PlannedArm, DictConfig] = {}
     wrong: dict[str, str] = {}
+    whole = cache(lambda arm: compose([*base, *arm, f"seed={seed}"]))
     for arm in arms:
         try:
             refuse_odd_choices(arm)
-            composed[arm] = compose([*base, *arm, f"seed={seed}"])
+            composed[arm] = compose_by_factor(arm, whole)
             lines = find_faults(composed[arm])
         except BadInput as error:
             lines = str(error).splitlines()
@@ -590,11 +590,21 @@ def compose_arms(
     return composed, list(wrong.values())
 
 
-def plan_trial(job: Job, arm: PlannedArm, base: list[str], seed: int) -> PlannedTrial:
-    """Returns the planned trial of an arm at one seed; its key is known already, since the data's fingerprint is."""
-    seeded = replace(job, trial=replace(job.trial, seed=seed))
-    heads = seeded.head(), seeded.control().head()
-    return PlannedTrial(seeded.row(), arm, [*base, *arm, f"seed={seed}"], *heads)
+def plan_trials(job: Job, arm: PlannedArm, base: list[str], seeds: Sequence[int]) -> list[PlannedTrial]:
+    """Returns an arm's planned trials; their keys are known already, since the data's fingerprint is.
+
+    Trials of an arm differ in nothing but the seed, so the rest of their identity is computed once.
+    """
+    head, control = job.head(), job.control().head()
+    own, shared = head["trial"], control["trial"]
+    plan = []
+    for seed in seeds:
+        there, beside = {**own, "seed": seed}, {**shared, "seed": seed}
+        names = {"key": trial_key(there), "control": trial_key(beside), "seed": seed}
+        row = {name: names.get(name, value) for name, value in head.items() if name not in ("study", "trial")}
+        heads = {**head, **names, "trial": there}, {**control, **names, "key": names["control"], "trial": beside}
+        plan.append(PlannedTrial(row, arm, [*base, *arm, f"seed={seed}"], *heads))
+    return plan
 
 
 def _distinct(plan: list[PlannedTrial]) -> list[PlannedTrial]:
@@ -660,15 +670,19 @@ def finish(study: DictConfig, store: Store, keys: Sequence[str], gold: Path | No
     With a file of verified test labels (`gold`) the report by them is written too, and it is the one that is printed.
     """
     own = tuple(targets_in(plain(study.task)))  # this command has run the user's own task already
-    cells = partial(cells_of_task, plain(study.task))
+    task = plain(study.task)
+    cells = no_cells if task.get("path") is None else partial(cells_of_task, task)
     with notice("computing and drawing the report"):
-        paths = [*rebuild(store.folder, trust=own, tell=say, read_cells=cells), write_index(store.folder.parent)]
-        best = rebuild(store.folder, trust=own, tell=say, gold=gold, read_cells=cells) if gold else paths
+        paths = [
+            *rebuild_if_changed(store.folder, trust=own, tell=say, read_cells=cells),
+            write_index(store.folder.parent),
+        ]
+        best = rebuild_if_changed(store.folder, trust=own, tell=say, gold=gold, read_cells=cells) if gold else paths
     print("\n".join(closing_lines(best[0].parent)))
     table, figures = read_table(store.folder), [path for path in paths if path.suffix == ".png"]
     with notice("handing the leaderboard to the tracker"):
         tracker(study).leaderboard(str(study.study), table, figures, store.folder)
-    failures = [record for key in keys if (record := store.failure(key)) is not None]
+    failures = store.failures(keys)
     failed = len(failures)
     labels = {row["key"]: row["arm"] for row in (store.plan() or {"trials": []})["trials"]}
     for record in {record["reason"]: record for record in reversed(failures)}.values():
@@ -676,9 +690,3 @@ def finish(study: DictConfig, store: Store, keys: Sequence[str], gold: Path | No
             say(line)
     if failed:
         raise TrialFailed(f"{failed} {SOME_FAILED}; the reasons stand under the table")
-
-
-def is_unfinished(store: Store, key: str, retry: bool, rerun: str | None = None) -> bool:
-    """Returns whether a trial is still to run: it has no record, or a failed one that is to be repeated."""
-    record = store.read(key) or (None if retry else store.failure(key))
-    return record is None or not is_of(record, rerun)

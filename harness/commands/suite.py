@@ -23,7 +23,7 @@ from harness.arm import factor_of
 from harness.checks import choices
 from harness.commands.option_files import check_option_files
 from harness.commands.overrides import load_config, option_loader
-from harness.commands.study import PlannedArm, PlannedTrial, compose_arms, is_unfinished, plan_study, seeds_of
+from harness.commands.study import PlannedArm, PlannedTrial, compose_arms, plan_study, seeds_of
 from harness.commands.suite_files import Suite, SuiteTask, read_suite
 from harness.commands.terminal import HYDRA_ERRORS, is_debugging, one_line, say, tell_damaged
 from harness.errors import BadInput
@@ -235,7 +235,7 @@ def plan_task(task: SuiteTask, base: Sequence[str], loader: ConfigLoaderImpl) ->
     trials, store = plan_study(study, list(base), compose), study_store(study)
     keys = [item.row["key"] for item in trials]
     every = bool(study.rerun)
-    todo = frozenset(key for key in keys if every or is_unfinished(store, key, bool(study.retry)))
+    todo = frozenset(keys if every else store.unfinished(keys, bool(study.retry)))
     return TaskPlan(task, tuple(words), trials, left_out, todo, store)
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from harness.conformance.promises import require
 from harness.data import EvalSet, Task
 from harness.run.options import needs_of
-from harness.run.trial import Place, Trial, run_trial
+from harness.run.specification import Trial
+from harness.run.trial import Place, run_trial
 from harness.storage.cache import Cache
 from harness.storage.packing import unpack
 from harness.tables import cells_table, columns_of

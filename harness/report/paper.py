@@ -246,7 +246,8 @@ def attribution_table(study: Study) -> str:
         return f"% no attribution\n\\par {told}\\par\n"
     values = max(estimate_width(_plain_interval(row)) for row in rows if " & " in row)
     said = text_latex(f"{notes[0].partition('. ')[0].rstrip('.')}.") if notes else ""
-    first = rf">{{\raggedright\arraybackslash\hangindent=0.7em\hangafter=1}}p{{\dimexpr\linewidth-{values + 6:.1f}pt\relax}}"
+    width = rf"\dimexpr\linewidth-{values + 6:.1f}pt\relax"
+    first = rf">{{\raggedright\arraybackslash\hangindent=0.7em\hangafter=1}}p{{{width}}}"
     return plain_latex("\n".join([
         r"% needs \usepackage{booktabs}",
         r"\begin{table}[tbp]",

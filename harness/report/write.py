@@ -21,6 +21,7 @@ from harness.analysis.study import Study, gather
 from harness.report import latex_tables, leaderboard
 from harness.report.answers import collect_answers
 from harness.report.closing import SUSPECTS, answer_as_markdown, as_lines, rows_to_check, suspects_as_csv
+from harness.report.current import current_files, inputs_of, note_report
 from harness.report.figure_files import FIGURES, FORMATS, draw_all
 from harness.report.label_policies import policy_table
 from harness.report.page import PageData, index, page_data, render
@@ -41,7 +42,7 @@ from harness.storage.files import write_atomic
 from harness.storage.sheets import read_sheet
 from harness.storage.store import Store
 
-__all__ = ["PAGE", "Study", "gather", "read_table", "rebuild", "write_index", "write_tracked"]
+__all__ = ["PAGE", "Study", "gather", "read_table", "rebuild", "rebuild_if_changed", "write_index", "write_tracked"]
 
 BY_METRIC = "metrics"
 """The folder, within a study's, of the reports by other metrics."""
@@ -110,6 +111,31 @@ def _rows_to_verify(
     cells = read_cells([*names, *waiting, *(row.id for row in study.to_verify)])
     made = write_sheet(folder, study.to_verify, cells, names, given_labels(store))
     return [made] if made else []
+
+
+def rebuild_if_changed(
+    folder: Path, path: str | None = None, adjust: str = "holm", formats: Collection[str] = (),
+    trust: Collection[str] = (), tell: Callable[[str], None] = lambda line: None, metric: str | None = None,
+    gold: Path | None = None, read_cells: ReadCells = no_cells,
+) -> list[Path]:  # fmt: skip
+    """Does what `rebuild` does, unless each file is there that it would write; returns their paths in either case.
+
+    A report that shows rows of a user's own files, or reads labels from one, is always made anew, and so is one that
+    had something to tell.
+    """
+    foreign = path is not None or gold is not None or read_cells is not no_cells
+    if foreign or any(not name.startswith("harness.") for name in trust):
+        return rebuild(folder, path, adjust, formats, trust, tell, metric, gold, read_cells)
+    settings = [adjust, metric or "", *sorted(formats)]
+    inputs, said = inputs_of(folder, settings), list[str]()
+    files = current_files(folder, inputs)
+    if not files:
+        files = rebuild(folder, None, adjust, formats, trust, said.append, metric)
+        if not said:
+            note_report(folder, inputs, settings, files)
+    for line in said:
+        tell(line)
+    return files
 
 
 def write_tracked(store: Store, folder: Path) -> list[Path]:

@@ -20,9 +20,9 @@ from harness.run.fitting import misfits
 from harness.run.options import build
 from harness.run.provenance import describe_provenance, device_faults, device_of, one_thread, own_options, rerun_of
 from harness.run.side_files import side_file_faults
+from harness.run.specification import Log, Trial
 from harness.run.tracebacks import traceback_of
 from harness.run.track import Tracker
-from harness.run.trial import Log, Place, Trial, run_trial
 from harness.storage.cache import Cache
 from harness.storage.places import expand_home
 from harness.storage.store import Record, Store, TestSet
@@ -189,6 +189,8 @@ def _outcome(job: Job, log: Log) -> dict[str, Any]:
     def both(row: Mapping[str, float]) -> None:
         log(row)
         job.tell(row)
+
+    from harness.run.trial import Place, run_trial  # a finished study needs no learner
 
     place = Place(Cache(expand_home(job.cfg.cache, "cache")), device_of(job.cfg), both)
     try:

@@ -13,7 +13,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from threadpoolctl import threadpool_limits
@@ -33,6 +32,8 @@ def one_thread(threads: int) -> Iterator[None]:
 
     Results then do not depend on the launcher, and workers do not compete for processors.
     """
+    import torch  # here and below: what runs no trial needs no torch, whose import takes seconds
+
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -46,6 +47,8 @@ def device_of(cfg: DictConfig) -> str:
     """Returns the device that is asked for, or the best one available."""
     if cfg.device != "auto":
         return str(cfg.device)
+    import torch
+
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
@@ -53,6 +56,10 @@ def device_of(cfg: DictConfig) -> str:
 
 def device_faults(cfg: DictConfig) -> list[str]:
     """Returns why the device that is asked for is not available."""
+    if cfg.device in ("auto", "cpu"):
+        return []
+    import torch
+
     there = {"auto": True, "cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if there.get(str(cfg.device).partition(":")[0]):
         return []
@@ -62,12 +69,18 @@ def device_faults(cfg: DictConfig) -> list[str]:
 def describe_provenance(device: str, threads: int) -> dict[str, Any]:
     """Returns which code, versions and device made the record; nothing that names a person or a machine."""
     commit, dirty = _commit()
-    name = torch.cuda.get_device_name() if device.startswith("cuda") else platform.machine()
+    name = _gpu() if device.startswith("cuda") else platform.machine()
     return {
         "harness": harness.__version__, "commit": commit, "dirty": dirty, "versions": _versions(),
         "python": platform.python_version(), "system": platform.system(), "device": f"{device} ({name})",
         "threads": threads, "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }  # fmt: skip
+
+
+def _gpu() -> str:
+    import torch
+
+    return str(torch.cuda.get_device_name())
 
 
 def rerun_of(cfg: DictConfig) -> str | None:

@@ -1,47 +1,12 @@
-"""Keeps a study alive when a worker dies, and lets signals end a command as Ctrl-C does."""
+"""Says how a worker of a study died."""
 
 from __future__ import annotations
 
 import re
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
-from typing import NoReturn
 
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-__all__ = ["Stopped", "TerminatedWorkerError", "cause_of_death", "stopped_by_signals"]
-
-_SIGNALS = ("SIGTERM", "SIGHUP")
-
-
-class Stopped(KeyboardInterrupt):
-    """Says that a signal ended the command, as Ctrl-C does; `code` is the exit code."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.code = 128 + number
-
-
-@contextmanager
-def stopped_by_signals() -> Iterator[None]:
-    """Raises `Stopped` during the block when the process is asked to end; only the main thread can hear that."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    numbers = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
-    before = {number: signal.signal(number, _stop) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _stop(number: int, frame: FrameType | None) -> NoReturn:
-    raise Stopped(number)
+__all__ = ["TerminatedWorkerError", "cause_of_death"]
 
 
 def cause_of_death(error: TerminatedWorkerError) -> str:

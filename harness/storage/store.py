@@ -29,6 +29,7 @@ from harness.storage.files import (
     remove_partial_files,
     write_atomic,
 )
+from harness.storage.index import Index, check_files_once, read_index, state_of
 from harness.storage.keys import trial_key
 from harness.storage.locks import lock, remove_lock_files
 from harness.storage.packing import pack
@@ -117,7 +118,9 @@ class Store:
     def inventory(self) -> Inventory:
         """Reads every file of `trials` once; see `damaged`."""
         paths = sorted((self.folder / "trials").glob("*.json"))
-        found = {path.name: self._record_in(path) for path in paths}
+        index = read_index(self.folder)
+        found = {path.name: self._checked_once(path, index) for path in paths}
+        index.save(found)
         finished = {record["key"] for name, (record, _) in found.items() if record and not name.endswith(_FAILED)}
         records = [
             record for name, (record, _) in found.items()
@@ -138,8 +141,42 @@ class Store:
         that repeats the trial moves it to `trials/damaged`.
         """
         paths = sorted((self.folder / "trials").glob("*.json"))
-        chosen = [path for path in paths if keys is None or path.name.split(".")[0] in keys]
-        return [f"{path}: {why}" for path in chosen if (why := self._record_in(path)[1])]
+        named = None if keys is None else set(keys)
+        chosen = [path for path in paths if named is None or path.name.split(".")[0] in named]
+        index = read_index(self.folder)
+        wrong = check_files_once(chosen, index, self._record_in)
+        index.save()
+        return [f"{path}: {wrong[path.name]}" for path in chosen if wrong.get(path.name)]
+
+    def unfinished(self, keys: Collection[str], retry: bool = False, rerun: str | None = None) -> set[str]:
+        """Returns the trials that are still to run: without a record, or with a failed one that is to be repeated.
+
+        With `rerun`, the name of a rerun, records of any other rerun are to be made again.
+        """
+        index = read_index(self.folder)
+        kinds = (self._path,) if retry else (self._path, self._failed)
+        check_files_once((path(key) for key in keys for path in kinds), index, self._record_in)
+        index.save()
+        found = {key: next(filter(None, (index.find(path(key)) for path in kinds)), None) for key in keys}
+        return {key for key, entry in found.items() if entry is None or rerun not in (None, entry.rerun)}
+
+    def failures(self, keys: Collection[str]) -> list[Record]:
+        """Returns the failure records of those trials that have no finished one, in the order of `keys`."""
+        there = {path.name for path in (self.folder / "trials").glob(f"*{_FAILED}")}
+        return [found for key in keys if f"{key}{_FAILED}" in there and (found := self.failure(key)) is not None]
+
+    def _checked_once(self, path: Path, index: Index) -> tuple[Record | None, str]:
+        """Returns what `_record_in` does; a file that the index knows as intact is read without a further check."""
+        if index.find(path) is not None:
+            try:
+                return parse_object(read_whole(path)), ""
+            except (FileNotFoundError, BadInput):
+                pass  # changed at this very moment
+        before = state_of(path)
+        record, wrong = self._record_in(path)
+        if record is not None:
+            index.note(path, before, record)
+        return record, wrong
 
     def _record_in(self, path: Path) -> tuple[Record | None, str]:
         """Returns the record in a file and "", or None and what is wrong with the file ("" if there is no file)."""
@@ -384,7 +421,7 @@ def _check_seal(name: str, record: Record, raw: bytes) -> None:
     if record.get("key") != named[1] or (record.get("status") == "failed") != bool(named[2]):
         raise BadInput("is not the record of the trial that its name says")
     said = record.get("checksum")
-    if said is not None and said not in (_digest(_CHECKSUM.sub(b"", raw, 1)), _digest(dump(_unsealed(record)))):
+    if said is not None and said != _digest(_CHECKSUM.sub(b"", raw, 1)) and said != _digest(dump(_unsealed(record))):
         raise BadInput("was changed after it was written: its checksum does not fit")
     _check_key(record)
 

@@ -17,7 +17,6 @@ from studies import keep, key, made_test_set, record
 
 from harness.analysis.study import gather
 from harness.commands.cli import main
-from harness.commands.study import is_unfinished
 from harness.report.answers import collect_answers
 from harness.storage.files import dump
 from harness.storage.packing import pack
@@ -233,7 +232,7 @@ def test_a_run_makes_the_trial_of_a_damaged_record_anew(shape: str, tmp_path: Pa
     store = study(tmp_path, ("clean=x",))
     path = path_of(store, "clean=x")
     RECORD_SHAPES[shape][0](path)
-    assert is_unfinished(store, path.stem, False)
+    assert store.unfinished([path.stem]) == {path.stem}
     anew = record(store, "clean=x", 1, wrong(3), TEST)
     assert store.fetch(path.stem, lambda keep: keep(anew)) == anew
     assert store.read(path.stem) == anew

@@ -19,7 +19,6 @@ from harness.commands.study import (
     factorial,
     first_seeds,
     in_blocks,
-    is_unfinished,
     plain_overrides,
     plan_study,
     possible_seeds,
@@ -357,8 +356,8 @@ def test_finished_trials_are_skipped_and_failed_ones_on_request_tried_again(tmp_
     for one in (record(store, "baseline", 0, test.y, test), record(store, "clean=x", 0, None, test)):
         write(store, one)
     keys = (key("baseline", 0), key("clean=x", 0), key("clean=new", 0))
-    assert [is_unfinished(store, one, False) for one in keys] == [False, False, True]
-    assert [is_unfinished(store, one, True) for one in keys] == [False, True, True]
+    assert store.unfinished(keys) == {keys[2]}
+    assert store.unfinished(keys, retry=True) == {*keys[1:]}
 
 
 def test_the_estimate_follows_the_pace():

@@ -18,7 +18,7 @@ from harness.run.config import arm_of, baseline_of, plain
 from harness.run.faults import find_faults
 from harness.run.fitting import misfits
 from harness.run.options import build, identity, lacks_of, layers, needs_of
-from harness.run.trial import Trial
+from harness.run.specification import Trial
 from harness.storage.places import conf_dir
 
 EFFORTS = [name for name in options("model") if "wraps" in OmegaConf.load(conf_dir() / "model" / f"{name}.yaml")]

@@ -13,7 +13,7 @@ from conftest import composed
 from studies import made_test_set
 from studies import record as studied
 
-from harness.commands.cli import result_line
+from harness.commands.trials import result_line
 from harness.data import take
 from harness.run.execute import check_fit, delta, make_job, settle, study_store
 from harness.storage.packing import unpack

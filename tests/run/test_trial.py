@@ -18,7 +18,8 @@ from harness.errors import TrialFailed
 from harness.learners import Fit, Run
 from harness.run.config import arm_of, plain
 from harness.run.options import build
-from harness.run.trial import Place, Trial, run_trial
+from harness.run.specification import Trial
+from harness.run.trial import Place, run_trial
 from harness.storage.cache import Cache
 from harness.storage.packing import unpack
 from harness.strategies import Tools

@@ -19,7 +19,8 @@ from harness.errors import BadInput
 from harness.run.config import plain
 from harness.run.fitting import misfits
 from harness.run.options import build
-from harness.run.trial import Place, Trial, run_trial
+from harness.run.specification import Trial
+from harness.run.trial import Place, run_trial
 from harness.storage.cache import Cache
 from harness.strategies import Strategy, Tools
 from harness.strategies.weak import crowd, majority_vote, rules
