@@ -389,9 +389,9 @@ class IntervalScale:
         return f"{100 * min(max(share, 0.0), 1.0):.1f}"
 
 
-def _drawn(interval: Interval, scale: IntervalScale) -> str:
-    """Returns an effect and its interval as a small SVG; the text beside it says the same."""
-    zero, low, high, at = (scale.at(value) for value in (0.0, interval.low, interval.high, interval.effect))
+def whisker(value: float, ends: tuple[float, float], scale: IntervalScale) -> str:
+    """Returns a value and its interval as a small SVG; the text beside it says the same."""
+    zero, low, high, at = (scale.at(place) for place in (0.0, *ends, value))
     return (
         '<svg class="whisker" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">'
         f'<path class="zero" d="M{zero} 0V8"/><path class="reach" d="M{low} 4H{high}"/>'
@@ -477,7 +477,7 @@ def _effect_cell(effect: Effect, scale: IntervalScale) -> str:
     sure = " sure" if not effect.interval.low <= 0 <= effect.interval.high else ""
     return (
         f'<span class="value{sure}">{value}</span> <span class="interval">{interval}</span>'
-        f"{_drawn(effect.interval, scale)}"
+        f"{whisker(effect.interval.effect, (effect.interval.low, effect.interval.high), scale)}"
     )
 
 
