@@ -24,6 +24,8 @@ from harness.report.leaderboard import (
 
 COLUMN, PAGE = 229.0, 345.0
 """The text widths of LaTeX's article, in points: of one of two columns, and of a page with one."""
+NAMES = r">{\raggedright\arraybackslash\hangindent=0.7em\hangafter=1}"
+"""How a column sets its names: further lines of a name are indented."""
 LONGEST = 12
 """Letters of a name that are never broken, which need about 55 points."""
 _SEP = 3.0
@@ -163,7 +165,7 @@ def _full_row(effect: Effect) -> list[str]:
 def _columns(rows: Sequence[Sequence[str]], head: Sequence[str]) -> str:
     """Returns the column types: the first takes what the others leave."""
     taken = room_taken([[name.replace("$", "") for name in head], *rows])
-    first = rf">{{\raggedright\arraybackslash\hangindent=0.7em\hangafter=1}}p{{\dimexpr\linewidth-{taken:.1f}pt\relax}}"
+    first = rf"{NAMES}p{{\dimexpr\linewidth-{taken:.1f}pt\relax}}"
     return f"@{{}}{first}{'r' * (len(head) - 1)}@{{}}"
 
 

@@ -29,7 +29,7 @@ from harness.arm import may_win
 from harness.errors import BadInput
 from harness.report.figure_files import draw_forest
 from harness.report.figures.style import WIDE, WIDTH
-from harness.report.latex_tables import code_latex, compact_table, estimate_width, text_latex
+from harness.report.latex_tables import NAMES, code_latex, compact_table, estimate_width, text_latex
 from harness.report.leaderboard import is_baseline, number_ranks
 from harness.storage.files import write_atomic
 
@@ -246,8 +246,7 @@ def attribution_table(study: Study) -> str:
         return f"% no attribution\n\\par {told}\\par\n"
     values = max(estimate_width(_plain_interval(row)) for row in rows if " & " in row)
     said = text_latex(f"{notes[0].partition('. ')[0].rstrip('.')}.") if notes else ""
-    width = rf"\dimexpr\linewidth-{values + 6:.1f}pt\relax"
-    first = rf">{{\raggedright\arraybackslash\hangindent=0.7em\hangafter=1}}p{{{width}}}"
+    first = rf"{NAMES}p{{\dimexpr\linewidth-{values + 6:.1f}pt\relax}}"
     return plain_latex("\n".join([
         r"% needs \usepackage{booktabs}",
         r"\begin{table}[tbp]",

@@ -171,8 +171,8 @@ def _curve(
     at = [*[line[0][0]] * int(first), *rows["labels"]]
     low, high = ([*[line[1][0]] * int(first), *rows[end]] for end in ("low", "high"))
     within = [across.place(x) for x in fine]
-    ends = [[up.place(y) for y in np.interp(fine, at, side)] for side in (low, high)]
-    ax.fill_between(within, *ends, color=stroke.colour, alpha=_BAND, linewidth=0, zorder=1.4)
+    bottom, top = ([up.place(y) for y in np.interp(fine, at, side)] for side in (low, high))
+    ax.fill_between(within, bottom, top, color=stroke.colour, alpha=_BAND, linewidth=0, zorder=1.4)
     for x, *edges in zip(rows["labels"], rows["low"], rows["high"], strict=True):
         for edge in edges:
             ax.plot([across.place(x)], [up.place(edge)], "_", color=stroke.colour, markersize=4, markeredgewidth=0.8)
