@@ -294,8 +294,8 @@ def _timed(
 ) -> tuple[dict[tuple[str, ...], Timing], list[str]]:
     """Returns the timings of the baseline and of the arms that ran, and a line on each other one.
 
-    Sides take turns. After `limit_s` seconds, a quarter of the budget, no other arm is timed, once each side has one
-    that takes no more than half of it: with a dear one alone, no study would fit.
+    Sides take turns. After `limit_s` seconds, a quarter of the budget, a side that has an arm which takes no more than
+    half of it gets no other; with a dear one alone no study would fit. After twice as long any arm is enough.
     """
     times, lines, start = dict[tuple[str, ...], Timing](), list[str](), time.monotonic()
     rows = len(task.train)
@@ -306,16 +306,18 @@ def _timed(
         times[()] = time_arm(_job((), compose, source), task, cache)
         if times[()].fault:
             raise BadInput(f"the baseline cannot run: {times[()].fault}")
-        sides = set[str]()
+        sides, timed = set[str](), set[str]()
         for number, one in enumerate(ordered, 1):
             tell(f"{number} of {len(ordered)}, {' '.join(one.arm)}")
-            if time.monotonic() - start > limit_s and {"model", "data"} <= sides:
-                lines.append(f"not timed within a quarter of the budget, and not tried: {' '.join(one.arm)}")
+            late = time.monotonic() - start
+            if (late > limit_s and one.side in sides) or (late > 2 * limit_s and one.side in timed):
+                lines.append(f"not timed for lack of time, and not tried: {' '.join(one.arm)}")
                 continue
             new = {arm: time_arm(_job(arm, compose, source), task, cache) for arm in one.arms if arm not in times}
             faults = [f"not tried: {' '.join(arm)}: {timing.fault}" for arm, timing in new.items() if timing.fault]
             lines += faults
             times |= {arm: timing for arm, timing in new.items() if not timing.fault}
+            timed |= set() if faults else {one.side}
             spends = FEWEST_SEEDS * sum(timing.seconds.at(rows, rows) for timing in new.values()) / workers
             sides |= set() if faults or spends > 2 * limit_s else {one.side}
     return times, lines
