@@ -254,7 +254,7 @@ def share(value: Any) -> str:
 
 
 @dataclass(frozen=True)
-class Shown:
+class PageFigure:
     """Holds a figure of the page: its heading, what it shows, its picture, its file and the file of its numbers."""
 
     heading: str
@@ -264,11 +264,11 @@ class Shown:
     numbers: str
 
 
-def _figure(name: str, content: bytes) -> Shown:
+def _figure(name: str, content: bytes) -> PageFigure:
     """Returns a figure as the page shows it."""
     plain = name.replace("_", " ")
     heading, shows = CAPTIONS.get(name, (plain[:1].upper() + plain[1:], f"Figure: {plain}"))
-    return Shown(
+    return PageFigure(
         heading, shows, picture(content, f"figure '{name}'"), f"{name}.png", NUMBERS.get(name, "table.parquet")
     )
 
