@@ -297,14 +297,14 @@ def _facts(table: pd.DataFrame) -> list[str]:
     if "fact_overlap" in table and table["fact_overlap"].notna().any():
         low, high = int(table["fact_overlap"].min()), int(table["fact_overlap"].max())
         notes.append(f"Test rows that are also among the training rows: {low if low == high else f'{low} to {high}'}.")
-    return [*notes, *_of_arms(table, "adapted"), *_of_arms(table, "ignored")]
+    return [*notes, *_of_arms(table, "adapted"), *_of_arms(table, "ignored"), *_of_arms(table, "reading")]
 
 
 def _of_arms(table: pd.DataFrame, fact: str) -> list[str]:
     """Returns a fact of each arm that has it, as the first of its seeds tells it.
 
     *Adapted* says what was changed for a model that cannot take a strategy's output, *ignored* what a strategy did not
-    use of a file.
+    use of a file, *reading* how it read what could mean two things.
     """
     column = f"fact_{fact}"
     if column not in table:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,7 +25,8 @@ from harness.arm import ARM_ROOTS, BASELINE, FACTORS, factor_of
 from harness.asking.budget import seconds_of
 from harness.checks import choices
 from harness.commands.joins import cells_of_task
-from harness.commands.pace import Pace, run_within
+from harness.commands.overrides import refuse_odd_choices
+from harness.commands.pace import Pace, run_within, start_of_process
 from harness.commands.terminal import (
     HYDRA_ERRORS,
     announce,
@@ -110,7 +110,7 @@ def run_study(
     failed.
     """
     study = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    pace = pace_of(study, time.monotonic())
+    pace = pace_of(study)
     gold, base = verified_file(study, plain_overrides(arguments))
     if config.hydra.launcher.get("n_jobs") == 0:
         raise BadInput("hydra.launcher.n_jobs is 0: give the number of workers, or -1 for one a core")
@@ -136,15 +136,15 @@ def run_study(
     return returns
 
 
-def pace_of(study: DictConfig, start: float) -> Pace | None:
-    """Returns the budget of time that a study must keep, if it has one; BadInput for one that is no time."""
+def pace_of(study: DictConfig) -> Pace | None:
+    """Returns the budget of time that the command must keep, if there is one; BadInput for one that is no time."""
     if study.budget is None:
         return None
     if study.precision is not None:
         raise BadInput(
             "a study has a budget of time or a precision, which adds seeds as long as it takes: leave one out"
         )
-    return Pace(seconds_of(str(study.budget)), start)
+    return Pace(seconds_of(str(study.budget)), start_of_process())
 
 
 def run_watched(
@@ -579,8 +579,11 @@ def compose_arms(
     wrong: dict[str, str] = {}
     for arm in arms:
         try:
+            refuse_odd_choices(arm)
             composed[arm] = compose([*base, *arm, f"seed={seed}"])
             lines = find_faults(composed[arm])
+        except BadInput as error:
+            lines = str(error).splitlines()
         except HYDRA_ERRORS as error:
             lines = [one_line(error, [*base, *arm])]
         wrong |= {line: f"{' '.join(arm) or BASELINE}: {line}" for line in lines if line not in wrong}
