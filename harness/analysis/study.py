@@ -150,6 +150,7 @@ def gather(
         *effort_notes(kept),
         *load_notes(table),
         *new_set_notes(found, new_sets),
+        *_left_out(plan),
         *_let_go(plan),
         *reference_notes(held),
         *_mixed(kept),
@@ -248,6 +249,12 @@ def _notes(found: Sequence[Effect], table: pd.DataFrame, compared: pd.DataFrame,
         *_failures(table, compared),
         *_missing(found),
     ]
+
+
+def _left_out(plan: Mapping[str, Any] | None) -> list[str]:
+    """Returns a note on the arms that the study lists and the machine that ran it could not run."""
+    names = (plan or {}).get("left_out") or []
+    return [f"Left out, because a package or a program was missing: {', '.join(names)}."] if names else []
 
 
 def _method(found: Sequence[Effect]) -> str:

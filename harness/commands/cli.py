@@ -24,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 from harness.analysis.degenerate import degenerate_notes, find_degenerate
 from harness.analysis.effects import trial_interval
 from harness.checks import choices
-from harness.commands.help import COMMANDS
+from harness.commands.help import COMMANDS, module_of
 from harness.commands.option_files import check_option_files
 from harness.commands.overrides import refuse_odd_choices, swept_studies
 from harness.commands.terminal import (
@@ -246,4 +246,4 @@ def _delta_in_words(record: Record, control: Record, test_set: Callable[[str], T
 
 def _elsewhere(name: str) -> Callable[[list[str]], int]:
     """Returns a command, whose module is imported only when the command is called."""
-    return lambda words: import_module(f"harness.commands.{name}").command(words)
+    return lambda words: import_module(f"harness.commands.{module_of(name)}").command(words)

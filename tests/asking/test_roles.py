@@ -142,6 +142,8 @@ def test_true_labels_and_votes_are_told_from_features():
 def test_gold_that_only_the_test_part_has_is_gold():
     found = roles(spend=NUMBERS, label=CLASSES, gold=column("gold", [None] * N, elsewhere=("no", "yes")))
     assert found.gold == "gold"
+    found = roles(spend=NUMBERS, state=CLASSES, true_label=column("true_label", [None] * N, elsewhere=("no", "yes")))
+    assert (found.label, found.gold) == ("state", "true_label")
 
 
 def test_two_columns_of_true_labels_are_refused():

@@ -215,6 +215,7 @@ def test_a_study_of_what_moves_a_score_gives_that_answer(tmp_path):
     found = gather(study(tmp_path, baseline=0.70, clean=0.80))
     parts = [Component(ALL, 4.0, 1.0, 9.0), Component("init", 2.25, 1.0, 4.0), Component("order", 1.0, 0.25, 4.0)]
     said = told(replace(found, components=parts))
-    assert list(said) == ["Answer"]
-    assert "by 2.00 points [1.00, 3.00] with another training" in said["Answer"]
-    assert said["Answer"].endswith("Of what is random in training, init changes it most, by 1.50 points [1.00, 2.00].")
+    assert list(said) == ["Answer", "Also"]
+    assert said["Answer"].startswith("With another training, the score of the same arm on ")
+    assert said["Answer"].endswith(" moves by 2.00 points [1.00, 3.00] (standard deviation).")
+    assert said["Also"] == "Of what is random in training, the init moves it most: by 1.50 points [1.00, 2.00]."
