@@ -12,6 +12,8 @@ from harness.errors import BadInput
 from harness.run.faults import HEADERLESS
 from harness.storage.places import own_conf
 
+STUDY_LISTS = ("arms", "cross", "seeds")
+"""What of a study is a list; Hydra refuses a mapping there without its name."""
 _MOST_NODES = 10_000
 """Values of one file, those that its aliases repeat counted each time."""
 
@@ -75,6 +77,8 @@ def _check_file(path: Path) -> None:
             raise BadInput(f"{path}, line {key.start_mark.line + 1}: {key.value!r} is not a name: put it in quotes")
         if key.value == "defaults":
             _check_defaults(value, path)
+        if path.parent.name == "experiments" and key.value in STUDY_LISTS and isinstance(value, yaml.MappingNode):
+            raise BadInput(f"{path}, line {key.start_mark.line + 1}: {key.value} is a mapping: it must be a list")
 
 
 def _expanded(node: yaml.Node, path: Path, above: tuple[int, ...], known: dict[int, int]) -> int:

@@ -408,6 +408,7 @@ HEADED = "# @package _global_\n# Asks nothing.\ndefaults:\n  - override /hydra/s
     ("content", "line"),
     [
         (HEADED + "protocl: {steps: 5}\narms: [model=mlp]\n", "unknown key 'protocl'; did you mean 'protocol'?"),
+        (HEADED + "seeds: {a: 1}\narms: [model=mlp]\n", "mine.yaml, line 6: seeds is a mapping: it must be a list"),
         (HEADED + "seed: 3\narms: [model=mlp]\n", "a study lists its seeds: write seeds: [3] instead of seed: 3"),
         ("study: mine\narms: [model=mlp]\n", "the study's file must begin with the line '# @package _global_'"),
         (

@@ -139,7 +139,7 @@ def fingerprint_in(folder: Path) -> str:
     for path in sorted(folder.glob("results/*/trials/*.json")):
         try:
             return str(json.loads(path.read_text())["trial"]["data"])
-        except (ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             continue
     return ""
 
