@@ -37,6 +37,7 @@ from harness.commands.terminal import tell_damaged
 from harness.errors import BadInput
 from harness.notices import notice
 from harness.report import figures
+from harness.report.messages import slices_message
 from harness.report.write import report_folder
 from harness.storage.files import write_atomic
 from harness.storage.sheets import sheet_of_table
@@ -131,7 +132,8 @@ def _pictures(table: pd.DataFrame, store: Store, title: str, metric: str) -> dic
     named = table.assign(arm=table["arm"].map(join(store).briefs))
     drawn = figures.slices(
         named,
-        title=title,
+        title=slices_message(named),
+        about=title,
         metric=metric,
         note="Lines: 95 % intervals, not adjusted for their number. Hollow: references.",
     )

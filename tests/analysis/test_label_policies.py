@@ -47,9 +47,11 @@ def study(folder: Path) -> Store:
 
 def test_the_matrix_is_that_of_the_predictions_on_both_labels(tmp_path: Path) -> None:
     store = study(tmp_path)
-    kept = gather(store).records
+    kept = list(gather(store).records)
+    both_sides = {"arm": "clean=same model=m", "factors": ["clean", "model"]}
+    kept += [{**one, **both_sides} for one in kept if one["arm"] == "model=m"]
     rows = {one.arm: one for one in compare_policies(kept, store.test_set)}
-    assert list(rows) == ["baseline", "clean=same", "clean=better"], "no arm that does not clean"
+    assert list(rows) == ["baseline", "clean=same", "clean=better"], "no arm that does not clean, or does more"
     both = GIVEN >= 0
     for arm, row in rows.items():
         every = [shown(TEST, 0.95, "better") if "better" in arm else shown(TEST, 0.8, "base", str(s)) for s in range(4)]

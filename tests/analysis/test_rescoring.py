@@ -84,7 +84,9 @@ def test_a_report_by_another_metric_lies_beside_the_studys_own(
     assert "Effects are in points" in board
     assert "minus 100 times the log loss, so a positive effect is an improvement" in board
     assert "what trials chose inside (early stopping, tuning) was chosen by accuracy" in board
-    assert (store.folder / "metrics" / "log_loss" / "index.html").exists()
+    page = (store.folder / "metrics" / "log_loss" / "index.html").read_text()
+    assert 'href="../../../index.html"' in page
+    assert 'href="../../trials/"' in page
     capsys.readouterr()
     assert main(["report", "made", place, "metric=log_los"]) == 2
     assert "unknown metric 'log_los'; did you mean 'log_loss'" in capsys.readouterr().err

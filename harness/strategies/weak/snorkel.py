@@ -15,6 +15,7 @@ from scipy.special import softmax
 
 from harness.data import ABSTAIN, TrainSet
 from harness.errors import BadInput, TrialFailed
+from harness.storage.places import install_command
 from harness.strategies import Tools
 from harness.strategies.weak.models import Prior, Probs, VoteModel, Votes, label_by_model
 from harness.streams import child_seed
@@ -94,7 +95,7 @@ def _label_model_class() -> Any:
     try:
         from snorkel.labeling.model import LabelModel
     except ImportError as error:
-        raise BadInput('weak=label_model needs Snorkel: pip install "gains-harness[weak]"') from error
+        raise BadInput(f"weak=label_model needs Snorkel: {install_command('weak')}") from error
     return LabelModel
 
 
