@@ -33,6 +33,8 @@ from harness.verify.wrench import PUBLISHED, VotedPart, read_option, read_wrench
 SECTION = "label models as shipped, beside other software: per cent of the rows with the same class"
 TAUGHT = 50
 """Rows whose true class `naive_bayes_given` learns from, as where a task has a small gold set."""
+_STILL = 1e-9
+"""The change of a probability below which further steps of EM change no class."""
 _DRAWS = "verify"
 """The stream that options draw from."""
 
@@ -160,7 +162,7 @@ def _wawa(rows: VotedRows) -> Probs:
 
 
 def _one_coin(rows: VotedRows, *, steps: int) -> Probs:
-    """Returns crowd-kit's one-coin model after so many of its own steps, with its class prior held uniform."""
+    """Returns crowd-kit's one-coin model after at most so many of its own steps, with its class prior held uniform."""
     from crowdkit.aggregation import MajorityVote, OneCoinDawidSkene
 
     table, even = answers(rows), pd.Series(1 / rows.k, index=range(rows.k))
@@ -168,7 +170,11 @@ def _one_coin(rows: VotedRows, *, steps: int) -> Probs:
     for _ in range(steps):
         skills = OneCoinDawidSkene._m_step(table, probs)
         errors = OneCoinDawidSkene._process_skills_to_errors(table, probs, skills)
-        probs = OneCoinDawidSkene._e_step(table, even.reindex(probs.columns), errors)
+        after = OneCoinDawidSkene._e_step(table, even.reindex(probs.columns), errors)
+        still = np.abs(after - probs).to_numpy().max() < _STILL  # aligned by row and class
+        probs = after
+        if still:
+            break
     return _ordered(probs, rows.k)
 
 
