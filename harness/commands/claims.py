@@ -12,9 +12,7 @@ from omegaconf import OmegaConf
 
 from harness.analysis.degenerate import degenerate_notes, find_degenerate
 from harness.analysis.records import join
-from harness.analysis.verdicts import (
-    judge,
-)
+from harness.analysis.verdicts import ClaimVerdict, judge
 from harness.checks import choices
 from harness.claims import (
     Claim,
@@ -35,7 +33,7 @@ PASSED = ("cache", "track", "device", "threads", "retry")
 
 def command(words: list[str]) -> int:
     """Runs `harness claims [NAME …] [store=results] [run=no] [task.path=…]`: prints and writes each verdict."""
-    from harness.report.claims import line, write_claim  # imports matplotlib, which no trial needs
+    from harness.report.claims import line  # imports matplotlib, which no trial needs
 
     own, passed = _split(words)
     names, options = parse(own, ("store", "run"))
@@ -58,8 +56,19 @@ def command(words: list[str]) -> int:
         if (root / claim.study).is_dir():
             _warn(Store(root / claim.study))
             with notice(f"drawing claim {claim.name}"):
-                write_claim(verdict, root / claim.study / "claims")
+                _write(verdict, root / claim.study)
     return 0
+
+
+def _write(verdict: ClaimVerdict, folder: Path) -> None:
+    """Writes a verdict into a study's folder, and says how it comes onto the study's page if that lacks it."""
+    from harness.report.claims import write_claim  # imports matplotlib, which no trial needs
+
+    file, page = folder / "claims" / f"{verdict.claim.name}.json", folder / "index.html"
+    before = file.read_bytes() if file.is_file() else b""
+    write_claim(verdict, file.parent)
+    if page.is_file() and file.read_bytes() != before:
+        say(f"{page} lacks this verdict: harness report {folder.name} puts it there")
 
 
 def _warn(store: Store) -> None:

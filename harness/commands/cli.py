@@ -13,7 +13,7 @@ from importlib import import_module
 
 import yaml
 
-from harness.commands.help import COMMANDS
+from harness.commands.help import COMMANDS, module_of
 from harness.commands.terminal import DEBUG, HYDRA_ERRORS, is_debugging, one_line, say, unreadable
 from harness.errors import BadInput, PastHydra, TrialFailed
 from harness.run.signals import Stopped, stopped_by_signals
@@ -60,7 +60,7 @@ def _report_error(error: BaseException, words: list[str]) -> int:
 
 def _elsewhere(name: str) -> Callable[[list[str]], int]:
     """Returns a command, whose module is imported only when the command is called."""
-    return lambda words: import_module(f"harness.commands.{name}").command(words)
+    return lambda words: import_module(f"harness.commands.{module_of(name)}").command(words)
 
 
 def _run_words(words: list[str]) -> int:

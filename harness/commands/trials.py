@@ -24,7 +24,7 @@ from harness.analysis.effects import trial_interval
 from harness.checks import choices
 from harness.commands.help import COMMANDS
 from harness.commands.option_files import check_option_files
-from harness.commands.overrides import refuse_null_choices, swept_studies
+from harness.commands.overrides import refuse_odd_choices, swept_studies
 from harness.commands.terminal import HYDRA_ERRORS, curve, failure_lines, is_debugging, say, tell_leftovers, tell_read
 from harness.errors import BadInput, PastHydra, TrialFailed
 from harness.notices import PARENT, is_worker, notice
@@ -47,7 +47,7 @@ def run_words(words: list[str]) -> int:
     _importable_from_here()
     _say_own_options()
     check_option_files(words)
-    refuse_null_choices(words)
+    refuse_odd_choices(words)
     if any(word.startswith("suite=") for word in words):
         return import_module("harness.commands.suite").run_suite(words)
     studies = swept_studies(words)
@@ -132,7 +132,7 @@ def _one(cfg: DictConfig, hydra_cfg: Any) -> float | None:
         record, control = settle(replace(job, tell=tell))
     if not in_study:
         print(result_line(record, control, job.store.test_set), flush=True)
-        for fact in ("adapted", "ignored"):
+        for fact in ("adapted", "ignored", "reading"):
             if fact in record["facts"]:
                 say(f"{fact}: {record['facts'][fact]}")
         for warning in degenerate_notes(find_degenerate([control], job.store.test_set)):

@@ -48,7 +48,7 @@ def answer_paragraphs(study: Study) -> list[tuple[str, str]]:
     if study.attribution is None or study.attribution.verdict is None or rungs is None:
         why = ("Verdict", f"None: {_no_verdict(study).removeprefix('No verdict: ')}")
         other = other_answer(study)
-        return [*told, ("Answer", other), *([] if study.components else [why])] if other else [*told, why]
+        return [*told, *other, *([] if study.components and other else [why])]
     word = study.attribution.verdict.word
     return [
         *told,
@@ -150,7 +150,8 @@ def _what_errors_change(study: Study) -> str:
 def _not_enough(count: int | None, share: str, what: str) -> str:
     if count is None:
         return f"No number of wrong labels among those that nobody verified would {what}."
-    return f"{count:,} wrong ones {share}, all in one direction, would {what}."
+    many = "1 wrong one" if count == 1 else f"{count:,} wrong ones"
+    return f"{many} {share}{', all in one direction,' if count > 1 else ''} would {what}."
 
 
 def _where_errors_count(found: LabelErrors) -> str:
@@ -172,33 +173,37 @@ def _is_fragile(study: Study) -> bool:
     return found is not None and found.turn is not None and found.turn <= USUAL_ERRORS * found.n
 
 
-def other_answer(study: Study) -> str:
+def other_answer(study: Study) -> list[tuple[str, str]]:
     """Returns what a study that compares no model with data says: what moves the score, or which arm gains most.
 
-    "" if no arm has an effect.
+    Pairs as in `answer_paragraphs`; none if no arm has an effect.
     """
     if study.components:
         return _what_moves(study)
     ranked = [one for one in study.effects if one.interval and may_win(one.reference)]
     best = max(ranked, key=lambda one: one.interval.effect if one.interval else 0.0, default=None)
     if best is None or best.interval is None:
-        return ""
+        return []
     of = f" of {len(ranked)}, so chance flatters it" if len(ranked) > 1 else ""
     gain = f"{effect_in_words(best.interval)} points over the baseline"
     lead = "The largest effect is that of" if of else "The only effect is that of"
-    return f"{lead} {best.arm}: {gain}{_over_reference(study, best.arm)}{of}."
+    return [("Answer", f"{lead} {best.arm}: {gain}{_over_reference(study, best.arm)}{of}.")]
 
 
-def _what_moves(study: Study) -> str:
+def _what_moves(study: Study) -> list[tuple[str, str]]:
     """Words by how much a score moves from run to run, and by what, as standard deviations in points."""
     parts = {part.name: part for part in study.components}
     named = {ALL: "another training", SPLIT: "another split of the rows", EXAMPLES: "other test rows"}
-    told = [f"by {_sd(parts[name])} with {what}" for name, what in named.items() if name in parts]
+    told = [(what, _sd(parts[name])) for name, what in named.items() if name in parts]
     streams = [part for name, part in parts.items() if name not in (*named, REST)]
     most = max(streams, key=lambda part: part.variance, default=None)
-    inside = f" Of what is random in training, {most.name} changes it most, by {_sd(most)}." if most else ""
-    lead = f"The same arm scores differently on {study.task} (standard deviations): "
-    return f"{lead}{', '.join(told)}.{inside}" if told else inside.strip()
+    inside = f"Of what is random in training, the {most.name} moves it most: by {_sd(most)}." if most else ""
+    if not told:
+        return [("Answer", inside)] if inside else []
+    (first, size), *others = told
+    head = f"With {first}, the score of the same arm on {study.task} moves by {size} (standard deviation)."
+    more = [*(f"With {what}, by {by}." for what, by in others), *([inside] if inside else [])]
+    return [("Answer", head), *([("Also", " ".join(more))] if more else [])]
 
 
 def _sd(part: Component) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +12,13 @@ from matplotlib.figure import Figure
 from harness.analysis import variance
 from harness.analysis.attribution import Attribution
 from harness.analysis.effects import Effect
+from harness.analysis.measures import measure
 from harness.analysis.scores import Scores, redraw
 from harness.analysis.study import Study, coverage_notes
 from harness.arm import SAME, may_win
 from harness.checks import one_of
 from harness.errors import BadInput
-from harness.report import figures
+from harness.report import figures, messages
 from harness.report.figures.style import Drawing
 from harness.streams import stream
 
@@ -25,6 +26,7 @@ FIGURES = ("effects", "attribution", "cells", "cost", "budget", "curves", "varia
 FORMATS = ("pdf", "png", "svg")
 _REDRAWS = 4000
 _CLEAN = "weak=gold"
+_CERTAIN = " Certain: p < 0.05, adjusted for the number of arms."
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def draw_figure(study: Study, name: str) -> Figure:
     return drawn.figure
 
 
-def _title(study: Study) -> str:
+def _about(study: Study) -> str:
     return f"{study.name}, task {study.task}"
 
 
@@ -80,9 +82,10 @@ def _attribution(study: Study) -> Drawing | str:
     answer = study.attribution
     if not answer or not answer.ladder:
         return _no_attribution(answer)
-    said = answer.verdict.sentence if answer.verdict else ""
+    said = answer.verdict.sentence.partition(". ")[0] if answer.verdict else ""
     frame = figures.attribution_frame(answer, study.briefs)
-    return figures.attribution(frame, title=_title(study), verdict=said.partition(". ")[0], note=_first(answer))
+    about = f"{_about(study)}. {said}" if said else _about(study)
+    return figures.attribution(frame, title=messages.attribution_message(answer), about=about, note=_first(answer))
 
 
 def _no_attribution(answer: Attribution | None) -> str:
@@ -102,14 +105,21 @@ def _cells(study: Study) -> Drawing | str:
     inside = study.scores.only(met)
     redraws = redraw(inside, _REDRAWS, stream(0, "cells")) if len(inside.seeds) > 1 else None
     frame = figures.cells_frame(inside, redraws)
-    return figures.heatmap(frame, title=_title(study), metric=study.metric, note=_note(study), shown="score")
+    title = messages.cells_message(frame, study.metric)
+    return figures.heatmap(
+        frame, title=title, about=_about(study), metric=study.metric, note=_note(study), shown="score"
+    )
 
 
 def _cost(study: Study) -> Drawing | str:
-    gains = _brief(figures.gain_frame(study.effects), study)
+    gains = figures.gain_frame(study.effects)
     if gains.empty:
         return "no arm has an effect and a cost"
-    return figures.gain_against_cost(gains, title=_title(study), metric=study.metric, note=_note(study))
+    if (gains["axis"] == "none").all():
+        return "no arm changes the model or the data, so there is no gain to pay for"
+    title, named = messages.cost_message(gains, study.effects), _brief(gains, study)
+    note = f"{_note(study)}{_CERTAIN}"
+    return figures.gain_against_cost(named, title=title, about=_about(study), metric=study.metric, note=note)
 
 
 def _budget(study: Study) -> Drawing | str:
@@ -118,7 +128,13 @@ def _budget(study: Study) -> Drawing | str:
         return "no data strategy was run with two or more budgets of labels"
     base, clean = (_score(study.effects, arm) for arm in ("baseline", _CLEAN))
     return figures.budget_curve(
-        curve, title=_title(study), metric=study.metric, note=_note(study), baseline=base, clean=clean
+        curve,
+        title=messages.budget_message(curve, base, clean),
+        about=_about(study),
+        metric=study.metric,
+        note=_note(study),
+        baseline=base,
+        clean=clean,
     )
 
 
@@ -127,14 +143,30 @@ def _curves(study: Study) -> Drawing | str:
     if not len(history) or not history["value"].notna().any():
         return "no trial has a training curve with validation scores"
     unit = f"validation {study.own_metric}, %"
-    return figures.training_curves(_brief(history, study), title=_title(study), unit=unit, note="")
+    title = messages.curves_message(history)
+    return figures.training_curves(
+        _brief(history, study), title=title, about=_about(study), unit=unit, note=_of_training(study)
+    )
+
+
+def _of_training(study: Study) -> str:
+    """Returns why the curves of a report by another metric than the study's own are not by that metric."""
+    if measure(study.own_metric).title == study.metric:
+        return ""
+    return (
+        f"These curves are by {study.own_metric}, as training recorded them: no predictions were kept of the steps, so "
+        f"they cannot be scored by {study.metric}."
+    )
 
 
 def _variance(study: Study) -> Drawing | str:
     if not study.components:
         return "no random stream of the baseline was salted on two seeds or more"
     parts = variance.components_frame(study.components)
-    return figures.variance_components(parts, title=_title(study), unit="points", note=study.components_note)
+    title = messages.variance_message(parts)
+    return figures.variance_components(
+        parts, title=title, about=_about(study), unit="points", note=study.components_note
+    )
 
 
 def _note(study: Study) -> str:
@@ -147,7 +179,15 @@ def _note(study: Study) -> str:
     )
 
 
-def _forest(study: Study) -> Drawing:
+def draw_forest(study: Study, arms: Collection[str]) -> Drawing:
+    """Draws the forest of the baseline and of those arms; the note counts the others, the title is of all arms."""
+    return _forest(study, arms)
+
+
+def _forest(study: Study, arms: Collection[str] | None = None) -> Drawing:
+    effects = [one for one in study.effects if arms is None or one.arm in arms or one.arm == "baseline"]
+    left = len(study.effects) - len(effects)
+    folded = f" {left} more arms are in the full table." if left else ""
     without = study.table[study.table["why"].fillna("") != ""].drop_duplicates("arm")
     shaded = (
         " Shaded and hollow: negative controls and upper bounds."
@@ -155,7 +195,8 @@ def _forest(study: Study) -> Drawing:
         else ""
     )
     return figures.forest(
-        study.effects, title=_title(study), metric=study.metric, note=_note(study) + shaded,
+        effects, title=messages.effects_message(study.effects, study.briefs), about=_about(study),
+        metric=study.metric, note=f"{_note(study)}{shaded}{_CERTAIN}{folded}",
         reasons=dict(zip(without["arm"], without["why"], strict=True)), briefs=study.briefs,
     )  # fmt: skip
 

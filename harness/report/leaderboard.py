@@ -1,4 +1,4 @@
-"""Writes effects as a leaderboard in CSV, Markdown, LaTeX or HTML.
+"""Writes effects as a leaderboard in CSV, Markdown or HTML.
 
 Arms are sorted by effect; each effect is printed with its sign, its interval, its adjusted p and its n, and beside it
 the arm's gain over the reference of its own kind. In a short table the letters beside a rank are the arm's tie groups:
@@ -215,33 +215,6 @@ def as_markdown(
     ).encode()
 
 
-def as_latex(
-    effects: Sequence[Effect], study: str, task: str, metric: str, notes: Sequence[str],
-    sd: Mapping[str, float] | None = None,
-) -> bytes:  # fmt: skip
-    """Returns a table for the booktabs package, notes below it."""
-    rows = [_cells(rank, effect, sd or {}, typewriter) for rank, effect in number_ranks(with_short_letters(effects))]
-    head = heads(metric, sd)
-    body = [" & ".join([latex(row[0]), row[1], *map(latex, row[2:])]) + r" \\" for row in rows]
-    columns = "".join("l" if name in _LEFT else "r" for name in head)
-    lines = [
-        "% needs \\usepackage{booktabs}",
-        r"\begin{table}",
-        r"\centering\small",
-        rf"\caption{{{latex(study)}: effects on {latex(task)}.}}",
-        rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}",
-        r"\toprule",
-        " & ".join(map(latex, head)) + r" \\",
-        r"\midrule",
-        *body,
-        r"\bottomrule",
-        r"\end{tabular}",
-        *(rf"\par\smallskip{{\footnotesize {latex(note)}\par}}" for note in (*notes, *legend(effects, metric, sd))),
-        r"\end{table}",
-    ]
-    return ("\n".join(lines) + "\n").encode()
-
-
 def as_html(
     effects: Sequence[Effect], metric: str, sd: Mapping[str, float] | None = None,
     links: Mapping[str, str] | None = None,
@@ -416,9 +389,9 @@ class IntervalScale:
         return f"{100 * min(max(share, 0.0), 1.0):.1f}"
 
 
-def _drawn(interval: Interval, scale: IntervalScale) -> str:
-    """Returns an effect and its interval as a small SVG; the text beside it says the same."""
-    zero, low, high, at = (scale.at(value) for value in (0.0, interval.low, interval.high, interval.effect))
+def whisker(value: float, ends: tuple[float, float], scale: IntervalScale) -> str:
+    """Returns a value and its interval as a small SVG; the text beside it says the same."""
+    zero, low, high, at = (scale.at(place) for place in (0.0, *ends, value))
     return (
         '<svg class="whisker" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">'
         f'<path class="zero" d="M{zero} 0V8"/><path class="reach" d="M{low} 4H{high}"/>'
@@ -504,7 +477,7 @@ def _effect_cell(effect: Effect, scale: IntervalScale) -> str:
     sure = " sure" if not effect.interval.low <= 0 <= effect.interval.high else ""
     return (
         f'<span class="value{sure}">{value}</span> <span class="interval">{interval}</span>'
-        f"{_drawn(effect.interval, scale)}"
+        f"{whisker(effect.interval.effect, (effect.interval.low, effect.interval.high), scale)}"
     )
 
 

@@ -8,6 +8,7 @@ from harness.analysis.learning_curve import LearningCurve
 from harness.report.figures import sizes
 from harness.report.figures.style import as_files
 from harness.report.leaderboard import code, escape_markdown, signed_number
+from harness.report.messages import sizes_message
 from harness.storage.sheets import sheet_of_table
 
 _BARS = (
@@ -20,7 +21,9 @@ def curve_files(curve: LearningCurve) -> dict[str, bytes]:
     held = {"steps": "optimiser steps", "epochs": "epochs"}[curve.held]
     title = f"Learning curve, task {curve.task}: {held} held fixed"
     numbers = curve.rows.astype(dict.fromkeys(("score", "effect", "low", "high"), float))
-    drawn = as_files(sizes.draw)(numbers, title=title, metric=curve.metric, note=f"{curve.note} {_BARS}", held=held)
+    drawn = as_files(sizes.draw)(
+        numbers, title=sizes_message(numbers), about=title, metric=curve.metric, note=f"{curve.note} {_BARS}", held=held
+    )
     return {
         "learning_curve.csv": sheet_of_table(curve.rows),
         "learning_curve.md": _markdown(curve, title),

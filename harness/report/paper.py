@@ -2,11 +2,13 @@ r"""Writes a study's report for a paper: tables, figures, and a macro for every 
 
 The folder that `write_paper` fills holds
 
-    leaderboard.tex   the leaderboard, for \input
+    table.tex         the arms that matter most, as wide as a column: a table for \input
+    leaderboard.tex   all arms, as a longtable: for an appendix of one column
     attribution.tex   model, data and both, their difference, shares: a table for \input
-    *.pdf             the study's figures, for \includegraphics
+    *.pdf             the study's figures, for \includegraphics; effects.pdf has the arms of table.tex
     numbers.tex       one \newcommand per number: \quickstartModelGain is the best model's gain in points
-    example.tex       a document that uses them all, and lists each macro with its value
+    example.tex       a document that uses them all, and lists each macro with its value, in one column; in two with
+                      pdflatex "\def\columns{twocolumn}\input{example}"
 
 A macro's name is the study's name and the number's, in letters only: digits are spelled out, other characters separate
 words. A difference has a sign, and a true minus in text and in formulas. Equal reports give equal bytes.
@@ -21,11 +23,18 @@ from pathlib import Path
 
 from harness.analysis.attribution import Attribution, Estimate, Ladder, Step
 from harness.analysis.effects import Effect
+from harness.analysis.references import comparisons
 from harness.analysis.study import Study
+from harness.arm import may_win
 from harness.errors import BadInput
-from harness.report.leaderboard import is_baseline, latex, typewriter
+from harness.report.figure_files import draw_forest
+from harness.report.figures.style import WIDE, WIDTH
+from harness.report.latex_tables import code_latex, compact_table, estimate_width, text_latex
+from harness.report.leaderboard import is_baseline, number_ranks
 from harness.storage.files import write_atomic
 
+TOP, REFERENCES = 16, 4
+"""The most arms of a paper's table and forest, and how many of them may be there as references alone."""
 Macros = dict[str, str]
 """The LaTeX value of each macro, by its name without the backslash."""
 _DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
@@ -44,19 +53,51 @@ def write_paper(study: Study, folder: Path, made: Sequence[Path]) -> list[Path]:
     if not boards:
         raise BadInput(f"the report of '{study.name}' holds no leaderboard.tex to put into a paper")
     figures = {path.name: path.read_bytes() for path in made if path.suffix == ".pdf"}
+    arms = top_arms(study)
+    if len(arms) + 1 < len(study.effects):
+        figures["effects.pdf"] = draw_forest(study, arms)["pdf"]
     macros = study_macros(study)
+    warnings = [note for note in study.notes if note.startswith("Warning: ")]
     texts = {
+        "table.tex": plain_latex(compact_table(
+            study.effects, arms, study.briefs, study=study.name, task=study.task, metric=study.metric,
+            warnings=warnings,
+        )),
         "leaderboard.tex": plain_latex(boards[0].read_text(encoding="utf-8")),
         "attribution.tex": attribution_table(study),
         "numbers.tex": "".join(
             f"\\newcommand{{\\{name}}}{{{said}}}\n" for name, said in {**macros}.items()
         ),
-        "example.tex": example(study.name, macros, sorted(figures)),
+        "example.tex": example(study.name, macros, widths_of(figures)),
     }  # fmt: skip
     files = {**{name: text.encode() for name, text in texts.items()}, **dict(sorted(figures.items()))}
     for name, content in files.items():
         write_atomic(folder / name, content)
     return [folder / name for name in files]
+
+
+def top_arms(study: Study) -> list[str]:
+    """Returns the arms of a paper's table and forest: those of the verdict, the largest gains, and their references.
+
+    All arms if they are few.
+    """
+    arms = [one for one in study.effects if not is_baseline(one)]
+    if len(arms) <= TOP:
+        return [one.arm for one in arms]
+    rungs = study.attribution.ladder if study.attribution else None
+    steps = [] if rungs is None else [step.arm for step in (rungs.model, rungs.data, rungs.both) if step is not None]
+    ranked = [one.arm for _, one in number_ranks(arms) if may_win(one.reference)]
+    chosen = list(dict.fromkeys([*steps, *ranked]))[: TOP - REFERENCES]
+    beside = [one.reference for one in comparisons(study.records) if set(one.arms) & set(chosen)]
+    held = [name for name in dict.fromkeys(beside) if name not in chosen][:REFERENCES]
+    every = list(dict.fromkeys([*chosen, *held, *ranked]))[:TOP]
+    return [one.arm for one in arms if one.arm in every]
+
+
+def widths_of(figures: Mapping[str, bytes]) -> dict[str, float]:
+    """Returns the width of each PDF in inches, by name; that of a column where the file does not say it."""
+    found = {name: re.search(rb"/MediaBox\s*\[\s*0\s+0\s+([0-9.]+)", content) for name, content in figures.items()}
+    return {name: float(box[1]) / 72 if box else WIDTH for name, box in sorted(found.items())}
 
 
 def study_macros(study: Study) -> Macros:
@@ -118,7 +159,7 @@ def p_value_text(p: float | None) -> str:
 
 
 def _text(text: str) -> str:
-    return plain_latex(latex(text))
+    return plain_latex(text_latex(text))
 
 
 def _about(study: Study) -> Iterator[tuple[str, str]]:
@@ -192,7 +233,7 @@ def _arms(effects: Sequence[Effect]) -> Iterator[tuple[str, str]]:
 
 def typewriter_name(arm: str) -> str:
     """Returns an arm's name as LaTeX code."""
-    return plain_latex(typewriter(arm))
+    return plain_latex(code_latex(arm))
 
 
 def attribution_table(study: Study) -> str:
@@ -203,22 +244,30 @@ def attribution_table(study: Study) -> str:
     if not rows:
         told = _text(" ".join(notes) or "This study has no attribution.")
         return f"% no attribution\n\\par {told}\\par\n"
-    return "\n".join([
+    values = max(estimate_width(_plain_interval(row)) for row in rows if " & " in row)
+    said = text_latex(f"{notes[0].partition('. ')[0].rstrip('.')}.") if notes else ""
+    first = rf">{{\raggedright\arraybackslash\hangindent=0.7em\hangafter=1}}p{{\dimexpr\linewidth-{values + 6:.1f}pt\relax}}"
+    return plain_latex("\n".join([
         r"% needs \usepackage{booktabs}",
-        r"\begin{table}",
-        r"\centering\small",
-        rf"\caption{{{_text(study.name)}: what of the gain comes from the model and what from the data.}}",
-        r"\begin{tabular}{@{}llrr@{}}",
+        r"\begin{table}[tbp]",
+        r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
+        rf"\caption{{{text_latex(study.name)}: what of the gain comes from the model and what from the data.}}",
+        rf"\begin{{tabular}}{{@{{}}{first}r@{{}}}}",
         r"\toprule",
-        r"& arm & value & 95 \% interval \\",
+        r"& value [95 \% interval] \\",
         r"\midrule",
         *rows,
         r"\bottomrule",
         r"\end{tabular}",
-        *(rf"\par\smallskip{{\footnotesize {_text(note)}\par}}" for note in notes),
+        rf"\par\smallskip\parbox{{\linewidth}}{{\scriptsize\raggedright {said}}}",
         r"\end{table}",
         "",
-    ])  # fmt: skip
+    ]))  # fmt: skip
+
+
+def _plain_interval(row: str) -> str:
+    """Returns the numbers of a row as they are printed."""
+    return row.partition(" & ")[2].replace(_MINUS, "-").removesuffix(r" \\")
 
 
 def _ladder_rows(found: Attribution) -> Iterator[str]:
@@ -251,25 +300,45 @@ def _row(name: str, arm: str, found: Estimate, signed: bool = True) -> str:
     value, low, high = (
         (difference_text if signed else number_text)(one) for one in (found.value, found.low, found.high)
     )
-    return rf"{name} & {arm} & {value} & [{low}, {high}] \\"
+    return rf"{name}{f': {arm}' if arm else ''} & {value} [{low}, {high}] \\"
 
 
-def example(name: str, macros: Macros, figures: Sequence[str]) -> str:
-    """Returns a document that includes every table and figure and prints every macro."""
-    says = [rf"\texttt{{\textbackslash {macro}}}: \{macro}\par" for macro in macros]
+def example(name: str, macros: Macros, figures: Mapping[str, float]) -> str:
+    """Returns a document that includes every table and figure and prints every macro, in one column or two.
+
+    `figures` holds the width of each figure in inches; a wide one spans both columns. Macros and the full table are in
+    an appendix of one column, where a longtable is allowed.
+    """
+    says = [rf"\texttt{{\textbackslash {_in_parts(macro)}}}: \{macro}\par" for macro in macros]
     return "\n".join([
-        r"\documentclass{article}",
+        r"\providecommand{\columns}{onecolumn}",
+        r"\documentclass[\columns]{article}",
         r"\usepackage[T1]{fontenc}",
-        r"\usepackage{textcomp,booktabs,graphicx}",
+        r"\usepackage{textcomp,array,booktabs,longtable,graphicx}",
         r"\setlength{\parindent}{0pt}\sloppy\emergencystretch=3em",
+        r"\newlength{\room}",
+        r"\newcommand{\figurein}[2]{\setlength{\room}{#1}\ifdim\room>\linewidth\setlength{\room}{\linewidth}\fi%",
+        r"\centering\includegraphics[width=\room,height=0.95\textheight,keepaspectratio]{#2}}",
         r"\input{numbers}",
         r"\begin{document}",
         rf"\section*{{{_text(name)}}}",
-        r"\input{leaderboard}",
+        r"\input{table}",
         r"\input{attribution}",
-        *(rf"\begin{{center}}\includegraphics[width=\linewidth,height=0.9\textheight,keepaspectratio]{{{figure}}}"
-          r"\end{center}" for figure in figures),
+        *(_figure(figure, width) for figure, width in figures.items()),
+        r"\clearpage\onecolumn\raggedright",
+        r"\input{leaderboard}",
         *says,
         r"\end{document}",
         "",
     ])  # fmt: skip
+
+
+def _figure(name: str, width: float) -> str:
+    """Returns a float with the figure; one wider than a column spans both."""
+    float_ = "figure*" if width > (WIDTH + WIDE) / 2 else "figure"
+    return rf"\begin{{{float_}}}[tbp]\figurein{{{width:.2f}in}}{{{name}}}\end{{{float_}}}"
+
+
+def _in_parts(macro: str) -> str:
+    """Returns a macro's name that may break before its words."""
+    return re.sub(r"(?<=.)(?=[A-Z])", r"\\allowbreak{}", macro)

@@ -15,6 +15,7 @@ from harness.analysis.suite import ArmSummary, SuiteAnswer, TaskResult
 from harness.report.answers import plain_data
 from harness.report.figures import tasks_forest
 from harness.report.leaderboard import NONE, code, escape_markdown, probability, signed_number
+from harness.report.messages import tasks_message
 from harness.report.page.sheet import fill_template
 from harness.storage.files import write_atomic
 from harness.storage.sheets import sheet_of_rows
@@ -36,7 +37,7 @@ _LEGEND = (
 def write_suite(folder: Path, answer: SuiteAnswer) -> list[Path]:
     """Writes the report of a suite into its folder; returns the paths. All files are made before one is written."""
     drawn = tasks_forest(
-        answer.arms, title=f"{answer.name}: effects over tasks", verdict=answer.sentence,
+        answer.arms, title=tasks_message(answer.arms), about=f"{answer.name}: effects over tasks. {answer.sentence}",
         note="Ticks: single tasks. Points: means over tasks, with 95 % t intervals over tasks. Hollow: negative "
         "controls and upper bounds.",
     )["png"]  # fmt: skip

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import json
 import shlex
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -18,13 +18,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from harness.analysis.study import Study, gather
-from harness.report import leaderboard
+from harness.report import latex_tables, leaderboard
 from harness.report.answers import collect_answers
 from harness.report.closing import SUSPECTS, answer_as_markdown, as_lines, rows_to_check, suspects_as_csv
 from harness.report.current import current_files, inputs_of, note_report
 from harness.report.figure_files import FIGURES, FORMATS, draw_all
 from harness.report.label_policies import policy_table
 from harness.report.page import PageData, index, page_data, render
+from harness.report.page.claims import ClaimLine, claim_lines
 from harness.report.page.examples import needs_path, rows
 from harness.report.verification import (
     BY_VERIFIED,
@@ -72,8 +73,12 @@ def rebuild(
     labels = verified.labels if verified else {}
     study = gather(store, adjust, metric, labels)
     folder = report_folder(folder, study.own_metric, metric, verified is not None)
+    claims = claim_lines(store.folder, (study.plan or {}).get("claims") or ()) if folder == store.folder else ()
     earlier = {name for name in _figure_names() if (folder / name).exists()}
-    files = make_files(study, path, {"png", *formats, *(name.rpartition(".")[2] for name in earlier)}, trust, tell)
+    files = make_files(
+        study, path, {"png", *formats, *(name.rpartition(".")[2] for name in earlier)}, trust, tell, claims,
+        "../" * len(folder.relative_to(store.folder).parts),
+    )  # fmt: skip
     for name, content in files.items():
         write_atomic(folder / name, content)
     for name in earlier - set(files):
@@ -159,9 +164,12 @@ def _figure_names() -> Iterator[str]:
 
 def make_files(
     study: Study, path: str | None, formats: Collection[str] = ("png",), trust: Collection[str] = (),
-    tell: Callable[[str], None] = lambda line: None,
+    tell: Callable[[str], None] = lambda line: None, claims: Sequence[ClaimLine] = (), root: str = "",
 ) -> dict[str, bytes]:  # fmt: skip
-    """Returns the files of a study's report by name; `tell` hears which figures could not be drawn, and why."""
+    """Returns the files of a study's report by name; `tell` hears which figures could not be drawn, and why.
+
+    `claims` are the judged claims that the page shows, `root` leads from it to the study's folder.
+    """
     sd = leaderboard.deviations(study.table)
     made = draw_all(study)
     pictures = made.drawn
@@ -175,13 +183,13 @@ def make_files(
         LEADERBOARD: leaderboard.as_csv(study.effects, sd),
         "leaderboard.md": answer_as_markdown(study) + leaderboard.as_markdown(*told, policy_table(study.policies)),
         ANSWER: ("\n".join(as_lines(study)) + "\n").encode(),
-        "leaderboard.tex": leaderboard.as_latex(*told),
+        "leaderboard.tex": latex_tables.as_latex(*told[:-1]),
         TABLE: _parquet(study.table),
         "answers.json": json.dumps(collect_answers(study), indent=1, ensure_ascii=False, allow_nan=False).encode()
         + b"\n",
         **({SUSPECTS: suspects_as_csv(checked)} if (checked := rows_to_check(study)) else {}),
         **figures,
-        PAGE: render(_page(study, shown, path, trust)),
+        PAGE: render(replace(_page(study, shown, path, trust), claims=claims, root=root)),
     }
 
 

@@ -379,6 +379,11 @@ def test_the_command_judges_what_is_there(here, say):
     assert f"{told['difference']['value']:+.2f}" in out
     assert say("wins") == (0, out, ""), "nothing is missing, so nothing is run"
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == kept
+    (folder.parent / "index.html").write_text("a page without this verdict")
+    assert say("wins")[2] == "", "the verdict is the one that the page had the chance to show"
+    (folder / "wins.json").unlink()
+    page = Path("results") / "study" / "index.html"
+    assert say("wins")[2] == f"{page} lacks this verdict: harness report study puts it there\n"
 
 
 @pytest.mark.parametrize(

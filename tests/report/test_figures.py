@@ -32,7 +32,7 @@ from harness.analysis.scores import Redraws, Scores
 from harness.analysis.study import gather
 from harness.report import figures
 from harness.report.figures import answer, budget, cells, classes, components, costs, style, training
-from harness.report.figures.placing import overlaps, slots, spots
+from harness.report.figures.placing import overlaps, spots
 from harness.report.figures.scales import from_zero, linear_scale, logarithmic
 from harness.storage.store import Store
 from harness.streams import stream
@@ -74,7 +74,7 @@ def heat_case(size: str) -> tuple[Callable[..., Figure], pd.DataFrame, dict[str,
 
 def answer_case(size: str) -> tuple[Callable[..., Figure], pd.DataFrame, dict[str, Any]]:
     frame = figures.attribution_frame(attributed(names(size)), {})
-    return answer.draw, frame, {"verdict": f"Data wins by 8.2 points: {names(size)[0]}."}
+    return answer.draw, frame, {"about": f"Data wins by 8.2 points: {names(size)[0]}."}
 
 
 def cost_case(size: str) -> tuple[Callable[..., Figure], pd.DataFrame, dict[str, Any]]:
@@ -400,7 +400,7 @@ def test_an_attribution_becomes_a_frame_and_every_number_is_said() -> None:
 
 def drawn_answer(frame: pd.DataFrame) -> Figure:
     with style.house():
-        return answer.draw(frame, title="t", verdict="", note="n")
+        return answer.draw(frame, title="t", about="", note="n")
 
 
 def test_what_is_left_out_stands_as_ticks_and_changes_are_bold() -> None:
@@ -431,7 +431,7 @@ def test_names_of_arms_hide_no_mark_and_the_front_is_named(size: str) -> None:
     _, frame, _ = cost_case(size)
     best = style.name_line(frame.loc[frame["effect"].idxmax(), "arm"])
     for ax in figure.axes:
-        assert best in [text.get_text() for text in ax.texts]
+        assert best in [text.get_text().replace("\n", " ") for text in ax.texts]
         marks = [line for line in ax.lines if line.get_marker() in ("s", "o", "D", "x")]
         assert len(marks) == len(frame)
         for line in marks:
@@ -458,11 +458,6 @@ def test_labels_find_places_that_are_free() -> None:
     assert spots([(0.1, 0.1)], [(5.0, 0.09)], (0.0, 0.0, 3.0, 3.0), [], [], 1) == [None]
 
 
-def test_intervals_on_one_line_take_turns() -> None:
-    assert slots([(0.0, 2.0), (1.0, 3.0), (4.0, 5.0), (1.5, 4.5)], 5) == [0, 1, 0, -1]
-    assert slots([(0.0, 1.0)] * 4, 3) == [0, 1, -1, 0]
-
-
 def test_the_effects_of_a_study_become_points_of_the_cost_figure(tmp_path: Path) -> None:
     study = gather(large(tmp_path / "study", n=60, seeds=3))
     frame = figures.gain_frame(study.effects).set_index("arm")
@@ -480,6 +475,32 @@ def test_nothing_bought_is_said_and_takes_no_panel() -> None:
         figure = costs.draw(frame.assign(labels=0.0), title="t", metric="accuracy", note="n")
     assert len(figure.axes) == 1
     assert "No arm bought labels." in said(figure)
+
+
+def test_arms_without_labels_have_a_band_and_no_false_number_of_labels() -> None:
+    """Side by side in a band of their own, in the order of their effect; all others at their own number of labels."""
+    _, frame, _ = cost_case("some")
+    frame = frame.assign(labels=[0.0, 0.0, 0.0, 100.0, 300.0], effect=[0.0, 2.0, 1.0, 4.0, 5.0])
+    with style.house():
+        figure = costs.draw(
+            frame.assign(low=frame["effect"] - 1, high=frame["effect"] + 1), title="t", metric="accuracy", note="n"
+        )
+    ax = figure.axes[1]
+    band = patches(ax)[0].get_width()
+    marks = {line.get_ydata()[0]: line.get_xdata()[0] for line in ax.lines if line.get_marker() in ("s", "o", "D", "x")}
+    free, none, paid = [marks[y] for y in sorted(marks)][:3], ax.get_xticks()[0], [marks[y] for y in sorted(marks)][3:]
+    assert 0 < free[0] < free[1] < free[2] < band < paid[0] < paid[1]
+    assert none == band / 2
+    ticks = {text.get_text(): place for place, text in zip(ax.get_xticks(), ax.get_xticklabels(), strict=True)}
+    assert (paid[0], paid[1]) == pytest.approx((ticks["100"], ticks["300"]))
+    assert not any(name.startswith("\N{MINUS SIGN}") or name == "0" for name in ticks)
+
+
+def test_a_combination_breaks_before_its_plus_signs() -> None:
+    name = "random_forest + label_model + oracle + shift"
+    assert style.name_lines(name, 1.15, 6.5, 4) == ["random_forest", "+ label_model + oracle", "+ shift"]
+    assert style.name_lines(name, 5.0, 6.5, 4) == [name]
+    assert "…" in style.name_lines(name, 0.8, 6.5, 2)[-1]
 
 
 def test_where_a_budget_curve_comes_near_clean_labels() -> None:
@@ -500,6 +521,11 @@ def test_the_budget_figure_says_at_how_many_labels() -> None:
         with style.house():
             return said(budget.draw(frame, title="t", metric="accuracy", note="n", baseline=baseline, clean=clean))
 
+    with style.house():
+        figure = budget.draw(frame, title="t", metric="accuracy", note="n", baseline=70.0, clean=90.0)
+    ends = [line.get_xdata()[0] for line in figure.axes[0].lines if line.get_marker() == "_"]
+    assert len(ends) == 6
+    assert len(set(ends)) == 2, "intervals are at their own number of labels, also of two strategies"
     told = words(70.0, 90.0)  # 95 % of the way from 70 to 90 is 89, which lies 0.9 of the way from 100 to 200 labels
     assert "oracle: 95 % of the way at 190 labels" in told
     assert "oracle_random (reference): 95 % of the way not reached" in told

@@ -22,14 +22,16 @@ from PIL import Image
 from studies import keep, key, made_test_set, record, shown
 
 from harness.analysis.attribution import Attribution, Estimate, Ladder, Omitted, Step, Verdict
-from harness.analysis.effects import Effect, Interval
+from harness.analysis.effects import Effect, Interval, ReferenceGain
 from harness.analysis.new_training_sets import NewSets
 from harness.analysis.study import Study, gather
 from harness.data import TrainSet, one_hot
 from harness.errors import BadInput
 from harness.receipts import receipt
+from harness.report.glossary import GLOSSARY
 from harness.report.page import PageData, index, overview_line, page_data, render, render_index
 from harness.report.page.arm_details import arm_command, range_text
+from harness.report.page.claims import claim_lines
 from harness.report.page.study import verdict
 from harness.storage.store import Store
 
@@ -106,6 +108,7 @@ def made(folder: Path) -> PageData:
     return page_data(told, figures, rows, COMMAND, CLASSES)
 
 
+HEAD = "Better data is worth 5.50 points of accuracy more than a better model on up (95 % interval +4.50 to +6.50)."
 SVG = b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 40"><g style="fill: red"/></svg>'
 
 
@@ -236,11 +239,12 @@ def test_a_study_without_a_verdict_says_why() -> None:
     none = Attribution(
         None, {}, {}, {}, None, (), None, ("An arm was left out.", "No attribution: one seed cannot tell.")
     )
-    assert verdict(none, []).word == "untold"
-    assert verdict(none, []).sentences == ["Because one seed cannot tell."]
-    assert verdict(None, ["No verdict: all failed."]).sentences == ["Because all failed."]
-    assert verdict(None, []).sentences == ["Because nothing was attributed."]
-    assert verdict(ANSWER, []).head == "Data wins: by +5.50 points."
+    found = verdict([("Caution", "look out."), ("Verdict", "None: one seed cannot tell.")], none)
+    assert (found.word, found.head, found.cautions) == ("untold", "No verdict: one seed cannot tell.", ["look out."])
+    assert verdict([], None).head == "No verdict: nothing ran."
+    assert verdict([("Verdict", "Data."), ("Why", "so.")], ANSWER).paragraphs == [("Why", "so.")]
+    other = verdict([("Answer", "It moves."), ("Also", "a lot.")], none)
+    assert (other.word, other.head, other.paragraphs) == ("other", "It moves.", [("Also", "a lot.")])
 
 
 def test_figures_must_be_pictures(data: PageData) -> None:
@@ -261,7 +265,7 @@ def test_an_index_reads_the_pages(page: Path, tmp_path: Path) -> None:
     found = index(page.parents[1], "index.html")
     line = overview_line(page.read_bytes(), "made/index.html")
     assert (line.name, line.word, line.arms, line.trials, line.failed) == ("made", "data", 7, 21, 4)
-    assert line.verdict == "Data wins: by +5.50 points."
+    assert line.verdict == HEAD
     assert [arm.partition(" +")[0] for arm in line.best.split("; ")] == ["clean=oracle", "model=forest clean=oracle"]
     assert found == render_index([line])
     assert '<a href="made/index.html">made</a>' in found.decode()
@@ -278,7 +282,7 @@ def test_an_index_reads_the_pages(page: Path, tmp_path: Path) -> None:
 def test_it_opens_from_a_path_without_a_word_and_without_a_request(tab: Tab, page: Path) -> None:
     tab.open(page)
     assert tab.js("return location.protocol") == "file:"
-    assert tab.texts("h1") == ["Data wins: by +5.50 points."]
+    assert tab.texts("h1") == [HEAD.replace("95 %", "95\xa0%")]
     for place in range(tab.js("return document.querySelectorAll('button.arm').length")):
         tab.js("document.querySelectorAll('button.arm')[arguments[0]].click()", place)
     assert tab.js("return [...document.images].every(image => image.complete && image.naturalWidth > 0)")
@@ -393,10 +397,10 @@ def test_all_of_it_by_keyboard(tab: Tab, page: Path) -> None:
 
     tab.open(page)
     seen = []
-    while "effect [95 % interval]" not in seen:
+    while "effect [95\xa0% interval]" not in seen:
         tab.press(Keys.TAB)
         seen.append(tab.focused())
-        assert len(seen) < 40
+        assert len(seen) < 60
     tab.press(Keys.ENTER)
     assert tab.js("return document.activeElement.parentElement.ariaSort") == "descending"
     while tab.focused() != "clean=oracle":
@@ -467,14 +471,14 @@ def test_without_its_script_all_can_still_be_read(tab: Tab, page: Path) -> None:
     assert tab.texts("#arms summary")[0] == "baseline"
     assert len(tab.texts("table.board > tbody > tr")) == 7
     tab.js("document.querySelector('#arms details').open = true")
-    assert "Cost a trial" in tab.texts("#arms h4")
+    assert "Cost per trial" in tab.texts("#arms h4")
 
 
 def test_attribution_in_tables(tab: Tab, page: Path) -> None:
     tab.open(page)
-    rows = [row.split("\t") for row in tab.texts("#attribution tbody tr")]
+    rows = [row.replace("\xa0", " ").split("\t") for row in tab.texts("#attribution tbody tr")]
     assert ["best data", "clean=oracle", "+7.50 [+6.50, +8.50]", "+1.25", "+20"] in rows
-    assert ["both", "", "not told"] in rows
+    assert ["both", "", "not known"] in rows
     assert ["data", "−7.25 [−8.25, −6.25]"] in rows
     assert ["model", "12.5 % [6.2, 25.0]", "6.2 % [−3.1, 12.5]"] in rows
     assert ["data", "75.0 % [50.0, 87.5]", "–"] in rows
@@ -489,7 +493,7 @@ def test_the_index_leads_to_the_pages(tab: Tab, page: Path) -> None:
     assert tab.texts("tbody .word") == ["data"]
     tab.click("table.studies th:nth-child(5) button")
     tab.click("tbody a")
-    assert tab.texts("h1") == ["Data wins: by +5.50 points."]
+    assert tab.texts("h1") == [HEAD.replace("95 %", "95\xa0%")]
     tab.open(path, size=PHONE)
     assert tab.js("return document.documentElement.scrollWidth") <= PHONE[0]
     assert tab.complaints() == []
@@ -554,3 +558,69 @@ def test_a_study_of_5000_trials_opens_with_few_elements(tab: Tab, tmp_path: Path
 
 def test_a_small_page_is_small(page: Path) -> None:
     assert page.stat().st_size < 120e3
+
+
+def test_the_first_screen_holds_the_answer_the_ladder_and_the_best_arms(tab: Tab, page: Path) -> None:
+    tab.open(page, size=(1400, 1000))
+    for seen in ("h1", ".ladder", ".best", ".answer"):
+        assert tab.js("return document.querySelector(arguments[0]).getBoundingClientRect().bottom", seen) < 1000, seen
+    ladder = [row.replace("\xa0", " ") for row in tab.texts(".ladder tbody tr")]
+    assert [row.split()[:3] for row in ladder] == [["best", "model", "model=forest"], ["best", "data", "clean=oracle"]]
+    assert ladder[0].endswith("+2.00 [+1.00, +3.00]")
+    assert len(tab.texts(".best tbody tr")) == 4, "a control and arms without an effect are no best arms"
+    order = tab.js("return [...document.querySelectorAll('main > section')].map(e => e.id)")
+    assert order.index("figures") < order.index("leaderboard")
+    assert tab.js("return document.querySelector('.eyebrow a').getAttribute('href')") == "../index.html"
+
+
+def test_filters_stay_in_the_address(tab: Tab, page: Path) -> None:
+    tab.open(page)
+    tab.choose("#axis", "model")
+    tab.type("#find", "forest")
+    address = tab.js("return location.href")
+    assert address.endswith("index.html?find=forest&axis=model")
+    tab.driver.get("about:blank")
+    tab.driver.get(address)
+    assert tab.texts("button.arm") == ["model=forest"]
+    assert tab.js("return document.querySelector('#find').value") == "forest"
+    tab.driver.get(address.replace("axis=model", "axis=nothing"))
+    assert set(tab.texts("button.arm")) == {"model=forest", "model=forest clean=oracle"}
+    assert tab.complaints() == []
+
+
+def test_words_are_explained_where_they_stand(tab: Tab, page: Path) -> None:
+    tab.open(page)
+    means = tab.js("return document.querySelector('table.board th:nth-child(5) button').title")
+    assert means.startswith("How many points the arm scores more than the baseline")
+    assert "Shapley" in tab.texts("#attribution caption")[2]
+    assert tab.js("return document.querySelectorAll('abbr[title]').length") >= 1
+    assert tab.js("return document.querySelectorAll('#words dt').length") == len(GLOSSARY)
+
+
+def test_claims_stand_on_the_page_of_their_study(data: PageData, tmp_path: Path) -> None:
+    verdicts = tmp_path / "claims"
+    verdicts.mkdir()
+    judged = {
+        "claim": {"sentence": "<b>Data</b> wins.", "left": "best data", "right": "best model", "relation": "at least", "points": 1.0},
+        "difference": {"value": 5.5, "low": 4.5, "high": -6.5}, "verdict": "supported", "reason": None,
+    }  # fmt: skip
+    (verdicts / "first.json").write_text(json.dumps(judged))
+    (verdicts / "odd.json").write_text('{"verdict": "true"}')
+    lines = claim_lines(tmp_path, ["first", "later"])
+    assert [(one.name, one.word) for one in lines] == [("first", "supported"), ("odd", ""), ("later", "")]
+    assert lines[0].numbers == "claimed: best data less best model at least 1 points; measured: +5.50 [+4.50, −6.50]"
+    assert "is not a verdict: write it anew" in lines[1].numbers
+    text = render(replace(data, claims=lines, root="../../")).decode()
+    assert "&lt;b&gt;Data&lt;/b&gt; wins." in text
+    assert 'href="../../claims/first.md"' in text
+    assert 'href="../../../index.html"' in text
+    assert "not judged yet" in text
+
+
+def test_each_arm_stands_beside_its_references(data: PageData) -> None:
+    gain = ReferenceGain("clean=oracle", "clean=drop", "negative_control", "clean=drop", 3.5, 1.0, 6.0, 0.01, 0.02)
+    effects = [replace(one, beside=gain if one.arm == gain.arm else None) for one in data.effects]
+    text = render(replace(data, effects=effects, references=[gain])).decode()
+    assert "over its reference [95\xa0% interval]" in text
+    assert '<span class="value sure">+3.50</span> <span class="interval">[+1.00,\xa0+6.00]</span>' in text
+    assert '<span class="reference">negative control</span> +3.50 [+1.00,\xa0+6.00] clean=drop' in text

@@ -44,6 +44,7 @@ def forest(
     note: str,
     reasons: Mapping[str, str],
     briefs: Mapping[str, str],
+    about: str = "",
 ) -> Drawing:
     """Draws the forest plot of a study; see `forests.draw`."""
-    return as_files(forests.draw)(effects, title, metric, note, reasons, briefs)
+    return as_files(forests.draw)(effects, title, metric, note, reasons, briefs, about)

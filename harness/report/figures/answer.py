@@ -87,8 +87,8 @@ def _left_out(one: Omitted, briefs: Mapping[str, str]) -> str:
     return f"without {briefs.get(one.omits, one.omits)}" if one.omits else one.what
 
 
-def draw(answer: pd.DataFrame, *, title: str, verdict: str, note: str) -> Figure:
-    """Returns the figure; `answer` is from `attribution_frame`, `verdict` a sentence below the title ("" for none)."""
+def draw(answer: pd.DataFrame, *, title: str, about: str, note: str) -> Figure:
+    """Returns the figure; `answer` is from `attribution_frame`, `about` goes below the title ("" for nothing)."""
     there = finite_rows(answer, "value", "low", "high")
     if there.empty:
         return blank(title, "Nothing can be attributed: no model and no data strategy have effects to compare.", note)
@@ -99,7 +99,7 @@ def draw(answer: pd.DataFrame, *, title: str, verdict: str, note: str) -> Figure
     height = sum(height_of(part) + FEET + 0.02 for part in (top, bottom) if part)
     if there["changes"].any():
         note = f"Bold ticks, hollow: the verdict changes without it. {note}"
-    page = sheet(title, verdict, note, width=WIDTH, height=height + 0.04)
+    page = sheet(title, about, note, width=WIDTH, height=height + 0.04)
     if top:
         draw_rows(page, 0.0, top, labels=labels, unit="points", words=estimate_in_points, ticks=signs, widest=WIDEST)
     if bottom:

@@ -34,7 +34,7 @@ from harness.report.figures.style import (  # fmt: skip
 COLUMNS = ["strategy", "reference", "labels", "score", "low", "high"]
 SHARE = 0.95
 """The share of the gain from baseline to clean labels that a strategy should reach."""
-_HEIGHT, _LEFT, _BELOW, _APART, _FINE = 1.9, 0.4, 0.34, 0.035, 200
+_HEIGHT, _LEFT, _BELOW, _FINE, _BAND = 1.9, 0.4, 0.34, 200, 0.14
 _LINES: dict[str, Any] = {
     "clean": {"color": INK, "linewidth": 0.9, "linestyle": "-"},
     "target": {"color": INK, "linewidth": 0.7, "linestyle": (0, (1, 1.5))},
@@ -69,8 +69,9 @@ def labels_to_reach(labels: Sequence[float], scores: Sequence[float], target: fl
 
 
 def draw(
-    curve: pd.DataFrame, *, title: str, metric: str, note: str, baseline: float | None, clean: float | None
-) -> Figure:
+    curve: pd.DataFrame, *, title: str, metric: str, note: str, baseline: float | None, clean: float | None,
+    about: str = "",
+) -> Figure:  # fmt: skip
     """Returns the figure; `curve` is from `budget_frame`, `baseline` and `clean` are scores in points, None if unknown.
 
     Every curve begins at the baseline with no labels. `clean` is the score with clean labels only.
@@ -84,12 +85,12 @@ def draw(
         name: Stroke(one.colour, one.dash, one.marker, bool(hollow[name]))
         for name, one in zip(names, strokes(len(names)), strict=True)
     }
-    lines = _lines_of(there, names, baseline)
+    lines = scores_by_labels(there, names, baseline)
     target = None if baseline is None or clean is None or clean <= baseline else baseline + SHARE * (clean - baseline)
     ends = {name: labels_to_reach(*lines[name], target) if target is not None else None for name in names}
     labels, samples = _key(drawn, ends, baseline, target, clean, metric)
     width = WIDTH - 2 * MARGIN
-    page = sheet(title, "", note, width=WIDTH, height=_HEIGHT + _BELOW + key_height(labels, width) + 0.06)
+    page = sheet(title, about, note, width=WIDTH, height=_HEIGHT + _BELOW + key_height(labels, width) + 0.06)
     ax = page.axes(MARGIN + _LEFT, 0.02, width - _LEFT, _HEIGHT)
     across = from_zero([*there["labels"], *(end for end in ends.values() if end is not None)], width - _LEFT, 0.12)
     levels = {name: level for name, level in (("baseline", baseline), ("target", target), ("clean", clean)) if level}
@@ -98,19 +99,18 @@ def draw(
     up.mark(ax.yaxis, counts)
     for name, level in levels.items():
         ax.axhline(up.place(level), zorder=1.6, **_LINES[name])
-    for lane, name in enumerate(names):
-        shift = _APART * (lane - (len(names) - 1) / 2) if len(names) < 6 else 0.0
-        _curve(ax, there[there["strategy"] == name], lines[name], drawn[name], (across, up), shift)
+    for name in names:
+        _curve(ax, there[there["strategy"] == name], lines[name], drawn[name], (across, up))
         end = ends[name]
         if end is not None and target is not None:
             _end(ax, across.place(end), up.place(target), drawn[name])
-    name_axis(ax.xaxis, "labels bought a trial", width - _LEFT)
+    name_axis(ax.xaxis, "labels bought per trial", width - _LEFT)
     name_axis(ax.yaxis, f"{metric}, {unit_of(metric)}", _HEIGHT)
     key(page, MARGIN, _HEIGHT + _BELOW + 0.02, width, labels, samples)
     return page.figure
 
 
-def _lines_of(
+def scores_by_labels(
     curve: pd.DataFrame, names: Sequence[str], baseline: float | None
 ) -> dict[str, tuple[list[float], list[float]]]:
     """Returns each strategy's labels and scores, from no labels on if the baseline is known."""
@@ -153,18 +153,29 @@ def _key(
 
 def _curve(
     ax: Axes, rows: pd.DataFrame, line: tuple[Sequence[float], Sequence[float]], stroke: Stroke,
-    scales: tuple[Scale, Scale], shift: float,
+    scales: tuple[Scale, Scale],
 ) -> None:  # fmt: skip
-    """Draws one strategy: its line, which is linear in labels on any scale, and its points with intervals."""
+    """Draws one strategy: its line, which is linear in labels on any scale, its points, and its intervals as a band.
+
+    Every point is at its own number of labels, so strategies of equal budgets share a place: bands can be told apart
+    there, and lines of intervals cannot.
+    """
     across, up = scales
     fine = np.unique(np.concatenate([line[0], np.linspace(line[0][0], line[0][-1], _FINE)]))
     heights = np.interp(fine, *line)
     drawn = stroke.line([across.place(x) for x in fine], [up.place(y) for y in heights])
     drawn.set_markevery([int(place) for place in np.searchsorted(fine, line[0])])
     ax.add_line(drawn)
-    for x, low, high in zip(rows["labels"], rows["low"], rows["high"], strict=True):
-        ends = [up.place(low), up.place(high)]
-        ax.plot([across.place(x) + shift] * 2, ends, color=stroke.colour, linewidth=0.8, zorder=1.9)
+    rows = rows.sort_values("labels", kind="stable")
+    first = line[0][0] < rows["labels"].iloc[0]  # no labels: the baseline itself, which has no interval here
+    at = [*[line[0][0]] * int(first), *rows["labels"]]
+    low, high = ([*[line[1][0]] * int(first), *rows[end]] for end in ("low", "high"))
+    within = [across.place(x) for x in fine]
+    ends = [[up.place(y) for y in np.interp(fine, at, side)] for side in (low, high)]
+    ax.fill_between(within, *ends, color=stroke.colour, alpha=_BAND, linewidth=0, zorder=1.4)
+    for x, *edges in zip(rows["labels"], rows["low"], rows["high"], strict=True):
+        for edge in edges:
+            ax.plot([across.place(x)], [up.place(edge)], "_", color=stroke.colour, markersize=4, markeredgewidth=0.8)
 
 
 def _end(ax: Axes, x: float, y: float, stroke: Stroke) -> None:

@@ -35,6 +35,7 @@ from harness.report.figures.style import (  # fmt: skip
     fit_lines,
     inches,
     name_line,
+    name_lines,
     sheet,
 )
 from harness.report.leaderboard import signed_number
@@ -88,7 +89,7 @@ def _interaction(
     return {"interaction": float(means[arms] @ signs), "low": float(low), "high": float(high)}
 
 
-def draw(cells: pd.DataFrame, *, title: str, metric: str, note: str, shown: CellNumber) -> Figure:
+def draw(cells: pd.DataFrame, *, title: str, metric: str, note: str, shown: CellNumber, about: str = "") -> Figure:
     """Returns the heat map: data levels as rows, models as columns, the interaction in small type in each cell.
 
     `cells` has one row per cell: `model`, `data` ("" is the baseline's level), the `score` or `effect` that is `shown`,
@@ -115,7 +116,7 @@ def draw(cells: pd.DataFrame, *, title: str, metric: str, note: str, shown: Cell
     body = sum(heads) + len(bands) * (len(levels["data"]) * row + 0.08)
     holes = len(found) < len(levels["model"]) * len(levels["data"])
     legend = _legend(small, holes, _left_out(every, levels), width)
-    page = sheet(title, "", note, width=width, height=body + 0.3 + NOTE * len(legend) + 0.06)
+    page = sheet(title, about, note, width=width, height=body + 0.3 + NOTE * len(legend) + 0.06)
     scale = _scale([item[shown] for item in found.values()])
     top = 0.0
     for band, head in zip(bands, heads, strict=True):
@@ -167,11 +168,11 @@ def _level(name: str) -> str:
 
 
 def _lines(name: str, labels: float) -> list[str]:
-    return fit_lines(_level(name), labels - 0.06, TEXT, 2)
+    return name_lines(_level(name), labels - 0.06, TEXT, 2)
 
 
 def _head(name: str, cell: float) -> list[str]:
-    return fit_lines(_level(name), cell - 0.01, SMALL, 4)
+    return name_lines(_level(name), cell - 0.01, SMALL, 4)
 
 
 def _legend(small: bool, holes: bool, left_out: str, width: float) -> list[str]:

@@ -33,7 +33,7 @@ _ARMS, _SLICES, _BAND, _TALL = 12, 30, 4, 8.4
 _ROW, _HEAD, _BELOW, _LABELS, _GAP, _END = 0.125, 2, 0.34, (0.5, 1.1), 0.2, 0.1
 
 
-def draw(slices: pd.DataFrame, *, title: str, metric: str, note: str) -> Figure:
+def draw(slices: pd.DataFrame, *, title: str, metric: str, note: str, about: str = "") -> Figure:
     """Returns the figure; `slices` has one row per arm and slice.
 
     Its columns are `slice`, `arm`, `axis`, `reference`, `delta`, `low`, `high` (points against the baseline) and `n`
@@ -57,7 +57,9 @@ def draw(slices: pd.DataFrame, *, title: str, metric: str, note: str) -> Figure:
     bands = [arms[start : start + across] for start in range(0, len(arms), across)]
     heads = [max(len(_head(arm, width)) for arm in band) * NOTE + 0.05 for band in bands]
     tall = len(names) * _ROW + 0.04
-    page = sheet(title, "", f"{left_out}{note}", width=whole, height=sum(heads) + len(bands) * (tall + _BELOW + 0.06))
+    page = sheet(
+        title, about, f"{left_out}{note}", width=whole, height=sum(heads) + len(bands) * (tall + _BELOW + 0.06)
+    )
     top = 0.0
     for band, head in zip(bands, heads, strict=True):
         for number, label in enumerate(labels):

@@ -12,7 +12,7 @@ _LABELS = (0.6, 1.15)
 _BAR = "#b9cfe0"
 
 
-def draw(components: pd.DataFrame, *, title: str, unit: str, note: str) -> Figure:
+def draw(components: pd.DataFrame, *, title: str, unit: str, note: str, about: str = "") -> Figure:
     """Returns the figure; `components` has `name`, `value`, `low`, `high` in `unit` (points, or % of the variance)."""
     there = finite_rows(components, "value", "low", "high")
     if there.empty:
@@ -24,7 +24,7 @@ def draw(components: pd.DataFrame, *, title: str, unit: str, note: str) -> Figur
     widest = max(inches(row.label, TEXT) for row in rows)
     labels = min(max(widest, _LABELS[0]), _LABELS[1])
     items = place_rows(rows, labels)
-    page = sheet(title, "", note, width=WIDTH, height=height_of(items) + FEET + 0.04)
+    page = sheet(title, about, note, width=WIDTH, height=height_of(items) + FEET + 0.04)
     ax = draw_rows(page, 0.02, items, labels=labels, unit=unit, words=_words, ticks=counts, widest=WIDEST)
     middles = [item.top + item.height / 2 for item in items]
     ax.barh(middles, there["value"], height=0.11, color=_BAR, edgecolor=INK, linewidth=0.5, zorder=1.6)

@@ -15,14 +15,15 @@ from matplotlib.patheffects import Normal, Stroke
 
 from harness.analysis.effects import Effect
 from harness.arm import may_win
-from harness.report.figures.placing import Box, Spot, slots, spots
-from harness.report.figures.scales import from_zero, linear_scale, logarithmic
+from harness.report.figures.placing import Box, Spot, spots
+from harness.report.figures.scales import from_least, linear_scale, logarithmic
 from harness.report.figures.style import (
     AXES,
     FAINT,
     INK,
     MARGIN,
     MARKS,
+    SHADE,
     SMALL,
     WIDE,
     WIDTH,
@@ -34,16 +35,17 @@ from harness.report.figures.style import (
     key_height,
     name_axis,
     name_line,
+    name_lines,
     sheet,
-    shorten,
     signs,
 )
 from harness.report.leaderboard import is_baseline
 
 COLUMNS = ["arm", "axis", "reference", "effect", "low", "high", "cpu_s", "labels"]
 _HEIGHT, _LEFT, _BETWEEN, _BELOW = 2.5, 0.42, 0.1, 0.34
-_CROWD, _LETTER, _MARK, _LANE, _LANES = 12, 0.085, 0.032, 0.055, 5
-_UNITS: Mapping[str, str] = {"cpu_s": "processor seconds a trial", "labels": "labels bought a trial"}
+_CROWD, _LETTER, _MARK, _NAME, _LINES = 12, 0.085, 0.032, 1.0, 3
+_LANE, _FEWEST, _SHARE = 0.06, 0.4, 0.45
+_UNITS: Mapping[str, str] = {"cpu_s": "processor seconds per trial", "labels": "labels bought per trial"}
 _FRONT: Any = {"color": INK, "linewidth": 0.8, "linestyle": (0, (1, 1.2)), "zorder": 1.6}
 
 
@@ -84,7 +86,7 @@ def front(cost: Sequence[float], gain: Sequence[float]) -> list[int]:
     return kept
 
 
-def draw(arms: pd.DataFrame, *, title: str, metric: str, note: str) -> Figure:
+def draw(arms: pd.DataFrame, *, title: str, metric: str, note: str, about: str = "") -> Figure:
     """Returns the figure of two panels; `arms` is from `gain_frame`, with 0 as the baseline's effect.
 
     A stepped line is the Pareto front of the point estimates, without negative controls and upper bounds. Names are
@@ -97,9 +99,9 @@ def draw(arms: pd.DataFrame, *, title: str, metric: str, note: str) -> Figure:
     whole = WIDE if bought else WIDTH
     width = (whole - 2 * MARGIN - _LEFT - (_LEFT + _BETWEEN) * bought) / (1 + bought)
     labels, samples = _key(there)
-    said = "Arms of equal cost stand side by side." if bought else "No arm bought labels."
+    said = "Shaded: arms that bought no labels, in the order of their effect." if bought else "No arm bought labels."
     tall = key_height(labels, whole - 2 * MARGIN)
-    page = sheet(title, "", f"{said} {note}", width=whole, height=_HEIGHT + _BELOW + tall + 0.06)
+    page = sheet(title, about, f"{said} {note}", width=whole, height=_HEIGHT + _BELOW + tall + 0.06)
     for number, cost in enumerate(_UNITS if bought else ["cpu_s"]):
         ax = page.axes(MARGIN + _LEFT + number * (width + _LEFT + _BETWEEN), 0.02, width, _HEIGHT)
         _panel(ax, there, cost, width)
@@ -135,34 +137,48 @@ def _panel(ax: Axes, arms: pd.DataFrame, cost: str, width: float) -> None:
     """Draws one panel in coordinates of inches: scales, front, points and names."""
     limit = 4 * float(((arms["high"] - arms["low"]) / 2)[arms["arm"] != "baseline"].median()) or np.inf
     ends = (arms["low"].clip(lower=arms["effect"] - limit), arms["high"].clip(upper=arms["effect"] + limit))
-    across = (logarithmic if cost == "cpu_s" else from_zero)(arms[cost], width, 0.22)
+    x = _across(ax, arms, cost, width)
     up = linear_scale([0.0, *ends[0], *ends[1]], _HEIGHT, 0.12)
-    across.mark(ax.xaxis, counts)
     up.mark(ax.yaxis, signs)
     ax.axhline(up.place(0.0), linewidth=0.8, color=INK, zorder=1.5)
     order = _front(arms, cost)
-    steps = [(across.place(arms[cost].iloc[one]), up.place(arms["effect"].iloc[one])) for one in order]
+    steps = [(x[one], up.place(arms["effect"].iloc[one])) for one in order]
     ax.step([*(x for x, _ in steps), width], [*(y for _, y in steps), steps[-1][1]], where="post", **_FRONT)
     low, high = ([up.place(end) for end in side] for side in ends)
-    x = [across.place(value) for value in arms[cost]]
     y = [up.place(value) for value in arms["effect"]]
     cut = [(side != arms[name]).tolist() for name, side in zip(("low", "high"), ends, strict=True)]
-    points = [Point(*numbers) for numbers in zip(_dodged(x, low, high), y, low, high, *cut, strict=True)]
-    names = _names(arms, order, points, _bars(steps, width), width, cost)
+    points = [Point(*numbers) for numbers in zip(x, y, low, high, *cut, strict=True)]
+    lines = [*_bars(steps, width), (0.0, up.place(0.0) - 0.01, width, up.place(0.0) + 0.01)]
+    names = _names(arms, order, points, lines, width, cost)
     for row, point, spot in zip(arms.to_dict("records"), points, names, strict=True):
         _point(ax, row, point, spot is None and len(arms) > _CROWD)
         if spot:
             _name(ax, row["arm"], point, spot)
 
 
-def _dodged(x: Sequence[float], low: Sequence[float], high: Sequence[float]) -> list[float]:
-    """Returns the horizontal positions, moved apart if arms of equal cost have overlapping intervals."""
-    moved = list(x)
-    for place in sorted(set(x)):
-        same = [one for one, value in enumerate(x) if value == place]
-        for one, lane in zip(same, slots([(low[one], high[one]) for one in same], _LANES), strict=True):
-            moved[one] += _LANE * lane
-    return moved
+def _across(ax: Axes, arms: pd.DataFrame, cost: str, width: float) -> list[float]:
+    """Marks the axis of costs and returns each arm's position on it, in inches.
+
+    Arms that bought no labels have a shaded band of their own beside the axis, side by side in the order of their
+    effect, since their position on it would be the same for all.
+    """
+    if cost == "cpu_s":
+        scale = logarithmic(arms[cost], width, 0.22)
+        scale.mark(ax.xaxis, counts)
+        return [scale.place(value) for value in arms[cost]]
+    free = np.flatnonzero(arms[cost] == 0)
+    order = free[np.argsort(arms["effect"].to_numpy()[free], kind="stable")]
+    band = min(max(_LANE * (len(order) + 1), _FEWEST), _SHARE * width) if len(order) else 0.0
+    scale = from_least(arms.loc[arms[cost] > 0, cost], width - band, 0.16)
+    scale.mark(ax.xaxis, counts)
+    labels = [label.get_text() for label in ax.get_xticklabels()]
+    ax.set_xticks([*[band / 2] * bool(band), *(ax.get_xticks() + band)], [*["none"] * bool(band), *labels])
+    ax.set_xlim(0.0, width)
+    ax.axvspan(0.0, band, color=SHADE, linewidth=0, zorder=0)
+    x = [band + scale.place(value) for value in arms[cost]]
+    for lane, one in enumerate(order):
+        x[one] = band * (lane + 1) / (len(order) + 1)
+    return x
 
 
 def _bars(steps: Sequence[tuple[float, float]], width: float) -> list[Box]:
@@ -182,15 +198,20 @@ def _names(
     wanted = [one for one in [*reversed(order), *others] if arms["arm"].iloc[one] != "baseline"][:_CROWD]
     marks = [(p.x - _MARK, p.y - _MARK, p.x + _MARK, p.y + _MARK) for p in points]
     lines = [(p.x - 0.012, p.low, p.x + 0.012, p.high) for p in points]
-    sizes = [(inches(_called(arms["arm"].iloc[one]), SMALL) + 0.02, _LETTER) for one in wanted]
+    sizes = [_size(_called(arms["arm"].iloc[one])) for one in wanted]
     places = [(points[one].x, points[one].y) for one in wanted]
     found = spots(places, sizes, (0.02, 0.02, width, _HEIGHT), marks, [*lines, *bars], len(order))
     given = dict(zip(wanted, found, strict=True))
     return [given.get(one) for one in range(len(arms))]
 
 
-def _called(arm: str) -> str:
-    return shorten(name_line(arm), 1.3, SMALL)
+def _called(arm: str) -> list[str]:
+    """Returns an arm's name in few short lines."""
+    return name_lines(name_line(arm), _NAME, SMALL, _LINES)
+
+
+def _size(lines: Sequence[str]) -> tuple[float, float]:
+    return max(inches(line, SMALL) for line in lines) + 0.02, _LETTER * len(lines)
 
 
 def _point(ax: Axes, row: Mapping[Any, Any], point: Point, small: bool) -> None:
@@ -210,5 +231,5 @@ def _name(ax: Axes, arm: str, point: Point, spot: Spot) -> None:
     """Draws an arm's name, with a line to its point if it is far away."""
     if spot.lead:
         ax.plot([point.x, spot.lead[0]], [point.y, spot.lead[1]], color=FAINT, linewidth=0.4, zorder=1.7)
-    name = ax.text(spot.x, spot.y, _called(arm), fontsize=SMALL, va="center", zorder=5)
+    name = ax.text(spot.x, spot.y, "\n".join(_called(arm)), fontsize=SMALL, va="center", zorder=5, linespacing=1.05)
     name.set_path_effects([Stroke(linewidth=1.4, foreground="white"), Normal()])  # readable over a line

@@ -28,6 +28,7 @@ from harness.report.figures.style import (  # fmt: skip
     LINE,
     MARGIN,
     MARKS,
+    NOTE,
     SHADE,
     SMALL,
     TEXT,
@@ -37,11 +38,12 @@ from harness.report.figures.style import (  # fmt: skip
     drawable,
     heading,
     inches,
+    name_lines,
     wrap_lines,
 )
 from harness.report.leaderboard import effect_in_words, is_baseline, seeds_by_examples
 
-_LABELS = (0.7, 1.12)
+_LABELS, _LONGEST = (0.7, 1.12), 4
 _PAD, _HEADER, _HEADS, _NOTE = 0.065, 0.17, 0.24, 0.085
 
 
@@ -65,17 +67,22 @@ class Group:
 
 
 def draw(
-    effects: Sequence[Effect], title: str, metric: str, note: str, reasons: Mapping[str, str], briefs: Mapping[str, str]
-) -> Figure:
-    """Returns the forest plot of a study; `reasons` says why an arm has no effect, `briefs` holds short names."""
+    effects: Sequence[Effect], title: str, metric: str, note: str, reasons: Mapping[str, str],
+    briefs: Mapping[str, str], about: str = "",
+) -> Figure:  # fmt: skip
+    """Returns the forest plot of a study; `reasons` says why an arm has no effect, `briefs` holds short names.
+
+    `about` goes below the title.
+    """
     arms = [effect for effect in effects if not is_baseline(effect)]
     usual = _usual_count(arms)
     groups = _grouped(arms)
     labels = _label_width(groups, briefs)
     placed, height = _placed(groups, labels, usual, briefs)
-    titles = wrap_lines(drawable(title), 0.88 * WIDTH, TEXT + 1)
+    titles = wrap_lines(drawable(title), 0.86 * (WIDTH - 2 * MARGIN), TEXT + 1)
     notes = wrap_lines(drawable(note), WIDTH - 2 * MARGIN, SMALL)
-    head = MARGIN + TITLE * len(titles) + _HEADS
+    abouts = wrap_lines(drawable(about), WIDTH - 2 * MARGIN, SMALL)
+    head = MARGIN + TITLE * len(titles) + NOTE * len(abouts) + _HEADS
     foot = AXIS + _NOTE * len(notes) + MARGIN
     figure = Figure(figsize=(WIDTH, head + height + foot))
     ax = _axes(figure, labels, _number_width(arms), height, foot)
@@ -84,9 +91,10 @@ def draw(
     for item in placed:
         if isinstance(item, Group):
             _text(ax, MARGIN, item.top + _HEADER - 0.05, item.title, weight="bold", va="baseline")
+            ax.axhspan(item.top, item.top + _HEADER, color="white", linewidth=0, zorder=1.6)  # no line through text
         else:
             _row(ax, item, limit, reasons.get(item.effect.arm, "not run yet"))
-    _heads(ax, titles, f"{_baseline(effects, metric)}{f'; n = {usual} (seeds × test)' if usual else ''}")
+    _heads(ax, titles, abouts, f"{_baseline(effects, metric)}{f'; n = {usual} (seeds × test)' if usual else ''}")
     ax.set_xlabel(f"points of {metric.replace('_', ' ')}", fontsize=TEXT, labelpad=2)
     for number, line in enumerate(notes):
         _text(ax, MARGIN, height + AXIS + _NOTE * (number + 0.5), line, size=SMALL - 0.5, color=FAINT)
@@ -138,7 +146,7 @@ def _placed(
         items.append(Group(title, top))
         top += _HEADER
         for effect in found:
-            label, remarks = wrap_lines(_short(effect, briefs), labels, TEXT), _remarks(effect, usual)
+            label, remarks = name_lines(_short(effect, briefs), labels, TEXT, _LONGEST), _remarks(effect, usual)
             lines = max(len(label) + len(remarks), 1 if effect.interval else 2)
             items.append(ForestRow(effect, label, remarks, top, lines * LINE + _PAD))
             top += lines * LINE + _PAD
@@ -216,10 +224,20 @@ def _absent(ax: Axes, row: ForestRow, reason: str) -> None:
         text.get_bbox_patch().set(linewidth=0, boxstyle="square,pad=0.05")  # the zero line must not cross text
 
 
-def _heads(ax: Axes, titles: Sequence[str], baseline: str) -> None:
-    """Draws the title, the baseline and the column head above the plot."""
+def _heads(ax: Axes, titles: Sequence[str], abouts: Sequence[str], baseline: str) -> None:
+    """Draws the title, what the figure is about, the baseline and the column head above the plot."""
+    for number, line in enumerate(reversed(abouts)):
+        _text(ax, MARGIN, 0.005 - _HEADS - NOTE * (number + 0.5), line, size=SMALL, color=FAINT, va="center")
     for number, line in enumerate(reversed(titles)):
-        _text(ax, MARGIN, -_HEADS - TITLE * (number + 0.5), line, weight="bold", size=TEXT + 1, va="center")
+        _text(
+            ax,
+            MARGIN,
+            -_HEADS - NOTE * len(abouts) - TITLE * (number + 0.5),
+            line,
+            weight="bold",
+            size=TEXT + 1,
+            va="center",
+        )
     _text(ax, MARGIN, -_HEADS + 0.05, baseline, size=SMALL, color=FAINT, va="center")
     head = f"effect [{100 * LEVEL:.0f} % interval]"
     _text(ax, WIDTH - MARGIN, -0.05, head, ha="right", size=SMALL, color=FAINT)

@@ -82,18 +82,5 @@ def _any(box: Box, others: Sequence[Box]) -> bool:
     return any(overlaps(box, other) for other in others)
 
 
-def slots(spans: Sequence[tuple[float, float]], most: int) -> list[int]:
-    """Returns a lane for each interval, 0, 1, -1, 2, …: those in one lane do not overlap unless lanes run out."""
-    lanes = [(lane + 1) // 2 * (1 if lane % 2 else -1) for lane in range(most)]
-    filled: dict[int, list[tuple[float, float]]] = {lane: [] for lane in lanes}
-    chosen = []
-    for low, high in spans:
-        free = [lane for lane in lanes if all(high < a or low > b for a, b in filled[lane])]
-        lane = free[0] if free else min(lanes, key=lambda one: len(filled[one]))
-        filled[lane].append((low, high))
-        chosen.append(lane)
-    return chosen
-
-
 def _inside(box: Box, bounds: Box) -> bool:
     return box[0] >= bounds[0] and box[1] >= bounds[1] and box[2] <= bounds[2] and box[3] <= bounds[3]

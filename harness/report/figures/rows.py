@@ -20,9 +20,9 @@ from harness.report.figures.style import (  # fmt: skip
     TEXT,
     WARN,
     Sheet,
-    fit_lines,
     inches,
     name_axis,
+    name_lines,
     signs,
 )
 from harness.report.leaderboard import signed_number
@@ -57,14 +57,14 @@ class PlacedRow:
 
 
 def place_rows(items: Sequence[str | PlotRow], labels: float) -> list[PlacedRow]:
-    """Places headings and rows from top to bottom, with labels in two lines at most."""
+    """Places headings and rows from top to bottom, with labels in three lines at most."""
     found: list[PlacedRow] = []
     top = 0.0
     for item in items:
         if isinstance(item, str):
             found.append(PlacedRow(item, [item], top, HEADER))
         else:
-            lines = fit_lines(item.label, labels - item.indent, TEXT, 2)
+            lines = name_lines(item.label, labels - item.indent, TEXT, 3)
             found.append(PlacedRow(item, lines, top, len(lines) * LINE + PAD))
         top += found[-1].height
     return found

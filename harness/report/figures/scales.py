@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -60,6 +60,14 @@ def from_zero(values: Iterable[float], length: float, room: float) -> Scale:
     if max(found) <= 20 * least:
         return _scale(found, length, room, float, _even)
     return _scale(found, length, room, lambda value: float(np.arcsinh(2 * value / least)), _decades)
+
+
+def from_least(values: Iterable[float], length: float, room: float) -> Scale:
+    """Returns a scale of positive values, with ticks among them: linear, or logarithmic if they differ by 20 times."""
+    found = sorted(values)
+    scale = (linear_scale if found[-1] <= 20 * found[0] else logarithmic)(found, length, room)
+    within = tuple(tick for tick in scale.ticks if found[0] <= tick <= found[-1])
+    return replace(scale, ticks=within if len(within) > 1 else tuple(sorted({found[0], found[-1]})))
 
 
 def _scale(

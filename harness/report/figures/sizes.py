@@ -25,7 +25,7 @@ from harness.report.figures.style import (
 _HEIGHT, _LEFT, _BELOW = 2.1, 0.4, 0.34
 
 
-def draw(curve: pd.DataFrame, *, title: str, metric: str, note: str, held: str) -> Figure:
+def draw(curve: pd.DataFrame, *, title: str, metric: str, note: str, held: str, about: str = "") -> Figure:
     """Returns the figure; `curve` has the columns arm, n_train, score, low and high, in points.
 
     `low` and `high` are the bounds of the effect, drawn around the score; nan for the baseline. `held` says what is
@@ -38,7 +38,7 @@ def draw(curve: pd.DataFrame, *, title: str, metric: str, note: str, held: str) 
     drawn = dict(zip(arms, strokes(len(arms)), strict=True))
     width = WIDTH - 2 * MARGIN
     labels = [name_line(arm) for arm in arms]
-    page = sheet(title, "", note, width=WIDTH, height=_HEIGHT + _BELOW + key_height(labels, width) + 0.06)
+    page = sheet(title, about, note, width=WIDTH, height=_HEIGHT + _BELOW + key_height(labels, width) + 0.06)
     ax = page.axes(MARGIN + _LEFT, 0.02, width - _LEFT, _HEIGHT)
     bars = _with_bars(there)
     across = logarithmic(there["n_train"], width - _LEFT, 0.12)

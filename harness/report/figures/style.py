@@ -37,8 +37,10 @@ TEXT, SMALL, _SANE = 6.5, 5.5, 200
 INK, FAINT, GRID, SHADE, WARN = "#222222", "#767676", "#d0d0d0", "#ececec", "#a02020"
 MARKS = {"model": ("s", "#0072B2"), "data": ("o", "#D55E00"), "both": ("D", "#00795a"), "none": ("^", "#555555")}
 """Marker and colour by what an arm changes."""
-AXES = {"model": "model", "data": "data", "both": "model and data", "none": "nothing but luck (A/A)"}
+AXES = {"model": "model", "data": "data", "both": "model and data", "none": "nothing (A/A)"}
 """What an arm changes, in words."""
+COMBINED = "data: combined"
+"""The heading of arms that change several factors of the data."""
 STYLE: Any = {
     "font.family": "DejaVu Sans", "font.size": TEXT, "text.color": INK, "text.parse_math": False,
     "axes.linewidth": 0.6, "pdf.fonttype": 42, "svg.fonttype": "path", "svg.hashsalt": "harness", "text.usetex": False,
@@ -224,8 +226,10 @@ def finite_rows(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
 
 
 def heading(axis: str, factors: Sequence[str]) -> str:
-    """Returns a heading for arms that change the same factors."""
-    return f"data: {' and '.join(factors)}" if axis == "data" and factors else AXES.get(axis, AXES["none"])
+    """Returns a heading for arms that change the same factor, or several of the data."""
+    if axis == "data" and factors:
+        return f"data: {factors[0]}" if len(factors) == 1 else COMBINED
+    return AXES.get(axis, AXES["none"])
 
 
 def strokes(n: int) -> list[Stroke]:
@@ -297,6 +301,16 @@ def fit_lines(text: str, room: float, size: float, most: int) -> list[str]:
     for line in lines[: most - 1]:
         rest = rest[len(line) :].lstrip()
     return lines if 0 < len(lines) <= most else [*lines[: most - 1], shorten(rest, room, size)]
+
+
+def name_lines(text: str, room: float, size: float, most: int) -> list[str]:
+    """Breaks the name of a combination before its plus signs, where each part fits; other text as `fit_lines` does."""
+    lines = [""]
+    for part in re.split(r" (?=\+ )", _sane(text)):
+        line = f"{lines[-1]} {part}".strip()
+        lines = [*lines[:-1], line] if not lines[-1] or inches(line, size) <= room else [*lines, part]
+    fits = len(lines) <= most and all(inches(line, size) <= room for line in lines)
+    return lines if fits else fit_lines(text, room, size, most)
 
 
 def _sane(text: str) -> str:

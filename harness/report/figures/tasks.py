@@ -22,8 +22,8 @@ from harness.report.figures.style import AXES, MARKS, TEXT, WIDTH, blank, inches
 _LABELS = (0.75, 1.15)
 
 
-def draw(arms: Sequence[ArmSummary], *, title: str, verdict: str, note: str) -> Figure:
-    """Returns the figure: arms by what they change, as `gather_suite` orders them; `verdict` goes below the title."""
+def draw(arms: Sequence[ArmSummary], *, title: str, about: str, note: str) -> Figure:
+    """Returns the figure: arms by what they change, as `gather_suite` orders them; `about` goes below the title."""
     there = [one for one in arms if one.effects]
     if not there:
         return blank(title, "No arm has an effect on any task.", note)
@@ -31,7 +31,7 @@ def draw(arms: Sequence[ArmSummary], *, title: str, verdict: str, note: str) -> 
     widest = max(inches(item.label, TEXT) for item in items if isinstance(item, PlotRow))
     labels = min(max(widest, _LABELS[0]), _LABELS[1])
     rows = place_rows(items, labels)
-    page = sheet(title, verdict, note, width=WIDTH, height=height_of(rows) + FEET + 0.04)
+    page = sheet(title, about, note, width=WIDTH, height=height_of(rows) + FEET + 0.04)
     draw_rows(page, 0.0, rows, labels=labels, unit="points", words=estimate_in_points, ticks=signs, widest=WIDEST)
     return page.figure
 

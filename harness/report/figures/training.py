@@ -36,7 +36,7 @@ from harness.storage.store import Record
 
 COLUMNS = ["arm", "group", "reference", "seed", "step", "value"]
 _LEFT, _BETWEEN, _TITLE, _HEIGHT, _BELOW = 0.4, 0.12, 0.17, 1.25, 0.33
-_MOST, _POINTS, _EARLY = 5, 200, 0.1
+_MOST, _PANELS, _POINTS, _EARLY = 5, 9, 200, 0.1
 _BASE = Stroke(FAINT, (0, (6, 2)), "x")
 
 
@@ -78,17 +78,20 @@ def mean_curve(history: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"step": steps, "mean": mean, "low": mean - spread, "high": mean + spread})
 
 
-def draw(history: pd.DataFrame, *, title: str, unit: str, note: str) -> Figure:
+def draw(history: pd.DataFrame, *, title: str, unit: str, note: str, about: str = "") -> Figure:
     """Returns the figure; `history` is from `history_frame`, `unit` names its values.
 
-    A panel holds up to five arms of one kind and the baseline. Arms without a curve are listed below.
+    A panel holds up to five arms of one kind and the baseline; there are nine panels at most. Arms without a curve
+    are named below, those without a panel counted.
     """
     there = finite_rows(history, "step", "value")
     if there.empty:
         return blank(title, "No trial left a history: every model was fitted at once, or none has finished.", note)
     curves = {arm: mean_curve(rows) for arm, rows in there.groupby("arm", sort=False)}
     curves = {arm: curve for arm, curve in curves.items() if len(curve)}
-    panels = list(_panels(there[there["arm"].isin(curves)]))
+    every = list(_panels(there[there["arm"].isin(curves)]))
+    panels = every[:_PANELS]
+    folded = sum(len(arms) for _, arms in every[_PANELS:])
     columns = min(len(panels), 3)
     whole = WIDTH if columns == 1 else WIDE
     width = (whole - 2 * MARGIN - columns * _LEFT - (columns - 1) * _BETWEEN) / columns
@@ -97,7 +100,7 @@ def draw(history: pd.DataFrame, *, title: str, unit: str, note: str) -> Figure:
     heights = [max(key_height(keys[one][0], width + _LEFT - 0.1) for one in row) for row in rows]
     height = sum(heights) + len(rows) * (_TITLE + _HEIGHT + _BELOW + 0.08)
     limits = _limits(curves)
-    page = sheet(title, "", _noted(history, curves, limits, note), width=whole, height=height + 0.02)
+    page = sheet(title, about, _noted(history, curves, limits, note, folded), width=whole, height=height + 0.02)
     top = 0.0
     for row, tall in zip(rows, heights, strict=True):
         for column, one in enumerate(row):
@@ -123,7 +126,7 @@ def _panels(history: pd.DataFrame) -> Iterator[tuple[str, list[tuple[str, bool]]
 
 def _rank(group: str) -> tuple[int, int]:
     """Returns the order of a heading: models, weak, clean, augment, combinations of those, both, the rest."""
-    factors = [place for place, name in enumerate(FACTORS) if name in group.removeprefix("data:").split()]
+    factors = [place for place, name in enumerate(FACTORS) if name in group.removeprefix("data:").split()] or [9]
     kind = 0 if group == AXES["model"] else 1 if group.startswith("data") else 2 if group == AXES["both"] else 3
     return kind, 10 * len(factors) + sum(factors)
 
@@ -180,7 +183,9 @@ def _curve(ax: Axes, curve: pd.DataFrame, stroke: Stroke) -> None:
     ax.add_line(stroke.line(curve["step"].to_numpy(), curve["mean"].to_numpy()))
 
 
-def _noted(history: pd.DataFrame, curves: dict[Any, pd.DataFrame], limits: tuple[float, ...], note: str) -> str:
+def _noted(
+    history: pd.DataFrame, curves: dict[Any, pd.DataFrame], limits: tuple[float, ...], note: str, folded: int
+) -> str:
     """Returns the note: what a band is, whether values are outside of the panels, and which arms have no curve."""
     without = [name_line(str(arm)) for arm in history["arm"].drop_duplicates() if arm not in curves]
     every = pd.concat(list(curves.values()))
@@ -188,4 +193,5 @@ def _noted(history: pd.DataFrame, curves: dict[Any, pd.DataFrame], limits: tuple
     band = "Lines: mean over seeds; bands: one standard deviation on each side." if several else "One seed: no band."
     outside = (every["mean"] < limits[2]) | (every["mean"] > limits[3])
     cut = ["Some of the first tenth lies outside of the panels."] if outside.any() else []
+    cut += [f"Not drawn: {folded} more arms."] if folded else []
     return " ".join([band, *cut, *([f"No curve: {', '.join(without)}."] if without else []), note])

@@ -19,7 +19,8 @@ _COUNTS = ("arms", "trials", "failed")
 class OverviewLine:
     """Holds a study's line in the index: the address of its page, and the page's summary.
 
-    `word` is data, model, undecided or untold, `verdict` is the verdict in sentences, `best` are the arms of rank 1.
+    `word` is data, model, undecided, other (another question) or untold, `verdict` is the verdict in a sentence, `best`
+    are the arms of rank 1.
     """
 
     href: str

@@ -28,7 +28,7 @@
     const heads = [...table.tHead.rows[0].cells];
     heads.forEach((head, column) => {
       const kind = head.dataset.kind;
-      const button = make("button", { type: "button" }, head.textContent);
+      const button = make("button", { type: "button", ...(head.title ? { title: head.title } : {}) }, head.textContent);
       head.replaceChildren(button);
       head.setAttribute("aria-sort", "none");
       button.addEventListener("click", () => {
@@ -70,8 +70,21 @@
     one("#shown").textContent = kept.length === rows.length ? `${rows.length} arms` : `${kept.length} of ${rows.length} arms`;
     one("#none").hidden = kept.length > 0;
   };
-  find.addEventListener("input", filter);
-  [axis, reference, failed].forEach((control) => control.addEventListener("change", filter));
+
+  // Filters are kept in the address, so that a link or a reload shows the same arms.
+  const controls = { find, axis, reference, failed };
+  const keep = () => {
+    const asked = new URLSearchParams(Object.entries(controls).map(([name, control]) => [name, control.value]).filter(([, value]) => value));
+    history.replaceState(null, "", `${location.pathname}${asked.size ? `?${asked}` : ""}${location.hash}`);
+    filter();
+  };
+  for (const [name, value] of new URLSearchParams(location.search)) {
+    if (name in controls) controls[name].value = value;
+  }
+  // A select that has no such option is left empty by the browser: then nothing is filtered by it.
+  [axis, reference, failed].filter((control) => control.selectedIndex < 0).forEach((control) => { control.selectedIndex = 0; });
+  find.addEventListener("input", keep);
+  [axis, reference, failed].forEach((control) => control.addEventListener("change", keep));
   one(".controls").hidden = false;
   filter();
 
@@ -86,7 +99,7 @@
   };
 
   const trialRow = ([seed, key, lost, [score, valid, delta, cpu, wall, peak], why]) => {
-    const link = make("a", { href: `trials/${encodeURIComponent(key)}${lost ? ".failed" : ""}.json`, title: key }, key.slice(0, 8));
+    const link = make("a", { href: `${one("#trials").dataset.root}trials/${encodeURIComponent(key)}${lost ? ".failed" : ""}.json`, title: key }, key.slice(0, 8));
     const row = make("tr", lost ? { class: "lost" } : {}, make("th", { scope: "row" }, String(seed)));
     if (lost) row.append(make("td", { colspan: "6", class: "why" }, why || "failed"));
     else {
@@ -103,7 +116,10 @@
     const mine = trials[box.dataset.trials] ?? [];
     if (!mine.length) return box.replaceChildren(make("p", { class: "small" }, "No trial of this arm was run."));
     const heads = columns.map((name, place) => make("th", { scope: "col", ...(place && place < 7 ? { class: "n" } : {}) }, name));
-    const table = make("table", {}, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...mine.map(trialRow)));
+    const table = make("table", { class: "stack" }, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...mine.map(trialRow)));
+    for (const row of table.tBodies[0].rows) {
+      [...row.cells].forEach((cell, place) => { cell.dataset.label = row.classList.contains("lost") && place ? (cell.colSpan > 1 ? "" : "record") : columns[place]; });
+    }
     box.replaceChildren(table);
     for (const [name, value] of [["tabindex", "0"], ["role", "region"], ["aria-label", "Trials"]]) box.setAttribute(name, value);
   };

@@ -9,6 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from harness.report.leaderboard import glue
 from harness.report.page.arm_details import readable_number
 from harness.report.page.embedding import fingerprint
 
@@ -32,5 +33,6 @@ def fill_template(template: str, content: Mapping[str, Any]) -> bytes:
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     made.filters["number"] = readable_number
+    made.filters["glue"] = glue
     text = made.get_template(template).render(**content, **house).rstrip()
     return f"{_BREAKS.sub('><', text)}\n".encode()

@@ -7,19 +7,26 @@ that comes from data is escaped. Equal studies give equal bytes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pandas as pd
 from markupsafe import Markup
 
 from harness.analysis.attribution import Attribution
-from harness.analysis.effects import Effect
+from harness.analysis.effects import Effect, ReferenceGain
+from harness.analysis.label_policies import PolicyRow
+from harness.analysis.sensitivity import Omitted
 from harness.analysis.study import Study
+from harness.analysis.variance import Component
+from harness.arm import kind_in_words
 from harness.errors import BadInput
-from harness.report import leaderboard
-from harness.report.leaderboard import signed_number
+from harness.report import label_policies, leaderboard
+from harness.report.closing import answer_paragraphs
+from harness.report.glossary import GLOSSARY
+from harness.report.leaderboard import IntervalScale, beside_in_words, glue, signed_number, whisker
 from harness.report.page.arm_details import ArmDetails, as_yaml, describe_arm
+from harness.report.page.claims import ClaimLine
 from harness.report.page.embedding import PNG, Picture, for_script, picture, png
 from harness.report.page.overview import OverviewLine
 from harness.report.page.sheet import fill_template
@@ -41,6 +48,18 @@ CAPTIONS: Mapping[str, tuple[str, str]] = {
     "atlas": ("Published tables", "What a swap of the model and one of the data buy in published tables"),
 }
 """The heading and the alternative text of each figure, by name; an unknown name is used for both."""
+NUMBERS: Mapping[str, str] = {
+    "effects": "leaderboard.csv", "cells": "table.parquet", "attribution": "answers.json", "cost": "leaderboard.csv",
+    "budget": "leaderboard.csv", "curves": "trials/", "variance": "answers.json",
+}  # fmt: skip
+"""The file that holds the numbers of each figure, beside the page; `trials/` is in the study's folder."""
+BEST = 5
+"""How many arms the first screen shows."""
+_WHAT_IF: Mapping[str, str] = {
+    "worst arm of each axis dropped": "the model and the data strategy with the lowest validation score are left out",
+    "median arm of each axis": "the middle gain of all data strategies, less that of all models: nobody chooses",
+    "matched cost": "the dearer side may only use arms of at most twice the processor time of the cheaper one",
+}
 TRIAL_COLUMNS = ("seed", "score", "validation", "delta", "cpu s", "wall s", "peak MB", "record")
 _MEASURED = ("test", "valid", "delta", "cost_cpu_s", "cost_wall_s", "cost_peak_mb")
 
@@ -52,7 +71,10 @@ class PageData:
     `trials` has one row per trial: arm, seed, key, status, why (there is no delta), and in points test, valid and
     delta. `arms` holds the details of each arm. `shared` are the configs that all arms share, as YAML; `made_by` is the
     code that made the records. `figures` are PNG or SVG by name, `rows` texts or PNG by the id of a training row.
-    `command` runs the study; "" if it is unknown.
+    `command` runs the study; "" if it is unknown. `answer` is that of the terminal, as pairs of heading and text;
+    `components` are the sources of variance that a study of salts asks about; `references` are the arms' gains over
+    all of their references. `root` leads from the page to the study's folder. `policies` score cleaning arms on given
+    and on gold test labels.
     """
 
     name: str
@@ -68,15 +90,38 @@ class PageData:
     figures: Mapping[str, bytes]
     rows: Mapping[str, str | bytes]
     command: str
+    answer: Sequence[tuple[str, str]] = ()
+    components: Sequence[Component] = ()
+    references: Sequence[ReferenceGain] = ()
+    claims: Sequence[ClaimLine] = ()
+    root: str = ""
+    policies: Sequence[PolicyRow] = ()
 
 
 @dataclass(frozen=True)
 class VerdictText:
-    """Holds a verdict for the page: its word (data, model, undecided, untold), its first sentence, the others."""
+    """Holds the answer at the top of the page.
+
+    `word` is data, model or undecided, other for a study that asks another question, untold if there is no answer.
+    `head` is the answer in a sentence, `cautions` are what must be known before it, `paragraphs` the rest by heading.
+    """
 
     word: str
     head: str
-    sentences: Sequence[str]
+    cautions: Sequence[str]
+    paragraphs: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class ChartLine:
+    """Holds a line of the small chart: what it is, the arm ("" for none), the value in words, and the drawing."""
+
+    name: str
+    axis: str
+    arm: str
+    place: int | None
+    text: str
+    drawing: Markup
 
 
 def page_data(
@@ -94,7 +139,8 @@ def page_data(
     columns = [name for name in ("arm", "seed", "key", "status", "why", *_MEASURED) if name in study.table]
     return PageData(
         study.name, study.task, study.metric, study.effects, study.attribution, study.notes, study.table[columns], arms,
-        _shared(study.records), _made_by(study.records), figures, rows or {}, command,
+        _shared(study.records), _made_by(study.records), figures, rows or {}, command, answer_paragraphs(study),
+        study.components, study.references, policies=study.policies,
     )  # fmt: skip
 
 
@@ -104,7 +150,9 @@ def render(data: PageData) -> bytes:
     links = {arm: f"#arm-{place}" for arm, place in places.items()}
     sd = leaderboard.deviations(data.trials)
     content = {
-        "data": data, "places": places, "counts": _counts(data), "verdict": verdict(data.attribution, data.notes),
+        "data": data, "places": places, "counts": _counts(data), "verdict": verdict(data.answer, data.attribution),
+        "chart": chart(data, places), "best": best_arms(data, places), "beside": _by_arm(data.references),
+        "glossary": GLOSSARY,
         "board": Markup(leaderboard.as_html(data.effects, data.metric, sd, links)),
         "legend": leaderboard.legend(data.effects, data.metric, sd),
         "arms": [effect for _, effect in leaderboard.number_ranks(data.effects)],
@@ -112,38 +160,117 @@ def render(data: PageData) -> bytes:
         "figures": [_figure(name, content) for name, content in data.figures.items()],
         "embedded": Markup(for_script(_embedded(data, places))),
         "summary": Markup(for_script(_summary(data))),
-        "estimate": estimate_text, "share": share, "signed": signed_number,
+        "policies": [(*label_policies.trained_on(one), label_policies.policy_numbers(one)) for one in data.policies],
+        "policy_title": label_policies.POLICY_TITLE, "policy_heads": label_policies.HEADS,
+        "policy_note": label_policies.POLICY_NOTE,
+        "estimate": estimate_text, "share": share, "signed": signed_number, "what_if": what_if,
+        "effect_words": leaderboard.effect_in_words,
     }  # fmt: skip
     return fill_template("study.html", content)
 
 
-def verdict(attribution: Attribution | None, notes: Sequence[str]) -> VerdictText:
-    """Returns the verdict of a study, or why there is none."""
+def verdict(answer: Sequence[tuple[str, str]], attribution: Attribution | None) -> VerdictText:
+    """Returns what stands at the top of the page: the study's answer, or why there is none."""
+    cautions = [text for heading, text in answer if heading == "Caution"]
+    (heading, head), *rest = [pair for pair in answer if pair[0] != "Caution"] or [("Verdict", "None: nothing ran.")]
     if attribution and attribution.verdict:
-        head, _, rest = attribution.verdict.sentence.partition(". ")
-        return VerdictText(attribution.verdict.word, f"{head.rstrip('.')}.", [rest] if rest else [])
-    said = [*(attribution.notes if attribution else ()), *notes]
-    why = [note.partition(": ")[2] for note in said if note.startswith(("No attribution: ", "No verdict: "))]
-    reason = why[0].rstrip(".") if why else "nothing was attributed"
-    return VerdictText("untold", "It is not known whether the model or the data gained more.", [f"Because {reason}."])
+        return VerdictText(attribution.verdict.word, head, cautions, rest)
+    if heading == "Answer":
+        return VerdictText("other", head, cautions, rest)
+    return VerdictText("untold", head.replace("None: ", "No verdict: ", 1), cautions, rest)
+
+
+def chart(data: PageData, places: Mapping[str, int]) -> list[ChartLine]:
+    """Returns the small chart of the first screen: the ladder, or the sources of variance; empty without either."""
+    rungs = data.attribution.ladder if data.attribution else None
+    if rungs:
+        steps = (("best model", "model", rungs.model), ("best data", "data", rungs.data), ("both", "both", rungs.both))
+        found = [(name, axis, step.arm, step.effect) for name, axis, step in steps if step]
+        scale = _scale([(one.value, one.low, one.high) for *_, one in found])
+        return [
+            ChartLine(
+                name, axis, arm, places.get(arm), estimate_text(one),
+                Markup(whisker(one.value, (one.low, one.high), scale)),
+            )
+            for name, axis, arm, one in found
+        ]  # fmt: skip
+    sds = [(part.name, part.sd) for part in data.components]
+    scale = _scale([sd for _, sd in sds])
+    return [
+        ChartLine(
+            name, "none", "", None, f"{value:.2f} [{low:.2f}, {high:.2f}]", Markup(whisker(value, (low, high), scale))
+        )
+        for name, (value, low, high) in sds
+    ]
+
+
+def _scale(values: Sequence[tuple[float, float, float]]) -> IntervalScale:
+    """Returns the scale that shows all of these values with their intervals, and 0."""
+    ends = [0.0, *(end for one in values for end in one)]
+    room = 0.04 * (max(ends) - min(ends)) or 1.0
+    return IntervalScale(min(ends) - room, max(ends) + room)
+
+
+def best_arms(data: PageData, places: Mapping[str, int]) -> list[tuple[int, Effect, int, str, Markup]]:
+    """Returns the `BEST` arms of the first ranks: rank, effect, place, gain over the reference in words, drawing.
+
+    Empty for a study of salts, whose arms are one arm.
+    """
+    ranked = [(rank, one) for rank, one in leaderboard.number_ranks(data.effects) if rank is not None]
+    shown = [] if data.components else ranked[:BEST]
+    scale = _scale([(one.interval.effect, one.interval.low, one.interval.high) for _, one in shown if one.interval])
+    return [
+        (
+            rank, one, places[one.arm], beside_in_words(replace(one.beside, words="")) if one.beside else "",
+            Markup(whisker(one.interval.effect, (one.interval.low, one.interval.high), scale)),
+        )
+        for rank, one in shown
+        if one.interval
+    ]  # fmt: skip
+
+
+def _by_arm(gains: Sequence[ReferenceGain]) -> dict[str, list[tuple[str, str]]]:
+    """Returns for each arm its gains over all of its references: kind, gain in words."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for gain in gains:
+        found.setdefault(gain.arm, []).append((kind_in_words(gain.kind), beside_in_words(gain)))
+    return found
+
+
+def what_if(one: Omitted) -> str:
+    """Explains in a line what a row of the sensitivity does."""
+    return "the arm is left out" if one.omits else _WHAT_IF.get(one.what, "")
 
 
 def estimate_text(value: Any) -> str:
     """Returns an estimate with its interval, in points."""
-    return f"{signed_number(value.value)} [{signed_number(value.low)}, {signed_number(value.high)}]"
+    return glue(f"{signed_number(value.value)} [{signed_number(value.low)}, {signed_number(value.high)}]")
 
 
 def share(value: Any) -> str:
     """Returns a share of 1 with its interval, in percent."""
     low, high = (f"{100 * side:.1f}" for side in (value.low, value.high))
-    return f"{100 * value.value:.1f} % [{low}, {high}]".replace("-", leaderboard.MINUS)
+    return glue(f"{100 * value.value:.1f} % [{low}, {high}]".replace("-", leaderboard.MINUS))
 
 
-def _figure(name: str, content: bytes) -> tuple[str, str, Picture]:
-    """Returns a figure's heading, its alternative text, and its picture."""
+@dataclass(frozen=True)
+class Shown:
+    """Holds a figure of the page: its heading, what it shows, its picture, its file and the file of its numbers."""
+
+    heading: str
+    shows: str
+    picture: Picture
+    file: str
+    numbers: str
+
+
+def _figure(name: str, content: bytes) -> Shown:
+    """Returns a figure as the page shows it."""
     plain = name.replace("_", " ")
     heading, shows = CAPTIONS.get(name, (plain[:1].upper() + plain[1:], f"Figure: {plain}"))
-    return heading, shows, picture(content, f"figure '{name}'")
+    return Shown(
+        heading, shows, picture(content, f"figure '{name}'"), f"{name}.png", NUMBERS.get(name, "table.parquet")
+    )
 
 
 def _counts(data: PageData) -> dict[str, int]:
@@ -159,10 +286,9 @@ def _summary(data: PageData) -> dict[str, Any]:
     """Returns the study's summary for the index."""
     first = [effect for rank, effect in leaderboard.number_ranks(data.effects) if rank == 1]
     best = "; ".join(f"{one.arm} {leaderboard.effect_in_words(one.interval)}" for one in first if one.interval)
-    said, counts = verdict(data.attribution, data.notes), _counts(data)
-    sentence = " ".join([said.head, *said.sentences]) if said.word == "untold" else said.head
+    said, counts = verdict(data.answer, data.attribution), _counts(data)
     made = OverviewLine(
-        "", data.name, data.task, data.metric, said.word, sentence, best, counts["arms"], counts["trials"],
+        "", data.name, data.task, data.metric, said.word, said.head, best, counts["arms"], counts["trials"],
         counts["failed"],
     )  # fmt: skip
     return {name: value for name, value in asdict(made).items() if name != "href"}
