@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict, dataclass, field
@@ -122,8 +123,8 @@ def check_files_once(
     """
     wrong = {}
     for path in paths:
-        before = state_of(path)
-        if before is not None and index.find(path) is None:
+        if os.path.lexists(path) and index.find(path) is None:  # a link in a circle is there, and has no state
+            before = state_of(path)
             record, wrong[path.name] = check(path)
             if record is not None:
                 index.note(path, before, record)
