@@ -21,6 +21,7 @@ from harness.data import Modality, Rows, digest
 from harness.errors import BadInput
 from harness.tasks import checks, features, images
 from harness.tasks.parts import Part, part
+from harness.vote_triples import vote_type
 
 Names = str | Sequence[str] | None
 DataParts = Mapping[str, datasets.Dataset]
@@ -225,7 +226,7 @@ def indices(
 
 
 def votes(data: datasets.Dataset, names: Sequence[str], classes: Sequence[str]) -> np.ndarray:
-    """Returns votes (n, m) int8: null abstains, and so does -1 unless a class has that name.
+    """Returns votes (n, m): null abstains, and so does -1 unless a class has that name.
 
     Whether they are names or indices of classes is decided over all columns together.
     """
@@ -242,7 +243,7 @@ def votes(data: datasets.Dataset, names: Sequence[str], classes: Sequence[str]) 
             axis=1,
         )
     checks.check_votes(found, len(classes), ", ".join(names))
-    return found.astype(np.int8)
+    return found.astype(vote_type(len(classes)))
 
 
 def _abstaining(values: np.ndarray, classes: Sequence[str]) -> np.ndarray:
