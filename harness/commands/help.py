@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "curve": "learning curves over the number of training rows, of finished studies",
         "slices": "gains by class or column, and the rows that flipped",
         "claims": "sentences written down before a run: supported, refuted or undecided",
+        "merge": "joins the records of one study that two folders of results hold",
         "publish": "sends to W&B what it lacks of a study, from its records alone",
         "arms": "every option, with the reason if it does not fit a task",
         "votes": "what voters say of a task: coverage, conflicts, accuracy",
