@@ -1,8 +1,8 @@
 """Measures whether accuracy comes from the model or from the data, by paired trials with intervals and costs.
 
-The command `harness` does all of it. From Python, `harness.load` opens a study, `harness.run` runs one, and
-`harness.Option` describes a strategy or model that is a function of your own; they are imported when first used, so
-`import harness` stays light.
+The command `harness` does all of it. From Python, `harness.ask` asks about a file or rows in memory, `harness.load`
+opens a study, `harness.run` runs one, and `harness.Option` describes a strategy or model that is a function of your
+own; they are imported when first used, so `import harness` stays light.
 
 >>> import harness
 >>> harness.load("results/youtube").verdict.word
@@ -22,6 +22,7 @@ if os.environ.get("HARNESS_PARENT") not in (None, str(os.getpid())):
     end_with_parent()
 
 if TYPE_CHECKING:
+    from harness.api.ask import ask_from_python as ask
     from harness.api.options import Option
     from harness.api.results import SeedPlan
     from harness.api.results import StudyResults as Study
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from harness.api.runs import run_from_python as run
     from harness.errors import BadInput, TrialFailed
 
-__all__ = ["BadInput", "Option", "SeedPlan", "Study", "TrialFailed", "__version__", "load", "run"]
+__all__ = ["BadInput", "Option", "SeedPlan", "Study", "TrialFailed", "__version__", "ask", "load", "run"]
 
 _HOMES = {
     "BadInput": "harness.errors:BadInput",
@@ -37,6 +38,7 @@ _HOMES = {
     "SeedPlan": "harness.api.results:SeedPlan",
     "Study": "harness.api.results:StudyResults",
     "TrialFailed": "harness.errors:TrialFailed",
+    "ask": "harness.api.ask:ask_from_python",
     "load": "harness.api.results:load_study",
     "run": "harness.run:",  # the package of that name, which can be called
 }

@@ -60,6 +60,8 @@ METRICS: Mapping[str, Metric] = MappingProxyType({
     "worst_class": worst_class,
 })  # fmt: skip
 """The metrics of which a study may choose: functions of the confusion matrix, in [0, 1], higher is better."""
+OF_REPORTS = ("roc_auc", "average_precision", "log_loss", "brier", "calibration_error", "worst_group")
+"""The metrics by which only a finished study can be scored: training chooses by predicted classes alone."""
 OF_ALL_CLASSES = frozenset({*METRICS, "roc_auc", "average_precision"}) - {"accuracy"}
 """Metrics that speak of every class, so that each needs a test row."""
 
@@ -81,10 +83,24 @@ def class_faults(said: str, name: str, y: Integer[np.ndarray, " n"], classes: Se
     ]
 
 
+def report_hint(name: str) -> str:
+    """Returns how to get results by a metric that only reports know; "" for any other word.
+
+    `name` may also be that of the report's column, such as neg_log_loss.
+    """
+    plain = {"neg_brier_score": "brier"}.get(name, name.removeprefix("neg_"))
+    if plain not in OF_REPORTS:
+        return ""
+    return (
+        f"; {plain} is a metric of reports: run the study by one of these, then harness report NAME metric={plain} "
+        "gives scores, effects and the verdict by it, without training"
+    )
+
+
 def metric(name: str) -> Metric:
     """Returns the metric of that name; raises BadInput with the nearest name if there is none."""
     if name not in METRICS:
-        raise BadInput(f"unknown metric {name!r}{choices(name, METRICS)}")
+        raise BadInput(f"unknown metric {name!r}{choices(name, METRICS)}{report_hint(name)}")
     return METRICS[name]
 
 

@@ -25,6 +25,15 @@ def end_with_parent() -> None:
     threading.Thread(target=_watch, args=(maker.pid if maker and made else os.getppid(),), daemon=True).start()
 
 
+def end_with(parent: int) -> None:
+    """Ends this process soon after that of `parent` has ended; what a pool calls in each new worker.
+
+    A worker that never gets a job never imports what starts the watch of `end_with_parent`, and waits for five minutes.
+    The number is given, since a parent that died early has been replaced by another when the worker can ask.
+    """
+    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
 def _watch(parent: int) -> None:
     """Polls, since no system has a portable way of being told; a worker that became a command itself is left alone."""
     while os.getppid() == parent:

@@ -5,6 +5,7 @@ Hydra looks for plugins only in this namespace package; the code that they call 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,15 +20,17 @@ from hydra.plugins.launcher import Launcher
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
+from hydra_plugins.hydra_joblib_launcher.joblib_launcher import JoblibLauncher
 from omegaconf import DictConfig
 
 from harness.commands.study import run_study
 from harness.commands.terminal import say
+from harness.orphans import end_with
 from harness.run.batches import Batch, cut_batches, run_by_ray, run_by_submitit
 from harness.run.config import plain
 from harness.storage.places import conf_dir, own_conf
 
-__all__ = ["Options", "OwnOptions", "RayLauncher", "Studies", "StudySweeper", "SubmititLauncher"]
+__all__ = ["Options", "OwnOptions", "RayLauncher", "Studies", "StudySweeper", "SubmititLauncher", "Workers"]
 
 _GROUP = "experiments"
 
@@ -89,6 +92,13 @@ class RayLauncher(_Batches):
         batches = self.cut(job_overrides, initial_job_idx, self.size)
         say(f"  {len(batches)} tasks of Ray; what they print is in the logs of Ray")
         return run_by_ray(batches, address=self.address, n_jobs=self.n_jobs, resources=self.resources)
+
+
+class Workers(JoblibLauncher):  # type: ignore[misc]
+    """Launches trials as joblib does, in workers that end with the command even before they get a job."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings, initializer=end_with, initargs=(os.getpid(),))
 
 
 class Studies(FileConfigSource):

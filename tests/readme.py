@@ -1,7 +1,13 @@
-"""Writes the README's numbers from the committed records; `python tests/readme.py` does it in place."""
+"""Writes the numbers of README and documentation from the committed records; `python tests/readme.py` does it in place.
+
+What is generated: the blocks of the pages (answers, records, claims, sizes of installations), the picture of the
+README, the page of all arms, and the atlas.
+"""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 from pathlib import Path
@@ -13,10 +19,21 @@ from harness.analysis.study import gather
 from harness.commands.arms import options_as_markdown
 from harness.commands.atlas import atlas_files
 from harness.report.closing import as_lines
+from harness.report.figures import attribution_frame
+from harness.report.figures.answer import draw
+from harness.report.figures.style import digest_of, house
 from harness.report.leaderboard import signed_number
 from harness.storage.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+"""The pages that people read: those that others write as a whole are the same after `render`."""
+SIZES = DOCS / "install.csv"
+"""What `tests/install_size.py` measured, a line an environment."""
+_PICTURE = ("model", "data", "both", "difference")
+_DOTS = 176
+"""Dots per inch of the README's picture, which is then a little less than 600 pixels wide."""
 ARMS = """# Every arm
 
 Each row is one YAML file in `conf/`; `make readme` generates this page from them. `harness arms task=NAME` lists the
@@ -26,17 +43,40 @@ arm asks for it; validation labels, counted as well; the probe's predictions or 
 extra, and programs.
 
 """
-BLOCK = re.compile(r"(<!-- (records|claims|answer): ([\w ]+) -->\n).*?(<!-- end -->)", re.S)
+BLOCK = re.compile(r"(<!-- (records|claims|answer|install):? ?([\w ]*?) ?-->\n).*?(<!-- end -->)", re.S)
 
 
-def render(readme: str, results: Path) -> str:
-    """The README with its blocks made anew from the answers and claims of the studies that they name."""
-    make = {"records": summary, "claims": claims, "answer": answers}
+def render(page: str, results: Path) -> str:
+    """The page with its blocks made anew from the answers and claims of the studies that they name."""
+    make = {"records": summary, "claims": claims, "answer": answers, "install": sizes}
 
     def made(found: re.Match[str]) -> str:
         return found[1] + make[found[2]]([results / name for name in found[3].split()]) + found[4]
 
-    return BLOCK.sub(made, readme)
+    return BLOCK.sub(made, page)
+
+
+def sizes(folders: list[Path]) -> str:
+    """What environments of the core weigh, as they were measured; `folders` is empty."""
+    with SIZES.open(newline="") as lines:
+        rows = [
+            [row["python"], row["torch"], row["packages"], f"{row['gigabytes']} GB"] for row in csv.DictReader(lines)
+        ]
+    return table(["Python", "build of torch", "packages", "on disk"], rows)
+
+
+def picture(results: Path) -> bytes:
+    """The answer of `quickstart` as the README shows it: best model, best data, both, and their difference (PNG)."""
+    study = gather(Store(results / "quickstart"))
+    assert study.attribution is not None
+    assert study.attribution.verdict is not None
+    frame = attribution_frame(study.attribution, study.briefs)
+    steps = frame[(frame["section"] == "ladder") & frame["name"].isin(_PICTURE)]
+    said, file = study.attribution.verdict.sentence.partition(". ")[0], io.BytesIO()
+    with house():
+        figure = draw(steps, title="Model or data? Handwritten digits, simulated annotators", verdict=said, note="")
+        figure.savefig(file, format="png", dpi=_DOTS, metadata={"Software": None, "Description": digest_of(figure)})
+    return file.getvalue()
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
@@ -87,9 +127,10 @@ def claim(said: Any) -> list[str]:
 
 
 if __name__ == "__main__":
-    path = ROOT / "README.md"
-    path.write_text(render(path.read_text(), ROOT / "results"))
-    (ROOT / "docs" / "arms.md").write_text(ARMS + options_as_markdown() + "\n")
+    for path in PAGES:
+        path.write_text(render(path.read_text(), ROOT / "results"))
+    (DOCS / "answer.png").write_bytes(picture(ROOT / "results"))
+    (DOCS / "arms.md").write_text(ARMS + options_as_markdown() + "\n")
     atlas = atlas_files(readings_frame(readings(read_embedded())))
     for name in ("atlas.md", "atlas.png"):
-        (ROOT / "docs" / name).write_bytes(atlas[name])
+        (DOCS / name).write_bytes(atlas[name])

@@ -36,7 +36,7 @@ from harness.analysis.ladder import (
     winner_of,
 )
 from harness.analysis.scores import Scores
-from harness.analysis.sensitivity import Omitted, carriers, matched_cost, matched_steps, without_each, worst_dropped
+from harness.analysis.sensitivity import Omitted, carriers, matched_cost, median_arms, without_each, worst_dropped
 from harness.analysis.shares import (
     Shares,
     axes_of,
@@ -245,7 +245,7 @@ def _variance(
 def _judged(drawn: Draws, where: Axes, rungs: Ladder) -> Attribution:
     """Returns the ladder, the verdict, and the arms that the verdict depends on."""
     word, without = winner_of(rungs.difference), without_each(drawn, where)
-    others = (worst_dropped(drawn, where), matched_steps(drawn, where), matched_cost(drawn, where))
+    others = (worst_dropped(drawn, where), median_arms(drawn, where), matched_cost(drawn, where))
     carrying = carriers(word, rungs.difference, without)
     notes = []
     for name, axis in (("model", where.model), ("data", where.data)):

@@ -44,7 +44,7 @@ from jaxtyping import Float64, Int64
 from scipy.special import ndtri
 
 from harness.analysis.discordant import Discordant, count_discordant
-from harness.analysis.effects import FLOOR, Variances, variances
+from harness.analysis.effects import FLOOR, Variances, effect_p_value, variances
 from harness.analysis.scores import Scores
 from harness.analysis.significance import LEVEL, half_width_at
 
@@ -109,6 +109,11 @@ class Contrast:
         """Returns the paired interval of `effects`."""
         half = max(half_width_at(1 - level, self.parts.parts), half_width_at(1 - level, self.parts.floor))
         return self._around(half, level)
+
+    def p_value(self) -> float:
+        """Returns the p-value of the mean being 0: 1 minus the level at which `ends` reaches 0."""
+        few = self.few.p_value(self.mean) if self.few else 0.0
+        return max(effect_p_value(self.mean, self.parts), few)
 
     def errors(self, number: float, level: float) -> tuple[float, float]:
         """Returns an interval of that many standard errors (at 95 %; more at a higher level), with the same floors."""

@@ -183,6 +183,26 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class ReferenceGain:
+    """Holds what an arm gains more than one of its references, in points, paired on the seed.
+
+    `words` are those of the reference's overrides that the arm does not share. `low` and `high` are the ends of the
+    interval of this pair, `p` its p-value and `p_adjusted` that by Holm over all such pairs of the study; None if one
+    of the two arms lacks a trial.
+    """
+
+    arm: str
+    reference: str
+    kind: str
+    words: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    p_adjusted: float | None = None
+
+
+@dataclass(frozen=True)
 class Effect:
     """Holds one arm's line of the leaderboard.
 
@@ -193,7 +213,8 @@ class Effect:
     for the effect being 0, `p_adjusted` accounts for the number of arms in the study; both None without an interval.
     Arms that share one of their `letters` do not differ significantly (`harness.analysis.ties`); "" if not computed.
     `new_set` is the interval for a new training set of this size, in points (`harness.analysis.new_training_sets`),
-    None where it is not computed or does not apply.
+    None where it is not computed or does not apply. `beside` is the arm's gain over the reference of its own kind that
+    it must be held against (`harness.analysis.references`), None without one.
     """
 
     arm: str
@@ -213,6 +234,7 @@ class Effect:
     p_adjusted: float | None = None
     letters: str = ""
     new_set: tuple[float, float] | None = None
+    beside: ReferenceGain | None = None
 
     @property
     def share_failed(self) -> float:
@@ -557,6 +579,17 @@ def _effect(
 def labels_bought(ledger: Mapping[str, int]) -> int:
     """Returns the number of labels that a trial paid for beyond those that the task came with."""
     return ledger["oracle"] + ledger["valid"] + ledger.get("edits", 0)
+
+
+def trial_interval(
+    record: Record, control: Record, test_set: Callable[[str], TestSet], *, draws: int = EXAMPLE_DRAWS
+) -> Interval:
+    """Returns the delta of one finished trial to its control with the interval that its test examples give.
+
+    It is that of the leaderboard of a study of this trial alone. BadInput with a single test example.
+    """
+    sets = {name: test_set(name) for name in {one["result"]["test_set"] for one in (record, control)}}
+    return _interval([(record, control)], sets, LEVEL, draws, stream(0, "effects", record["arm"]))
 
 
 def _interval(

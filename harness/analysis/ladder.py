@@ -30,7 +30,7 @@ seeds the draws have no mean.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Literal
 
@@ -55,13 +55,18 @@ _DIGITS = 9
 class Step:
     """Holds a rung of the ladder: its arm, its gain on test in points, and its cost beyond the baseline's.
 
-    `cpu_s` are extra CPU seconds per trial, `labels` extra labels bought per trial.
+    `cpu_s` are extra CPU seconds per trial, `labels` extra labels bought per trial. For the best of one axis,
+    `by_validation` and `at_best` answer the two questions of `choice` about its gain, and `chosen_again` is the share
+    of redraws that choose the same arm.
     """
 
     arm: str
     effect: Estimate
     cpu_s: float
     labels: float
+    by_validation: Estimate | None = None
+    at_best: Estimate | None = None
+    chosen_again: float | None = None
 
 
 @dataclass(frozen=True)
@@ -242,7 +247,8 @@ def why_undecidable(scores: Scores) -> str:
 def build_ladder(draws: Draws, where: Axes, chosen: Picks) -> Ladder:
     """Returns the rungs that the measured validation scores choose, with their gains and how they compare."""
     scores = draws.scores
-    model, data = (_gain(scores, where, best_of([where.baseline, *arms])) for arms in (where.model, where.data))
+    model = _side_gain(scores, where, where.model, where.informed_model, chosen.model)
+    data = _side_gain(scores, where, where.data, where.informed_data, chosen.data)
     both = interaction = None
     if chosen.both[0] >= 0:
         together = _gain(scores, where, best_together(scores, where))
@@ -251,9 +257,7 @@ def build_ladder(draws: Draws, where: Axes, chosen: Picks) -> Ladder:
     beside = decide_axes(scores, where, where.model, where.data)
     left, right, rivals = _sides(where, where.model, where.data)
     best = best_against_best(scores, left, right, rivals=rivals)
-    assert model is not None  # every arm of `Axes` was run
-    assert data is not None
-    assert best is not None
+    assert best is not None  # every arm of `Axes` was run
     return Ladder(model, data, both, interaction, beside.verdict, beside.by_validation, best)
 
 
@@ -261,6 +265,24 @@ def _gain(scores: Scores, where: Axes, side: Side) -> Step | None:
     """Returns what a side gains over the baseline; None if one of the seeds' choices was not run."""
     found = decide(scores, best_of([where.baseline]), side)
     return None if found is None else step_of(scores, found.right, where.baseline, found.verdict)
+
+
+def _side_gain(
+    scores: Scores, where: Axes, arms: Sequence[int], informed: Sequence[int], pick: Int64[np.ndarray, " d"]
+) -> Step:
+    """Returns the rung of the best of these arms, with the answers to both questions about its gain.
+
+    `informed` are arms that validation cannot choose and test rows can, `pick` is what each row of the draws chooses.
+    """
+    control, side, strong = (
+        best_of(found) for found in ([where.baseline], [where.baseline, *arms], [where.baseline, *arms, *informed])
+    )
+    found = decide(scores, control, side)
+    best = best_against_best(scores, control, side, rivals=(control, strong))
+    assert found is not None  # every arm of `Axes` was run
+    step = step_of(scores, found.right, where.baseline, found.verdict)
+    again = float(np.mean(pick[1:] == pick[0]))
+    return replace(step, by_validation=found.by_validation, at_best=best, chosen_again=again)
 
 
 def _both_gain(draws: Draws, where: Axes, chosen: Picks) -> Estimate:

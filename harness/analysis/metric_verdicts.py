@@ -10,10 +10,9 @@ from harness.analysis.choice import Estimate
 from harness.analysis.ladder import Winner, axes, decide_axes, why_undecidable, winner_of
 from harness.analysis.measures import measure
 from harness.analysis.records import Records
-from harness.analysis.rescoring import rescore, rescoring_faults
+from harness.analysis.rescoring import Find, rescore, rescoring_faults
 from harness.analysis.scores import Scores, collect_scores
 from harness.errors import BadInput
-from harness.storage.store import Store
 
 OTHERS = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "roc_auc")
 """The metrics by which every verdict is judged again: the common ones that cost little."""
@@ -29,11 +28,11 @@ class MetricVerdict:
 
 
 def judge_by_metrics(
-    joined: Records, store: Store, metric: str, answer: Attribution | None
+    joined: Records, valid_set: Find, metric: str, answer: Attribution | None
 ) -> tuple[dict[str, MetricVerdict], list[str]]:
     """Returns the verdict under each of `OTHERS` but `metric`, and sentences that say whether it is the same.
 
-    Nothing if the study has no verdict. Each is that of the report by that metric.
+    Nothing if the study has no verdict. Each is that of the report by that metric. `valid_set` finds validation rows.
     """
     if answer is None or answer.verdict is None:
         return {}, []
@@ -42,8 +41,8 @@ def judge_by_metrics(
     for name in OTHERS:
         if name == metric or (name == "macro_f1" and metric == "f1"):
             continue
-        wrong = rescoring_faults(joined.records, name, store.test_set, rerun_command(joined))
-        judged = None if wrong else _judge(joined, store, name)
+        wrong = rescoring_faults(joined.records, name, joined.test_set, rerun_command(joined))
+        judged = None if wrong else _judge(joined, valid_set, name)
         if judged:
             found[name] = judged
         else:
@@ -51,9 +50,9 @@ def judge_by_metrics(
     return found, [*_same_or_not(answer.verdict.word, found), *_not_judged(missing)]
 
 
-def _judge(joined: Records, store: Store, name: str) -> MetricVerdict | None:
+def _judge(joined: Records, valid_set: Find, name: str) -> MetricVerdict | None:
     """Returns the verdict under a metric, None if its scores allow none."""
-    records = rescore(joined.records, name, store.test_set, store.valid_set, "")
+    records = rescore(joined.records, name, joined.test_set, valid_set, "")
     scores = comparable_scores(replace(joined, records=records))
     if scores is None or why_undecidable(scores):
         return None

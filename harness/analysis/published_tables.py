@@ -5,7 +5,6 @@ Scores are in points of their metric. What a table calls a recipe or an augmenta
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from harness.errors import BadInput
+from harness.storage import reader
 
 NEEDED = ("table", "model", "data", "score", "metric", "lower_is_better", "source")
 OPTIONAL = ("extra", "note")
@@ -91,8 +91,7 @@ def _is_read(path: Path) -> bool:
     """Returns whether a file is a known original file, or its header has the column `table` of a CSV of facts."""
     if path.name in _WHOLE:
         return True
-    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        return "table" in [name.strip() for name in next(csv.reader(file), [])]
+    return "table" in map(str.strip, reader.column_names(path))
 
 
 def merge_tables(ours: Sequence[Published], theirs: Sequence[Published]) -> list[Published]:
@@ -109,33 +108,26 @@ def facts(path: Path) -> list[Published]:
         raise BadInput(f"{path} has no row below its head")
     for name in NEEDED:
         for at in rows.index[rows[name] == ""]:
-            raise BadInput(f"{path}, row {at}: {name} is empty")
+            raise BadInput(f"{path}, {at}: {name} is empty")
     for at, said in rows.loc[~rows["lower_is_better"].isin(["yes", "no"]), "lower_is_better"].items():
-        raise BadInput(f"{path}, row {at}: lower_is_better is '{said}': write yes or no")
+        raise BadInput(f"{path}, {at}: lower_is_better is '{said}': write yes or no")
     rows["score"] = _scores(path, rows["score"])
     return [_of_facts(path, str(name), part) for name, part in rows.groupby("table", sort=False)]
 
 
 def read_columns(path: Path, needed: Sequence[str]) -> pd.DataFrame:
-    """Returns a CSV as text, without blanks around cells, indexed by line number (the header is row 1).
+    """Returns a CSV as text, without blanks around cells, indexed by where a row stands in the file (`line 2`).
 
-    BadInput if a needed column is missing, a row has more or fewer cells than the header, or the file is not a CSV.
+    BadInput if a needed column is missing, and as `reader.read_text`. Rows whose cells are all empty are left out.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            head, *lines = list(csv.reader(file, strict=True)) or [[]]
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise BadInput(f"{path} cannot be read as a CSV: {error}") from None
-    head = [name.strip() for name in head]
+    rows = reader.read_strings(path).rename(columns=str.strip)
+    head = list(rows.columns)
     for name in needed:
         if head.count(name) != 1:
             fault = "two columns" if name in head else "no column"
             raise BadInput(f"{path} has {fault} '{name}': it needs {', '.join(needed)}, once each")
-    rows = {at: [cell.strip() for cell in line] for at, line in enumerate(lines, 2) if any(line)}
-    for at, line in rows.items():
-        if len(line) != len(head):
-            raise BadInput(f"{path}, row {at} has {len(line)} cells, and the head {len(head)}")
-    return pd.DataFrame(list(rows.values()), columns=head, index=list(rows), dtype=object)
+    rows = rows.apply(lambda column: column.str.strip()).set_axis(reader.row_places(path, len(rows)))
+    return rows[(rows != "").any(axis=1)]
 
 
 def imagenet(path: Path) -> pd.DataFrame:
@@ -298,10 +290,10 @@ def _once(path: Path, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _scores(path: Path, texts: pd.Series) -> pd.Series:
-    """Returns text as numbers; BadInput names the row of the first that is not a number."""
+    """Returns text as numbers; BadInput names the line of the first that is not a number."""
     numbers = pd.to_numeric(texts, errors="coerce").astype(float)
     for at, said in texts[~np.isfinite(numbers)].items():
-        raise BadInput(f"{path}, row {at}: the score '{said}' is not a number")
+        raise BadInput(f"{path}, {at}: the score '{said}' is not a number")
     return numbers
 
 

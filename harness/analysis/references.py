@@ -1,24 +1,35 @@
-"""Says which arms of a study are held against which references, as their options declare; pure functions."""
+"""Says which arms of a study are held against which references, and what they gain more; pure functions.
+
+Options declare their references. The gain is the paired interval of `choice` between the two arms; p-values are
+adjusted by Holm over all pairs of an arm and a reference that the study has.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
-from harness.analysis.effects import Effect
-from harness.analysis.significance import share_letter
+import numpy as np
+
+from harness.analysis.choice import paired_contrast
+from harness.analysis.effects import Effect, ReferenceGain
+from harness.analysis.scores import Scores
+from harness.analysis.significance import LEVEL, holm
 from harness.arm import ARM_ROOTS, EVERY_OPTION, canonical, kind_in_words, may_win
 from harness.storage.store import Record
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Holds a reference, its kind, and the arms that differ from it in the factor for which it is declared."""
+    """Holds a reference, its kind, and the arms that differ from it in the factor for which it is declared.
+
+    `words` are, for each of the arms, the overrides of the reference that the arm does not share.
+    """
 
     reference: str
     kind: str
     arms: tuple[str, ...]
+    words: tuple[str, ...]
 
 
 def comparisons(records: Sequence[Record]) -> list[Comparison]:
@@ -34,7 +45,8 @@ def comparisons(records: Sequence[Record]) -> list[Comparison]:
     found = []
     for name, one in first.items():
         arms = tuple(other for other, two in first.items() if other != name and _is_for(one, two))
-        found += [Comparison(name, str(one["reference"]), arms)] if arms else []
+        words = tuple(_words(one, first[arm]) for arm in arms)
+        found += [Comparison(name, str(one["reference"]), arms, words)] if arms else []
     return found
 
 
@@ -65,20 +77,79 @@ def _chooses(override: str, factor: str) -> bool:
     return override.lstrip("+").partition("=")[0] in (factor, f"{factor}@{factor}.then")
 
 
-def reference_notes(found: Sequence[Comparison], effects: Sequence[Effect]) -> Iterator[str]:
-    """Yields a sentence for each reference: by how many points each of its arms gains more."""
-    by_arm: Mapping[str, Any] = {effect.arm: effect for effect in effects if effect.interval}
-    for one in found:
-        mine = by_arm.get(one.reference)
-        said = [_gain(by_arm[arm], mine) for arm in one.arms if arm in by_arm] if mine else []
-        if said:
-            yield f"Beside the {kind_in_words(one.kind)} {one.reference}: {'; '.join(said)}."
+def _words(reference: Record, record: Record) -> str:
+    """Returns the overrides of a reference that an arm does not share; its label if the records keep none."""
+    other = set(record.get("overrides") or ())
+    return " ".join(word for word in reference.get("overrides") or () if word not in other) or str(reference["arm"])
 
 
-def _gain(effect: Effect, reference: Effect) -> str:
+def reference_gains(
+    found: Sequence[Comparison], effects: Sequence[Effect], scores: Scores | None, level: float = LEVEL
+) -> list[ReferenceGain]:
+    """Returns the gain of each arm over each of its references, at the `level` of the study's intervals.
+
+    Arms that lack a trial are not in the scores: their gains have no interval. Arms without an effect have no gain.
+    """
+    by_arm = {effect.arm: effect.interval.effect for effect in effects if effect.interval}
+    gains = [
+        _measured(
+            ReferenceGain(arm, one.reference, one.kind, words, by_arm[arm] - by_arm[one.reference]), scores, level
+        )
+        for one in found
+        for arm, words in zip(one.arms, one.words, strict=True)
+        if arm in by_arm and one.reference in by_arm
+    ]
+    adjusted = holm(np.array([np.nan if gain.p is None else gain.p for gain in gains], dtype=np.float64))
+    return [
+        replace(gain, p_adjusted=None if gain.p is None else float(p)) for gain, p in zip(gains, adjusted, strict=True)
+    ]
+
+
+def _measured(gain: ReferenceGain, scores: Scores | None, level: float) -> ReferenceGain:
+    """Returns the gain with the interval and p-value of the pair, if both arms ran on every seed."""
+    if scores is None or not {gain.arm, gain.reference} <= set(scores.arms):
+        return gain
+    arm, reference = (np.full(len(scores.seeds), scores.arms.index(name)) for name in (gain.arm, gain.reference))
+    pair = paired_contrast(scores, arm, reference)
+    low, high = pair.ends(level)
+    p = min(1.0, pair.p_value() * (1 - LEVEL) / (1 - level))
+    return replace(gain, value=pair.mean, low=low, high=high, p=p)
+
+
+def with_references(effects: Sequence[Effect], gains: Sequence[ReferenceGain]) -> list[Effect]:
+    """Adds to each effect its gain over one reference, the hardest that is fair.
+
+    That is, of the negative controls and simple baselines that are nearest to the arm in labels bought, the one with
+    the largest effect: an oracle for 450 labels is held against 450 random labels, not against 50.
+    """
+    by_arm = {effect.arm: effect for effect in effects}
+
+    def place(gain: ReferenceGain) -> tuple[float, float]:
+        mine, other = by_arm[gain.arm], by_arm[gain.reference]
+        return abs((mine.labels or 0.0) - (other.labels or 0.0)), -(other.interval.effect if other.interval else 0.0)
+
+    mine: dict[str, list[ReferenceGain]] = {}
+    for gain in gains:
+        if gain.kind != "upper_bound":
+            mine.setdefault(gain.arm, []).append(gain)
+    return [replace(one, beside=min(mine[one.arm], key=place) if one.arm in mine else None) for one in effects]
+
+
+def reference_notes(gains: Sequence[ReferenceGain]) -> Iterator[str]:
+    """Yields a sentence for each reference: by how many points each of its arms gains more, with the interval."""
+    by_reference: dict[tuple[str, str], list[ReferenceGain]] = {}
+    for gain in gains:
+        by_reference.setdefault((gain.kind, gain.reference), []).append(gain)
+    for (kind, reference), mine in by_reference.items():
+        yield f"Beside the {kind_in_words(kind)} {reference}: {'; '.join(map(_in_words, mine))}."
+
+
+def _in_words(gain: ReferenceGain) -> str:
     """Returns an arm with its gain beyond its reference, and whether the two differ significantly, if known."""
-    more = effect.interval.effect - reference.interval.effect if effect.interval and reference.interval else 0.0
-    told = f"{effect.arm} {more:+.2f} points".replace("-", "\N{MINUS SIGN}")
-    if not effect.letters or not reference.letters:
-        return told
-    return told + (" (not significant)" if share_letter(effect.letters, reference.letters) else " (significant)")
+    value, low, high = (
+        "" if one is None else f"{one:+.2f}".replace("-", "\N{MINUS SIGN}") for one in (gain.value, gain.low, gain.high)
+    )
+    if gain.p_adjusted is None:
+        return f"{gain.arm} {value} points (no interval: a trial is missing)"
+    differs = "significant" if gain.p_adjusted < 1 - LEVEL else "not significant"
+    return f"{gain.arm} {value} points [{low}, {high}] ({differs})"

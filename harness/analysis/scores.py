@@ -25,11 +25,12 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Float64
+from scipy.stats import rankdata
 
 from harness.analysis.effects import example_weights, in_points, labels_bought
 from harness.analysis.measures import PlacedSums, measure
 from harness.analysis.rescoring import scored_rows
-from harness.arm import BASELINE, DATA_FACTORS, Level, combine, levels_of
+from harness.arm import BASELINE, DATA_FACTORS, Level, combine, levels_of, may_win
 from harness.errors import BadInput
 from harness.storage.store import Record, TestSet
 from harness.streams import stream
@@ -302,3 +303,15 @@ def _informed(kept: Sequence[Sequence[Record]], baseline: int) -> tuple[bool, ..
 def _step(kept: Sequence[Sequence[Record]], sets: Mapping[str, TestSet]) -> float:
     result = kept[0][0]["result"]
     return 100 * measure(result["metric"]).step(scored_rows(result, sets[result["test_set"]]))
+
+
+def order_kept(scores: Scores) -> float | None:
+    """Returns how far validation ranks the arms as test does: Spearman's correlation of their means over seeds.
+
+    Over the arms that may win; None for fewer than four of them, and where one of the two ranks none before another.
+    """
+    arms = [arm for arm, kind in enumerate(scores.reference) if may_win(kind)]
+    valid, test = (np.round(rows[arms].mean(1), 9) for rows in (scores.valid, scores.test))
+    if len(arms) < 4 or min(len(np.unique(valid)), len(np.unique(test))) < 2 or not np.isfinite(valid).all():
+        return None
+    return float(np.corrcoef(rankdata(valid), rankdata(test))[0, 1])

@@ -5,9 +5,9 @@ is computed again, as in `choice`,
 
 - **without each arm** that could be chosen, in turn; an arm whose absence changes the verdict's word decides it;
 - **with the worst arm of each axis dropped** (the lowest validation mean of the axis);
-- **by matched steps**: the arms of an axis and the baseline are sorted by validation; the median of the test
-  differences between neighbours is the gain of a typical swap on that axis, and data and model are compared by it, with
-  an interval from redraws of the means;
+- **by the median arm of each axis**: the middle gain on test of all arms of an axis that could be chosen, and data and
+  model are compared by it, with an interval from redraws of the means. It is what a typical idea gains, chosen by
+  nobody, and depends on no single arm; more arms of the same quality do not move it;
 - **at matched cost**: the more expensive of the two chosen arms is replaced by the best of its axis (or the baseline)
   that takes at most twice the CPU time per trial of the cheaper one, or of the baseline if that takes more: data
   strategies train the baseline's model, so they cannot cost less. Timings do not allow a finer match. If an axis keeps
@@ -67,12 +67,13 @@ def _without_worst(draws: Draws, axis: Sequence[int]) -> list[int]:
     return [arm for arm in axis if arm != worst]
 
 
-def matched_steps(draws: Draws, where: Axes) -> Omitted:
-    """Compares a typical swap of data with a typical swap of model; names the arms that those swaps lead to."""
-    sides = [_typical(draws, [where.baseline, *axis]) for axis in (where.model, where.data)]
-    difference = estimate_after_choice(sides[1][0] - sides[0][0], sides[1][1] - sides[0][1])
-    names = (draws.scores.arms[sides[0][2]], draws.scores.arms[sides[1][2]])
-    return Omitted("matched steps", winner_of(difference), difference, names)
+def median_arms(draws: Draws, where: Axes) -> Omitted:
+    """Compares the median gain of the data arms with that of the model arms; names the arms nearest to the medians."""
+    sides = [_median_gain(draws, where.baseline, axis) for axis in (where.model, where.data)]
+    gain = sides[1][0] - sides[0][0]
+    difference = estimate_after_choice(gain, np.full_like(gain, gain[0]))  # nothing is chosen, so nothing flatters
+    names = (draws.scores.arms[sides[0][1]], draws.scores.arms[sides[1][1]])
+    return Omitted("median arm of each axis", winner_of(difference), difference, names)
 
 
 def matched_cost(draws: Draws, where: Axes) -> Omitted:
@@ -97,9 +98,8 @@ def _again(what: str, draws: Draws, where: Axes, model: Sequence[int], data: Seq
     return Omitted(what, winner_of(found.verdict), found.verdict, names)
 
 
-def _typical(draws: Draws, arms: Sequence[int]) -> tuple[Float64[np.ndarray, " d"], Float64[np.ndarray, " d"], int]:
-    """Returns the median swap between neighbours on validation, per row and as measured, and the arm it leads to."""
-    order = np.asarray(arms)[np.argsort(draws.valid[:, arms], axis=1, kind="stable")]
-    swaps = np.diff(np.take_along_axis(draws.test, order, axis=1), axis=1)
-    seen, own = np.median(swaps, axis=1), np.median(np.diff(draws.test[0][order], axis=1), axis=1)
-    return seen, own, int(order[0, 1 + np.argmin(np.abs(swaps[0] - seen[0]))])
+def _median_gain(draws: Draws, baseline: int, arms: Sequence[int]) -> tuple[Float64[np.ndarray, " d"], int]:
+    """Returns the median gain over the baseline of these arms in each row, and the arm nearest to it."""
+    gains = draws.test[:, list(arms)] - draws.test[:, [baseline]]
+    middle = np.median(gains, axis=1)
+    return middle, arms[int(np.argmin(np.abs(gains[0] - middle[0])))]

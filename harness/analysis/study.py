@@ -16,8 +16,24 @@ import harness
 from harness.analysis import variance
 from harness.analysis.attribution import Attribution, attribute
 from harness.analysis.degenerate import degenerate_notes, find_degenerate
-from harness.analysis.effects import EXAMPLE_DRAWS, Adjust, Effect, covers, deltas, estimate_effects, trials
+from harness.analysis.effects import (
+    EXAMPLE_DRAWS,
+    Adjust,
+    Effect,
+    ReferenceGain,
+    covers,
+    deltas,
+    estimate_effects,
+    trials,
+)
 from harness.analysis.effort import effort_notes
+from harness.analysis.label_errors import (
+    LabelErrors,
+    RowToVerify,
+    count_label_errors,
+    rows_to_verify,
+    score_by_verified,
+)
 from harness.analysis.label_policies import PolicyRow, compare_policies, policy_notes
 from harness.analysis.load import load_notes
 from harness.analysis.measures import measure
@@ -31,7 +47,7 @@ from harness.analysis.metric_verdicts import (
 from harness.analysis.new_training_sets import NewSets, find_shared, new_set_notes, with_new_sets
 from harness.analysis.power import VerdictPilot, plan_level, verdict_pilot
 from harness.analysis.records import Records, join
-from harness.analysis.references import comparisons, reference_notes
+from harness.analysis.references import comparisons, reference_gains, reference_notes, with_references
 from harness.analysis.rescoring import own_metric, rescore
 from harness.analysis.scores import Scores
 from harness.analysis.significance import benjamini_yekutieli, holm
@@ -63,7 +79,9 @@ class Study:
     `components` are the sources of the baseline's variance if the study salts its streams, and `components_note` is the
     note on them. `new_sets` says whether intervals for a new training set apply. `pilot` holds the variances behind the
     verdict, or a sentence on why there are none. `by_metric` holds the verdict under each other metric that it was
-    judged by. `policies` score baseline and cleaning arms on given and on gold test labels.
+    judged by. `policies` score baseline and cleaning arms on given and on gold test labels. If nobody verified the test
+    labels, `label_errors` says how many wrong ones would change the verdict (None without one), and `to_verify` are the
+    rows that are worth verifying first. `references` holds the gain of each arm over each of its references.
     """
 
     name: str
@@ -86,31 +104,43 @@ class Study:
     pilot: VerdictPilot | str = ""
     by_metric: Mapping[str, MetricVerdict] = field(default_factory=dict)
     policies: Sequence[PolicyRow] = ()
+    label_errors: LabelErrors | None = None
+    to_verify: Sequence[RowToVerify] = ()
+    references: Sequence[ReferenceGain] = ()
 
 
-def gather(store: Store, adjust: str = "holm", metric: str | None = None) -> Study:
+def gather(
+    store: Store, adjust: str = "holm", metric: str | None = None, verified: Mapping[str, int] | None = None
+) -> Study:
     """Returns the study in a store; records outside its plan are left out, and counted in the notes.
 
     `adjust` is the adjustment of p-values for the number of arms, one of `ADJUSTS`; `metric` is one of `MEASURES`, by
-    default the study's own. BadInput if the records do not keep what it needs.
+    default the study's own. `verified` are classes by the id of the test row: where there is one, it replaces the given
+    label, without training. BadInput if the records do not keep what the metric needs.
     """
     one_of("adjust", adjust, tuple(ADJUSTS))
-    joined = _join(store)
+    joined, labels = _join(store), verified or {}
+    if labels:
+        rescored, find = score_by_verified(joined.records, joined.test_set, labels)
+        joined = replace(joined, records=rescored, test_set=find)
     own = own_metric(joined.records[0])
     metric = metric or own
     again = rerun_command(joined)
-    joined = replace(joined, records=rescore(joined.records, metric, store.test_set, store.valid_set, again))
+    joined = replace(joined, records=rescore(joined.records, metric, joined.test_set, store.valid_set, again))
     kept, plan = joined.records, joined.plan
     table = trials(kept)
     compared = deltas(table)
     scores = comparable_scores(joined)
-    found = with_letters(estimate_effects(kept, store.test_set, joined.rows, ADJUSTS[adjust], plan_level(plan)), scores)
+    found = with_letters(
+        estimate_effects(kept, joined.test_set, joined.rows, ADJUSTS[adjust], plan_level(plan)), scores
+    )
     new_sets = find_shared(kept)
-    found = with_new_sets(found, new_sets)
+    held = reference_gains(comparisons(kept), found, scores, plan_level(plan))
+    found = with_references(with_new_sets(found, new_sets), held)
     answer = attribute(scores, draws=REDRAWS, rng=stream(0, "attribution")) if scores else None
-    by_metric, told = judge_by_metrics(joined, store, metric, answer)
-    policies = compare_policies(kept, store.test_set)
-    warnings = list(degenerate_notes(find_degenerate(kept, store.test_set)))
+    by_metric, told = judge_by_metrics(joined, store.valid_set, metric, answer)
+    policies = compare_policies(kept, joined.test_set)
+    warnings = list(degenerate_notes(find_degenerate(kept, joined.test_set)))
     notes = [
         *warnings,
         *_scored_by(metric, own),
@@ -120,7 +150,8 @@ def gather(store: Store, adjust: str = "holm", metric: str | None = None) -> Stu
         *effort_notes(kept),
         *load_notes(table),
         *new_set_notes(found, new_sets),
-        *reference_notes(comparisons(kept), found),
+        *_let_go(plan),
+        *reference_notes(held),
         *_mixed(kept),
         *_stale(joined),
         *_unsound(joined),
@@ -134,8 +165,9 @@ def gather(store: Store, adjust: str = "holm", metric: str | None = None) -> Stu
     said = [*_told_by_metric(told), *_about_baseline(warnings)]
     return Study(
         joined.name, _task(kept[0]), measure(metric).title, own, found, table, notes, scores,
-        _with_sentences(answer, said), plan, kept, _classes(kept, store), joined.briefs, joined.strategies(BUDGET),
-        *_components(kept, scores, store), new_sets, verdict_pilot(joined), by_metric, policies,
+        _with_sentences(answer, said), plan, kept, _classes(joined), joined.briefs, joined.strategies(BUDGET),
+        *_components(joined, scores), new_sets, verdict_pilot(joined), by_metric, policies,
+        *_unverified(joined, answer, labels), held,
     )  # fmt: skip
 
 
@@ -146,6 +178,23 @@ def _join(store: Store) -> Records:
         lines = [f"damaged and left out: {line}" for line in joined.damaged]
         raise BadInput("\n".join([f"{store.folder} holds no record of a trial: run the study first", *lines]))
     return joined
+
+
+def _let_go(plan: Mapping[str, Any] | None) -> list[str]:
+    """Returns what the budget of time let go while the study ran."""
+    return [f"Budget: {plan['let_go']}."] if plan and plan.get("let_go") else []
+
+
+def _unverified(
+    joined: Records, answer: Attribution | None, labels: Mapping[str, int]
+) -> tuple[LabelErrors | None, list[RowToVerify]]:
+    """Returns what wrong test labels would change, and the rows to verify; nothing where all labels are verified."""
+    done = [one for one in joined.records if one["status"] == "done"]
+    if not any(one["facts"].get("test_labels") == "given" for one in done):
+        return None, []
+    rungs = answer.ladder if answer and answer.verdict else None
+    errors = count_label_errors(joined, rungs, labels) if rungs else None
+    return errors, rows_to_verify(done, joined.test_set, rungs, labels)
 
 
 def _with_sentences(answer: Attribution | None, more: Sequence[str]) -> Attribution | None:
@@ -175,18 +224,18 @@ def _scored_by(metric: str, own: str) -> list[str]:
     ]
 
 
-def _components(records: Sequence[Record], scores: Scores | None, store: Store) -> tuple[list[Component], str]:
+def _components(joined: Records, scores: Scores | None) -> tuple[list[Component], str]:
     """Returns the sources of the baseline's variance, and the note on them; empty if no stream was salted."""
     if scores is None or len(scores.seeds) < 2 or not variance.rows_by_stream(scores, BASELINE):
         return [], ""
-    found = [*variance.components(scores, BASELINE), variance.examples(records, store.test_set)]
+    found = [*variance.components(scores, BASELINE), variance.examples(joined.records, joined.test_set)]
     return found, variance.describe_components(scores, BASELINE)
 
 
-def _classes(records: Sequence[Record], store: Store) -> tuple[str, ...]:
+def _classes(joined: Records) -> tuple[str, ...]:
     """Returns the names of the task's classes; none if no trial finished."""
-    done = next((record for record in records if record["status"] == "done"), None)
-    return store.test_set(done["result"]["test_set"]).classes if done else ()
+    done = next((record for record in joined.records if record["status"] == "done"), None)
+    return joined.test_set(done["result"]["test_set"]).classes if done else ()
 
 
 def _notes(found: Sequence[Effect], table: pd.DataFrame, compared: pd.DataFrame, adjust: str) -> list[str]:

@@ -26,7 +26,8 @@ from harness.analysis import significance
 from harness.analysis.discordant import count_discordant
 from harness.analysis.effects import Effect, Variances
 from harness.analysis.scores import Scores
-from harness.analysis.significance import LEVEL, holm, letters
+from harness.analysis.significance import LEVEL, holm, letters, share_letter
+from harness.arm import may_win
 from harness.errors import BadInput
 
 LEAST, LEAST_BLIND = 3, 5
@@ -119,6 +120,18 @@ def with_letters(effects: Sequence[Effect], scores: Scores | None) -> list[Effec
         return [replace(effect, letters="") for effect in effects]
     mine = dict(zip(scores.arms, groups(scores)[1], strict=True))
     return [replace(effect, letters=mine.get(effect.arm, "")) for effect in effects]
+
+
+def best_group(effects: Sequence[Effect]) -> list[str]:
+    """Returns the best arm of those that may win, by score, and those that do not differ significantly from it.
+
+    Without letters it is the best arm alone; empty if no arm has a score.
+    """
+    ranked = [one for one in effects if may_win(one.reference)]
+    best = max((one for one in ranked if one.score is not None), key=lambda one: one.score or 0.0, default=None)
+    if best is None or not best.letters:
+        return [best.arm] if best else []
+    return [one.arm for one in ranked if share_letter(one.letters, best.letters)]
 
 
 def _between(covariance: Float64[np.ndarray, "a a"]) -> list[float]:

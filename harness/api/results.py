@@ -17,11 +17,12 @@ from harness.analysis.study import Study, gather
 from harness.checks import choices
 from harness.commands.plan import Line, plan_seeds
 from harness.commands.slices import count_flips, slice_study
-from harness.commands.terminal import tell_damaged
+from harness.commands.terminal import say, tell_damaged
 from harness.errors import BadInput
 from harness.report import leaderboard
 from harness.report.figure_files import draw_figure
 from harness.report.figures.style import house, save_figure
+from harness.report.verification import read_verified, sheet_of
 from harness.storage.store import Store
 
 
@@ -212,14 +213,21 @@ class StudyResults:
 _COUNTS = dict.fromkeys(("needed", "fewest", "most"), "Int64")
 
 
-def load_study(study: str | Path, store: str | Path = "results", adjust: str = "holm") -> StudyResults:
+def load_study(
+    study: str | Path, store: str | Path = "results", adjust: str = "holm", metric: str | None = None,
+    gold: str | Path | None = None,
+) -> StudyResults:  # fmt: skip
     """Returns the study in a folder, or that of a name in the folder `store`; `harness.load` is this function.
 
-    `adjust` is the adjustment of p-values for the number of arms, holm or benjamini_yekutieli. Damaged records are left
-    out, and printed on standard error. BadInput if there is no such study, or no record in it.
+    `adjust` is the adjustment of p-values for the number of arms, holm or benjamini_yekutieli. `metric` is another one
+    than the study's own, such as balanced_accuracy or roc_auc, and `gold` a file of verified test labels, such as
+    `verify_these.csv`: the records are scored by them, and nothing is trained. Damaged records are left out, and
+    printed on standard error. BadInput if there is no such study, no record in it, or if it cannot be scored so.
 
     >>> harness.load("youtube", store="results").verdict.word
     'undecided'
+    >>> harness.load("youtube", store="results", metric="balanced_accuracy").metric
+    'balanced accuracy'
     """
     places = [Path(study).expanduser(), Path(store).expanduser() / study]
     folder = next((place for place in places if place.is_dir()), None)
@@ -228,7 +236,10 @@ def load_study(study: str | Path, store: str | Path = "results", adjust: str = "
         raise BadInput(f"no study '{study}': neither a folder nor a study in {store}{choices(str(study), known)}")
     files = Store(folder)
     tell_damaged(files)
-    return StudyResults(folder, gather(files, adjust))
+    verified = None if gold is None else read_verified(sheet_of(str(gold), folder), files)
+    for line in verified.lines if verified else ():
+        say(line)
+    return StudyResults(folder, gather(files, adjust, metric, verified.labels if verified else None))
 
 
 def _needs(line: Line) -> dict[str, Any]:

@@ -28,6 +28,10 @@ from harness.run.provenance import RERUN
 from harness.storage.places import expand_home
 
 _WRONG_INPUT, _SAYS = 2, "harness: "
+Streams = tuple[int, int]
+HIDDEN: Streams = (subprocess.DEVNULL, subprocess.PIPE)
+SHOWN: Streams = (subprocess.PIPE, subprocess.STDOUT)
+"""Where a command's standard output and standard error go: the former is hidden, or heard together with the latter."""
 
 
 def run_from_python(study: str | Path | Mapping[str, Any], *overrides: str) -> StudyResults:
@@ -57,21 +61,25 @@ def run_from_python(study: str | Path | Mapping[str, Any], *overrides: str) -> S
         say(line)
     path = [f"hydra.searchpath={spell([f'file://{files.folder}'])}"] if files.folder else []
     words = [f"experiments={files.name}", *path, *files.overrides, *words]
-    code, said = _command(["-m", *words], files.roots)
+    check_ended(*run_command(["-m", *words], files.roots))
+    return load_study(study_store(load_config(words, option_loader())).folder)
+
+
+def check_ended(code: int, said: Sequence[str]) -> None:
+    """Raises what a command that ended with this exit code said; single failed trials give a warning."""
     faults = "\n".join(line.removeprefix(_SAYS) for line in said if line.startswith(_SAYS))
     if code == _WRONG_INPUT:
         raise BadInput(faults)
     if code and SOME_FAILED not in faults:
         raise TrialFailed(faults or f"the command ended with exit code {code}: {' '.join(said[-1:])}")
     if code:
-        warnings.warn(faults, stacklevel=3)
-    return load_study(study_store(load_config(words, option_loader())).folder)
+        warnings.warn(faults, stacklevel=4)
 
 
 def _files_of(study: str | Path | Mapping[str, Any], words: Sequence[str]) -> StudyFiles:
     """Returns the files of the study; one that lies outside `experiments/` is copied to where Hydra finds it."""
     if isinstance(study, Mapping):
-        return write_study_files(study, _cache(study, words))
+        return write_study_files(study, cache_of(study, words))
     path = Path(study).expanduser()
     if path.suffix not in (".yaml", ".yml"):
         if swept_studies([f"experiments={study}"]) is not None:
@@ -83,10 +91,10 @@ def _files_of(study: str | Path | Mapping[str, Any], words: Sequence[str]) -> St
         return StudyFiles(path.stem)
     check_study_file(path)
     content = path.read_text(encoding="utf-8")
-    return StudyFiles(path.stem, write_files({f"experiments/{path.stem}.yaml": content}, _cache({}, words)))
+    return StudyFiles(path.stem, write_files({f"experiments/{path.stem}.yaml": content}, cache_of({}, words)))
 
 
-def _cache(study: Mapping[str, Any], words: Sequence[str]) -> Path:
+def cache_of(study: Mapping[str, Any], words: Sequence[str]) -> Path:
     """Returns the folder for files that are made from Python, in the study's cache."""
     chosen = [f"cache={study['cache']}"] if "cache" in study else []
     named = [word for word in words if word.startswith("cache=")]
@@ -94,23 +102,26 @@ def _cache(study: Mapping[str, Any], words: Sequence[str]) -> Path:
     return (expand_home(cache, "cache") / "python").resolve()
 
 
-def _command(words: Sequence[str], roots: Sequence[Path]) -> tuple[int, list[str]]:
+def run_command(words: Sequence[str], roots: Sequence[Path], streams: Streams = HIDDEN) -> tuple[int, list[str]]:
     """Runs the command and repeats what it says on standard error as it says it; returns its exit code and the lines.
 
-    It leads a process group of its own, so that an interrupt reaches it once, from here.
+    With `SHOWN` that is also what it prints on standard output: the plan and the answer. It
+    leads a process group of its own, so that an interrupt reaches it once, from here.
     """
     here = Path(harness.__file__).resolve().parents[1]
     paths = [*map(str, (*roots, here)), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     environment = {name: value for name, value in os.environ.items() if name not in (PARENT, RERUN)}
     environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
     said: list[str] = []
+    out, err = streams
     with subprocess.Popen(
-        [sys.executable, "-m", "harness", *words], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE, encoding="utf-8", errors="replace", start_new_session=True,
+        [sys.executable, "-m", "harness", *words], env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+        encoding="utf-8", errors="replace", start_new_session=True,
     ) as process:  # fmt: skip
-        assert process.stderr is not None
+        heard = process.stderr or process.stdout
+        assert heard is not None
         try:
-            for line in process.stderr:
+            for line in heard:
                 said.append(line.rstrip("\n"))
                 say(said[-1])
         except BaseException:

@@ -24,7 +24,8 @@ from harness.storage.files import write_atomic
 from harness.tasks.files import NAMES
 
 SETTINGS = (
-    "seeds", "design", "precision", "protocol", "price", "store", "cache", "device", "threads", "retry", "rerun",
+    "seeds", "design", "precision", "budget", "protocol", "price", "store", "cache", "device", "threads", "retry",
+    "rerun",
 )  # fmt: skip
 """Keys that mean what they mean in a study's file."""
 KEYS = ("study", "task", "baseline", "arms", "cross", "probe", "track", "workers", *SETTINGS)

@@ -78,7 +78,7 @@ def options(group: str, cfg: DictConfig, loader: ConfigLoaderImpl) -> Iterator[L
         with open_dict(beside):
             beside[group] = _with_inner(group, found, loader)
         written: Any = OmegaConf.to_container(found.config)
-        says = _first_comment(group, name)
+        says = first_comment(group, name)
         try:
             yield ListedOption(group, name, family_of(group, written), says, plain(beside[group]), written)
         except BadInput as error:
@@ -141,7 +141,7 @@ def _short(line: str) -> str:
     return re.sub(r"^(\w+ \(\w+\)|model) ", "", line)
 
 
-def _first_comment(group: str, name: str) -> str:
+def first_comment(group: str, name: str) -> str:
     """Returns the first comment of the option's YAML, the user's own or the harness's."""
     for folder in (Path.cwd() / "conf", conf_dir()):
         path = folder / group / f"{name}.yaml"

@@ -14,6 +14,7 @@ from typing import Any
 import joblib
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from harness.asking.budget import ORDER, SEEDS, Design, detectable, fit_budget, let_go, seconds_of
@@ -29,6 +30,7 @@ from harness.commands.timing import Timing, time_arm
 from harness.data import Source, Task
 from harness.errors import BadInput
 from harness.notices import notice
+from harness.report.verification import is_sheet
 from harness.run.config import plain
 from harness.run.execute import Job, check_fit, make_job
 from harness.run.options import build
@@ -46,7 +48,10 @@ BUDGET = "10min"
 
 @dataclass(frozen=True)
 class Request:
-    """Holds what the user asked for: the data, what they said of columns and parts, and the settings of the study."""
+    """Holds what the user asked for: the data, what they said of columns and parts, and the settings of the study.
+
+    `verified` is a file of verified test labels, which changes nothing but the scores.
+    """
 
     command: str
     path: str
@@ -58,6 +63,7 @@ class Request:
     in_file: tuple[str, ...]
     on_line: tuple[str, ...]
     dry: bool
+    verified: str | None = None
 
     @property
     def file(self) -> Path:
@@ -81,8 +87,10 @@ def command(words: list[str]) -> int:
     It says what it understood of the data and how to correct it, plans a study within the budget, runs it, and prints
     the answer. `label`, `text`, `id`, `group`, `gold`, `votes` and `ignore` name columns, `train`, `valid` and `test`
     files; `seeds` and `name` are the study's; `task.…`, `protocol.…` and `price.…` set its parameters. With --dry-run
-    it prints the plan, its cost and the smallest difference that it can show, and stops.
+    it prints the plan, its cost and the smallest difference that it can show, and stops. `gold` may also be a file of
+    verified test labels, such as the `verify_these.csv` that the first run wrote: the same study is scored by them.
     """
+    start = time.monotonic()
     request = read_request(words)
     if check_free(request.file, request.command, request.name) != "same" or request.dry:
         plan = make_plan(request)
@@ -93,7 +101,13 @@ def command(words: list[str]) -> int:
         say(f"going on with {request.file}, which this command has made")
     from harness.commands.cli import run_words  # the command line imports its commands, not the other way round
 
-    return run_words(["-m", f"experiments={request.name}", *request.on_line])
+    gold = [f"task.gold={QuotedString(request.verified, Quote.single).with_quotes()}"] if request.verified else []
+    return run_words(["-m", f"experiments={request.name}", *gold, _left(request, start), *request.on_line])
+
+
+def _left(request: Request, start: float) -> str:
+    """Returns what is left of the budget since `start`, as an override: the study is held to it while it runs."""
+    return f"budget={max(1.0, request.budget_s - (time.monotonic() - start)):.0f}s"
 
 
 def write_only(words: list[str]) -> int:
@@ -119,6 +133,11 @@ def read_request(words: Sequence[str]) -> Request:
         raise BadInput(f"name one file or folder: {_USAGE.replace('ask', words[0])}")
     in_file = tuple(word for word in others if _root(word).partition(".")[0] in IN_FILE)
     _check_roles(in_file)
+    verified = said.pop("gold") if is_sheet(said.get("gold")) else None
+    if verified and words[0] == "init":
+        raise BadInput(
+            f"gold={verified} names a file: harness ask scores by it, and so does harness report NAME gold=…"
+        )
     lists = {name: _names(said[name]) for name in LISTS if name in said}
     wishes = Wishes(**{name: said.get(name) for name in ROLES}, **lists)  # type: ignore[arg-type]
     same = shlex.join(
@@ -127,7 +146,7 @@ def read_request(words: Sequence[str]) -> Request:
     return Request(
         same, paths[0], said.get("name") or task_name(paths[0]), wishes, {part: said.get(part) for part in PARTS},
         seconds_of(said.get("budget", BUDGET)), _seeds(said.get("seeds")), in_file,
-        tuple(word for word in others if word not in in_file), "--dry-run" in words,
+        tuple(word for word in others if word not in in_file), "--dry-run" in words, verified,
     )  # fmt: skip
 
 

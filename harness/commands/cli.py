@@ -22,6 +22,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from harness.analysis.degenerate import degenerate_notes, find_degenerate
+from harness.analysis.effects import trial_interval
 from harness.checks import choices
 from harness.commands.help import COMMANDS
 from harness.commands.option_files import check_option_files
@@ -46,7 +47,7 @@ from harness.run.provenance import RERUN
 from harness.run.workers import Stopped, stopped_by_signals
 from harness.storage.cache import Cache
 from harness.storage.places import conf_dir, expand_home, own_conf, shadowed_options
-from harness.storage.store import Record
+from harness.storage.store import Record, TestSet
 
 
 class _PastHydra(BaseException):
@@ -170,7 +171,7 @@ def run_one(cfg: DictConfig) -> float | None:
 def _one(cfg: DictConfig, hydra_cfg: Any) -> float | None:
     in_study = hydra_cfg.mode == RunMode.MULTIRUN and hydra_cfg.sweeper._target_.endswith("StudySweeper")
     said = list(hydra_cfg.overrides.task)
-    if (cfg.arms or cfg.cross or cfg.precision) and not in_study:
+    if not in_study and any((cfg.arms, cfg.cross, cfg.precision, cfg.budget)):
         raise _PastHydra(BadInput(_not_in_study(str(cfg.study), hydra_cfg.mode, said)))
     with nullcontext() if in_study else notice(f"reading the data of task {hydra_cfg.runtime.choices.get('task')}"):
         job = make_job(cfg, said)
@@ -187,7 +188,7 @@ def _one(cfg: DictConfig, hydra_cfg: Any) -> float | None:
     with nullcontext(job.tell) if in_study or is_worker() else curve(job.label) as tell:
         record, control = settle(replace(job, tell=tell))
     if not in_study:
-        print(result_line(record, control), flush=True)
+        print(result_line(record, control, job.store.test_set), flush=True)
         for fact in ("adapted", "ignored"):
             if fact in record["facts"]:
                 say(f"{fact}: {record['facts'][fact]}")
@@ -212,8 +213,8 @@ def _refuse_misfits(job: Job) -> None:
         raise BadInput("\n".join(unfit))
 
 
-def result_line(record: Record, control: Record) -> str:
-    """Returns a line with a trial's score, its control's, and the delta in points."""
+def result_line(record: Record, control: Record, test_set: Callable[[str], TestSet]) -> str:
+    """Returns a line with a trial's score, its control's, and the delta in points with its interval over test rows."""
     who = f"{record['arm']}, seed {record['seed']}"
     if record["status"] == "failed":
         return f"{who}: failed: {record['reason']}"
@@ -223,7 +224,24 @@ def result_line(record: Record, control: Record) -> str:
         return f"{who}: {score} (this is the control)"
     if change is None:
         return f"{who}: {score}; no delta: the control failed: {control['reason']}"
-    return f"{who}: {score}, control {100 * control['result']['test']:.2f}, delta {change:+.2f} points"
+    return (
+        f"{who}: {score}, control {100 * control['result']['test']:.2f}, {_delta_in_words(record, control, test_set)}"
+    )
+
+
+def _delta_in_words(record: Record, control: Record, test_set: Callable[[str], TestSet]) -> str:
+    """Words a trial's delta with the interval that its test rows give, or says that it has none."""
+    from harness.report.leaderboard import effect_in_words, signed_number  # a study's own process needs no words
+
+    try:
+        found = trial_interval(record, control, test_set)
+    except BadInput as error:
+        return f"delta {signed_number(delta(record, control) or 0.0)} points (no interval: {error})"
+    value, _, inside = effect_in_words(found).partition(" ")
+    return (
+        f"delta {value} points, 95 % interval {inside} over the {found.n_test:,} test rows (one seed: how much another "
+        "training would change is not in it)"
+    )
 
 
 def _elsewhere(name: str) -> Callable[[list[str]], int]:

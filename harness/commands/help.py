@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "merge": "joins the records of one study that two folders of results hold",
         "publish": "sends to W&B what it lacks of a study, from its records alone",
         "arms": "every option, with the reason if it does not fit a task",
+        "tasks": "every task, where its data comes from, and whether what you have is that data",
         "votes": "what voters say of a task: coverage, conflicts, accuracy",
         "check": "whether an option of your own keeps the promises of its kind",
         "atlas": "published tables, attributed as our own studies are",

@@ -9,7 +9,7 @@ are joined by number must have its labels.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,9 +20,10 @@ import pandas as pd
 from harness.checks import choices
 from harness.errors import BadInput
 from harness.run.rebuilding import rebuild_task
+from harness.storage import reader
 from harness.storage.store import TestSet
 from harness.tasks import columns as reading
-from harness.tasks import files, raw_table, reader
+from harness.tasks import files, raw_table
 
 READABLE = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
 _NUMBERED = re.compile(r"(.*)-(\d+)")
@@ -73,14 +74,43 @@ def from_task(column: str, changed: Mapping[str, Any], sought: StudyRows) -> Joi
             f"the task's rows are not in a file with columns that can be read here ({kind}): set table=FILE, with "
             "id=COLUMN if its rows are not in the order of the data; or task.path=PLACE for a task of files"
         )
-    if rebuild_task(sought.task, changed).fingerprint != sought.data:
-        raise BadInput(f"task.path={node['path']} does not hold the data that the study was run on: give their path")
-    parts = _OF_FILES[kind](node)
-    table = pd.concat([_named(part, rows, node.get("id")) for part, rows in parts.items()])
+    check_same_data(sought.task, changed, sought.data)
+    table = _rows_by_id(node)
     _known(column, table, str(node["path"]))
     return JoinResult(
         _found(table[column], sought, str(node["path"])), f"'{column}' of {node['path']}, the task's own data"
     )
+
+
+def check_same_data(task: Mapping[str, Any], changed: Mapping[str, Any], data: str) -> None:
+    """Requires that the data at the places `changed` (path, cache) have the fingerprint of those of the study."""
+    if rebuild_task(task, changed).fingerprint != data:
+        raise BadInput(f"task.path={changed['path']} does not hold the data that the study was run on: give their path")
+
+
+def cells_of_task(node: Mapping[str, Any], ids: Collection[str]) -> dict[str, dict[str, object]]:
+    """Returns what the rows of these ids hold in the task's own files, by id and column, without labels and votes.
+
+    `node` are the task's parameters with its path. Nothing if its rows are not in files, or the id is not in them.
+    """
+    if node.get("_target_") not in _OF_FILES or node.get("path") is None:
+        return {}
+    table = _rows_by_id(node)
+    known = [str(name) for name in ids if str(name) in table.index]
+    roles = {name for role in _ROLES for name in reading.as_names(node.get(role))}
+    shown = table.loc[known, [name for name in table.columns if name not in roles]]
+    cells = shown.astype(object).where(shown.notna(), None).to_dict("records")
+    return dict(zip(known, ({str(name): value for name, value in row.items()} for row in cells), strict=True))
+
+
+_ROLES = ("id", "label", "gold", "votes", "weight")
+"""Columns that are not shown to whoever verifies a label: what names the row, and what was said of its class."""
+
+
+def _rows_by_id(node: Mapping[str, Any]) -> pd.DataFrame:
+    """Returns the rows of all parts of the task's own files under the ids that the task gives them."""
+    parts = _OF_FILES[str(node["_target_"])](node)
+    return pd.concat([_named(part, rows, node.get("id")) for part, rows in parts.items()])
 
 
 def open_table(place: str) -> pd.DataFrame:

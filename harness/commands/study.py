@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+import joblib
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
@@ -19,7 +23,10 @@ from harness import claims
 from harness.analysis.power import is_decided, level_of_looks, looks, pilot_arms
 from harness.analysis.records import join
 from harness.arm import ARM_ROOTS, BASELINE, FACTORS, factor_of
+from harness.asking.budget import seconds_of
 from harness.checks import choices
+from harness.commands.joins import cells_of_task
+from harness.commands.pace import Pace, run_within
 from harness.commands.terminal import (
     HYDRA_ERRORS,
     announce,
@@ -32,6 +39,7 @@ from harness.commands.terminal import (
 )
 from harness.errors import BadInput, TrialFailed
 from harness.notices import notice
+from harness.report.verification import is_sheet, read_verified, sheet_of
 from harness.report.write import closing_lines, read_table, rebuild, write_index
 from harness.run.config import plain
 from harness.run.execute import Job, check_files, check_fit, keep_death, make_job, study_store, tracker
@@ -98,8 +106,9 @@ def run_study(
     BadInput with all faults before anything runs; TrialFailed at the end, after everything is written, if a trial
     failed.
     """
-    base = plain_overrides(arguments)
     study = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    pace = pace_of(study, time.monotonic())
+    gold, base = verified_file(study, plain_overrides(arguments))
     if config.hydra.launcher.get("n_jobs") == 0:
         raise BadInput("hydra.launcher.n_jobs is 0: give the number of workers, or -1 for one a core")
     read: list[str] = []
@@ -112,15 +121,83 @@ def run_study(
     tell_leftovers(store, Cache(expand_home(study.cache, "cache")))
     tracker(study).begin()
     begun: set[str] = set()
+    if pace and todo:
+        plan = run_in_time(pace, plan, todo, launcher, store, study, returns, workers_of(config))
+        todo = []
     while todo:
-        keys = [item.row["key"] for item in todo]
-        with progress(store, keys):
-            returns += run_trials(launcher, todo, store, len(returns), study)
+        returns += run_watched(launcher, todo, store, len(returns), study)
         raise_trouble(returns)
-        begun.update(keys)
+        begun.update(item.row["key"] for item in todo)
         plan, todo = next_look(study, possible, store, begun)
-    finish(study, store, [item.row["key"] for item in plan])
+    finish(study, store, [item.row["key"] for item in plan], gold)
     return returns
+
+
+def pace_of(study: DictConfig, start: float) -> Pace | None:
+    """Returns the budget of time that a study must keep, if it has one; BadInput for one that is no time."""
+    if study.budget is None:
+        return None
+    if study.precision is not None:
+        raise BadInput(
+            "a study has a budget of time or a precision, which adds seeds as long as it takes: leave one out"
+        )
+    return Pace(seconds_of(str(study.budget)), start)
+
+
+def run_watched(
+    launcher: Launcher, todo: Sequence[PlannedTrial], store: Store, first: int, study: DictConfig
+) -> list[JobReturn]:
+    """Runs trials as `run_trials` does, and shows how far they are."""
+    with progress(store, {item.row["key"]: item.row["arm"] for item in todo}):
+        return run_trials(launcher, todo, store, first, study)
+
+
+def run_in_time(
+    pace: Pace, plan: list[PlannedTrial], todo: Sequence[PlannedTrial], launcher: Launcher, store: Store,
+    study: DictConfig, returns: list[JobReturn], workers: int,
+) -> list[PlannedTrial]:  # fmt: skip
+    """Runs the trials of a plan that fit its budget of time, adds what they return, and returns the plan of these."""
+    by_key = {item.row["key"]: item for item in plan}
+
+    def run(keys: Sequence[str]) -> None:
+        returns.extend(run_watched(launcher, [by_key[key] for key in keys], store, len(returns), study))
+        raise_trouble(returns)
+
+    def read() -> list[dict[str, Any]]:
+        return [record for key in by_key if (record := store.read(key)) is not None]
+
+    rows, names = [item.row for item in plan], {item.row["key"] for item in todo}
+    gone, lines = run_within(pace, rows, names, workers, run, read)
+    for line in lines:
+        say(f"budget: {line}")
+    left = [item for item in plan if item.row["key"] not in gone]
+    if gone:
+        store.keep_plan({**as_plan(study, left), "let_go": "; ".join(lines)})
+    return left
+
+
+def workers_of(config: DictConfig) -> int:
+    """Returns how many trials run at once; one for a launcher that has no number of workers."""
+    asked = config.hydra.launcher.get("n_jobs", 1)
+    return joblib.cpu_count() if asked is None or int(asked) < 1 else int(asked)
+
+
+def verified_file(study: DictConfig, base: list[str]) -> tuple[Path | None, list[str]]:
+    """Returns the file of verified test labels that `task.gold` names, if it names one, and the overrides without it.
+
+    Verified labels only score: trials, their keys and what they train on are those of the study without them. BadInput
+    if the file is absent, or if it does not fit the records that are there already.
+    """
+    value = OmegaConf.select(study, "task.gold")
+    if not is_sheet(value):
+        return None, base
+    store = study_store(study)
+    path = sheet_of(value, store.folder)
+    if any(one["status"] == "done" for one in store.records()):
+        read_verified(path, store)
+    study.task.gold = None
+    say(f"{path} holds verified test labels: trials run without them, and the report is scored by them")
+    return path, [*(word for word in base if word.partition("=")[0] != "task.gold"), "task.gold=null"]
 
 
 def run_trials(
@@ -525,12 +602,17 @@ def raise_trouble(returns: Sequence[JobReturn]) -> None:
             raise trouble
 
 
-def finish(study: DictConfig, store: Store, keys: Sequence[str]) -> None:
-    """Rebuilds the study's tables and figures, prints and tracks the leaderboard; TrialFailed if a trial failed."""
+def finish(study: DictConfig, store: Store, keys: Sequence[str], gold: Path | None = None) -> None:
+    """Rebuilds the study's tables and figures, prints and tracks the leaderboard; TrialFailed if a trial failed.
+
+    With a file of verified test labels (`gold`) the report by them is written too, and it is the one that is printed.
+    """
     own = tuple(targets_in(plain(study.task)))  # this command has run the user's own task already
+    cells = partial(cells_of_task, plain(study.task))
     with notice("computing and drawing the report"):
-        paths = [*rebuild(store.folder, trust=own, tell=say), write_index(store.folder.parent)]
-    print("\n".join(closing_lines(store)))
+        paths = [*rebuild(store.folder, trust=own, tell=say, read_cells=cells), write_index(store.folder.parent)]
+        best = rebuild(store.folder, trust=own, tell=say, gold=gold, read_cells=cells) if gold else paths
+    print("\n".join(closing_lines(best[0].parent)))
     table, figures = read_table(store.folder), [path for path in paths if path.suffix == ".png"]
     with notice("handing the leaderboard to the tracker"):
         tracker(study).leaderboard(str(study.study), table, figures, store.folder)

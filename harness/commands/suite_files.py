@@ -14,7 +14,7 @@ from harness.arm import FACTORS, factor_of
 from harness.checks import choices, nearest
 from harness.commands.study import PlannedArm
 from harness.errors import BadInput
-from harness.storage.places import PACKAGE, conf_dir
+from harness.storage.places import PACKAGE, conf_dir, own_conf
 
 FOLDER, TOGETHER = "suites", "both"
 FAMILIES = (*FACTORS, TOGETHER)
@@ -29,7 +29,8 @@ class SuiteTask:
     """Holds one task of a suite: what its study is made of, and where its data lies and comes from.
 
     `option` is the task's option, `parameters` are set in it; `path` is None for a task that needs no file of the
-    user's, or whose path nobody has given. `where` says how to get the data. `baseline` holds overrides as an arm does.
+    user's, or whose path nobody has given. `where` says how to get the data; unless the file says it, the
+    option does. `baseline` holds overrides as an arm does.
     """
 
     name: str
@@ -97,11 +98,22 @@ def _task(name: str, node: Mapping[str, Any], shared: Mapping[str, Any], folder:
     ]
     path = own if own is not None else _below(folder, node.get("path"))
     return SuiteTask(
-        name, str(node["task"]), str(node["modality"]), path, str(node.get("where") or ""), node.get("with") or {},
+        name, str(node["task"]), str(node["modality"]), path, str(node.get("where") or _said_by(str(node["task"]))),
+        node.get("with") or {},
         tuple(node.get("baseline") or shared["baseline"]),
         {**(shared.get("protocol") or {}), **(node.get("protocol") or {})},
         tuple(arm for arm in dict.fromkeys(listed) if arm not in without),
     )  # fmt: skip
+
+
+def _said_by(option: str) -> str:
+    """Returns how to get the data of a task, as its option says it; "" where it does not."""
+    for folder in (own_conf(), conf_dir()):
+        path = folder / "task" / f"{option}.yaml" if folder else None
+        if path and path.is_file():
+            known = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("provenance") or {}
+            return str(known.get("get") or "")
+    return ""
 
 
 def _below(folder: str, path: Any) -> str | None:

@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from harness.arm import FACTORS
+from harness.arm import BASELINE, FACTORS
 from harness.checks import choices
 from harness.commands.overrides import load_config, option_loader
 from harness.notices import notice
@@ -151,45 +151,68 @@ def _row_text(row: Mapping[str, float | int]) -> str:
 
 
 @contextmanager
-def progress(store: Store, keys: list[str]) -> Iterator[None]:
-    """Shows how many of those trials got a record in the block and how long the rest will take, until it ends."""
+def progress(store: Store, arms: Mapping[str, str]) -> Iterator[None]:
+    """Shows how many trials got a record in the block and how long the rest will take, until it ends.
+
+    `arms` names the arm of each trial by its key: the time that is left is estimated for each arm.
+    """
     stop = threading.Event()
-    thread = threading.Thread(target=_watch, args=(store, keys, time.time(), stop), daemon=True)
-    if keys:
+    thread = threading.Thread(target=_watch, args=(store, arms, time.time(), stop), daemon=True)
+    if arms:
         thread.start()
     try:
         yield
     finally:
         stop.set()
-        if keys:
+        if arms:
             thread.join()
 
 
-def _watch(store: Store, keys: list[str], begun: float, stop: threading.Event) -> None:
+def _watch(store: Store, arms: Mapping[str, str], begun: float, stop: threading.Event) -> None:
     """Reads progress from the store's file names, since the workers are other processes."""
     console = Console(stderr=True)
     left_column = TextColumn("{task.fields[left]}")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), left_column)
-    start, told = time.monotonic(), time.monotonic()
+    start, told, took = time.monotonic(), time.monotonic(), dict[str, float]()
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("trials", total=len(keys), left="")
+        task = bar.add_task("trials", total=len(arms), left="")
         while True:
             last = stop.wait(_POLL_S)
-            done = store.changed_since(keys, begun)
-            left = time_left(time.monotonic() - start, done, len(keys))
-            bar.update(task, completed=done, left=left)
+            for key in store.changed_since([key for key in arms if key not in took], begun):
+                took[key] = _wall_s(store, key)
+            left = time_left(time.monotonic() - start, took, arms)
+            bar.update(task, completed=len(took), left=left)
             if not console.is_terminal and (last or time.monotonic() - told > _LINE_EVERY_S):
                 told = time.monotonic()
-                say(f"  {done} of {len(keys)} trials, {time.monotonic() - start:.0f} s, {left}")
+                say(f"  {len(took)} of {len(arms)} trials, {time.monotonic() - start:.0f} s, {left}")
             if last:
                 return
 
 
-def time_left(elapsed: float, done: int, total: int) -> str:
-    """Returns in words how long the rest will take at the rate so far."""
-    if done == total:
+def _wall_s(store: Store, key: str) -> float:
+    """Returns how long a trial took, 0 if it failed."""
+    record = store.read(key)
+    return float(record["cost"].get("wall_s", 0.0)) if record else 0.0
+
+
+def time_left(elapsed: float, took: Mapping[str, float], arms: Mapping[str, str]) -> str:
+    """Returns in words how long the rest will take: for each trial as long as those of its arm took on average.
+
+    `took` holds the seconds of finished trials by key, `arms` the arm of every trial. An arm of which none has finished
+    counts as the mean of the arms that are known, without the baseline, which is cheap, if another is known. Trials are
+    taken to run side by side as they did so far.
+    """
+    if len(took) == len(arms):
         return "done"
-    if not done:
+    if not took:
         return "no estimate yet"
-    seconds = elapsed / done * (total - done)
+    known: dict[str, list[float]] = {}
+    for key, seconds in took.items():
+        known.setdefault(arms[key], []).append(seconds)
+    means = {arm: sum(those) / len(those) for arm, those in known.items()}
+    others = [mean for arm, mean in means.items() if arm != BASELINE] or list(means.values())
+    rest = sum(means.get(arm, sum(others) / len(others)) for key, arm in arms.items() if key not in took)
+    seconds = (
+        rest * elapsed / sum(took.values()) if sum(took.values()) else elapsed / len(took) * (len(arms) - len(took))
+    )
     return f"about {seconds:.0f} s left" if seconds < 120 else f"about {seconds / 60:.0f} min left"

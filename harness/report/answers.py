@@ -7,9 +7,8 @@ from dataclasses import asdict, is_dataclass
 from typing import Any
 
 from harness.analysis.new_training_sets import NEW_SET, POOL
-from harness.analysis.significance import share_letter
 from harness.analysis.study import Study
-from harness.arm import may_win
+from harness.analysis.ties import best_group
 
 ANSWER_DIGITS = 4
 
@@ -26,12 +25,13 @@ def collect_answers(study: Study) -> dict[str, Any]:
         "arms": len(study.effects),
         "trials": len(study.table),
         "failed": sum(effect.n_failed for effect in study.effects),
-        "first": _first(study),
+        "first": best_group(study.effects),
         "attribution": plain_data(study.attribution),
         "by_metric": plain_data(study.by_metric),
         "test_policies": plain_data(study.policies),
         "components": plain_data(study.components),
         "intervals": _claims(study),
+        "references": plain_data(study.references),
         "notes": list(study.notes),
     }
 
@@ -52,15 +52,6 @@ def _claims(study: Study) -> dict[str, Any]:
             if effect.interval
         },
     }
-
-
-def _first(study: Study) -> list[str]:
-    """Returns the arms that do not differ significantly from the best one, among those that may win."""
-    ranked = [one for one in study.effects if may_win(one.reference)]
-    best = max((one for one in ranked if one.score is not None), key=lambda one: one.score or 0.0, default=None)
-    if best is None or not best.letters:
-        return [best.arm] if best else []
-    return [one.arm for one in ranked if share_letter(one.letters, best.letters)]
 
 
 def plain_data(value: Any) -> Any:

@@ -1,25 +1,29 @@
 """Writes effects as a leaderboard in CSV, Markdown, LaTeX or HTML.
 
-Arms are sorted by effect; each effect is printed with its sign, its interval, its adjusted p and its n. The letters
-beside a rank are the arm's tie groups: arms that share a letter do not differ significantly. `sd`, an argument of many
-functions, holds by arm the standard deviation of its score over seeds (`deviations`); without it no ± is printed.
+Arms are sorted by effect; each effect is printed with its sign, its interval, its adjusted p and its n, and beside it
+the arm's gain over the reference of its own kind. In a short table the letters beside a rank are the arm's tie groups:
+arms that share a letter do not differ significantly. In a long one, where nobody can read them, two columns say whether
+an arm belongs to the best group, and whether it differs from the baseline and from its reference. `sd`, an argument of
+many functions, holds by arm the standard deviation of its score over seeds (`deviations`); without it no ± is printed.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from harness.analysis.effects import Effect, Interval
+from harness.analysis.effects import Effect, Interval, ReferenceGain
 from harness.analysis.measures import unit_of
 from harness.analysis.significance import LEVEL
+from harness.analysis.ties import best_group
 from harness.arm import kind_in_words, may_win
+from harness.report.glossary import GLOSSARY
 from harness.storage.sheets import sheet_of_rows
 
 MINUS = "\N{MINUS SIGN}"
@@ -34,7 +38,20 @@ _LEGEND = (
 _P = "adj. p: p-value of the effect being 0, adjusted for the number of arms in the study."
 _SD = "± sd: standard deviation of an arm's score over seeds."
 _LETTERS = "Letters beside the rank: arms that share a letter do not differ significantly."
-_ESTIMATES = ("effect", "low", "high", "new_set_low", "new_set_high", "half_width", "p", "p_adjusted", "seed_share")
+_BESIDE = (
+    "over its reference: what the arm gains more than the random control or simple baseline of its own kind that buys "
+    "as many labels (the best of several); this tells the strategy's merit from that of doing anything at all."
+)
+_GROUP = (
+    "best group: arms that do not differ significantly from the best one (all pairs compared, Holm). differs from: "
+    "p below 0.05, adjusted for the number of arms (baseline) and of such pairs (reference)."
+)
+SHORT, READABLE = 8, 3
+"""A table has letters with at most so many arms, beside the baseline, of at most so many letters each."""
+_ESTIMATES = (
+    "effect", "low", "high", "new_set_low", "new_set_high", "half_width", "p", "p_adjusted", "seed_share",
+    "beside_gain", "beside_low", "beside_high", "beside_p_adjusted",
+)  # fmt: skip
 _LABELS = ("labels_bought", "labels_gold")
 _TEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
@@ -94,28 +111,90 @@ def deviations(table: pd.DataFrame) -> dict[str, float]:
 def legend(effects: Sequence[Effect], metric: str, sd: Mapping[str, float] | None = None) -> list[str]:
     """Returns notes on what the columns mean, without those that apply to no row."""
     points = "percentage points" if unit_of(metric) == "%" else "points"
-    shown = ((_SD, sd), (_P, any(effect.p_adjusted is not None for effect in effects)))
-    letters = any(effect.letters for effect in effects)
-    return [_LEGEND.format(points=points), *(note for note, there in (*shown, (_LETTERS, letters)) if there)]
+    extras = extra_heads(effects)
+    shown = (
+        (_SD, sd), (_P, any(effect.p_adjusted is not None for effect in effects)), (_BESIDE, _OVER in extras),
+        (_GROUP, _BEST in extras), (_LETTERS, any(effect.letters for effect in with_short_letters(effects))),
+    )  # fmt: skip
+    return [_LEGEND.format(points=points), *(note for note, there in shown if there)]
+
+
+def with_short_letters(effects: Sequence[Effect]) -> list[Effect]:
+    """Returns the effects without their letters if these are too many to be read."""
+    arms = sum(not is_baseline(effect) for effect in effects)
+    few = arms <= SHORT and max((len(effect.letters) for effect in effects), default=0) <= READABLE
+    return list(effects) if few else [replace(effect, letters="") for effect in effects]
+
+
+_OVER, _BEST, _DIFFERS = f"over its reference [{100 * LEVEL:.0f} % interval]", "best group", "differs from"
+_PLACE = 5
+"""The column before which the extra ones are put."""
+
+
+def extra_heads(effects: Sequence[Effect]) -> list[str]:
+    """Returns the names of the columns that this table has beyond `heads`: those that say something of some arm."""
+    lettered = any(effect.letters for effect in effects)
+    long = lettered and not any(effect.letters for effect in with_short_letters(effects))
+    return [*([_OVER] if any(effect.beside for effect in effects) else []), *([_BEST, _DIFFERS] if long else [])]
+
+
+def _extra_cells(effects: Sequence[Effect]) -> dict[str, dict[str, str]]:
+    """Returns by arm the cells of the columns `extra_heads`, by column."""
+    best = set(best_group(effects))
+    return {
+        effect.arm: {
+            _OVER: beside_in_words(effect.beside) if effect.beside else NONE,
+            _BEST: ("yes" if effect.arm in best else "no") if may_win(effect.reference) else NONE,
+            _DIFFERS: NONE if is_baseline(effect) else ", ".join(differs_from(effect)) or "nothing",
+        }
+        for effect in effects
+    }
+
+
+def beside_in_words(gain: ReferenceGain) -> str:
+    """Returns an arm's gain over its reference, its interval if it has one, and the reference."""
+    return " ".join(part for part in (signed_number(gain.value), _inside(gain), gain.words) if part)
+
+
+def _inside(gain: ReferenceGain) -> str:
+    """Returns the interval of a gain over a reference; "" if it has none."""
+    return "" if gain.low is None or gain.high is None else f"[{signed_number(gain.low)}, {signed_number(gain.high)}]"
+
+
+def differs_from(effect: Effect) -> list[str]:
+    """Returns which of the baseline and its reference an arm differs from significantly."""
+    found = {"baseline": effect.p_adjusted, "reference": effect.beside.p_adjusted if effect.beside else None}
+    return [name for name, p in found.items() if p is not None and p < 1 - LEVEL]
+
+
+def _table(
+    effects: Sequence[Effect], metric: str, sd: Mapping[str, float] | None, mark: Callable[[str], str]
+) -> tuple[list[str], list[list[str]]]:
+    """Returns the names of all columns, and each row as text; `mark` as for `_cells`, which no extra cell needs."""
+    extras, more, names = extra_heads(effects), _extra_cells(effects), heads(metric, sd)
+    rows = []
+    for rank, effect in number_ranks(with_short_letters(effects)):
+        cells = _cells(rank, effect, sd or {}, mark)
+        rows.append([*cells[:_PLACE], *(more[effect.arm][name] for name in extras), *cells[_PLACE:]])
+    return [*names[:_PLACE], *extras, *names[_PLACE:]], rows
 
 
 def as_csv(effects: Sequence[Effect], sd: Mapping[str, float] | None = None) -> bytes:
     """Returns one row per arm, as plain numbers; a missing one is empty. A name never reads as a formula."""
-    rows = [_numbers(rank, effect, sd or {}) for rank, effect in number_ranks(effects)]
-    return sheet_of_rows(rows)
+    return sheet_of_rows(_number_rows(effects, sd))
 
 
 def as_frame(effects: Sequence[Effect], sd: Mapping[str, float] | None = None) -> pd.DataFrame:
     """Returns the table that `as_csv` writes, one row per arm, with numbers as numbers; a missing one is nan."""
-    rows = [_numbers(rank, effect, sd or {}) for rank, effect in number_ranks(effects)]
+    rows = _number_rows(effects, sd)
     numbers = dict.fromkeys(("score", "score_sd", *_ESTIMATES, "cpu_s", "cpu_ratio", *_LABELS), "float64")
     return pd.DataFrame(rows).astype({"rank": "Int64", **numbers})
 
 
 def as_words(effects: Sequence[Effect], metric: str, sd: Mapping[str, float] | None = None) -> pd.DataFrame:
     """Returns the table as people read it: the cells of `as_markdown` as text, nothing in them escaped."""
-    rows = [_cells(rank, effect, sd or {}, str) for rank, effect in number_ranks(effects)]
-    return pd.DataFrame(rows, columns=heads(metric, sd))
+    head, rows = _table(effects, metric, sd, str)
+    return pd.DataFrame(rows, columns=head)
 
 
 def as_markdown(
@@ -123,8 +202,10 @@ def as_markdown(
     sd: Mapping[str, float] | None = None, more: Sequence[str] = (),
 ) -> bytes:  # fmt: skip
     """Returns a heading, the table, with columns aligned as plain text too, the lines `more`, the notes as a list."""
-    rows = [_cells(rank, effect, sd or {}, code) for rank, effect in number_ranks(effects)]
-    head = heads(metric, sd)
+    head, rows = _table(effects, metric, sd, code)
+    rows = [
+        [escape_cell(cell) if name == _OVER else cell for name, cell in zip(head, row, strict=True)] for row in rows
+    ]
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     rule = [f"{'-' * (width - 1)}{'-' if name in _LEFT else ':'}" for name, width in zip(head, widths, strict=True)]
     lines = [_line(row, widths, head) for row in (head, rule, *rows)]
@@ -139,7 +220,7 @@ def as_latex(
     sd: Mapping[str, float] | None = None,
 ) -> bytes:  # fmt: skip
     """Returns a table for the booktabs package, notes below it."""
-    rows = [_cells(rank, effect, sd or {}, typewriter) for rank, effect in number_ranks(effects)]
+    rows = [_cells(rank, effect, sd or {}, typewriter) for rank, effect in number_ranks(with_short_letters(effects))]
     head = heads(metric, sd)
     body = [" & ".join([latex(row[0]), row[1], *map(latex, row[2:])]) + r" \\" for row in rows]
     columns = "".join("l" if name in _LEFT else "r" for name in head)
@@ -170,11 +251,12 @@ def as_html(
     A cell's `data-v` is its sort key, "" if it has none; a row has a `data-axis`, the number of `data-failed` trials
     and, for a reference, `data-reference`. `links` holds the link target of each arm's name.
     """
-    head, scale = heads(metric, sd), IntervalScale.of(effects)
-    titles = "".join(
-        f'<th scope="col" data-kind="{"text" if name in _LEFT else "number"}">{escape(name)}</th>' for name in head
+    (head, cells), scale = _table(effects, metric, sd, str), IntervalScale.of(effects)
+    titles = "".join(_head(name) for name in head)
+    rows = "\n".join(
+        _row(rank, effect, head, shown, links or {}, scale)
+        for (rank, effect), shown in zip(number_ranks(effects), cells, strict=True)
     )
-    rows = "\n".join(_row(rank, effect, head, sd or {}, links or {}, scale) for rank, effect in number_ranks(effects))
     return f'<table class="board">\n<thead><tr>{titles}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>'
 
 
@@ -184,6 +266,11 @@ def code(text: str) -> str:
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", plain)), default=0))
     pad = " " if "`" in plain else ""
     return f"{fence}{pad}{plain}{pad}{fence}"
+
+
+def escape_cell(text: str) -> str:
+    """Escapes text for a cell of a Markdown table, except for brackets and underscores, which do no harm there."""
+    return re.sub(r"([\\`*<>|~#&])", r"\\\1", _one_line(text))
 
 
 def escape_markdown(text: str) -> str:
@@ -201,7 +288,7 @@ def typewriter(text: str) -> str:
     return rf"\texttt{{{latex(text)}}}"
 
 
-_LEFT = ("arm", "axis")
+_LEFT = ("arm", "axis", _OVER, _DIFFERS)
 
 
 def heads(metric: str, sd: Mapping[str, float] | None = None) -> list[str]:
@@ -269,6 +356,23 @@ def _numbers(rank: int | None, effect: Effect, sd: Mapping[str, float]) -> Mappi
     return {name: round(value, 4) if isinstance(value, float) else value for name, value in values.items()}
 
 
+def _number_rows(effects: Sequence[Effect], sd: Mapping[str, float] | None) -> list[dict[str, Any]]:
+    """Returns the rows of the table as numbers, with what an arm is held against."""
+    best = set(best_group(effects)) if any(effect.letters for effect in effects) else None
+    return [{**_numbers(rank, one, sd or {}), **_beside_numbers(one, best)} for rank, one in number_ranks(effects)]
+
+
+def _beside_numbers(effect: Effect, best: set[str] | None) -> dict[str, Any]:
+    """Returns an arm's gain over its reference as numbers, and whether it is in the best group, if that is known."""
+    gain = effect.beside
+    values = {
+        "best_group": None if best is None or not may_win(effect.reference) else str(effect.arm in best).lower(),
+        "beside": gain and gain.reference, "beside_gain": gain and gain.value, "beside_low": gain and gain.low,
+        "beside_high": gain and gain.high, "beside_p_adjusted": _digits(gain.p_adjusted) if gain else None,
+    }  # fmt: skip
+    return {name: round(value, 4) if isinstance(value, float) else value for name, value in values.items()}
+
+
 def _digits(p: float | None) -> str | None:
     """Returns a p-value to four significant digits, however small."""
     return None if p is None else f"{p:.4g}"
@@ -323,31 +427,80 @@ def _drawn(interval: Interval, scale: IntervalScale) -> str:
 
 
 def _row(
-    rank: int | None, effect: Effect, head: Sequence[str], sd: Mapping[str, float], links: Mapping[str, str],
+    rank: int | None, effect: Effect, head: Sequence[str], cells: Sequence[str], links: Mapping[str, str],
     scale: IntervalScale,
 ) -> str:  # fmt: skip
-    """Returns a row of the table element; what its style shows is also in its text."""
+    """Returns a row of the table element from its cells as text; what its style shows is also in its text."""
     name = re.sub(r"([=_])(?=\w)", r"\1<wbr>", escape(_one_line(effect.arm)))  # where a long name may break
     link = links.get(effect.arm)
     arm = f'<a class="arm" href="{escape(link)}">{name}</a>' if link else f'<span class="arm">{name}</span>'
     arm += f' <span class="reference">{kind_in_words(effect.reference)}</span>' if effect.reference else ""
-    shown = [escape(cell) for cell in _cells(rank, effect, sd, str)]
+    shown = [glue(escape(cell)) for cell in cells]
     shown[1], shown[2] = arm, f'<span class="axis {_known(effect.axis)}">{shown[2]}</span>'
     shown[4] = _effect_cell(effect, scale)
-    cells = "".join(
-        f'<{"th scope=row" if name == "arm" else "td"} data-label="{escape(name)}" data-v="{escape(value)}">{cell}'
-        f"</{'th' if name == 'arm' else 'td'}>"
-        for name, value, cell in zip(head, _sorted_by(rank, effect), shown, strict=True)
-    )
+    if _OVER in head and effect.beside:
+        shown[head.index(_OVER)] = _beside_cell(effect.beside)
+    keys = _sorted_by(rank, effect)
+    keys[_PLACE:_PLACE] = [_extra_key(name, effect, cells[head.index(name)]) for name in head if name in _EXTRAS]
+    made = "".join(_cell(name, value, cell) for name, value, cell in zip(head, keys, shown, strict=True))
     kind = f' data-reference="{escape(effect.reference)}"' if effect.reference else ""
-    return f'<tr data-axis="{escape(effect.axis)}" data-failed="{effect.n_failed}"{kind}>{cells}</tr>'
+    return f'<tr data-axis="{escape(effect.axis)}" data-failed="{effect.n_failed}"{kind}>{made}</tr>'
+
+
+_EXTRAS = (_OVER, _BEST, _DIFFERS)
+
+
+def _head(name: str) -> str:
+    """Returns the head of a column, with what its name means for those who point at it."""
+    means = next((text for word, text in GLOSSARY.items() if name.startswith(word)), "")
+    title = f' title="{escape(means)}"' if means else ""
+    kind = "text" if name in _LEFT and name != _OVER else "number"
+    return f'<th scope="col" class="{_class_of(name)}" data-kind="{kind}"{title}>{glue(escape(name))}</th>'
+
+
+def _cell(name: str, value: str, cell: str) -> str:
+    tag, scope = ("th", " scope=row") if name == "arm" else ("td", "")
+    label, key = glue(escape(name)), escape(value)
+    return f'<{tag}{scope} class="{_class_of(name)}" data-label="{label}" data-v="{key}">{cell}</{tag}>'
+
+
+def _class_of(name: str) -> str:
+    """Returns the class by which a column's cells are styled."""
+    named = {"arm": "who", "rank": "rank", "axis": "kind", _OVER: "over", _DIFFERS: "differs", _BEST: "best"}
+    return "gain" if name.startswith("effect") else named.get(name, "n")
+
+
+def _extra_key(name: str, effect: Effect, text: str) -> str:
+    """Returns the sort key of a cell of an extra column."""
+    if name == _OVER:
+        return f"{effect.beside.value:.6g}" if effect.beside else ""
+    return "" if text == NONE else text
+
+
+def _beside_cell(gain: ReferenceGain) -> str:
+    """Returns the gain over the reference, its interval, and the reference below."""
+    sure = " sure" if gain.low is not None and gain.high is not None and not gain.low <= 0 <= gain.high else ""
+    who = re.sub(r"([=_])(?=\w)", r"\1<wbr>", escape(_one_line(gain.words)))
+    return (
+        f'<span class="value{sure}">{signed_number(gain.value)}</span> '
+        f'<span class="interval">{glue(_inside(gain))}</span> <span class="than">{who}</span>'
+    )
+
+
+_INTERVAL = re.compile(r"\[[+\N{MINUS SIGN}]?\d[\d.]*, [^\[\]]{1,12}\]")
+
+
+def glue(text: str) -> str:
+    """Returns text whose percentages and intervals do not break over lines, by no-break spaces."""
+    text = re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", text)
+    return _INTERVAL.sub(lambda one: one[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
 
 
 def _effect_cell(effect: Effect, scale: IntervalScale) -> str:
     """Returns the effect, its interval and their SVG, or the text for a missing effect."""
     if effect.interval is None:
         return f'<span class="gap">{_gap(effect)}</span>'
-    value, _, interval = effect_in_words(effect.interval).partition(" ")
+    value, _, interval = glue(effect_in_words(effect.interval)).partition(" ")
     sure = " sure" if not effect.interval.low <= 0 <= effect.interval.high else ""
     return (
         f'<span class="value{sure}">{value}</span> <span class="interval">{interval}</span>'

@@ -25,6 +25,17 @@ from harness.report.figure_files import FIGURES, FORMATS, draw_all
 from harness.report.label_policies import policy_table
 from harness.report.page import PageData, index, page_data, render
 from harness.report.page.examples import needs_path, rows
+from harness.report.verification import (
+    BY_VERIFIED,
+    GOLD,
+    VERIFY,
+    ReadCells,
+    filled_in,
+    given_labels,
+    no_cells,
+    read_verified,
+    write_sheet,
+)
 from harness.storage.files import write_atomic
 from harness.storage.sheets import read_sheet
 from harness.storage.store import Store
@@ -39,6 +50,7 @@ PAGE, LEADERBOARD, TABLE, ANSWER = "index.html", "leaderboard.csv", "table.parqu
 def rebuild(
     folder: Path, path: str | None = None, adjust: str = "holm", formats: Collection[str] = (),
     trust: Collection[str] = (), tell: Callable[[str], None] = lambda line: None, metric: str | None = None,
+    gold: Path | None = None, read_cells: ReadCells = no_cells,
 ) -> list[Path]:  # fmt: skip
     """Writes tables, figures and page of the study in `folder` from its records; returns their paths.
 
@@ -48,10 +60,17 @@ def rebuild(
     lie in the folder, so that none of them is older than the records. Files are written atomically, after all of them
     have been made; figures of an earlier report that this one lacks are deleted. The notes below the table name each
     figure that is left out, with the reason; `tell` hears of those that failed. By another `metric` than the study's
-    own all of it goes to `metrics/METRIC`, beside the study's own report. BadInput if there is no record.
+    own all of it goes to `metrics/METRIC`, beside the study's own report; scored by the verified labels in the file
+    `gold`, to `verified`. Where nobody verified the test labels, the rows worth verifying go to `verify_these.csv`,
+    with what `read_cells` says that they show. BadInput if there is no record.
     """
-    study = gather(Store(folder), adjust, metric)
-    folder = folder if metric in (None, study.own_metric) else folder / BY_METRIC / metric
+    store = Store(folder)
+    verified = read_verified(gold, store) if gold else None
+    for line in verified.lines if verified else ():
+        tell(line)
+    labels = verified.labels if verified else {}
+    study = gather(store, adjust, metric, labels)
+    folder = report_folder(folder, study.own_metric, metric, verified is not None)
     earlier = {name for name in _figure_names() if (folder / name).exists()}
     files = make_files(study, path, {"png", *formats, *(name.rpartition(".")[2] for name in earlier)}, trust, tell)
     for name, content in files.items():
@@ -60,7 +79,32 @@ def rebuild(
         (folder / name).unlink(missing_ok=True)
     if SUSPECTS not in files:
         (folder / SUSPECTS).unlink(missing_ok=True)
-    return [folder / name for name in files]
+    return [*(folder / name for name in files), *_rows_to_verify(study, store, folder, labels, read_cells, tell)]
+
+
+def report_folder(folder: Path, own_metric: str, metric: str | None, by_verified: bool) -> Path:
+    """Returns where a report lies: in the study's folder, or below it if it scores otherwise than its trials did."""
+    place = folder / BY_VERIFIED if by_verified else folder
+    return place if metric in (None, own_metric) else place / BY_METRIC / metric
+
+
+def _rows_to_verify(
+    study: Study, store: Store, folder: Path, labels: Mapping[str, int], read_cells: ReadCells,
+    tell: Callable[[str], None],
+) -> list[Path]:  # fmt: skip
+    """Writes the rows worth verifying, beside those that are verified, and returns the file, if there is one."""
+    waiting = {} if labels else filled_in(folder / VERIFY)
+    if waiting:
+        tell(
+            f"{folder / VERIFY} has {len(waiting)} verified labels: harness report {study.name} {GOLD}={VERIFY} scores "
+            "by them, and trains nothing"
+        )
+    if not study.to_verify and not labels:
+        return []
+    names = {name: study.classes[label] for name, label in labels.items()}
+    cells = read_cells([*names, *waiting, *(row.id for row in study.to_verify)])
+    made = write_sheet(folder, study.to_verify, cells, names, given_labels(store))
+    return [made] if made else []
 
 
 def write_tracked(store: Store, folder: Path) -> list[Path]:
@@ -150,6 +194,6 @@ def _parquet(table: pd.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def closing_lines(store: Store) -> list[str]:
-    """Returns what a study's command prints at its end: the answer, a short table, and the path of the page."""
-    return [(store.folder / ANSWER).read_text(encoding="utf-8"), str(store.folder / PAGE)]
+def closing_lines(folder: Path) -> list[str]:
+    """Returns what is printed of the report in that folder: the answer, a short table, and the path of the page."""
+    return [(folder / ANSWER).read_text(encoding="utf-8"), str(folder / PAGE)]

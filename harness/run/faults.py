@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from harness.arm import FACTORS
 from harness.checks import choices, nearest
 from harness.errors import BadInput
+from harness.metrics import report_hint
 from harness.run.config import plain
 from harness.run.declarations import declaration_faults
 from harness.run.options import DECLARED, bare, family_of
@@ -193,7 +194,8 @@ def _type_faults(where: str, function: Any, given: Mapping[Any, Any]) -> Iterato
             continue
         words = [choice for choice in get_args(hints[name]) if isinstance(choice, str)]
         right = choices(str(value), words) if words else f": it must be {_in_words(hints[name])}"
-        yield f"{where}.{name} is {value!r}{right}"
+        hint = report_hint(str(value)) if f"{where}.{name}" == "protocol.metric" else ""
+        yield f"{where}.{name} is {value!r}{right}{hint}"
 
 
 def _is_of(value: Any, hint: Any) -> bool:

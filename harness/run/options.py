@@ -13,7 +13,7 @@ from harness.errors import BadInput
 
 DECLARED = (
     "fits", "needs", "reference_kind", "reference_for", "lacks", "asks", "gives", "extra", "programs", "space", "paper",
-    "library", "cost", "wraps", "of", "family", "reads",
+    "library", "cost", "wraps", "of", "family", "reads", "provenance",
 )  # fmt: skip
 """Declarations in an option's YAML; never passed to its function and not part of a trial's identity.
 
@@ -28,6 +28,8 @@ must be on the PATH. `space`: what may be tuned, by dotted name. `paper`, `libra
 `wraps`: the model or the strategy that an effort is spent on, a model's being the baseline's unless `of` names another;
 its declarations hold for the effort too. `family`: the heading under which the option is listed, one of `FAMILIES`.
 `reads`: the function that reads the option's own files before the first trial (see `harness.run.side_files`).
+`provenance`: of the data of a task: source, licence, how to get it (`get`), and the fingerprint of the content that the
+records which come with the project were made on.
 """
 FAMILIES: Mapping[str, tuple[str, ...]] = {
     "model": ("linear models", "trees", "networks", "pretrained", "automl", "efforts"),

@@ -16,6 +16,7 @@ from harness.learners import Fit, Learner, Protocol, Run
 from harness.learners.adapt import adapt_to_limits, check_complete
 from harness.metrics import class_faults, score
 from harness.receipts import receipt
+from harness.run.imports import import_ahead
 from harness.run.options import OTHER_FAMILY, build, identity, lacks_of, needs_of
 from harness.run.sources import user_sources
 from harness.run.tools import InTest, Purchases, compare_with_test, lend
@@ -138,8 +139,9 @@ def run_trial(trial: Trial, task: Task, place: Place) -> dict[str, Any]:
     wrong = class_faults("protocol.metric", run.protocol.metric, task.test.y, task.classes)
     if wrong:
         raise TrialFailed(wrong[0])
-    arm = {name: build(trial.arm[name]) for name in FACTORS}  # imports happen here, outside the measured block
-    way = partial(_attempt, trial, task, build(trial.probe), run, compare_with_test(task))
+    arm, probe = {name: build(trial.arm[name]) for name in FACTORS}, build(trial.probe)
+    import_ahead([*trial.arm.values(), trial.probe], [*arm.values(), probe])  # outside the measured block
+    way = partial(_attempt, trial, task, probe, run, compare_with_test(task))
     with meter() as bill:
         best = tune(arm, run, way)
         outputs = _finite(best.fit.predict(best.test.x))

@@ -121,7 +121,7 @@ _ROW_MORE: Fields = MappingProxyType(
 _PLAN: Fields = MappingProxyType({"name": TEXT, "trials": LIST})
 _PLAN_MORE: Fields = MappingProxyType({
     "design": TEXT, "seeds": COUNTS, "arms": TEXTS, "task": OBJECT, "protocol": OBJECT, "baseline": OBJECT,
-    "claims": NAMES, "precision": MAYBE_OBJECT, "cross": LIST,
+    "claims": NAMES, "precision": MAYBE_OBJECT, "cross": LIST, "let_go": TEXT,
 })  # fmt: skip
 _PRECISION: Fields = MappingProxyType({"half_width": AMOUNT, "looks": COUNTS, "level": SHARE})
 

@@ -319,9 +319,11 @@ class Store:
         for key in keys:
             (self.folder / ".running" / key).unlink(missing_ok=True)
 
-    def changed_since(self, keys: Collection[str], start: float) -> int:
-        """Counts the trials with a record, finished or failed, that was written since `start` (seconds since 1970)."""
-        return sum(any(_written_since(path, start) for path in (self._path(key), self._failed(key))) for key in keys)
+    def changed_since(self, keys: Collection[str], start: float) -> list[str]:
+        """Returns the trials with a record, finished or failed, that was written since `start` (seconds since 1970)."""
+        return [
+            key for key in keys if any(_written_since(path, start) for path in (self._path(key), self._failed(key)))
+        ]
 
     def _set_aside(self, path: Path, record: Record) -> None:
         """Copies a record that a rerun is about to replace to `trials/old`, under the first free number."""

@@ -383,6 +383,11 @@ def check_roles(data: DataParts, columns: Columns) -> None:
     if columns.label is None:
         raise BadInput(f"no label column is named: set task.label (columns: {join_names(data['train'].column_names)})")
     known = dict.fromkeys(name for rows in data.values() for name in rows.column_names)
+    if columns.gold is not None and columns.gold.lower().endswith(".csv") and columns.gold not in known:
+        raise BadInput(
+            f"task.gold={columns.gold} names a file: verified test labels score a study (harness -m experiments=NAME "
+            f"task.gold={columns.gold}, or harness report NAME gold={columns.gold}); for a single trial name a column"
+        )
     if columns.gold is not None:
         checks.check_column(columns.gold, list(known), "the data")
     for name in columns.roles:

@@ -20,8 +20,8 @@ from datasets.utils.logging import CRITICAL, get_verbosity, set_verbosity
 
 from harness.checks import join_names, nearest
 from harness.errors import BadInput
+from harness.storage import reader
 from harness.storage.places import expand_home
-from harness.tasks import reader
 from harness.tasks.columns import Names, as_names
 
 PARTS = ("train", "valid", "test")

@@ -16,8 +16,9 @@ from jaxtyping import Int64
 from harness.checks import join_names, one_of
 from harness.data import Source, Task, digest
 from harness.errors import BadInput
+from harness.storage import reader
 from harness.tables import cells_table as table_of
-from harness.tasks import checks, reader
+from harness.tasks import checks
 from harness.tasks import columns as reading
 from harness.tasks.files import require_path
 from harness.tasks.folder import label_facts

@@ -15,8 +15,9 @@ import numpy as np
 from harness.checks import join_names, nearest
 from harness.data import Source, Task
 from harness.errors import BadInput
+from harness.storage import reader
 from harness.streams import stream
-from harness.tasks import checks, files, reader
+from harness.tasks import checks, files
 from harness.tasks.parts import Part, describe, part, task
 from harness.tasks.split import draw_stratified
 from harness.vote_triples import vote_type

@@ -9,7 +9,7 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from harness.analysis.effects import TrialPair, measured_interval
-from harness.analysis.measures import BINS, MEASURES, ScoredRows, measure, unit_of
+from harness.analysis.measures import BINS, MEASURES, ScoredRows, measure, most_of_one, unit_of
 from harness.errors import BadInput
 from harness.metrics import METRICS, class_faults
 from harness.streams import stream
@@ -68,8 +68,25 @@ def test_calibration_error_and_worst_group_as_written_out() -> None:
     assert found[0] == pytest.approx(-error)
     assert 0.02 < error < 0.5
     shares = [np.average(hit[rows.groups == one], weights=weights[rows.groups == one]) for one in range(6)]
-    found = measure("worst_group").sums(rows).placed(np.arange(n), n).scores(weights[None])
-    assert found[0] == pytest.approx(min(shares))
+    worst, without = int(np.argmin(shares)), weights * (rows.groups != np.argmin(shares))
+    found = measure("worst_group").sums(rows).placed(np.arange(n), n).scores(np.stack([weights, without]))
+    assert found == pytest.approx([shares.pop(worst), min(shares)])
+
+
+def test_an_equal_score_counts_half_and_belongs_to_one_threshold() -> None:
+    y, chance = np.array([0, 1, 0, 1, 1, 0]), np.array([0.25, 0.25, 0.5, 0.5, 0.75, 0.5])
+    rows = ScoredRows(y, (chance > 0.5).astype(int), 2, np.column_stack([1 - chance, chance]))
+    assert measure("roc_auc").sums(rows).once() == pytest.approx((0.5 + 2 + 3) / 9)
+    known = sklearn_metrics.average_precision_score(y, chance)
+    assert measure("average_precision").sums(rows).once() == pytest.approx(known)
+
+
+def test_the_most_that_one_row_changes_is_that_of_the_smallest_class() -> None:
+    y = np.repeat([0, 1], [90, 10])
+    assert most_of_one(y, METRICS["balanced_accuracy"], 2) == pytest.approx(100 / 10 / 2)
+    rows = ScoredRows(y, y, 2)
+    assert measure("balanced_accuracy").step(rows) == measure("roc_auc").step(rows) == pytest.approx(0.05)
+    assert measure("brier").step(rows) == pytest.approx(2 / 100)
 
 
 def test_a_better_model_scores_higher_by_every_metric() -> None:

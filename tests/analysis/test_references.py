@@ -5,15 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from conftest import composed
 from studies import keep, made_test_set, record, shown
 
+from harness.analysis.effects import Effect, Interval, ReferenceGain, TrialPair, interval
 from harness.analysis.records import join
-from harness.analysis.references import comparisons
+from harness.analysis.references import comparisons, with_references
 from harness.analysis.study import gather
 from harness.errors import BadInput
+from harness.metrics import METRICS
 from harness.run.faults import find_faults
+from harness.storage.packing import unpack
 from harness.storage.store import Record, Store
 
 TEST = made_test_set(60, 2)
@@ -67,7 +71,7 @@ def test_the_notes_say_by_how_much(study: Store) -> None:
     gain = {one.arm: one.interval.effect for one in found.effects if one.interval}
     more = gain["weak=label_model"] - gain["weak=majority_vote"]
     (note,) = [note for note in found.notes if note.startswith("Beside the simple baseline weak=majority_vote")]
-    assert f"weak=label_model {more:+.2f} points (" in note
+    assert f"weak=label_model {more:+.2f} points [" in note
 
 
 def test_records_without_declarations_have_none(tmp_path: Path) -> None:
@@ -91,3 +95,51 @@ def test_half_a_declaration_is_a_fault(said: str, told: str) -> None:
     lines = find_faults(composed("clean=random_drop", said))
     with pytest.raises(BadInput, match=told):
         raise BadInput("; ".join(lines))
+
+
+def test_a_gain_over_a_reference_has_the_interval_of_the_two_arms_as_if_one_were_the_control(study: Store) -> None:
+    records = join(study).records
+    found = gather(study)
+    (gain,) = [one for one in found.references if (one.arm, one.kind) == ("weak=label_model", "simple_baseline")]
+    by_seed = {(one["arm"], one["seed"]): unpack(one["result"]["predictions"]) for one in records}
+    pairs = [
+        TrialPair(TEST.ids, TEST.y, by_seed[gain.arm, s].astype(int), by_seed[gain.reference, s].astype(int))
+        for s in range(4)
+    ]
+    direct = interval(pairs, METRICS["accuracy"], 2, draws=4000, rng=np.random.default_rng(0))
+    assert gain.value == pytest.approx(direct.effect)
+    assert gain.low == pytest.approx(direct.low, abs=0.4)
+    assert gain.high == pytest.approx(direct.high, abs=0.4)
+    assert gain.p is not None
+    assert gain.p_adjusted is not None
+    assert (gain.p < 0.05) == (not gain.low <= 0 <= gain.high)  # type: ignore[operator]
+    assert gain.p_adjusted >= gain.p
+    assert gain.words == "weak=majority_vote"
+
+
+def test_an_arm_is_held_against_the_hardest_of_the_references_that_buy_as_many_labels() -> None:
+    def effect(arm: str, value: float, labels: float) -> Effect:
+        found = Interval(value, value - 1, value + 1, 5, 100, 500, 0.5, 0.01)
+        return Effect(arm, "data", ("clean",), "", 5, 0, 0, 80.0, found, 1.0, 1.0, labels, 0.0)
+
+    effects = [
+        effect("oracle", 9.0, 50), effect("random 50", 1.0, 50), effect("vote 50", 2.0, 50),
+        effect("random 450", 8.0, 450), effect("gold", 20.0, 50), effect("alone", 3.0, 0),
+    ]  # fmt: skip
+    kinds = {"random 50": "negative_control", "vote 50": "simple_baseline", "random 450": "negative_control", "gold": "upper_bound"}  # fmt: skip
+    gains = [ReferenceGain("oracle", name, kind, name, 0.0) for name, kind in kinds.items()]
+    beside = {one.arm: one.beside.reference for one in with_references(effects, gains) if one.beside}
+    assert beside == {"oracle": "vote 50"}
+
+
+def test_an_arm_with_a_failed_trial_has_a_gain_without_an_interval(tmp_path: Path) -> None:
+    store = Store(tmp_path / "study")
+    arms = {arm: ARMS[arm] for arm in ("baseline", "clean=random_drop", "clean=confident")}
+    keep(store, [
+        record(store, arm, s, None if (arm, s) == ("clean=confident", 2) else shown(TEST, 0.7, arm, str(s)), TEST, **more)
+        for arm, more in arms.items() for s in range(3)
+    ])  # fmt: skip
+    found = gather(store)
+    (gain,) = found.references
+    assert (gain.low, gain.high, gain.p_adjusted) == (None, None, None)
+    assert any("(no interval: a trial is missing)" in note for note in found.notes)

@@ -1,4 +1,4 @@
-"""What a verdict depends on: arms left out, the worst dropped, matched steps and matched cost, each by hand."""
+"""What a verdict depends on: arms left out, the worst dropped, the median arms and matched cost, each by hand."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_each_candidate_is_left_out_once() -> None:
     names = [one.what for one in found.sensitivity]
     assert names == [
         *(f"without {arm}" for arm in CARRIED if arm != "baseline"),
-        "worst arm of each axis dropped", "matched steps", "matched cost",
+        "worst arm of each axis dropped", "median arm of each axis", "matched cost",
     ]  # fmt: skip
     unmoved = omitted(found, "without clean=d")
     assert (unmoved.word, unmoved.arms) == ("data", ("model=a", "clean=c"))
@@ -100,20 +100,21 @@ def test_the_worst_on_validation_is_dropped() -> None:
     assert not any("worst" in one.what for one in answer(precise(two)).sensitivity)
 
 
-def test_matched_steps_by_hand() -> None:
-    """By validation the models are 80, 81, 83 (swaps 1 and 2), the data 80, 86, 87, 90 (swaps 6, 1, 3)."""
+def test_median_arms_by_hand() -> None:
+    """The models gain 3 and 1, so 2 in the middle; the data strategies gain 10, 6 and 7."""
     means = {"baseline": 80.0, "model=a": 83.0, "model=b": 81.0, "clean=c": 90.0, "clean=d": 86.0, "clean=e": 87.0}
-    steps = omitted(answer(precise(means)), "matched steps")
-    assert steps.difference.value == pytest.approx(3 - 1.5)
-    assert steps.arms[1] == "clean=c"
-    assert steps.word == "data"
+    middle = omitted(answer(precise(means)), "median arm of each axis")
+    assert middle.difference.value == pytest.approx(7 - 2)
+    assert (middle.arms[1], middle.word) == ("clean=e", "data")
+    assert middle.difference.low < 5 < middle.difference.high
 
 
-def test_matched_steps_are_sorted_by_validation() -> None:
-    """Sorted by test the models' median swap is 2; by validation (baseline, b, a) the swaps are 4 and -2."""
-    means = {"baseline": 80.0, "model=a": 82.0, "model=b": 84.0, "clean=c": 85.0}
-    steps = omitted(answer(precise(means, valid={"model=a": 90.0, "model=b": 85.0})), "matched steps")
-    assert steps.difference.value == pytest.approx(5 - 1)
+def test_the_median_arm_does_not_depend_on_how_many_arms_there_are() -> None:
+    """Twice as many data strategies of the same quality leave the median where it was."""
+    few = {"baseline": 80.0, "model=a": 82.0, "clean=c": 84.0, "clean=d": 88.0}
+    many = {**few, "augment=e": 84.0, "augment=f": 88.0}
+    found = [omitted(answer(precise(means)), "median arm of each axis").difference.value for means in (few, many)]
+    assert found == pytest.approx([6 - 2, 6 - 2])
 
 
 def test_matched_cost_by_hand() -> None:

@@ -64,13 +64,21 @@ def test_it_says_what_it_understood_and_what_it_will_do_before_the_first_trial(a
 def test_it_ends_with_the_verdict_a_short_table_and_the_page(asked):
     folder, _, said = asked
     tail = said.stdout.splitlines()
-    assert [line.split()[0] for line in tail if line[:1].isupper()] == ["Caution", "Verdict", "Why", "Cost", "Next"]
+    assert [line.split()[0] for line in tail if line[:1].isupper()] == [
+        "Caution",
+        "Caution",
+        "Verdict",
+        "Why",
+        "Cost",
+        "Next",
+    ]
     board = tail[tail.index("") + 1 : -2]
     assert len(board) == 2 + len(FEW)
     assert max(map(len, tail)) <= 100
     assert tail[-1] == "results/churn/index.html"
     assert (folder / tail[-1]).is_file()
     assert (folder / "results" / "churn" / "leaderboard.md").read_text().startswith("**Caution.** Nobody has verified")
+    assert "wrong ones of the" in " ".join(tail) or "No number of wrong labels" in " ".join(tail)
     assert json.loads((folder / "results" / "churn" / "study.json").read_text())["price"] == {"cpu_hour": 36}
 
 
@@ -98,6 +106,24 @@ def test_the_same_command_again_trains_nothing_and_keeps_what_the_user_changed(a
     assert "0 to run" in said.stderr
     assert files_of(folder / "results" / "churn" / "trials") == before
     assert (folder / "experiments" / "churn.yaml").read_text() == study
+
+
+def test_rows_to_verify_show_the_data_and_their_answers_score_without_training(asked):
+    folder = asked[0]
+    sheet = folder / "results" / "churn" / "verify_these.csv"
+    rows = pd.read_csv(sheet, dtype=str)
+    assert rows.columns.tolist() == ["id", "calls", "spend", "plan", "given", "gold"]
+    source = pd.read_csv(folder / "churn.csv", dtype=str).set_index("customer").loc[rows["id"]]
+    assert (source[["calls", "plan", "churned"]].to_numpy() == rows[["calls", "plan", "given"]].to_numpy()).all()
+    assert rows["gold"].isna().all()
+    rows["gold"] = np.where(rows["calls"].astype(int) > 5, "yes", "no")
+    rows.to_csv(sheet, index=False)
+    before = files_of(folder / "results" / "churn" / "trials")
+    said = harness("ask", *WORDS, "hydra.launcher.n_jobs=1", "gold=verify_these.csv", folder=folder)
+    assert said.returncode == 0, said.stderr
+    assert f"{len(rows)} of the 48 test labels are verified" in " ".join(said.stdout.split())
+    assert said.stdout.splitlines()[-1] == "results/churn/verified/index.html"
+    assert files_of(folder / "results" / "churn" / "trials") == before
 
 
 def test_a_dry_run_leaves_no_trace(tmp_path):

@@ -114,7 +114,7 @@ def refused(here, say) -> Callable[..., str]:
         (["seed=100000000000000000000"], "seed is 100000000000000000000: it must be at most 9223372036854775807"),
         (["-m", "experiments=quickstart", "seeds=[100000000000000000000]"], "seed 100000000000000000000 is too large"),
         (["-m", "experiments=quickstart", 'arms=[["clean=oracle","clean=confident"]]'], "arm 'clean=oracle clean=confident' chooses clean twice"),
-        (["report"], "name a study: harness report NAME [metric=roc_auc] [store=FOLDER] [task.path=FOLDER] [formats=pdf,svg] [--paper DIR]"),
+        (["report"], "name a study: harness report NAME [-v] [metric=roc_auc] [store=FOLDER] [task.path=FOLDER] [formats=pdf,svg] [--paper DIR]"),
         (["report", "nothing"], "no records of a study 'nothing' in results (choose from: nothing)"),
     ],
 )  # fmt: skip
@@ -262,7 +262,11 @@ def test_the_report_of_single_trials_comes_from_the_records_alone(say, here):
     said = say("report", "single", "store=results")
     assert said.code == 0
     assert said.lines == []
-    assert all((here / path).is_file() for path in said.out.split())
+    assert said.out == f"{(here / 'results' / 'single' / 'answer.txt').read_text()}\nresults/single/index.html\n"
+    told = say("report", "single", "-v", "store=results").out
+    board, _, paths = told.partition("\n\nresults/")
+    assert board.strip() == (here / "results" / "single" / "leaderboard.md").read_text().strip()
+    assert all((here / path).is_file() for path in f"results/{paths}".split())
     assert "`model=lenet`" in (here / "results" / "single" / "leaderboard.md").read_text()
     assert files_of(here / "results" / "single" / "trials") == kept
     misspelt = say("report", "singel", "store=results")

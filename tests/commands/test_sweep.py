@@ -313,10 +313,11 @@ def test_finished_trials_are_skipped_and_failed_ones_on_request_tried_again(tmp_
 
 
 def test_the_estimate_follows_the_pace():
-    assert time_left(10.0, 0, 5) == "no estimate yet"
-    assert time_left(10.0, 2, 5) == "about 15 s left"
-    assert time_left(600.0, 1, 3) == "about 20 min left"
-    assert time_left(10.0, 5, 5) == "done"
+    arms = {"a0": "baseline", "a1": "baseline", "b0": "model=mlp", "b1": "model=mlp", "c0": "clean=confident"}
+    assert time_left(10.0, {}, arms) == "no estimate yet"
+    assert time_left(10.0, {"a0": 2.0, "b0": 18.0}, arms) == "about 19 s left"  # 2 + 18 + 18 s of work, two at a time
+    assert time_left(600.0, {"a0": 600.0}, {"a0": "baseline", "a1": "baseline", "b0": "x"}) == "about 20 min left"
+    assert time_left(10.0, dict.fromkeys(arms, 1.0), arms) == "done"
 
 
 def test_arms_are_lists_of_overrides_with_the_baseline_first():

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 from studies import keep, large, made_test_set, record
 
+from harness.analysis.choice import Estimate
+from harness.analysis.effects import ReferenceGain
 from harness.analysis.study import Study, gather
+from harness.analysis.variance import ALL, Component
 from harness.report.closing import (
     BOARD,
     SUSPECTS,
@@ -148,7 +151,8 @@ def test_labels_that_nobody_verified_are_said_first(tmp_path, facts, unverified)
 
 def test_a_study_of_one_side_has_no_verdict_and_says_why(tmp_path):
     said = told(gather(study(tmp_path, baseline=0.70, clean=0.80)))
-    assert list(said) == ["Verdict"]
+    assert list(said) == ["Answer", "Verdict"]
+    assert said["Answer"].startswith("The only effect is that of clean=confident: +10.00 [")
     assert said["Verdict"].startswith("None: ")
     assert "no complete arm changes the model alone" in said["Verdict"]
 
@@ -161,3 +165,40 @@ def test_the_answer_of_a_large_study_fits_a_terminal(tmp_path):
     assert "and 11 more in leaderboard.md" in board[0]
     assert board[1].split()[:2] == ["–", "baseline"]
     assert sum("(control)" in line for line in board) == 2
+
+
+def test_two_questions_get_two_answers_and_too_few_validation_rows_are_said(tmp_path):
+    found = gather(study(tmp_path, baseline=0.70, model=0.71, clean=0.80))
+    said = told(found)["Choice"]
+    assert said.startswith("Choosing on your 15 validation rows, you get model +1.00 [")
+    assert "The best arm of each side can gain model +1.00 [" in said
+    assert "too few" not in said
+    assert found.attribution is not None
+    ladder = found.attribution.ladder
+    assert ladder is not None
+    assert ladder.model.chosen_again is not None
+    unsure = replace(
+        ladder, model=replace(ladder.model, arm="model=other", chosen_again=0.2, effect=Estimate(0.5, 0, 1))
+    )
+    said = told(replace(found, attribution=replace(found.attribution, ladder=unsure)))["Choice"]
+    assert (
+        "15 validation rows are too few to choose the best model: only 20 % of redraws choose model=other again; on the "
+        "test rows model=mlp gained most, +1.00 [" in said
+    )
+
+
+def test_the_best_data_strategy_stands_beside_its_reference(tmp_path):
+    found = gather(study(tmp_path, baseline=0.70, model=0.71, clean=0.80))
+    gain = ReferenceGain("clean=confident", "clean=random_drop", "negative_control", "clean=random_drop", 3.5, 1.0, 6.0)
+    beside = [replace(one, beside=gain if one.arm == gain.arm else None) for one in found.effects]
+    said = told(replace(found, effects=beside))["Why"]
+    assert "] (+3.50 [+1.00, +6.00] over its reference clean=random_drop)." in said
+
+
+def test_a_study_of_what_moves_a_score_gives_that_answer(tmp_path):
+    found = gather(study(tmp_path, baseline=0.70, clean=0.80))
+    parts = [Component(ALL, 4.0, 1.0, 9.0), Component("init", 2.25, 1.0, 4.0), Component("order", 1.0, 0.25, 4.0)]
+    said = told(replace(found, components=parts))
+    assert list(said) == ["Answer"]
+    assert "by 2.00 points [1.00, 3.00] with another training" in said["Answer"]
+    assert said["Answer"].endswith("Of what is random in training, init changes it most, by 1.50 points [1.00, 2.00].")

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.analysis.effects import Effect, Interval
+from harness.analysis.effects import Effect, Interval, ReferenceGain
 from harness.report import leaderboard
 
 HOSTILE = "<script>alert(\"x\")</script> clean=a_b</td><td onclick='x'>&amp;"
@@ -153,7 +153,7 @@ def test_latex_has_the_same_cells() -> None:
 
 
 def test_html_has_the_same_cells() -> None:
-    found = Cells(leaderboard.as_html(BOARD, "accuracy", SD)).rows
+    found = Cells(leaderboard.as_html(BOARD, "accuracy", SD).replace("\xa0", " ")).rows
     assert found[0] == markdown_rows(BOARD, sd=SD)[0]
     plain = [
         [cell.replace("`", "").replace("(negative control)", "negative control") for cell in row]
@@ -163,7 +163,7 @@ def test_html_has_the_same_cells() -> None:
 
 
 def test_html_says_what_rows_are_sorted_and_filtered_by() -> None:
-    text = leaderboard.as_html(BOARD, "accuracy", links={"clean=low": '#"x'})
+    text = leaderboard.as_html(BOARD, "accuracy", links={"clean=low": '#"x'}).replace("\xa0", " ")
     rows = text.split("<tr")[2:]
     assert ['data-axis="model"' in row for row in rows] == [False, True, False, False, False]
     assert ["data-reference" in row for row in rows] == [False, False, False, False, True]
@@ -196,3 +196,45 @@ def test_intervals_are_drawn_on_one_scale_around_zero() -> None:
     assert scale.at(1e9) == "100.0"
     nothing = leaderboard.IntervalScale.of([effect("baseline")])
     assert nothing.at(0.0) == "50.0"
+
+
+def long_board() -> list[Effect]:
+    """Ten arms with tie groups of five letters; one of them is held against a random control."""
+    gain = ReferenceGain("clean=a", "clean=random", "negative_control", "clean=random", 0.75, -0.5, 2.0, 0.2, 0.4)
+    arms = [effect(f"augment=a{i}", float(-i), letters="bcdef", p_adjusted=0.5) for i in range(8)]
+    return [
+        effect("baseline", axis="none", factors=(), letters="bcdef", score=70.0),
+        effect("clean=a", 5.0, letters="abcde", p_adjusted=0.01, beside=gain, score=90.0),
+        effect("clean=random", 4.0, letters="f", reference="negative_control", p_adjusted=0.04),
+        *arms,
+    ]
+
+
+def test_a_long_table_says_in_words_what_its_letters_would_hide() -> None:
+    text = leaderboard.as_markdown(long_board(), "s", "t", "accuracy", []).decode()
+    assert "abcde" not in text
+    rows = {row.split("|")[2].strip(): [cell.strip() for cell in row.split("|")[1:-1]] for row in text.splitlines() if row.startswith("|")}  # fmt: skip
+    head = rows["arm"]
+    over, best, differs = (
+        head.index(name) for name in ("over its reference [95 % interval]", "best group", "differs from")
+    )
+    assert rows["`clean=a`"][over] == "+0.75 [−0.50, +2.00] clean=random"
+    assert (rows["`clean=a`"][best], rows["`clean=a`"][differs]) == ("yes", "baseline")
+    assert (rows["`baseline`"][best], rows["`augment=a1`"][differs]) == ("yes", "nothing")
+    assert rows["`clean=random` (negative control)"][best] == "–"
+    assert "best group: arms that do not differ" in text
+    assert "Letters beside" not in text
+    page = Cells(leaderboard.as_html(long_board(), "accuracy").replace("\xa0", " "))
+    assert page.rows[2][over].split() == ["+0.75", "[−0.50,", "+2.00]", "clean=random"]
+
+
+def test_the_numbers_of_a_long_table_hold_letters_group_and_reference() -> None:
+    (row,) = [
+        one for one in csv.DictReader(io.StringIO(leaderboard.as_csv(long_board()).decode())) if one["arm"] == "clean=a"
+    ]
+    assert (row["letters"], row["best_group"], row["beside"]) == ("abcde", "true", "clean=random")
+    assert [row[f"beside_{name}"] for name in ("gain", "low", "high", "p_adjusted")] == ["0.75", "-0.5", "2.0", "0.4"]
+
+
+def test_a_percentage_and_an_interval_do_not_break_over_lines() -> None:
+    assert leaderboard.glue("a 95 % interval [+1.0, +2.0] of 5 rows") == "a 95\xa0% interval [+1.0,\xa0+2.0] of 5 rows"

@@ -360,7 +360,7 @@ def test_the_terminal_says_which_figure_failed_and_the_command_succeeds(
     assert main(["report", "study", f"store={tmp_path}"]) == 0
     said = capsys.readouterr()
     assert said.err.startswith("The figure curves could not be drawn: TypeError:")
-    assert "leaderboard.md" in said.out
+    assert said.out.endswith("study/index.html\n")
     monkeypatch.undo()
     with_history(tmp_path / "sound", [{"step": 1, "valid": 0.5}])
     assert main(["report", "sound", f"store={tmp_path}"]) == 0

@@ -9,10 +9,11 @@ import pytest
 from conftest import composed, options
 from omegaconf import OmegaConf, open_dict
 
+from harness.analysis.measures import MEASURES, measure
 from harness.arm import FACTORS, REFERENCES, axis_of, factors_of
 from harness.conformance.declarations import NEEDS
 from harness.learners import Protocol
-from harness.metrics import METRICS
+from harness.metrics import METRICS, OF_REPORTS
 from harness.run.config import arm_of, baseline_of
 from harness.run.faults import find_faults
 from harness.run.options import FAMILIES, identity
@@ -135,5 +136,16 @@ def test_a_value_of_the_wrong_type_is_told(override, line):
     assert [fault for fault in find_faults(composed(override)) if fault.startswith(line)]
 
 
+@pytest.mark.parametrize("name", [*OF_REPORTS, "neg_brier_score", "neg_log_loss"])
+def test_a_metric_that_only_reports_know_is_refused_with_what_to_do(name):
+    """Training chooses by predicted classes; every other metric of a report answers after any run."""
+    (line,) = find_faults(composed(f"protocol.metric={name}"))
+    asked = {"neg_brier_score": "brier", "neg_log_loss": "log_loss"}.get(name, name)
+    assert f"; {asked} is a metric of reports: run the study by one of these, then harness report NAME " in line
+    assert f"metric={asked} gives" in line
+    assert measure(asked)
+
+
 def test_the_protocols_metrics_are_those_there_are():
     assert set(get_args(get_type_hints(Protocol)["metric"])) == set(METRICS)
+    assert {*METRICS, *OF_REPORTS} == set(MEASURES)

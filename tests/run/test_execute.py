@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import composed
+from studies import made_test_set
+from studies import record as studied
 
 from harness.commands.cli import result_line
 from harness.data import take
 from harness.run.execute import check_fit, delta, make_job, settle, study_store
 from harness.storage.packing import unpack
+from harness.storage.store import Store
 
 
 def record(key: str, test: float | None, valid: float = 0.5) -> dict[str, Any]:
@@ -65,7 +69,6 @@ def test_there_is_no_delta_where_one_of_them_failed(pair):
 @pytest.mark.parametrize(
     ("trial", "control", "line"),
     [
-        (record("a", 0.75), record("c", 0.875), "clean=x, seed 3: accuracy 75.00, control 87.50, delta -12.50 points"),
         (record("a", 0.75), record("a", 0.75), "clean=x, seed 3: accuracy 75.00 (this is the control)"),
         (record("a", None), record("c", 0.5), "clean=x, seed 3: failed: diverged"),
         (
@@ -76,4 +79,25 @@ def test_there_is_no_delta_where_one_of_them_failed(pair):
     ],
 )
 def test_a_trial_is_one_line(trial, control, line):
-    assert result_line(trial, control) == line
+    assert result_line(trial, control, lambda digest: pytest.fail("no test set is needed")) == line
+
+
+def test_a_single_delta_has_the_interval_of_its_test_rows_or_is_said_to_have_none(tmp_path):
+    """Of 200 rows the trial is right on 40 that the control misses, and wrong on 20 that it hits."""
+    store, test = Store(tmp_path / "single"), made_test_set(200, 2)
+    rows = np.arange(200)
+    arm, control = (
+        studied(store, name, 3, np.where(wrong, 1 - test.y, test.y), test)
+        for name, wrong in (("clean=x", rows < 20), ("baseline", (rows >= 20) & (rows < 60)))
+    )
+    line = result_line(arm, control, store.test_set)
+    half = 1.972 * 100 * np.sqrt((60 / 200 - 0.1**2) / 199)  # the paired t interval
+    low, high = (float(end) for end in re.findall(r"interval \[\+(.*), \+(.*)\] over", line)[0])
+    assert line.startswith("clean=x, seed 3: accuracy 90.00, control 80.00, delta +10.00 points, 95 % interval [")
+    assert (low, high) == pytest.approx((10 - half, 10 + half), abs=0.3)
+    assert "over the 200 test rows (one seed: " in line
+    tiny = made_test_set(1, 2)
+    alone = [studied(store, name, 3, tiny.y, tiny) for name in ("clean=x", "baseline")]
+    assert "delta 0.00 points (no interval: an interval needs at least two test examples)" in result_line(
+        *alone, store.test_set
+    )

@@ -119,7 +119,7 @@ def test_a_receipt_that_cannot_be_applied_is_told(faults: Any, write: Any) -> No
 def test_each_file_is_read_once(faults: Any, write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = write("answers.csv", "row,worker,label\nr0,ann,ham\n")
     times: list[Path] = []
-    import harness.tasks.reader as reader
+    import harness.storage.reader as reader
 
     read = reader.read_text
     monkeypatch.setattr(reader, "read_text", lambda path: (times.append(path), read(path))[1])

@@ -13,7 +13,7 @@ from PIL import Image
 
 from harness.data import Source
 from harness.errors import BadInput
-from harness.tasks import reader
+from harness.storage import reader
 from harness.tasks.columns import indices, numbering
 
 Make = Callable[..., Source]
@@ -228,6 +228,7 @@ def test_long_cells_and_where_rows_stand(tmp_path: Path) -> None:
         ('{"a": 1}\n[1]\n', "line 2, is not a JSON object"),
         ('{"a": 1, "a": 2}\n', "line 1, names 'a' more than once"),
         ('[{"a": 1},\n\n\n 7]\n', "row 2, is not a JSON object"),
+        ('{"0": {"text": "a"}, "1": {"text": "b"}}', "2 entries are objects themselves, as in the WRENCH format"),
     ],
 )
 def test_malformed_json_is_refused_with_its_line(tmp_path: Path, content: str, said: str) -> None:

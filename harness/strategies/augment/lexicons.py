@@ -19,8 +19,8 @@ from torch import Tensor
 from harness.checks import one_of, within
 from harness.data import TrainSet
 from harness.errors import BadInput
+from harness.storage import reader
 from harness.strategies import Tools, compose
-from harness.tasks import reader
 
 Draw = Callable[[str, np.random.Generator], str]
 """Maps a word to a replacement without punctuation; empty if the lexicon has none."""

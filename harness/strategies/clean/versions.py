@@ -18,9 +18,10 @@ from jaxtyping import Bool, Int64
 from harness.checks import nearest, one_of
 from harness.data import TrainSet, one_hot
 from harness.errors import BadInput
+from harness.storage import reader
 from harness.strategies import Tools
 from harness.tables import Mend, cells_table, columns_of, is_raw, mend_columns
-from harness.tasks import checks, reader
+from harness.tasks import checks
 from harness.tasks.columns import indices, texts
 from harness.tasks.features import as_numbers
 from harness.tasks.files import open_part as opened_by_kind

@@ -10,11 +10,11 @@ import pandas as pd
 
 from harness.data import TrainSet
 from harness.errors import BadInput
+from harness.storage import reader
 from harness.storage.cache import Cache
 from harness.storage.places import locate
 from harness.strategies import Strategy, Tools
 from harness.strategies.weak.label_names import class_indices
-from harness.tasks import reader
 from harness.vote_triples import VoteTriples, sort_triples
 
 ANSWER_COLUMNS = ("row", "worker", "label")

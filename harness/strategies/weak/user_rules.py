@@ -18,12 +18,12 @@ from jaxtyping import Int
 from harness.checks import one_of
 from harness.data import ABSTAIN, TrainSet, digest
 from harness.errors import BadInput
+from harness.storage import reader
 from harness.storage.cache import Cache
 from harness.storage.places import locate
 from harness.strategies import Strategy, Tools
 from harness.strategies.features import is_text
 from harness.strategies.weak.label_names import class_indices, no_class
-from harness.tasks import reader
 from harness.vote_triples import vote_type
 
 RULE_COLUMNS = ("lf", "label", "regex")
@@ -128,7 +128,7 @@ def _from_table(file: Path, train: TrainSet, classes: Sequence[str]) -> dict[str
 def _lines(file: Path) -> list[tuple[str, dict[str, str]]]:
     """Returns the place of each rule of a table, in words, and its cells by column.
 
-    A cell in quotation marks is what stands between them, as in every CSV: see `harness.tasks.reader`.
+    A cell in quotation marks is what stands between them, as in every CSV: see `harness.storage.reader`.
     """
     table = reader.read_strings(file)
     lacking = [name for name in RULE_COLUMNS if name not in table.columns]

@@ -12,7 +12,7 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,12 @@ def row_places(path: Path, rows: int) -> list[str]:
         starts += [f"line {start}"] if row else []
         start = reader.line_num + 1
     return starts[1:]
+
+
+def column_names(path: Path) -> list[str]:
+    """Returns the names of the columns of a CSV or TSV file; BadInput if it is empty, or not UTF-8, with the line."""
+    raw = _utf8(path)
+    return _header(path, raw, separator(path, raw))
 
 
 def read_lines(path: Path) -> list[str]:
@@ -211,7 +217,18 @@ def _json_rows(path: Path) -> Iterator[dict[str, Any]]:
         return
     for line, said in enumerate(text.split("\n"), 1):
         if said.strip():
-            yield _object(path, f"line {line}", _json(path, line, said))
+            row = _object(path, f"line {line}", _json(path, line, said))
+            _refuse_rows_by_name(path, row)
+            yield row
+
+
+def _refuse_rows_by_name(path: Path, row: Mapping[str, Any]) -> None:
+    """Requires that an object is a row, and does not hold all rows by their names, each an object of its own."""
+    if len(row) > 1 and all(isinstance(value, dict) for value in row.values()):
+        raise BadInput(
+            f"{path.name} holds one object whose {len(row)} entries are objects themselves, as in the WRENCH format: "
+            "read such a folder with task=wrench, or write one object a line, or a list of objects"
+        )
 
 
 def _json(path: Path, line: int, text: str) -> Any:

@@ -1,0 +1,150 @@
+"""Holds a study to a budget of time: seeds, then arms, that no longer fit are let go while it runs, and that is said.
+
+A plan is made from short timings, and a machine may be busier later. So the first seed runs in small portions, with
+the sides in turns; when three seeds of what has run would fill the budget, the arms that are left are let go. Each
+later seed runs as a whole, and only if the time that is left is enough for the slowest seed so far.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from typing import Any
+
+from harness.asking.budget import REPORT_S
+from harness.storage.store import Record
+
+FEWEST, WANTED = 2, 3
+"""Seeds that a study keeps, whatever the time: fewer show no spread; and seeds for which arms are let go."""
+Row = Mapping[str, Any]
+Run = Callable[[Sequence[str]], None]
+"""Runs the trials of these keys."""
+
+
+@dataclass
+class Pace:
+    """Holds the seconds that a study may take, since `start` on the monotonic clock, and what it took so far."""
+
+    budget_s: float
+    start: float
+    slowness: float = 1.0
+    seeds_s: list[float] = field(default_factory=list)
+
+    @property
+    def elapsed_s(self) -> float:
+        """Returns the seconds since the study began."""
+        return time.monotonic() - self.start
+
+    @property
+    def left_s(self) -> float:
+        """Returns the seconds that are left for trials; the report needs some after them."""
+        return self.budget_s - self.elapsed_s - REPORT_S * self.slowness
+
+    def watch(self, records: Sequence[Record]) -> None:
+        """Learns from finished trials how many seconds a second of processor time takes on this machine now."""
+        costs = [one["cost"] for one in records if one["status"] == "done"]
+        spent = sum(cost["cpu_s"] for cost in costs)
+        self.slowness = max(1.0, sum(cost["wall_s"] for cost in costs) / spent) if spent else 1.0
+
+
+def run_within(
+    pace: Pace, rows: Sequence[Row], todo: Collection[str], workers: int, run: Run, read: Callable[[], list[Record]]
+) -> tuple[set[str], list[str]]:
+    """Runs the trials of a plan whose keys are `todo` while the budget lasts.
+
+    `rows` are those of the plan, `read` returns the records that are there. Returns the keys of trials that were let go
+    (none of them has a record), and sentences on them.
+    """
+    seeds = list(dict.fromkeys(row["seed"] for row in rows))
+    blocks = {seed: [row for row in rows if row["seed"] == seed and row["key"] in todo] for seed in seeds}
+    kept: set[str] | None = None
+    lines: list[str] = []
+    for place, seed in enumerate(seeds):
+        block = [row for row in blocks[seed] if kept is None or row["arm"] in kept]
+        if place >= FEWEST and block and pace.seeds_s and pace.left_s < max(pace.seeds_s):
+            gone = [other for other in seeds[place:] if blocks[other]]
+            lines.append(_seeds_gone(pace, gone, len(seeds)))
+            return _dropped(rows, todo, kept, gone), lines
+        begun = time.monotonic()
+        if place == 0 and len(block) == sum(row["seed"] == seed for row in rows) and len(seeds) > 1:
+            kept = _first_seed(pace, block, workers, run, read, min(WANTED, len(seeds)))
+            lines += [] if kept is None else [_arms_gone(pace, rows, kept)]
+        elif block:
+            run([row["key"] for row in block])
+        pace.watch(read())
+        pace.seeds_s += [time.monotonic() - begun] if block else []
+    return _dropped(rows, todo, kept, []), lines
+
+
+def _dropped(rows: Sequence[Row], todo: Collection[str], kept: set[str] | None, gone: Sequence[int]) -> set[str]:
+    return {
+        row["key"] for row in rows
+        if row["key"] in todo and (row["seed"] in gone or (kept is not None and row["arm"] not in kept))
+    }  # fmt: skip
+
+
+def _first_seed(
+    pace: Pace, block: Sequence[Row], workers: int, run: Run, read: Callable[[], list[Record]], seeds: int
+) -> set[str] | None:
+    """Runs the first seed in portions; returns the arms that ran if the others were let go, else None."""
+    order, begun, size = list(in_turns(block)), time.monotonic(), max(2, 2 * workers)
+    usable = pace.left_s
+    for start in range(0, len(order), size):
+        ran = order[:start]
+        if seeds * (time.monotonic() - begun) >= usable and _both_sides(ran):
+            return {str(row["arm"]) for row in ran}
+        run([row["key"] for row in order[start : start + size]])
+        pace.watch(read())
+        usable = pace.left_s + time.monotonic() - begun
+    return None
+
+
+def in_turns(block: Sequence[Row]) -> Iterator[Row]:
+    """Yields the trials of a seed: the control, then models and data strategies in turns, then what changes both.
+
+    A data strategy comes with the reference before it, so that no portion has a reference alone.
+    """
+    by_axis: dict[str, list[Row]] = {}
+    for row in block:
+        by_axis.setdefault(str(row["axis"]), []).append(row)
+    yield from by_axis.pop("none", [])
+    models, groups = by_axis.pop("model", []), list(_with_references(by_axis.pop("data", [])))
+    for model, group in zip_longest(models, groups):
+        yield from [model] if model is not None else []
+        yield from group or []
+    for rest in by_axis.values():
+        yield from rest
+
+
+def _with_references(rows: Sequence[Row]) -> Iterator[list[Row]]:
+    group: list[Row] = []
+    for row in rows:
+        group.append(row)
+        if row.get("reference") != "negative_control":
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _both_sides(ran: Sequence[Row]) -> bool:
+    """Returns whether an arm of each side ran that may win; controls alone compare nothing."""
+    return {"model", "data"} <= {str(row["axis"]) for row in ran if row.get("reference") != "negative_control"}
+
+
+def _seeds_gone(pace: Pace, gone: Sequence[int], seeds: int) -> str:
+    named = ", ".join(map(str, gone))
+    return (
+        f"{len(gone)} of {seeds} seeds ({named}) were let go after {pace.elapsed_s:.0f} s of {pace.budget_s:.0f} s, "
+        f"since a seed took up to {max(pace.seeds_s):.0f} s"
+    )
+
+
+def _arms_gone(pace: Pace, rows: Sequence[Row], kept: Collection[str]) -> str:
+    gone = [arm for arm in dict.fromkeys(str(row["arm"]) for row in rows) if arm not in kept]
+    return (
+        f"{len(gone)} arms were let go after {pace.elapsed_s:.0f} s of {pace.budget_s:.0f} s, since one seed of the "
+        f"others took a third of it: {', '.join(gone)}"
+    )
