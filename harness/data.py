@@ -11,9 +11,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int8, Int64
+from jaxtyping import Bool, Float32, Int, Int64
 
 from harness.errors import BadInput
+from harness.vote_triples import ABSTAIN as ABSTAIN
+from harness.vote_triples import VoteTriples
 
 CHUNK = 4096
 
@@ -27,7 +29,6 @@ Prepare = Callable[[Rows], Rows]
 """A transform of rows, fitted on training rows only; the result for a row does not depend on the rows given with it."""
 Augment = Callable[[Any, Any, np.random.Generator], tuple[Any, Any]]
 """`(x, y, rng) -> (x, y)` on a batch: float tensors (b, c, h, w) in [0, 1] or (b, d), or a list of str; y is (b, k)."""
-ABSTAIN = -1
 
 
 class View:
@@ -78,16 +79,16 @@ class TrainSet:
     """Holds a training set: a strategy turns one into another, a learner trains on it. Arrays are read-only.
 
     `w` is 0 for a row that has no label yet (its `y` is then uniform). `votes` holds -1 for an abstention and has no
-    column if there are no votes. `ids` never change, so what a strategy did can be seen by comparing sets. `prepare` is
-    the transform of a strategy that changes features: `x` is transformed already, and every row to predict is
-    transformed in the same way before the model sees it.
+    column if there are no votes; those of a crowd are triples. `ids` never change, so what a strategy did can be seen
+    by comparing sets. `prepare` is the transform of a strategy that changes features: `x` is transformed already, and
+    every row to predict is transformed in the same way before the model sees it.
     """
 
     ids: np.ndarray
     x: Rows
     y: Float32[np.ndarray, "n k"]
     w: Float32[np.ndarray, " n"]
-    votes: Int8[np.ndarray, "n m"]
+    votes: Int[np.ndarray, "n m"] | VoteTriples
     augment: Augment | None = None
     prepare: Prepare | None = None
 
@@ -203,8 +204,11 @@ class Source:
 def digest(rows: Rows) -> str:
     """Returns the SHA-256 of an array's type, shape and content; strings by their text, a view by its selected rows.
 
-    A structured array is hashed field by field with the names, so the width of a field does not matter.
+    A structured array is hashed field by field with the names, so the width of a field does not matter. Triples of
+    votes are hashed as such.
     """
+    if isinstance(rows, VoteTriples):
+        return rows.digest()
     array = np.asarray(rows)
     if array.dtype.names:
         fields = "".join(f"{name!r}{digest(array[name])}" for name in array.dtype.names)

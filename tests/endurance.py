@@ -3,6 +3,7 @@
     python tests/endurance.py kills --number 300     kill -9 of the command, of its workers, or of both; then go on
     python tests/endurance.py memory --trials 200    a study in which one arm in ten dies for lack of memory
     python tests/endurance.py signals                SIGINT, SIGTERM and SIGHUP, while trials run
+    python tests/endurance.py hosts --number 30      two hosts on one store, one of which is killed at random moments
 
 Each prints what it did and counts what must be zero; it exits with 1 if something is not. Commands are processes of
 their own, their workers are those of a real study.
@@ -318,9 +319,82 @@ def signals(folder: Path) -> bool:
     return good
 
 
+HOST = """
+import json, socket, sys, time
+import numpy as np
+name, folder, slow = sys.argv[1], sys.argv[2], float(sys.argv[3])
+socket.gethostname = lambda: name  # processes of the other host are unknown here, as on another machine
+from pathlib import Path
+from studies import key, made_test_set, record, shown
+from harness.storage.store import Store
+
+store, test = Store(Path(folder)), made_test_set(200, 3)
+store.remove_leftovers()
+store.keep_test_set(test)
+print("begins", flush=True)
+for seed in range(40):
+    for arm in ("baseline", "clean=a", "clean=b"):
+        def work(keep, arm=arm, seed=seed):
+            with store.running(key(arm, seed)):
+                with open(store.folder / "fits.txt", "a") as file:
+                    file.write(f"{key(arm, seed)} {time.time()}\\n")
+                time.sleep(slow)
+                return keep(record(store, arm, seed, shown(test, 0.7, arm, str(seed)), test))
+        store.fetch(key(arm, seed), work)
+"""
+"""What each of two hosts does: it asks for all trials of a study, and computes those that have no record."""
+
+
+def hosts(number: int, seed: int, slow: float, folder: Path) -> bool:
+    """Runs two hosts on one store, kills one of them that often, and lets both end; returns whether all is whole.
+
+    Each has a name and a home of its own, so that neither can tell whether a process of the other lives. Locks and
+    files are all that they share. The killed host begins anew each time; when a store is complete, a new one is begun.
+    """
+    rng, kills_, lost, torn, doubled_, stores = random.Random(seed), 0, 0, 0, 0, 0
+    while kills_ < number:
+        store = Store(folder / str(stores))
+        stores += 1
+        store.folder.mkdir()
+        steady, shaken = host("steady", store, slow, folder), host("shaken", store, slow, folder)
+        while kills_ < number and steady.poll() is None:
+            assert shaken.stdout is not None
+            shaken.stdout.readline()  # it has imported everything, and asks for trials now
+            time.sleep(rng.uniform(0.0, 3 * slow))
+            if shaken.poll() is None:
+                shaken.kill()
+                kills_ += 1
+            shaken.wait()
+            shaken = host("shaken", store, slow, folder)
+        lost += sum(process.wait(PATIENCE_S) != 0 for process in (steady, shaken))
+        records = store.inventory()
+        torn += len(records.damaged) + len(list((store.folder / "trials").glob("*.failed.json")))
+        lost += 120 - len(records.records)
+        doubled_ += fits_after_records(store)
+    print(f"{kills_} kills of one of two hosts, {stores} stores of 120 trials: {lost} records lost, {torn} torn, "
+          f"{doubled_} computed although there was a record")  # fmt: skip
+    return not lost + torn + doubled_
+
+
+def host(name: str, store: Store, slow: float, folder: Path) -> subprocess.Popen:
+    """A host's process, with a home of its own."""
+    home = folder / f"home-{name}"
+    home.mkdir(exist_ok=True)
+    paths = os.pathsep.join(map(str, (Path(__file__).parent, Path(__file__).parents[1])))
+    words = [sys.executable, "-c", HOST, name, str(store.folder), str(slow)]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, env={**os.environ, "HOME": str(home), "PYTHONPATH": paths})
+
+
+def fits_after_records(store: Store) -> int:
+    """Counts trials that began to be computed after their record was there."""
+    done = {path.stem: path.stat().st_mtime for path in (store.folder / "trials").glob("*.json")}
+    lines = [line.split() for line in (store.folder / "fits.txt").read_text().splitlines()]
+    return sum(float(when) > done.get(name, float("inf")) for name, when in lines)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["kills", "memory", "signals"])
+    parser.add_argument("what", choices=["kills", "memory", "signals", "hosts"])
     parser.add_argument("--number", type=int, default=300)
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
@@ -337,6 +411,8 @@ def main() -> int:
             toll = kills(said.number, said.seed, said.slow, folder)
             print(toll, flush=True)
             return int(toll.bad > 0)
+        if said.what == "hosts":
+            return int(not hosts(said.number, said.seed, said.slow, folder))
         return int(not (memory(said.trials, folder) if said.what == "memory" else signals(folder)))
 
 

@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "claims": "sentences written down before a run: supported, refuted or undecided",
         "enter": "an arm of your own in a suite, beside the records of its rivals",
         "verify-entry": "a folder that somebody submits: its code checked, a sample of its trials run again",
+        "merge": "joins the records of one study that two folders of results hold",
         "publish": "sends to W&B what it lacks of a study, from its records alone",
         "arms": "every option, with the reason if it does not fit a task",
         "tasks": "every task, where its data comes from, and whether what you have is that data",

@@ -49,7 +49,7 @@ from harness.run.fitting import absences
 from harness.run.options import build, identity
 from harness.run.provenance import rerun_of
 from harness.run.rebuilding import targets_in
-from harness.run.workers import TerminatedWorkerError, cause_of_death
+from harness.run.workers import JobsDied, TerminatedWorkerError, cause_of_death
 from harness.storage.cache import Cache
 from harness.storage.content import PLAN_VERSION
 from harness.storage.keys import trial_key
@@ -219,7 +219,8 @@ def run_trials(
         try:
             return list(launcher.launch([item.overrides for item in left], initial_job_idx=first))
         except TerminatedWorkerError as error:
-            suspects = [item for item in left if item.row["key"] in store.interrupted()]
+            cut_off = _interrupted(store, error)
+            suspects = [item for item in left if item.row["key"] in cut_off]
             if not suspects:
                 raise TrialFailed(f"a worker died before it ran a trial: {cause_of_death(error)}") from error
             say(f"  a worker died: {len(suspects)} trials run again, one at a time")
@@ -238,12 +239,17 @@ def _run_alone(launcher: Launcher, item: PlannedTrial, store: Store, number: int
         launcher.launch([item.overrides], initial_job_idx=number)
         return set()
     except TerminatedWorkerError as error:
-        died = store.interrupted() & {item.row["key"], item.row["control"]}
+        died = _interrupted(store, error) & {item.row["key"], item.row["control"]}
         for key in died:
             head = item.head if key == item.row["key"] else item.control_head
             keep_death(store, head, cause_of_death(error))
         store.forget(died)
         return died
+
+
+def _interrupted(store: Store, error: TerminatedWorkerError) -> set[str]:
+    """Returns the keys of trials that a dead worker ran; those of other machines are known once all jobs have ended."""
+    return store.noted() if isinstance(error, JobsDied) else store.interrupted()
 
 
 def next_look(

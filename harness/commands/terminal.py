@@ -173,34 +173,43 @@ def _watch(store: Store, arms: Mapping[str, str], begun: float, stop: threading.
     console = Console(stderr=True)
     left_column = TextColumn("{task.fields[left]}")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), left_column)
-    start, told, took = time.monotonic(), time.monotonic(), dict[str, float]()
+    start, told, took = time.monotonic(), time.monotonic(), dict[str, float | None]()
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("trials", total=len(arms), left="")
         while True:
             last = stop.wait(_POLL_S)
             for key in store.changed_since([key for key in arms if key not in took], begun):
                 took[key] = _wall_s(store, key)
-            left = time_left(time.monotonic() - start, took, arms)
+            elapsed = time.monotonic() - start
+            failed, running = sum(seconds is None for seconds in took.values()), len(store.noted() & set(arms))
+            left = ", ".join([*standing(elapsed, len(took), running, failed), time_left(elapsed, took, arms)])
             bar.update(task, completed=len(took), left=left)
             if not console.is_terminal and (last or time.monotonic() - told > _LINE_EVERY_S):
                 told = time.monotonic()
-                say(f"  {len(took)} of {len(arms)} trials, {time.monotonic() - start:.0f} s, {left}")
+                say(f"  {len(took)} of {len(arms)} trials, {elapsed:.0f} s, {left}")
             if last:
                 return
 
 
-def _wall_s(store: Store, key: str) -> float:
-    """Returns how long a trial took, 0 if it failed."""
+def _wall_s(store: Store, key: str) -> float | None:
+    """Returns how long a trial took, None if it failed."""
     record = store.read(key)
-    return float(record["cost"].get("wall_s", 0.0)) if record else 0.0
+    return float(record["cost"].get("wall_s", 0.0)) if record else None
 
 
-def time_left(elapsed: float, took: Mapping[str, float], arms: Mapping[str, str]) -> str:
+def standing(elapsed: float, done: int, running: int, failed: int) -> list[str]:
+    """Returns in words how many trials run and failed, and how many end per minute; nothing of what there is none."""
+    parts = [f"{running} running"] if running else []
+    parts += [f"{failed} failed"] if failed else []
+    return [*parts, f"{60 * done / elapsed:.3g} per minute"] if done and elapsed > 0 else parts
+
+
+def time_left(elapsed: float, took: Mapping[str, float | None], arms: Mapping[str, str]) -> str:
     """Returns in words how long the rest will take: for each trial as long as those of its arm took on average.
 
-    `took` holds the seconds of finished trials by key, `arms` the arm of every trial. An arm of which none has finished
-    counts as the mean of the arms that are known, without the baseline, which is cheap, if another is known. Trials are
-    taken to run side by side as they did so far.
+    `took` holds the seconds of finished trials by key, None of failed ones, `arms` the arm of every trial. An arm of
+    which none has finished counts as the mean of the arms that are known, without the baseline, which is cheap, if
+    another is known. Trials are taken to run side by side as they did so far.
     """
     if len(took) == len(arms):
         return "done"
@@ -208,11 +217,10 @@ def time_left(elapsed: float, took: Mapping[str, float], arms: Mapping[str, str]
         return "no estimate yet"
     known: dict[str, list[float]] = {}
     for key, seconds in took.items():
-        known.setdefault(arms[key], []).append(seconds)
+        known.setdefault(arms[key], []).append(seconds or 0.0)
     means = {arm: sum(those) / len(those) for arm, those in known.items()}
     others = [mean for arm, mean in means.items() if arm != BASELINE] or list(means.values())
     rest = sum(means.get(arm, sum(others) / len(others)) for key, arm in arms.items() if key not in took)
-    seconds = (
-        rest * elapsed / sum(took.values()) if sum(took.values()) else elapsed / len(took) * (len(arms) - len(took))
-    )
+    work = sum(seconds or 0.0 for seconds in took.values())
+    seconds = rest * elapsed / work if work else elapsed / len(took) * (len(arms) - len(took))
     return f"about {seconds:.0f} s left" if seconds < 120 else f"about {seconds / 60:.0f} min left"

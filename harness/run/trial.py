@@ -31,6 +31,7 @@ from harness.storage.packing import pack
 from harness.storage.places import content_of
 from harness.strategies import Strategy, Tools
 from harness.tables import numeric
+from harness.vote_triples import triples
 
 _NOTICED_S = 0.05
 """Processor seconds of other threads or processes below which they are the rounding of the system's counters."""
@@ -191,7 +192,7 @@ def _ledger(trial: Trial, task: Task, best: Attempt) -> dict[str, int]:
     spent = {
         "given": 0 if gold else labelled,
         "gold": labelled if gold else 0,
-        "votes": int((task.train.votes >= 0).sum()) if voted else 0,
+        "votes": len(triples(task.train.votes).voters) if voted else 0,
         "valid": max(best.fit.valid_labels, bought.valid_labels),
         "oracle": len(bought.sold),
     }

@@ -301,6 +301,31 @@ class Store:
             self._failed(key).unlink(missing_ok=True)
         return record
 
+    def add_file(self, name: str, content: bytes) -> None:
+        """Keeps a file of another store of the same study under the same name.
+
+        A finished record is never overwritten; a new one takes the place of the trial's failure record.
+        """
+        path, key = self.folder / name, Path(name).name.split(".")[0]
+        if path.parent.name != "trials":
+            write_atomic(path, content)
+            return
+        with self._lock(key):
+            if self.read(key) is None:
+                self._remove_damaged(key)
+                write_atomic(path, content)
+            if self.read(key) is not None:
+                self._failed(key).unlink(missing_ok=True)
+
+    def replace_record(self, name: str, content: bytes) -> None:
+        """Keeps a finished record of another store in place of the own one, which is copied to `trials/old`."""
+        path = self.folder / name
+        with self._lock(path.stem):
+            old = self.folder / "trials" / "old"
+            if path.exists():
+                write_atomic(old / f"{path.stem}.{_free(old, path.stem)}.json", path.read_bytes())
+            write_atomic(path, content)
+
     def keep_failure(self, record: Record) -> None:
         """Keeps a failure record of a trial that has no finished one."""
         with self._lock(record["key"]):
@@ -321,6 +346,10 @@ class Store:
         """Returns the keys of trials whose process died on this machine while they ran."""
         notes = (self.folder / ".running").glob("[!.]*")
         return {note.name for note in notes if _is_of_the_dead(note)}
+
+    def noted(self) -> set[str]:
+        """Returns the keys of trials that a process runs, on whatever machine, or was running when it died."""
+        return {note.name for note in (self.folder / ".running").glob("[!.]*")}
 
     def forget(self, keys: Collection[str]) -> None:
         """Removes the notes of those trials, whose processes have died."""

@@ -71,9 +71,7 @@ def check_finite(x: np.ndarray, features: Sequence[str]) -> None:
 
 
 def check_votes(votes: np.ndarray, k: int, column: str) -> None:
-    """Requires that votes are -1 (abstain) or the index of a class, within int8."""
-    if k > np.iinfo(np.int8).max:
-        raise BadInput(f"votes can name at most {np.iinfo(np.int8).max} classes, the task has {k}: leave the votes out")
+    """Requires that votes are -1 (abstain) or the index of a class."""
     bad = (votes < -1) | (votes >= k)
     if bad.any():
         row = int(np.argwhere(bad)[0][0])

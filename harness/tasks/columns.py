@@ -21,6 +21,7 @@ from harness.data import Modality, Rows, digest
 from harness.errors import BadInput
 from harness.tasks import checks, features, images
 from harness.tasks.parts import Part, part
+from harness.vote_triples import vote_type
 
 Names = str | Sequence[str] | None
 DataParts = Mapping[str, datasets.Dataset]
@@ -242,7 +243,7 @@ def indices(
 
 
 def votes(data: datasets.Dataset, names: Sequence[str], classes: Sequence[str], notes: list[str]) -> np.ndarray:
-    """Returns votes (n, m) int8: null abstains, and so does -1 unless a class has that name.
+    """Returns votes (n, m): null abstains, and so does -1 unless a class has that name.
 
     Whether they are names or indices of classes is decided over all columns together; where no value settles it,
     `notes` say so.
@@ -263,7 +264,7 @@ def votes(data: datasets.Dataset, names: Sequence[str], classes: Sequence[str], 
         )
     notes += [f"votes: {said}" for said in [open_reading(every, classes)] if said]
     checks.check_votes(found, len(classes), ", ".join(names))
-    return found.astype(np.int8)
+    return found.astype(vote_type(len(classes)))
 
 
 def _abstaining(values: np.ndarray, classes: Sequence[str]) -> np.ndarray:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Int8, Int64
+from jaxtyping import Float32, Int, Int64
 
 from harness.data import EvalSet, Modality, Rows, Task, TrainSet, one_hot, row_hashes, take
 from harness.streams import stream
@@ -32,7 +32,7 @@ class Part:
     x: Rows
     given: Int64[np.ndarray, " n"]
     gold: Int64[np.ndarray, " n"]
-    votes: Int8[np.ndarray, "n m"]
+    votes: Int[np.ndarray, "n m"]
     weight: Float32[np.ndarray, " n"]
     group: Int64[np.ndarray, " n"]
     content: Int64[np.ndarray, " n"]
@@ -75,7 +75,7 @@ def part(
         x=x,
         given=np.asarray(given, dtype=np.int64),
         gold=np.full(n, -1) if gold is None else np.asarray(gold, dtype=np.int64),
-        votes=np.zeros((n, 0), dtype=np.int8) if votes is None else np.asarray(votes, dtype=np.int8),
+        votes=np.zeros((n, 0), dtype=np.int8) if votes is None else np.asarray(votes),
         weight=np.ones(n, dtype=np.float32) if weight is None else np.asarray(weight, dtype=np.float32),
         group=np.arange(n) if group is None else np.asarray(group, dtype=np.int64),
         content=row_hashes(x),

@@ -20,6 +20,7 @@ from harness.streams import stream
 from harness.tasks import checks, files
 from harness.tasks.parts import Part, describe, part, task
 from harness.tasks.split import draw_stratified
+from harness.vote_triples import vote_type
 
 
 def wrench(*, name: str, path: str, n_gold: int, n_train: int | None) -> Source:
@@ -59,7 +60,7 @@ def _joined(gold: Part, pool: Part) -> Part:
         x=np.concatenate([gold.x, pool.x]),
         given=np.concatenate([gold.gold, np.full(len(pool), -1)]),
         gold=np.concatenate([gold.gold, pool.gold]),
-        votes=np.concatenate([np.full((len(gold), pool.votes.shape[1]), -1, dtype=np.int8), pool.votes]),
+        votes=np.concatenate([np.full((len(gold), pool.votes.shape[1]), -1, dtype=pool.votes.dtype), pool.votes]),
     )
 
 
@@ -142,7 +143,7 @@ def _votes(rows: dict[str, Any], file: str, k: int) -> np.ndarray:
         raise BadInput(f"{file}: weak_labels must be whole numbers, one per labelling function, -1 to abstain")
     votes = np.array(cells, dtype=np.int64).reshape(len(rows), m)
     checks.check_votes(votes, k, f"weak_labels of {file}")
-    return votes.astype(np.int8)
+    return votes.astype(vote_type(k))
 
 
 def _fingerprint(root: Path) -> str:

@@ -25,7 +25,7 @@ from harness.commands.study import (
     precision_of,
     seeds_of,
 )
-from harness.commands.terminal import time_left
+from harness.commands.terminal import standing, time_left
 from harness.errors import BadInput
 from harness.run.config import baseline_of
 from harness.storage.places import install_command
@@ -366,6 +366,12 @@ def test_the_estimate_follows_the_pace():
     assert time_left(10.0, {"a0": 2.0, "b0": 18.0}, arms) == "about 19 s left"  # 2 + 18 + 18 s of work, two at a time
     assert time_left(600.0, {"a0": 600.0}, {"a0": "baseline", "a1": "baseline", "b0": "x"}) == "about 20 min left"
     assert time_left(10.0, dict.fromkeys(arms, 1.0), arms) == "done"
+    assert time_left(10.0, dict.fromkeys(arms), arms) == "done"
+
+
+def test_a_line_of_progress_says_what_runs_what_failed_and_the_rate():
+    assert standing(120.0, 30, 2, 1) == ["2 running", "1 failed", "15 per minute"]
+    assert standing(3.0, 0, 2, 0) == ["2 running"]
 
 
 def test_arms_are_lists_of_overrides_with_the_baseline_first():

@@ -30,12 +30,12 @@ from harness.strategies.weak import (
     weighted_vote,
 )
 from harness.strategies.weak.annotators import _glad_loss, fit_glad, fit_mace
-from harness.strategies.weak.flyingsquid import accuracies, fit_triplets, joint, sides
+from harness.strategies.weak.flyingsquid import accuracies, fit_triplets, joint, mean_products
 from harness.strategies.weak.models import (
     VoteModel,
     by_bayes,
+    by_code,
     class_prior,
-    indicators,
     label_by_model,
     majority,
     shares_of_votes,
@@ -43,6 +43,7 @@ from harness.strategies.weak.models import (
 from harness.strategies.weak.voter_tables import fit_dawid_skene, fit_naive_bayes
 from harness.strategies.weak.weighted_votes import agreement, fit_weighted_vote
 from harness.streams import stream
+from harness.vote_triples import sort_triples, triples
 
 EM = {"smoothing": 0.0, "tolerance": 1e-9, "iterations": 2000}
 SOFT = {"labels": "soft", "ties": "soft"}
@@ -52,6 +53,14 @@ THIRDS = np.full(3, 1 / 3)
 
 def votes(rows: list[list[int]]) -> np.ndarray:
     return np.array(rows, dtype=np.int8)
+
+
+def bayes(given: np.ndarray, table: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    return by_code(triples(given), len(prior), by_bayes(table, prior))
+
+
+def products(sided: np.ndarray) -> np.ndarray:
+    return sided.T @ sided / len(sided)
 
 
 def answers(found: np.ndarray) -> pd.DataFrame:
@@ -97,15 +106,23 @@ def test_validation_labels_are_asked_for_only_where_the_prior_is_theirs(five: Tr
 
 
 def test_bayes_by_hand_with_and_without_an_impossible_class() -> None:
-    table = np.array([[[0.8, 0.1]], [[0.2, 0.0]], [[0.0, 0.0]]])
-    found = by_bayes(indicators(votes([[0], [1], [2], [-1]]), range(3)), table, np.array([0.25, 0.75]))
+    """The second voter never says 0, whatever the class."""
+    table = np.array([[[0.8, 0.1], [0.0, 0.0]], [[0.2, 0.0], [1.0, 1.0]]])
+    found = bayes(votes([[0, -1], [1, -1], [-1, 0], [-1, -1]]), table, np.array([0.25, 0.75]))
     assert found == pytest.approx(np.array([[0.2 / 0.275, 0.075 / 0.275], [1, 0], [0.5, 0.5], [0.25, 0.75]]))
+
+
+def test_bayes_by_hand_where_an_abstention_counts_and_may_be_impossible() -> None:
+    """The symbols are an abstention, 0 and 1; under the second class the voter always votes."""
+    table = np.array([[[0.5, 0.0]], [[0.4, 0.1]], [[0.1, 0.9]]])
+    found = bayes(votes([[-1], [0], [1]]), table, HALF)
+    assert found == pytest.approx(np.array([[1, 0], [0.8, 0.2], [0.1, 0.9]]))
 
 
 def test_a_class_that_the_prior_excludes_stays_excluded_in_silence() -> None:
     """EM may leave a class without any row; a warning would be an error here."""
     table = np.array([[[0.8, 0.1]], [[0.2, 0.9]]])
-    assert by_bayes(indicators(votes([[0], [1], [-1]]), range(2)), table, np.array([1.0, 0.0])).tolist() == [[1, 0]] * 3
+    assert bayes(votes([[0], [1], [-1]]), table, np.array([1.0, 0.0])).tolist() == [[1, 0]] * 3
 
 
 # Weighted votes
@@ -269,10 +286,10 @@ def test_accuracies_by_hand() -> None:
     """Mean products of 1/2, 1/2 and 1/4; a voter who is silent makes three more triplets, and each counts as 0."""
     three = np.array([(1, 1 if i % 4 else -1, 1 if i // 4 else -1, 0) for i in range(16)], dtype=float)
     for average in ("mean", "median"):
-        assert accuracies(three[:, :3], average, "zero") == pytest.approx([1, 0.5, 0.5])
-    assert accuracies(three, "mean", "zero") == pytest.approx([1 / 3, 0.5 / 3, 0.5 / 3, 0])
-    assert accuracies(three, "median", "zero") == pytest.approx([0, 0, 0, 0])
-    assert accuracies(three, "mean", "skip") == pytest.approx([1, 0.5, 0.5, 0])
+        assert accuracies(products(three[:, :3]), average, "zero") == pytest.approx([1, 0.5, 0.5])
+    assert accuracies(products(three), "mean", "zero") == pytest.approx([1 / 3, 0.5 / 3, 0.5 / 3, 0])
+    assert accuracies(products(three), "median", "zero") == pytest.approx([0, 0, 0, 0])
+    assert accuracies(products(three), "mean", "skip") == pytest.approx([1, 0.5, 0.5, 0])
 
 
 def test_accuracies_of_independent_voters_come_out() -> None:
@@ -283,7 +300,7 @@ def test_accuracies_of_independent_voters_come_out() -> None:
     right = np.where(rng.random((len(side), 4)) < (1 + true) / 2, 1, -1)
     sided = right * side[:, None] * (rng.random((len(side), 4)) < 0.8)
     for average in ("mean", "median"):
-        assert accuracies(sided, average, "zero") == pytest.approx(0.8 * true, abs=0.05)
+        assert accuracies(products(sided), average, "zero") == pytest.approx(0.8 * true, abs=0.05)
 
 
 def test_voters_of_one_class_each_differ_by_how_often_they_meet() -> None:
@@ -292,9 +309,9 @@ def test_voters_of_one_class_each_differ_by_how_often_they_meet() -> None:
     Voters 0, 1, 2 vote for class 1 in 4, 3 and 2 of ten rows; together 0 and 1 vote in 3, 0 and 2 in 1, 1 and 2 in 1.
     """
     rows = votes([[1, 1, 1]] + [[1, 1, -1]] * 2 + [[1, -1, -1], [-1, -1, 1]] + [[-1, -1, -1]] * 5)
-    a = accuracies(sides(rows, 1), "mean", "zero")
+    a = accuracies(mean_products(triples(rows), 1), "mean", "zero")
     assert a == pytest.approx([np.sqrt(0.3 * 0.1 / 0.1), np.sqrt(0.3 * 0.1 / 0.1), np.sqrt(0.1 * 0.1 / 0.3)])
-    table = joint(sides(rows, 1), a, 0.5)
+    table = joint((rows >= 0).mean(0), (rows == 1).mean(0), a, 0.5)
     assert table[0, 0] == pytest.approx(np.array([0.4, 0.3, 0.2]) / 2 + a / 4), "for the side, and it is"
     assert table[0].sum(0) == pytest.approx([0.4, 0.3, 0.2]), "how often each voter votes"
     found = fit_triplets(rows, HALF, average="mean", no_overlap="zero")(
@@ -309,7 +326,7 @@ def test_two_classes_are_two_sides_of_one() -> None:
     rows = votes([[0, 0, 0], [1, 1, 1], [0, 0, 1], [1, 0, 0], [0, 1, 0], [1, 1, 0], [1, 0, 1], [0, 1, 1]])
     rows = np.concatenate([rows, rows[:2], rows[:2]])
     found = fit_triplets(rows, HALF, average="mean", no_overlap="zero")
-    a = accuracies(sides(rows, 1), "mean", "zero")
+    a = accuracies(mean_products(triples(rows), 1), "mean", "zero")
     assert found(votes([[1, -1, -1]]))[0, 1] == pytest.approx((1 + a[0]) / 2)
     assert found(votes([[0, -1, -1]]))[0, 0] == pytest.approx((1 + a[0]) / 2)
     assert found(votes([[-1, -1, -1]])) == pytest.approx(HALF[None])
@@ -376,11 +393,16 @@ def test_glad_is_crowd_kits() -> None:
 def test_the_gradient_of_glad_is_that_of_its_loss() -> None:
     rng = stream(1, "glad")
     rows = rng.integers(-1, 3, size=(6, 4)).astype(np.int8)
-    cast, y, counts = indicators(rows, range(3)), rng.dirichlet(np.ones(3), size=6), np.arange(1, 7)
+    y, counts, cast = rng.dirichlet(np.ones(3), size=6), np.arange(1, 7), triples(rows)
+    right = y[cast.rows, cast.labels]
     at = rng.normal(1, 0.5, size=10)
     steps = 1e-6 * np.eye(10)
-    numeric = [(_glad_loss(at + h, cast, y, counts)[0] - _glad_loss(at - h, cast, y, counts)[0]) / 2e-6 for h in steps]
-    assert _glad_loss(at, cast, y, counts)[1] == pytest.approx(np.array(numeric), rel=1e-5, abs=1e-5)
+
+    def loss(here: np.ndarray) -> tuple[float, np.ndarray]:
+        return _glad_loss(here, cast, cast.rows, right, counts)
+
+    numeric = [(loss(at + h)[0] - loss(at - h)[0]) / 2e-6 for h in steps]
+    assert loss(at)[1] == pytest.approx(np.array(numeric), rel=1e-5, abs=1e-5)
 
 
 def test_glad_knows_hard_rows_and_usual_ones() -> None:
@@ -402,7 +424,7 @@ def test_rows_on_which_all_abstain_are_seen_by_a_model_of_the_pool_alone() -> No
 
     def fit_of(name: str) -> Callable[[np.ndarray, np.ndarray], VoteModel]:
         def fit(given: np.ndarray, prior: np.ndarray) -> VoteModel:
-            seen[name] = given.tolist()
+            seen[name] = np.asarray(given).tolist()
             return lambda new: np.tile(prior, (len(new), 1))
 
         return fit
@@ -473,6 +495,50 @@ def test_validation_rows_are_prepared_as_the_training_rows_were() -> None:
     doubled = train.transformed(lambda x: 2 * x)
     lent = tools_with(stream(0, "weak"), valid=lambda: held_out(train, truth))
     assert np.array_equal(validation_labels(doubled, lent, own="drop").x, 2 * train.x[:45])
+
+
+# Many voters, many classes
+
+
+@pytest.mark.parametrize("abstain", ["symbol", "ignore"])
+def test_a_voter_who_abstains_once_in_a_million_rows_is_not_one_who_never_does(abstain: str) -> None:
+    """The voter abstains on one of two million rows of class 1, and on none of class 0, which weights stand for."""
+    y = np.array([[2e6, 0], [0, 2e6], [0, 1.0]])
+    model = fit_naive_bayes(votes([[0], [1], [-1]]), HALF, y=y, abstain=abstain, smoothing=0.0)
+    assert model(votes([[-1]]))[0, 1] == (1.0 if abstain == "symbol" else 0.5)
+
+
+def test_a_crowd_of_ten_thousand_voters_and_two_hundred_classes_needs_no_matrix() -> None:
+    """As an array the votes would take 800 MB; the better half of the voters is found."""
+    rng = stream(0, "many")
+    n, m, k, each = 20_000, 10_000, 200, 8
+    gold, good = rng.integers(k, size=n), np.arange(m) % 2 == 0
+    rows, voters = np.repeat(np.arange(n), each), (rng.integers(m, size=(n, 1)) + 7 * np.arange(each)).ravel() % m
+    right = rng.random(len(rows)) < np.where(good[voters], 0.9, 0.3)
+    labels = np.where(right, gold[rows], (gold[rows] + 1) % k)
+    given, even = sort_triples(rows, voters, labels, (n, m)), np.full(k, 1 / k)
+    em = {"smoothing": 0.0, "tolerance": 1e-3, "iterations": 4}
+    model = fit_dawid_skene(given, even, coins="one", abstain="ignore", estimated=False, **em)
+    scores = {
+        "plain": fit_weighted_vote(given, even, voters="equal")(given),
+        "agreement": fit_weighted_vote(given, even, voters="agreement")(given),
+        "one coin": model(given),
+    }
+    found = {name: float(probs[np.arange(n), gold].mean()) for name, probs in scores.items()}
+    assert 0.5 < found["plain"] < found["agreement"] < found["one coin"], found
+
+
+def test_triples_are_the_votes_that_they_were_made_of() -> None:
+    rng = stream(1, "triples")
+    given = np.where(rng.random((20_000, 5)) < 0.3, rng.integers(0, 200, size=(20_000, 5)), -1).astype(np.int32)
+    made, some = triples(given), rng.integers(20_000, size=9000)
+    assert np.array_equal(made, given)
+    assert np.array_equal(made.on(some), given[some])
+    assert np.array_equal(made.on(given[:, 0] >= 0), given[given[:, 0] >= 0])
+    assert np.array_equal((made == 7).sum(1), (given == 7).sum(1)), "it compares as an array does"
+    order = rng.permutation(len(made.voters))
+    again = sort_triples(made.rows[order], made.voters[order].astype(np.int64), made.labels[order], made.shape)
+    assert again.digest() == made.digest() != made.on(np.arange(19_999)).digest()
 
 
 # Published votes

@@ -198,7 +198,7 @@ def test_answers_become_votes_and_are_counted(four: TrainSet, tools: Tools, file
     )
     names, votes = answered(four, path, CLASSES, tools.cache)
     assert names == ["ann", "bob"]
-    assert votes.tolist() == [[1, 1], [-1, -1], [1, -1], [-1, -1]]
+    assert np.asarray(votes).tolist() == [[1, 1], [-1, -1], [1, -1], [-1, -1]]
     after = crowd(four, tools, path=path, then=THEN)
     assert list(after.classes) == [1, 0, 1, 1]
     assert list(after.w) == [1, 0, 1, 1]

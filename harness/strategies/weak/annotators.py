@@ -1,7 +1,7 @@
 """Label models for annotators: who knows and who guesses (MACE), ability of voters and ease of rows (GLAD).
 
-Both work on the distinct rows of votes with their counts: rows with equal votes have equal answers. Libraries that
-keep one line per vote take minutes where this takes a second; the tests compare with one of them.
+Both work on the distinct rows of votes with their counts: rows with equal votes have equal answers. The tests
+compare with a library that keeps one line of a table per vote.
 """
 
 from __future__ import annotations
@@ -17,16 +17,22 @@ from harness.checks import within
 from harness.data import TrainSet
 from harness.strategies import Tools
 from harness.strategies.weak.models import (
+    Blocks,
     Prior,
     Probs,
     VoteModel,
     Votes,
     by_bayes,
-    evidence,
-    indicators,
+    by_code,
+    code_blocks,
+    expected_counts,
     label_by_model,
+    log_evidence,
     patterns,
+    row_keys,
+    sum_by_label,
 )
+from harness.vote_triples import VoteTriples, triples
 
 KNOWS, GUESSES = 0.5, 10.0
 """MACE's priors as its authors set them: for knowing (and not knowing), and for each guess."""
@@ -70,30 +76,38 @@ def fit_mace(votes: Votes, prior: Prior, *, rng: np.random.Generator, n_restarts
     """Returns the likeliest of several fits by variational Bayes."""
     within("n_restarts", n_restarts, 1, np.inf)
     within("n_iter", n_iter, 1, np.inf)
-    rows, counts = patterns(votes)
-    cast = indicators(rows, range(len(prior)))
-    fits = [_mace_from(cast, counts, prior, rng, n_iter) for _ in range(n_restarts)]
-    likelihoods = [counts @ logsumexp(evidence(cast, table, prior), axis=1) for table in fits]
-    table = fits[int(np.argmax(likelihoods))]
-    return lambda new: by_bayes(indicators(new, range(len(prior))), table, prior)
+    rows, counts = patterns(triples(votes))
+    k = len(prior)
+    blocks = code_blocks(rows, k)
+    fits = [_mace_from(blocks, rows.width, counts, prior, rng, n_iter) for _ in range(n_restarts)]
+    table = fits[int(np.argmax([_log_likelihood(blocks, counts, one, prior) for one in fits]))]
+    return lambda new: by_code(triples(new), k, by_bayes(table, prior))
+
+
+def _log_likelihood(
+    blocks: Blocks, counts: Int64[np.ndarray, " u"], table: Float64[np.ndarray, "k m k"], prior: Prior
+) -> float:
+    logs = log_evidence(table, prior)
+    return sum(float(counts[rows] @ logsumexp(logs(block), axis=1)) for rows, block in blocks)
 
 
 def _mace_from(
-    cast: Float64[np.ndarray, "k u m"],
+    blocks: Blocks,
+    m: int,
     counts: Int64[np.ndarray, " u"],
     prior: Prior,
     rng: np.random.Generator,
     n_iter: int,
 ) -> Float64[np.ndarray, "k m k"]:
     """Returns `[v, j, c]`, the probability that voter j votes v if the class is c, fitted from a random start."""
-    k, m = len(prior), cast.shape[2]
+    k = len(prior)
     knows = rng.dirichlet(np.ones(2), size=m)
     knows = 0.5 * knows + 0.25  # no voter starts as certain or as clueless
     guesses = rng.uniform(1, 2.5, size=(k, m))
     guesses /= guesses.sum(0)
     for _ in range(n_iter):
         table = _mace_table(knows[:, 0], knows[:, 1] * guesses)
-        given = np.matmul(cast.transpose(0, 2, 1), by_bayes(cast, table, prior) * counts[:, np.newaxis])
+        given, _ = expected_counts(blocks, counts, by_bayes(table, prior), (k, m))
         known = np.einsum("cjc,cjc->j", given, 1 / table) * knows[:, 0]
         guessed = (given / table).sum(2) * knows[:, 1] * guesses
         knows = _variational(np.stack([known, guessed.sum(0)], axis=1), KNOWS)
@@ -114,50 +128,59 @@ def _variational(counts: Float64[np.ndarray, "m q"], prior: float) -> Float64[np
 def fit_glad(votes: Votes, prior: Prior, *, n_iter: int, tol: float) -> VoteModel:
     """Fits by EM; a row of votes that the fit has not seen gets the prior's ease."""
     within("n_iter", n_iter, 1, np.inf)
-    rows, counts = patterns(votes)
-    cast = indicators(rows, range(len(prior)))
-    ability, ease, before = np.ones(votes.shape[1]), np.ones(len(rows)), -np.inf
+    rows, counts = patterns(triples(votes))
+    m, of_vote = rows.width, rows.rows
+    ability, ease, before = np.ones(m), np.ones(len(rows)), -np.inf
     for _ in range(n_iter):
-        y = _glad_posterior(cast, ability, ease, prior)
+        y = _glad_posterior(rows, ability, ease, prior)
+        right = y[of_vote, rows.labels]
         found = minimize(
-            _glad_loss, np.concatenate([ability, ease]), args=(cast, y, counts), jac=True, method="L-BFGS-B",
-            options={"maxiter": ASCENT_STEPS},
+            _glad_loss, np.concatenate([ability, ease]), args=(rows, of_vote, right, counts), jac=True,
+            method="L-BFGS-B", options={"maxiter": ASCENT_STEPS},
         )  # fmt: skip
-        ability, ease = np.split(found.x, [votes.shape[1]])
+        ability, ease = np.split(found.x, [m])
         if -found.fun / counts.sum() - before < tol:
             break
         before = -found.fun / counts.sum()
-    seen = {row.tobytes(): value for row, value in zip(rows, ease.tolist(), strict=True)}
+    keys = row_keys(rows)  # in order, as `patterns` returns them
 
     def model(new: Votes) -> Probs:
-        own = np.array([seen.get(row.tobytes(), 1.0) for row in np.ascontiguousarray(new)], dtype=np.float64)
-        return _glad_posterior(indicators(new, range(len(prior))), ability, own, prior)
+        shown = triples(new)
+        sought = row_keys(shown)
+        place = np.minimum(np.searchsorted(keys, sought), len(keys) - 1)
+        return _glad_posterior(shown, ability, np.where(keys[place] == sought, ease[place], 1.0), prior)
 
     return model
 
 
 def _glad_posterior(
-    cast: Float64[np.ndarray, "k n m"],
-    ability: Float64[np.ndarray, " m"],
-    ease: Float64[np.ndarray, " n"],
-    prior: Prior,
+    votes: VoteTriples, ability: Float64[np.ndarray, " m"], ease: Float64[np.ndarray, " n"], prior: Prior
 ) -> Probs:
     """Returns class probabilities if vote j of row i is right with the logistic of `ability[j] exp(ease[i])`."""
-    strength = np.outer(np.exp(ease), ability)  # log odds of right to wrong, which each of k - 1 classes shares
-    return softmax(np.einsum("knm,nm->nk", cast, strength + np.log(len(prior) - 1)) + np.log(prior), axis=1)
+    k = len(prior)
+    strength = np.repeat(np.exp(ease), votes.sizes) * ability[votes.voters]
+    # The log odds of right to wrong, which each of k - 1 classes shares.
+    return softmax(sum_by_label(votes, strength + np.log(k - 1), k) + np.log(prior), axis=1)
 
 
 def _glad_loss(
-    at: Float64[np.ndarray, " p"], cast: Float64[np.ndarray, "k u m"], y: Probs, counts: Int64[np.ndarray, " u"]
+    at: Float64[np.ndarray, " p"],
+    votes: VoteTriples,
+    of_vote: Int64[np.ndarray, " q"],
+    right: Float64[np.ndarray, " q"],
+    counts: Int64[np.ndarray, " u"],
 ) -> tuple[float, Float64[np.ndarray, " p"]]:
-    """Returns minus the expected log likelihood and its gradient (abilities, then eases), under normal priors."""
-    ability, ease = np.split(at, [cast.shape[2]])
-    scale = np.exp(ease)
-    strength = np.outer(scale, ability)
-    cast_at_all, right = cast.sum(0), np.einsum("kum,uk->um", cast, y)
-    gain = right * strength - cast_at_all * np.logaddexp(0, strength)
-    slope = counts[:, np.newaxis] * (right - cast_at_all * expit(strength))
-    value = counts @ gain.sum(1) - (counts @ (ease - 1) ** 2 + ((ability - 1) ** 2).sum()) / 2
-    of_ability = scale @ slope - (ability - 1)
-    of_ease = scale * (slope @ ability) - counts * (ease - 1)
+    """Returns minus the expected log likelihood and its gradient (abilities, then eases), under normal priors.
+
+    `of_vote` is the row of each vote, `right` the probability that the vote is right.
+    """
+    m, n = votes.width, len(votes)
+    ability, ease = np.split(at, [m])
+    scale, able, weight = np.exp(ease)[of_vote], ability[votes.voters], counts[of_vote]
+    strength = scale * able
+    gain = weight @ (right * strength - np.logaddexp(0, strength))
+    slope = weight * (right - expit(strength))
+    value = gain - (counts @ (ease - 1) ** 2 + ((ability - 1) ** 2).sum()) / 2
+    of_ability = np.bincount(votes.voters, weights=scale * slope, minlength=m) - (ability - 1)
+    of_ease = np.bincount(of_vote, weights=scale * slope * able, minlength=n) - counts * (ease - 1)
     return -float(value), -np.concatenate([of_ability, of_ease])

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Int8
 
-from harness.data import ABSTAIN, TrainSet
+from harness.data import TrainSet
 from harness.errors import BadInput
 from harness.storage import reader
 from harness.storage.cache import Cache
@@ -18,6 +17,7 @@ from harness.storage.places import locate
 from harness.strategies import Strategy, Tools
 from harness.strategies.weak.label_names import class_indices
 from harness.tasks.columns import open_reading
+from harness.vote_triples import VoteTriples, sort_triples
 
 ANSWER_COLUMNS = ("row", "worker", "label")
 
@@ -30,17 +30,15 @@ def crowd(train: TrainSet, tools: Tools, *, path: str, then: Strategy) -> TrainS
     numbers of others. BadInput if the file has no answer to any row.
     """
     _, votes = crowd_votes(train, path, tools.classes, tools.cache)
-    tools.count("votes", int((votes != ABSTAIN).sum()))
+    tools.count("votes", len(votes.voters))
     reading = open_reading(_answers(path, tools.classes)["label"], tools.classes)
     if reading:
         tools.note("reading", f"answers of {Path(path).name}: {reading}")
     return replace(then(replace(train, votes=votes), tools), votes=train.votes)
 
 
-def crowd_votes(
-    train: TrainSet, path: str, classes: Sequence[str], cache: Cache
-) -> tuple[list[str], Int8[np.ndarray, "n m"]]:
-    """Returns the workers' names, sorted, and their votes on every row.
+def crowd_votes(train: TrainSet, path: str, classes: Sequence[str], cache: Cache) -> tuple[list[str], VoteTriples]:
+    """Returns the workers' names, sorted, and their votes on every row, as triples.
 
     An empty label abstains, and so does -1 unless a class is called so. Every label of the file must be a class, also
     of rows outside the set.
@@ -56,14 +54,13 @@ def crowd_votes(
     written = class_indices(answers["label"].tolist(), classes, [f"{path}, {places_of[row]}" for row in answers.index])
     said, labels = [f"{path}, {places_of[row]}" for row in used.index], written[answers["row"].isin(list(places))]
     names, columns = np.unique(used["worker"].to_numpy(dtype=np.str_), return_inverse=True)
-    votes = np.full((len(train), len(names)), ABSTAIN, dtype=np.int8)
-    rows = np.array([places[name] for name in used["row"]])
-    votes[rows, columns] = labels
-    differing = np.flatnonzero(votes[rows, columns] != labels)
+    rows = used["row"].map(places).to_numpy(dtype=np.int64)
+    _, first, place = np.unique(rows * len(names) + columns, return_index=True, return_inverse=True)
+    differing = np.flatnonzero(labels[first[place]] != labels)
     if len(differing):
         one = used.iloc[differing[0]]
         raise BadInput(f"{said[differing[0]]}: worker '{one['worker']}' gave row '{one['row']}' two different labels")
-    return names.tolist(), votes
+    return names.tolist(), sort_triples(rows[first], columns[first], labels[first], (len(train), len(names)))
 
 
 def check_answers(train: TrainSet, tools: Tools, *, path: str) -> None:

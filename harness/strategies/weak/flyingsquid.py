@@ -10,13 +10,16 @@ from jaxtyping import Float64
 from scipy.special import log_expit, logit, softmax
 
 from harness.checks import one_of
-from harness.data import ABSTAIN, TrainSet
+from harness.data import TrainSet
 from harness.errors import BadInput
 from harness.strategies import Tools
-from harness.strategies.weak.models import Prior, VoteModel, Votes, label_by_model
+from harness.strategies.weak.models import Prior, VoteModel, Votes, by_code, label_by_model
+from harness.vote_triples import VoteTriples, triples
 
 LEAST = 1e-8
 """Least joint probability of a vote and a side, as in the authors' software: none is impossible."""
+CELLS = 2**22
+"""Cells of a block of rows times all voters that are written out at once."""
 LogOdds = Callable[[Votes], Float64[np.ndarray, "n k"]]
 """Votes to the log odds of each class against all others."""
 
@@ -52,34 +55,48 @@ def fit_log_odds(votes: Votes, prior: Prior, *, average: str, no_overlap: str) -
     """Fits one two-sided model per class; voters that never vote are ignored, then and later."""
     one_of("average", average, ("mean", "median"))
     one_of("no_overlap", no_overlap, ("zero", "skip"))
-    heard = (votes != ABSTAIN).any(0)
-    if heard.sum() < 3:
-        raise BadInput(f"the triplet method needs three voters that vote; this task has {heard.sum()}")
-    parts = [sides(votes[:, heard], c) for c in range(len(prior))]
-    rates = [accuracies(part, average, no_overlap) for part in parts]
-    weights = [_weights(joint(part, rate, q), q) for part, rate, q in zip(parts, rates, prior.tolist(), strict=True)]
-
-    def odds(new: Votes) -> Float64[np.ndarray, "n k"]:
-        sided = [sides(new[:, heard], c) for c in range(len(prior))]
-        found = [(one == 1) @ for_it + (one == -1) @ other for one, (for_it, other) in zip(sided, weights, strict=True)]
-        return np.stack(found, axis=1) + logit(prior)
-
-    return odds
-
-
-def sides(votes: Votes, c: int) -> Float64[np.ndarray, "n m"]:
-    """Returns 1 for a vote for class c, -1 for a vote for another class, 0 for an abstention."""
-    return np.where(votes == ABSTAIN, 0.0, np.where(votes == c, 1.0, -1.0))
+    shown, k = triples(votes), len(prior)
+    heard = np.flatnonzero(np.bincount(shown.voters, minlength=shown.width))
+    if len(heard) < 3:
+        raise BadInput(f"the triplet method needs three voters that vote; this task has {len(heard)}")
+    cast, named = [counts[:, heard] / len(shown) for counts in vote_counts(shown, k)]
+    weights = np.zeros((k, shown.width, k))
+    for c, share in enumerate(prior.tolist()):
+        accuracy = accuracies(mean_products(shown, c)[np.ix_(heard, heard)], average, no_overlap)
+        for_it, other = _weights(joint(cast[0], named[c], accuracy, share), share)
+        weights[:, heard, c] = other
+        weights[c, heard, c] = for_it
+    by_vote = weights.reshape(k * shown.width, k)
+    return lambda new: by_code(triples(new), k, lambda rows, block: block @ by_vote) + logit(prior)
 
 
-def accuracies(sided: Float64[np.ndarray, "n m"], average: str, no_overlap: str) -> Float64[np.ndarray, " m"]:
+def vote_counts(votes: VoteTriples, k: int) -> tuple[Float64[np.ndarray, "1 m"], Float64[np.ndarray, "k m"]]:
+    """Returns the number of votes of each voter, and of those for each class."""
+    codes = votes.labels.astype(np.int64) * votes.width + votes.voters
+    named = np.bincount(codes, minlength=k * votes.width).reshape(k, -1).astype(np.float64)
+    return named.sum(0, keepdims=True), named
+
+
+def mean_products(votes: VoteTriples, c: int) -> Float64[np.ndarray, "m m"]:
+    """Returns the mean product of two voters' votes over all rows.
+
+    A vote is 1 for class c, -1 for another class, and an abstention is 0.
+    """
+    found = np.zeros((votes.width, votes.width))
+    for _, block in votes.blocks(max(1, CELLS // max(votes.width, 1))):
+        sided = np.zeros(block.shape)
+        sided[block.rows, block.voters] = np.where(block.labels == c, 1.0, -1.0)
+        found += sided.T @ sided
+    return found / len(votes)
+
+
+def accuracies(products: Float64[np.ndarray, "m m"], average: str, no_overlap: str) -> Float64[np.ndarray, " m"]:
     """Returns E[vote x side] of each voter over all rows, assumed to be better than chance; sides are +-1.
 
-    With M the mean products of two votes over all rows, where an abstention is 0, a_i^2 = M_ij M_ik / M_jk for any j
-    and k. So a voter gains by how often two others overlap with it, also where all votes of a voter name one class and
-    votes that meet always agree. What a triplet counts whose M_jk is 0 is said by `no_overlap`.
+    With M the `products`, see `mean_products`, a_i^2 = M_ij M_ik / M_jk for any j and k. So a voter gains by how often
+    two others overlap with it, also where all votes of a voter name one class and votes that meet always agree.
+    `no_overlap` says what a triplet counts whose M_jk is 0.
     """
-    products = sided.T @ sided / len(sided)
     return np.array([_of_one(products, i, average, no_overlap) for i in range(len(products))])
 
 
@@ -96,16 +113,18 @@ def _of_one(products: Float64[np.ndarray, "m m"], i: int, average: str, no_overl
 
 
 def joint(
-    sided: Float64[np.ndarray, "n m"], accuracy: Float64[np.ndarray, " m"], share: float
+    votes: Float64[np.ndarray, " m"],
+    votes_for: Float64[np.ndarray, " m"],
+    accuracy: Float64[np.ndarray, " m"],
+    share: float,
 ) -> Float64[np.ndarray, "2 2 m"]:
     """Returns `[v, y, j]`: how often voter j votes for (0) or against (1) a side that the row is on (0) or not (1).
 
-    Four equations give the four numbers: how often the voter votes, how often for the side, that the side is as
-    frequent (`share`) among the rows with a vote as among all (an abstention tells nothing), and the accuracy.
-    Functions that vote for one class only break the third, so a number may be negative: its sign is dropped, as in the
-    authors' software.
+    Four equations give the four numbers: how often the voter votes (`votes`), how often for the side (`votes_for`),
+    that the side is as frequent (`share`) among the rows with a vote as among all (an abstention tells nothing), and
+    the accuracy. Functions that vote for one class only break the third, so a number may be negative: its sign is
+    dropped, as in the authors' software.
     """
-    votes, votes_for = (sided != 0).mean(0), (sided == 1).mean(0)
     right = (votes + accuracy) / 2
     for_it = (right + votes_for + share * votes - votes) / 2
     found = np.array([[for_it, votes_for - for_it], [share * votes - for_it, right - for_it]])

@@ -9,16 +9,16 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float64
 from scipy.special import softmax
 
-from harness.data import ABSTAIN, TrainSet
+from harness.data import TrainSet
 from harness.errors import BadInput, TrialFailed
 from harness.storage.places import install_command
 from harness.strategies import Tools
-from harness.strategies.weak.models import Prior, Probs, VoteModel, Votes, label_by_model
+from harness.strategies.weak.models import Prior, Probs, VoteModel, Votes, by_code, label_by_model
 from harness.streams import child_seed
+from harness.vote_triples import triples
 
 
 def label_model(
@@ -55,12 +55,14 @@ def label_model_prior(
 
 def fit_label_model(votes: Votes, prior: Prior, *, seed: int, n_epochs: int, lr: float, l2: float) -> VoteModel:
     """Fits Snorkel's model on the functions that vote at all; the others are ignored later as well."""
-    heard = (votes != ABSTAIN).any(0)
-    if heard.sum() < 3:
-        raise BadInput(f"the label model needs three labelling functions that vote; this task has {heard.sum()}")
-    table = _fitted(votes[:, heard], prior.tolist(), seed, n_epochs=n_epochs, lr=lr, l2=l2)
+    shown, k = triples(votes), len(prior)
+    heard = np.flatnonzero(np.bincount(shown.voters, minlength=shown.width))
+    if len(heard) < 3:
+        raise BadInput(f"the label model needs three labelling functions that vote; this task has {len(heard)}")
+    table = np.ones((shown.width, k, k))  # what a silent function says counts nothing
+    table[heard] = _fitted(np.asarray(shown)[:, heard], prior.tolist(), seed, n_epochs=n_epochs, lr=lr, l2=l2)
     even = np.ptp(prior) == 0
-    return lambda new: _posterior(new[:, heard], table, None if even else prior)
+    return lambda new: _posterior(new, table, None if even else prior)
 
 
 def _fitted(
@@ -69,7 +71,7 @@ def _fitted(
     """Returns `[j, v, c]`, the probability that function j votes v if the class is c."""
     with keep_global_generators():
         model = _label_model_class()(cardinality=len(prior), verbose=False)
-        wide = votes.astype(np.int64)  # Snorkel adds one to each vote: int8 may overflow.
+        wide = np.asarray(votes, dtype=np.int64)  # Snorkel adds one to each vote: int8 may overflow.
         try:
             model.fit(wide, class_balance=prior, progress_bar=False, n_epochs=n_epochs, lr=lr, l2=l2, seed=seed)
         except Exception as error:
@@ -85,9 +87,10 @@ def _posterior(votes: Votes, table: Float64[np.ndarray, "m k k"], prior: Prior |
 
     Summed in logarithms: Snorkel multiplies the probabilities, which underflows beyond some hundred functions.
     """
-    logs = np.log(table)
-    evidence = sum((votes == v).astype(np.float64) @ logs[:, v] for v in range(table.shape[1]))
-    return softmax(evidence if prior is None else evidence + np.log(prior), axis=1)
+    k = table.shape[2]
+    logs = np.log(table.transpose(1, 0, 2)).reshape(-1, k)
+    shares = np.zeros(k) if prior is None else np.log(prior)
+    return softmax(by_code(triples(votes), k, lambda rows, block: block @ logs) + shares, axis=1)
 
 
 def _label_model_class() -> Any:
@@ -102,6 +105,8 @@ def _label_model_class() -> Any:
 @contextmanager
 def keep_global_generators() -> Iterator[None]:
     """Restores the global generators of Python, numpy and torch; Snorkel seeds all three."""
+    import torch  # takes seconds and 200 MB, which the other label models need not
+
     python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002 - saved, never drawn from
     with torch.random.fork_rng(devices=list(range(torch.cuda.device_count()))):
         try:

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int8
+from jaxtyping import Int
 
 from harness.checks import one_of
 from harness.data import ABSTAIN, TrainSet, digest
@@ -23,8 +23,9 @@ from harness.storage.cache import Cache
 from harness.storage.places import locate
 from harness.strategies import Strategy, Tools
 from harness.strategies.features import is_text
-from harness.strategies.weak.label_names import check_number, class_indices, no_class
+from harness.strategies.weak.label_names import class_indices, no_class
 from harness.tasks.columns import open_reading
+from harness.vote_triples import vote_type
 
 RULE_COLUMNS = ("lf", "label", "regex")
 QUOTED = "cells may be quoted"
@@ -58,12 +59,11 @@ def rules(train: TrainSet, tools: Tools, *, path: str, rows: str, then: Strategy
 
 def rule_votes(
     train: TrainSet, path: str, classes: Sequence[str], cache: Cache
-) -> tuple[list[str], Int8[np.ndarray, "n m"]]:
+) -> tuple[list[str], Int[np.ndarray, "n m"]]:
     """Returns the rules' names, in the file's order, and their votes on every row.
 
     Cached by the content of the rows and of the file; modules that a Python file imports do not count.
     """
-    check_number(classes)
     file = _existing(path)
     found = _from_table(file, train, classes) if file.suffix == ".tsv" else _from_python(file, classes)
     parts = [digest(train.x), hashlib.sha256(file.read_bytes()).hexdigest(), file.suffix, list(classes), QUOTED]
@@ -82,7 +82,6 @@ def check_rules(train: TrainSet, tools: Tools, *, path: str) -> None:
     So a rule that raises shows before the first trial; one that fails on other rows only is found when it runs.
     """
     file = _existing(path)
-    check_number(tools.classes)
     table = file.suffix == ".tsv"
     found = _from_table(file, train, tools.classes) if table else _from_python(file, tools.classes)
     _applied(found, train.rows(np.arange(1)), file)
@@ -97,9 +96,9 @@ def _existing(path: str) -> Path:
     return file
 
 
-def _applied(found: Mapping[str, Rule], train: TrainSet, file: Path) -> Int8[np.ndarray, "n m"]:
+def _applied(found: Mapping[str, Rule], train: TrainSet, file: Path) -> Int[np.ndarray, "n m"]:
     """Returns each rule's vote on each row; BadInput, with the names of rule and row, if a rule raises."""
-    votes = np.full((len(train), len(found)), ABSTAIN, dtype=np.int8)
+    votes = np.full((len(train), len(found)), ABSTAIN, dtype=vote_type(train.k))
     content = np.asarray(train.x)
     for j, (name, rule) in enumerate(found.items()):
         for i, row in enumerate(content):

@@ -19,18 +19,30 @@ from jaxtyping import Bool, Float, Float32, Int64
 from harness.checks import one_of
 from harness.data import TrainSet, one_hot
 from harness.errors import BadInput
+from harness.vote_triples import VoteTriples, triples
 
 TIED = 1e-5
 """Probabilities closer than this are tied; Snorkel's `probs_to_preds` uses the same tolerance."""
 
 
+def votes_of(train: TrainSet) -> VoteTriples:
+    """Returns the set's votes as triples; BadInput if there are none, or a vote names no class."""
+    votes = triples(train.votes)
+    if votes.width == 0:
+        raise BadInput("a weak strategy needs votes, but this task has none; choose weak=none or a task with votes")
+    if votes.labels.max(initial=0) >= train.k or votes.labels.min(initial=0) < 0:
+        outside = votes.labels[(votes.labels >= train.k) | (votes.labels < 0)][0]
+        raise BadInput(f"votes must lie in 0..{train.k - 1}, or be -1 to abstain; found {int(outside)}")
+    return votes
+
+
 def tally(train: TrainSet) -> Int64[np.ndarray, "n k"]:
     """Counts the votes of each class in each row; BadInput if there are no votes, or a vote names no class."""
-    if train.votes.shape[1] == 0:
-        raise BadInput("a weak strategy needs votes, but this task has none; choose weak=none or a task with votes")
-    if train.votes.max(initial=-1) >= train.k or train.votes.min(initial=-1) < -1:
-        raise BadInput(f"votes must lie in 0..{train.k - 1}, or be -1 to abstain; found {_outside(train)}")
-    return np.stack([(train.votes == c).sum(1) for c in range(train.k)], axis=1).astype(np.int64)
+    counts = np.zeros((len(train), train.k), dtype=np.int64)
+    for rows, block in votes_of(train).blocks():
+        cells = np.bincount(block.rows * train.k + block.labels, minlength=len(block) * train.k)
+        counts[rows] = cells.reshape(len(block), train.k)
+    return counts
 
 
 def check_rule(labels: str, ties: str) -> None:
@@ -61,8 +73,3 @@ def give(train: TrainSet, rows: Bool[np.ndarray, " n"], labels: Float32[np.ndarr
     y[rows] = labels
     w[rows & (w == 0)] = 1
     return replace(train, y=y, w=w)
-
-
-def _outside(train: TrainSet) -> int:
-    """Returns the first vote that is neither a class nor an abstention."""
-    return int(train.votes[(train.votes >= train.k) | (train.votes < -1)][0])

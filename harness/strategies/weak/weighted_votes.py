@@ -12,14 +12,17 @@ from harness.data import TrainSet
 from harness.strategies import Tools
 from harness.strategies.weak.models import (
     Prior,
+    Probs,
     VoteModel,
     Votes,
-    indicators,
+    blockwise,
     label_by_model,
     majority,
     normalise,
     shares_of_votes,
+    sum_by_label,
 )
+from harness.vote_triples import VoteTriples, triples
 
 
 def weighted_vote(
@@ -39,12 +42,19 @@ def fit_weighted_vote(votes: Votes, prior: Prior, *, voters: str) -> VoteModel:
     """Fits the model whose probabilities are shares of weighted votes; uniform for a row without a vote."""
     one_of("voters", voters, ("equal", "agreement"))
     weights = np.ones(votes.shape[1]) if voters == "equal" else agreement(votes, len(prior))
-    return lambda new: normalise((indicators(new, range(len(prior))) @ weights).T * prior)
+    k = len(prior)
+
+    def probs(block: VoteTriples) -> Probs:
+        return normalise(sum_by_label(block, weights[block.voters], k) * prior)
+
+    return lambda new: blockwise(triples(new), k, probs)
 
 
 def agreement(votes: Votes, k: int) -> Float64[np.ndarray, " m"]:
     """Returns the share of each voter's votes that agree with the row's majority, ties in part; 0 without votes."""
-    y = majority(shares_of_votes(votes, k))
-    cast = indicators(votes, range(k))
-    agreed, number = np.einsum("snm,ns->m", cast, y), cast.sum((0, 1))
+    agreed, number = np.zeros(votes.shape[1]), np.zeros(votes.shape[1])
+    for _, block in triples(votes).blocks():
+        y = majority(shares_of_votes(block, k))
+        agreed += np.bincount(block.voters, weights=y[block.rows, block.labels], minlength=len(agreed))
+        number += np.bincount(block.voters, minlength=len(number))
     return agreed / np.maximum(number, 1)
