@@ -8,12 +8,12 @@ PINNED := statistics_stay or sound_training_set or keeps_shapes_labels or learns
 export OMP_NUM_THREADS = 1
 TWO := -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test fast costs lint types readme pins records site statistics clean
+.PHONY: demo test fast costs lint types docs readme pins records site statistics clean
 
 demo: $(STAMP)
 	$(VENV)/bin/harness -m experiments=quickstart store=demo
 
-test: lint types $(STAMP)
+test: lint types docs $(STAMP)
 	$(VENV)/bin/python -m pytest $(TWO) -q --durations=10
 
 fast: $(STAMP)
@@ -31,12 +31,16 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(VENV)/bin/mypy
 
+# Builds the documentation site from docs/ into build/docs, offline; a warning is an error.
+docs: $(STAMP)
+	$(VENV)/bin/sphinx-build -W --keep-going -q -b html docs build/docs
+
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	touch $(STAMP)
 
-# Writes the README's numbers from the committed records; a test compares them.
+# Writes the numbers of README and documentation from the committed records; a test compares them.
 readme: $(STAMP)
 	$(VENV)/bin/python tests/readme.py
 

@@ -10,12 +10,13 @@ import csv
 import io
 import json
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from harness.analysis.atlas import readings, readings_frame
 from harness.analysis.published_tables import read_embedded
-from harness.analysis.study import gather
+from harness.analysis.study import Study, gather
 from harness.commands.arms import options_as_markdown
 from harness.commands.atlas import atlas_files
 from harness.report.closing import as_lines
@@ -46,6 +47,12 @@ extra, and programs.
 BLOCK = re.compile(r"(<!-- (records|claims|answer|install):? ?([\w ]*?) ?-->\n).*?(<!-- end -->)", re.S)
 
 
+@cache
+def study_in(folder: Path) -> Study:
+    """The study in a folder, read once for all pages."""
+    return gather(Store(folder))
+
+
 def render(page: str, results: Path) -> str:
     """The page with its blocks made anew from the answers and claims of the studies that they name."""
     make = {"records": summary, "claims": claims, "answer": answers, "install": sizes}
@@ -67,7 +74,7 @@ def sizes(folders: list[Path]) -> str:
 
 def picture(results: Path) -> bytes:
     """The answer of `quickstart` as the README shows it: best model, best data, both, and their difference (PNG)."""
-    study = gather(Store(results / "quickstart"))
+    study = study_in(results / "quickstart")
     assert study.attribution is not None
     assert study.attribution.verdict is not None
     frame = attribution_frame(study.attribution, study.briefs)
@@ -94,7 +101,7 @@ def summary(folders: list[Path]) -> str:
 
 def line(folder: Path) -> list[str]:
     """One study, with links to its table and its figure."""
-    said, effects = json.loads((folder / "answers.json").read_text()), gather(Store(folder)).effects
+    said, effects = json.loads((folder / "answers.json").read_text()), study_in(folder).effects
     ladder, verdict = said["attribution"]["ladder"], said["attribution"]["verdict"]
     place = f"results/{folder.name}"
     found = [effect.interval for effect in effects if effect.interval]
@@ -107,7 +114,7 @@ def line(folder: Path) -> list[str]:
 
 def answers(folders: list[Path]) -> str:
     """What the commands of those studies print at their end."""
-    return "".join(f"```text\n{chr(10).join(as_lines(gather(Store(folder))))}\n```\n" for folder in folders)
+    return "".join(f"```text\n{chr(10).join(as_lines(study_in(folder)))}\n```\n" for folder in folders)
 
 
 def estimate(found: Any) -> str:

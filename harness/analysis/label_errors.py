@@ -60,7 +60,7 @@ class RowToVerify:
     against: float
 
 
-def relabel(records: Sequence[Record], find: Find, labels: Mapping[str, int]) -> tuple[list[Record], Find]:
+def score_with(records: Sequence[Record], find: Find, labels: Mapping[str, int]) -> tuple[list[Record], Find]:
     """Returns the records scored with the test rows of these ids in these classes, and what finds their test sets.
 
     Nothing is trained. A changed test set has another digest, so its scores are never mixed with others.
@@ -92,7 +92,7 @@ def score_by_verified(records: Sequence[Record], find: Find, labels: Mapping[str
 
     The facts then say how many test rows are verified (`test_verified`); if all are, their labels are gold.
     """
-    rescored, found = relabel(records, find, labels)
+    rescored, found = score_with(records, find, labels)
     return [_told(one, found, labels) if one["status"] == "done" else one for one in rescored], found
 
 
@@ -196,7 +196,7 @@ def _judge(joined: Records) -> Judge:
     records = [one for one in joined.records if one["arm"] in named]
 
     def judge(labels: Mapping[str, int]) -> Estimate:
-        rescored, find = relabel(records, joined.test_set, labels)
+        rescored, find = score_with(records, joined.test_set, labels)
         found = comparable_scores(replace(joined, rows=rows, records=rescored, test_set=find))
         assert found is not None
         at = axes(found)

@@ -1,8 +1,9 @@
 """Computes deltas on parts of a study's test set, and the rows that flipped between right and wrong.
 
-A slice is a set of test examples: those of one class, or those with one value in a column. Its delta is in accuracy,
-whatever the study's metric (for a class that is recall), in points: every example counts the same, and the score is
-defined even if a slice lacks a class. Intervals are the two-level ones of `effects`, on the examples of the slice.
+A slice is a set of test examples: those of one class, or those with one value in a column. Its delta is in accuracy
+unless another metric is named, whatever the study's (for a class that is recall), in points: every example counts the
+same, and the score is defined even if a slice lacks a class. Another metric is one of `PER_EXAMPLE`, for the same
+reasons. Intervals are the two-level ones of `effects`, on the examples of the slice.
 Each interval is for its slice alone; adjusted p-values are Holm's over the slices of an arm.
 """
 
@@ -16,18 +17,21 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Integer
 
-from harness.analysis.effects import EXAMPLE_DRAWS, Interval, TrialPair, deltas, interval, trials
+from harness.analysis.effects import EXAMPLE_DRAWS, Interval, TrialPair, deltas, measured_interval, trials
+from harness.analysis.measures import measure
 from harness.analysis.records import join
+from harness.analysis.rescoring import scored_rows
 from harness.analysis.significance import holm
 from harness.checks import choices
 from harness.errors import BadInput
-from harness.metrics import METRICS
 from harness.storage.packing import unpack
 from harness.storage.store import Record, Store, TestSet
 from harness.streams import stream
 
 FEWEST_EXAMPLES = 10
 """Fewer test examples than this get no interval: resamples of so few do not represent new examples."""
+PER_EXAMPLE = ("accuracy", "log_loss", "brier")
+"""The metrics that are means over examples, so that each slice has a score."""
 BINS, PLAIN, MOST = 4, 8, 30
 """Number of bins for numbers with more than `PLAIN` different values; most slices for other values."""
 MISSING, OTHER = "(missing)", "(other)"
@@ -52,8 +56,8 @@ SLICE_COLUMNS = (
 class Slice:
     """Holds one slice: `n` distinct test examples on `n_seeds` seeds, and what its arm gains on them.
 
-    `control`, the controls' accuracy there, and `delta` are in points; nan if the slice is empty. If `interval` is
-    None, `why` says why.
+    `control`, the controls' score there (accuracy or another metric), and `delta` are in points; nan if the slice is
+    empty. If `interval` is None, `why` says why.
     """
 
     name: str
@@ -99,30 +103,51 @@ class Partition:
     names: tuple[str, ...]
 
 
-def by_class(pairs: Sequence[TrialPair], classes: Sequence[str], arm: str) -> list[Slice]:
-    """Returns the delta of each class's recall; the draws depend on the names of the arm and of the class alone."""
-    return slices_of(pairs, [pair.y for pair in pairs], classes, arm)
+def by_class(pairs: Sequence[TrialPair], classes: Sequence[str], arm: str, metric: str = "accuracy") -> list[Slice]:
+    """Returns the delta of each class's recall, or of another metric on its examples; the draws depend on the names of
+    the arm and of the class alone.
+    """
+    return slices_of(pairs, [pair.y for pair in pairs], classes, arm, metric)
 
 
-def by_column(pairs: Sequence[TrialPair], cut: Partition, arm: str) -> list[Slice]:
+def by_column(pairs: Sequence[TrialPair], cut: Partition, arm: str, metric: str = "accuracy") -> list[Slice]:
     """Returns the delta in each slice of a column; `cut`, from `cut_column`, must hold every id of the pairs."""
     places = [np.array([cut.place[name] for name in pair.ids.tolist()], dtype=np.int64) for pair in pairs]
-    return slices_of(pairs, places, cut.names, arm)
+    return slices_of(pairs, places, cut.names, arm, metric)
+
+
+def check_sliced(metric: str) -> None:
+    """Raises BadInput for a metric that a slice does not have, with the reason."""
+    measure(metric)  # raises for an unknown name
+    if metric not in PER_EXAMPLE:
+        raise BadInput(
+            f"metric={metric} compares classes or examples with each other, so a slice that lacks a class has no such "
+            f"score (choose from: {', '.join(PER_EXAMPLE)})"
+        )
 
 
 def slices_of(
-    pairs: Sequence[TrialPair], places: Sequence[Integer[np.ndarray, " n"]], names: Sequence[str], arm: str
-) -> list[Slice]:
+    pairs: Sequence[TrialPair], places: Sequence[Integer[np.ndarray, " n"]], names: Sequence[str], arm: str,
+    metric: str = "accuracy",
+) -> list[Slice]:  # fmt: skip
     """Returns one slice per name: the examples of each pair whose place is the name's number."""
+    of = _right_or_wrong if metric == "accuracy" else _chosen_rows
     found = [
-        _slice(name, [_part(pair, at == number) for pair, at in zip(pairs, places, strict=True)], arm)
+        _slice(name, [of(pair, at == number) for pair, at in zip(pairs, places, strict=True)], arm, metric)
         for number, name in enumerate(names)
     ]
     p = holm(np.array([one.interval.p if one.interval else np.nan for one in found], dtype=np.float64))
     return [replace(one, p_adjusted=float(each) if one.interval else None) for one, each in zip(found, p, strict=True)]
 
 
-def _part(pair: TrialPair, chosen: np.ndarray) -> TrialPair:
+def _chosen_rows(pair: TrialPair, chosen: np.ndarray) -> TrialPair:
+    """Returns the chosen examples with their probabilities."""
+    arm, control = (None if one is None else one[chosen] for one in pair.probabilities)
+    groups = None if pair.groups is None else pair.groups[chosen]
+    return TrialPair(pair.ids[chosen], pair.y[chosen], pair.arm[chosen], pair.control[chosen], groups, (arm, control))
+
+
+def _right_or_wrong(pair: TrialPair, chosen: np.ndarray) -> TrialPair:
     """Returns the chosen examples with two classes, right (0) and wrong (1)."""
     y = pair.y[chosen]
     arm, control = (np.asarray(side[chosen] != y, dtype=np.int64) for side in (pair.arm, pair.control))
@@ -130,20 +155,26 @@ def _part(pair: TrialPair, chosen: np.ndarray) -> TrialPair:
     return TrialPair(pair.ids[chosen], np.zeros(len(y), dtype=np.int64), arm, control, groups)
 
 
-def _slice(name: str, parts: Sequence[TrialPair], arm: str) -> Slice:
+def _slice(name: str, parts: Sequence[TrialPair], arm: str, metric: str) -> Slice:
     """Returns the slice of those parts; seeds without an example in it are ignored."""
     parts = [part for part in parts if len(part.ids)]
     n, units = (len({one for part in parts for one in getattr(part, what).tolist()}) for what in ("ids", "units"))
     if not parts:
         return Slice(name, 0, 0, np.nan, np.nan, None, "no test example")
-    control = 100 * float(np.mean([1 - part.control.mean() for part in parts]))
-    delta = 100 * float(np.mean([part.control.mean() - part.arm.mean() for part in parts]))
+    found, k = measure(metric), 2 if metric == "accuracy" else _classes_of(parts)
+    scores = np.array([[found.sums(side).once() for side in part.rows(k)] for part in parts])
+    control, delta = 100 * float(scores[:, 1].mean()), 100 * float((scores[:, 0] - scores[:, 1]).mean())
     if units < FEWEST_EXAMPLES:
         counted = f"{n} test examples" if units == n else f"{n} test examples in {units} groups"
         needed = f"{FEWEST_EXAMPLES}{'' if units == n else ' groups'} needed"
         return Slice(name, n, len(parts), control, delta, None, f"too few: {counted}, {needed}")
-    found = interval(parts, METRICS["accuracy"], 2, draws=EXAMPLE_DRAWS, rng=stream(0, "slices", arm, name))
-    return Slice(name, n, len(parts), control, delta, found)
+    rng = stream(0, "slices", arm, name)
+    return Slice(name, n, len(parts), control, delta, measured_interval(parts, found, k, draws=EXAMPLE_DRAWS, rng=rng))
+
+
+def _classes_of(parts: Sequence[TrialPair]) -> int:
+    """Returns the number of classes that the probabilities are of."""
+    return next(one.shape[1] for part in parts for one in part.probabilities if one is not None)
 
 
 def cut_column(values: pd.Series) -> Partition:
@@ -266,7 +297,9 @@ def gather_arms(store: Store) -> list[ArmTrials]:
 def _pair(record: Record, control: Record, sets: Mapping[str, TestSet]) -> TrialPair:
     test = sets[record["result"]["test_set"]]
     mine, theirs = (unpack(one["result"]["predictions"]) for one in (record, control))
-    return TrialPair(test.ids, test.y, mine, theirs, None if test.groups is None else test.units)
+    chances = (scored_rows(one["result"], test).probabilities for one in (record, control))
+    groups = None if test.groups is None else test.units
+    return TrialPair(test.ids, test.y, mine, theirs, groups, (next(chances), next(chances)))
 
 
 def slices_frame(found: Sequence[tuple[ArmTrials, Sequence[Slice]]]) -> pd.DataFrame:

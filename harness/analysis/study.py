@@ -150,6 +150,7 @@ def gather(
         *effort_notes(kept),
         *load_notes(table),
         *new_set_notes(found, new_sets),
+        *_left_out(plan),
         *_let_go(plan),
         *reference_notes(held),
         *_mixed(kept),
@@ -250,6 +251,12 @@ def _notes(found: Sequence[Effect], table: pd.DataFrame, compared: pd.DataFrame,
     ]
 
 
+def _left_out(plan: Mapping[str, Any] | None) -> list[str]:
+    """Returns a note on the arms that the study lists and the machine that ran it could not run."""
+    names = (plan or {}).get("left_out") or []
+    return [f"Left out, because a package or a program was missing: {', '.join(names)}."] if names else []
+
+
 def _method(found: Sequence[Effect]) -> str:
     """Returns a sentence on how intervals were computed: those of one seed know test examples alone."""
     seeds = {effect.interval.n_seeds for effect in found if effect.interval}
@@ -290,14 +297,14 @@ def _facts(table: pd.DataFrame) -> list[str]:
     if "fact_overlap" in table and table["fact_overlap"].notna().any():
         low, high = int(table["fact_overlap"].min()), int(table["fact_overlap"].max())
         notes.append(f"Test rows that are also among the training rows: {low if low == high else f'{low} to {high}'}.")
-    return [*notes, *_of_arms(table, "adapted"), *_of_arms(table, "ignored")]
+    return [*notes, *_of_arms(table, "adapted"), *_of_arms(table, "ignored"), *_of_arms(table, "reading")]
 
 
 def _of_arms(table: pd.DataFrame, fact: str) -> list[str]:
     """Returns a fact of each arm that has it, as the first of its seeds tells it.
 
     *Adapted* says what was changed for a model that cannot take a strategy's output, *ignored* what a strategy did not
-    use of a file.
+    use of a file, *reading* how it read what could mean two things.
     """
     column = f"fact_{fact}"
     if column not in table:

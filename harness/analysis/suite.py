@@ -234,10 +234,15 @@ def _references(studies: Mapping[str, Study]) -> Iterator[ReferenceSummary]:
         for arm in one.arms
     }
     for (arm, reference), kind in kinds.items():
-        gaps = {task: gap for task, study in studies.items() if (gap := _gap(study, arm, reference)) is not None}
+        gaps, mean = over_tasks(studies, arm, reference)
         if gaps:
-            runs = {task: np.array([gap]) for task, gap in gaps.items()}
-            yield ReferenceSummary(arm, reference, kind, gaps, summarise(across.mean, runs))
+            yield ReferenceSummary(arm, reference, kind, gaps, mean)
+
+
+def over_tasks(studies: Mapping[str, Study], arm: str, other: str) -> tuple[dict[str, float], Summary | None]:
+    """Returns by how many points an arm gains more than another on each task that has both, and the mean over tasks."""
+    gaps = {task: gap for task, study in studies.items() if (gap := _gap(study, arm, other)) is not None}
+    return gaps, summarise(across.mean, {task: np.array([gap]) for task, gap in gaps.items()})
 
 
 def _gap(study: Study, arm: str, reference: str) -> float | None:

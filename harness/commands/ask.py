@@ -17,7 +17,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from harness.asking.budget import ORDER, SEEDS, Design, detectable, fit_budget, let_go, seconds_of
+from harness.asking.budget import FEWEST_SEEDS, ORDER, SEEDS, Design, detectable, fit_budget, let_go, seconds_of
 from harness.asking.proposals import Facts, Proposal, baseline_of_modality, propose
 from harness.asking.roles import Wishes
 from harness.asking.study_file import check_free, study_text
@@ -25,6 +25,7 @@ from harness.asking.survey import Survey, describe_balance, look_at, task_name
 from harness.checks import choices
 from harness.commands.arguments import parse
 from harness.commands.overrides import load_config, option_loader
+from harness.commands.pace import start_of_process
 from harness.commands.terminal import say
 from harness.commands.timing import Timing, time_arm
 from harness.data import Source, Task
@@ -90,7 +91,6 @@ def command(words: list[str]) -> int:
     it prints the plan, its cost and the smallest difference that it can show, and stops. `gold` may also be a file of
     verified test labels, such as the `verify_these.csv` that the first run wrote: the same study is scored by them.
     """
-    start = time.monotonic()
     request = read_request(words)
     if check_free(request.file, request.command, request.name) != "same" or request.dry:
         plan = make_plan(request)
@@ -102,12 +102,7 @@ def command(words: list[str]) -> int:
     from harness.commands.cli import run_words  # the command line imports its commands, not the other way round
 
     gold = [f"task.gold={QuotedString(request.verified, Quote.single).with_quotes()}"] if request.verified else []
-    return run_words(["-m", f"experiments={request.name}", *gold, _left(request, start), *request.on_line])
-
-
-def _left(request: Request, start: float) -> str:
-    """Returns what is left of the budget since `start`, as an override: the study is held to it while it runs."""
-    return f"budget={max(1.0, request.budget_s - (time.monotonic() - start)):.0f}s"
+    return run_words(["-m", f"experiments={request.name}", *gold, f"budget={request.budget_s:g}s", *request.on_line])
 
 
 def write_only(words: list[str]) -> int:
@@ -179,7 +174,7 @@ def _seeds(value: str | None) -> int:
 
 def make_plan(request: Request) -> Outlook:
     """Returns the study for the data and prints what was understood, what it costs and what it can show."""
-    start = time.monotonic()
+    start = start_of_process()
     with notice(f"looking at {request.path}"):
         found = look_at(request.path, request.wishes, request.parts, request.name, request.command)
     _check_modality(request, found)
@@ -196,7 +191,8 @@ def make_plan(request: Request) -> Outlook:
     compose = _composer(found.task, settings, request, loader, baseline)
     fitting, left_out = _fitting(propose(facts), compose, source, task)
     begun = time.monotonic(), time.process_time()
-    times, faults = _timed(fitting, compose, source, task, request.budget_s / 4)
+    workers = _workers(compose(()), request)
+    times, faults = _timed(fitting, compose, source, task, request.budget_s / 4, workers)
     kept = tuple(one for one in fitting if all(arm in times for arm in one.arms))
     whole = Design(
         kept, request.seeds, tuple(one for one in kept if one.side == "model"), len(task.train),
@@ -205,7 +201,6 @@ def make_plan(request: Request) -> Outlook:
         slowness=max(1.0, (time.monotonic() - begun[0]) / max(1e-3, time.process_time() - begun[1])),
     )  # fmt: skip
     _check_sides(whole, [*left_out, *faults])
-    workers = _workers(compose(()), request)
     design = fit_budget(whole, request.budget_s, workers, max(200, 20 * len(task.classes)), time.monotonic() - start)
     lines = _planned(design, whole, task, times[()], workers, request, [*left_out, *faults])
     _print("the study:", lines)
@@ -295,13 +290,15 @@ def _job(arm: Sequence[str], compose: Compose, source: Source) -> Job:
 
 
 def _timed(
-    proposals: Sequence[Proposal], compose: Compose, source: Source, task: Task, limit_s: float
+    proposals: Sequence[Proposal], compose: Compose, source: Source, task: Task, limit_s: float, workers: int
 ) -> tuple[dict[tuple[str, ...], Timing], list[str]]:
     """Returns the timings of the baseline and of the arms that ran, and a line on each other one.
 
-    Sides take turns. After `limit_s` seconds no other arm is timed, once each side has one.
+    Sides take turns. After `limit_s` seconds, a quarter of the budget, no other arm is timed, once each side has one
+    that takes no more than half of it: with a dear one alone, no study would fit.
     """
     times, lines, start = dict[tuple[str, ...], Timing](), list[str](), time.monotonic()
+    rows = len(task.train)
     ordered = _in_turns(proposals)
     with tempfile.TemporaryDirectory() as folder, notice("timing the arms on few rows") as tell:
         cache = Path(folder)
@@ -319,7 +316,8 @@ def _timed(
             faults = [f"not tried: {' '.join(arm)}: {timing.fault}" for arm, timing in new.items() if timing.fault]
             lines += faults
             times |= {arm: timing for arm, timing in new.items() if not timing.fault}
-            sides |= set() if faults else {one.side}
+            spends = FEWEST_SEEDS * sum(timing.seconds.at(rows, rows) for timing in new.values()) / workers
+            sides |= set() if faults or spends > 2 * limit_s else {one.side}
     return times, lines
 
 

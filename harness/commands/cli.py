@@ -24,9 +24,9 @@ from omegaconf import DictConfig, OmegaConf
 from harness.analysis.degenerate import degenerate_notes, find_degenerate
 from harness.analysis.effects import trial_interval
 from harness.checks import choices
-from harness.commands.help import COMMANDS
+from harness.commands.help import COMMANDS, module_of
 from harness.commands.option_files import check_option_files
-from harness.commands.overrides import refuse_null_choices, swept_studies
+from harness.commands.overrides import refuse_odd_choices, swept_studies
 from harness.commands.terminal import (
     DEBUG,
     HYDRA_ERRORS,
@@ -104,7 +104,7 @@ def run_words(words: list[str]) -> int:
     _importable_from_here()
     _say_own_options()
     check_option_files(words)
-    refuse_null_choices(words)
+    refuse_odd_choices(words)
     if any(word.startswith("suite=") for word in words):
         return import_module("harness.commands.suite").run_suite(words)
     studies = swept_studies(words)
@@ -189,7 +189,7 @@ def _one(cfg: DictConfig, hydra_cfg: Any) -> float | None:
         record, control = settle(replace(job, tell=tell))
     if not in_study:
         print(result_line(record, control, job.store.test_set), flush=True)
-        for fact in ("adapted", "ignored"):
+        for fact in ("adapted", "ignored", "reading"):
             if fact in record["facts"]:
                 say(f"{fact}: {record['facts'][fact]}")
         for warning in degenerate_notes(find_degenerate([control], job.store.test_set)):
@@ -246,4 +246,4 @@ def _delta_in_words(record: Record, control: Record, test_set: Callable[[str], T
 
 def _elsewhere(name: str) -> Callable[[list[str]], int]:
     """Returns a command, whose module is imported only when the command is called."""
-    return lambda words: import_module(f"harness.commands.{name}").command(words)
+    return lambda words: import_module(f"harness.commands.{module_of(name)}").command(words)

@@ -31,6 +31,8 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "curve": "learning curves over the number of training rows, of finished studies",
         "slices": "gains by class or column, and the rows that flipped",
         "claims": "sentences written down before a run: supported, refuted or undecided",
+        "enter": "an arm of your own in a suite, beside the records of its rivals",
+        "verify-entry": "a folder that somebody submits: its code checked, a sample of its trials run again",
         "publish": "sends to W&B what it lacks of a study, from its records alone",
         "arms": "every option, with the reason if it does not fit a task",
         "tasks": "every task, where its data comes from, and whether what you have is that data",
@@ -40,7 +42,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "verify": "published numbers, computed again",
     }
 )
-"""What each command is for; its function is `command` in the module of `harness.commands` with its name."""
+"""What each command is for; its function is `command` in its module (`module_of`) of `harness.commands`."""
 GROUPS = ("task", *FACTORS, "protocol", "track")
 _EXAMPLES = """\
 harness: does accuracy come from the model or from the data?
@@ -81,7 +83,7 @@ def answer(words: Sequence[str]) -> str | None:
 
 def overview() -> str:
     """Returns the help of the program: examples, commands, and all options by group, the user's own included."""
-    commands = [f"  {name:<10}{what}" for name, what in COMMANDS.items()]
+    commands = [f"  {name:<13}{what}" for name, what in COMMANDS.items()]
     studies = [f"experiments: {', '.join(_names(_study_files()))}", f"suite: {', '.join(_names(_suite_files()))}"]
     return "\n".join(
         [
@@ -97,7 +99,7 @@ def overview() -> str:
 
 def help_of(command: str) -> str:
     """Returns the usage of a command and what it does, from its docstring."""
-    place = importlib.util.find_spec(f"harness.commands.{command}")
+    place = importlib.util.find_spec(f"harness.commands.{module_of(command)}")
     assert place is not None
     assert place.origin is not None
     tree = ast.parse(Path(place.origin).read_text(encoding="utf-8"))
@@ -106,6 +108,11 @@ def help_of(command: str) -> str:
     _, usage, what = first.split("`", 2)
     said = what.lstrip(".:, ").strip()
     return "\n\n".join(filter(None, [f"usage: {usage}", said[:1].upper() + said[1:], rest]))
+
+
+def module_of(command: str) -> str:
+    """Returns the module of a command: its name, as Python writes it."""
+    return command.replace("-", "_")
 
 
 def version() -> str:

@@ -99,3 +99,12 @@ def _check_defaults(value: yaml.Node, path: Path) -> None:
             raise BadInput(f"{where}: {item.value!r} is not an option: write GROUP: NAME")
         if item.value in (path.stem, f"/{path.parent.name}/{path.stem}"):
             raise BadInput(f"{where} name {path.stem} itself")
+        for group, chosen in item.value if isinstance(item, yaml.MappingNode) else []:
+            _check_choice(group.value, chosen, where)
+
+
+def _check_choice(group: str, chosen: yaml.Node, where: str) -> None:
+    """Requires the name of an option, or a list of names; nothing at all leaves a group without one."""
+    for one in chosen.value if isinstance(chosen, yaml.SequenceNode) else [chosen]:
+        if one.tag not in ("tag:yaml.org,2002:str", "tag:yaml.org,2002:null"):
+            raise BadInput(f"{where}: {group} is no name: write GROUP: NAME, in quotes if the name is a number")

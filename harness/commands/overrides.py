@@ -9,7 +9,7 @@ from pathlib import Path
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob
+from hydra.core.override_parser.types import Glob, QuotedString, Transformer
 from hydra.types import RunMode
 from omegaconf import DictConfig, open_dict
 
@@ -41,14 +41,30 @@ def swept_studies(words: Sequence[str]) -> list[str] | None:
     return list(override.sweep_string_iterator())
 
 
-def refuse_null_choices(words: Sequence[str]) -> None:
-    """Requires that no override chooses null for a group of options, which Hydra answers with a traceback."""
-    groups = set(option_loader().list_groups(""))
+def refuse_odd_choices(words: Sequence[str]) -> None:
+    """Requires a name in each choice of an option: Hydra answers others with a traceback, or passes over them."""
+    loader = option_loader()
+    of_hydra = [f"hydra/{group}" for group in loader.list_groups("hydra")]
+    groups = {*loader.list_groups(""), "experiments", *of_hydra}
     for word in words:
-        place, _, value = word.lstrip("+").partition("=")
-        group = place.partition("@")[0]
-        if value in ("null", "") and group in groups:
+        place, sign, value = word.lstrip("+").partition("=")
+        if sign and not place:
+            raise BadInput(f"'{word}' says nothing before its '=': write group=NAME, or group.parameter=VALUE")
+        if sign and place.replace(".", "/") in of_hydra and "." in place:
+            raise BadInput(f"{word} would replace all settings of it: write {place.replace('.', '/')}=NAME")
+        if sign and place.partition("@")[0] in groups and (value in ("null", "") or _is_no_name(word)):
             raise BadInput(f"{word} chooses no option: leave it out, or choose one, as in {place}=NAME")
+
+
+def _is_no_name(word: str) -> bool:
+    """Returns whether an override has a number, a truth value or a mapping where a name or names belong."""
+    override = OverridesParser.create().parse_override(word)
+    if isinstance(override.value(), Glob):
+        return False
+    sweep = override.is_sweep_override()
+    values = list(override.sweep_iterator(Transformer.identity)) if sweep else [override.value()]
+    named = [one for value in values for one in (value if isinstance(value, list) else [value])]
+    return any(not isinstance(one, str | QuotedString) for one in named)
 
 
 def load_config(overrides: Sequence[str], loader: ConfigLoaderImpl) -> DictConfig:

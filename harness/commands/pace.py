@@ -1,25 +1,28 @@
 """Holds a study to a budget of time: seeds, then arms, that no longer fit are let go while it runs, and that is said.
 
 A plan is made from short timings, and a machine may be busier later. So the first seed runs in small portions, with
-the sides in turns; when three seeds of what has run would fill the budget, the arms that are left are let go. Each
-later seed runs as a whole, and only if the time that is left is enough for the slowest seed so far.
+the sides in turns; when the time that is left is not enough for three seeds of what has run and of one portion more,
+the arms that are left are let go. Each later seed runs as a whole, and only if the time that is left is enough for it,
+as its arms took so far.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any
 
-from harness.asking.budget import REPORT_S
+from harness.asking.budget import REPORT_S, SLACK
 from harness.storage.store import Record
 
 FEWEST, WANTED = 2, 3
 """Seeds that a study keeps, whatever the time: fewer show no spread; and seeds for which arms are let go."""
-Row = Mapping[str, Any]
-Run = Callable[[Sequence[str]], None]
+PlanRow = Mapping[str, Any]
+RunTrials = Callable[[Sequence[str]], None]
 """Runs the trials of these keys."""
 
 
@@ -30,7 +33,8 @@ class Pace:
     budget_s: float
     start: float
     slowness: float = 1.0
-    seeds_s: list[float] = field(default_factory=list)
+    factor: float = SLACK
+    took: dict[str, float] = field(default_factory=dict)
 
     @property
     def elapsed_s(self) -> float:
@@ -42,15 +46,40 @@ class Pace:
         """Returns the seconds that are left for trials; the report needs some after them."""
         return self.budget_s - self.elapsed_s - REPORT_S * self.slowness
 
-    def watch(self, records: Sequence[Record]) -> None:
-        """Learns from finished trials how many seconds a second of processor time takes on this machine now."""
-        costs = [one["cost"] for one in records if one["status"] == "done"]
-        spent = sum(cost["cpu_s"] for cost in costs)
-        self.slowness = max(1.0, sum(cost["wall_s"] for cost in costs) / spent) if spent else 1.0
+    def watch(self, records: Sequence[Record], rows: Sequence[PlanRow]) -> None:
+        """Learns what trials of each arm take, and how many seconds a second of processor time takes here and now."""
+        arm_of = {row["key"]: str(row["arm"]) for row in rows}
+        done = [one for one in records if one["status"] == "done" and one["key"] in arm_of]
+        spent = sum(one["cost"]["cpu_s"] for one in done)
+        self.slowness = max(1.0, sum(one["cost"]["wall_s"] for one in done) / spent) if spent else 1.0
+        each: dict[str, list[float]] = {}
+        for one in done:
+            each.setdefault(arm_of[one["key"]], []).append(one["cost"]["wall_s"])
+        self.took = {arm: sum(those) / len(those) for arm, those in each.items()}
+
+    def needs_s(self, block: Sequence[PlanRow], workers: int) -> float:
+        """Returns how long trials will take: each as its arm took so far, or as the mean of the known arms."""
+        usual = sum(self.took.values()) / max(1, len(self.took))
+        return self.factor * sum(self.took.get(str(row["arm"]), usual) for row in block) / workers
+
+
+def start_of_process() -> float:
+    """Returns when this process began, on the monotonic clock: its imports count as well; now, if nothing tells it."""
+    try:
+        ticks = int(Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19])
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    except (AttributeError, IndexError, OSError, ValueError):  # only Linux tells it so
+        age = 0.0
+    return time.monotonic() - max(0.0, age)
 
 
 def run_within(
-    pace: Pace, rows: Sequence[Row], todo: Collection[str], workers: int, run: Run, read: Callable[[], list[Record]]
+    pace: Pace,
+    rows: Sequence[PlanRow],
+    todo: Collection[str],
+    workers: int,
+    run: RunTrials,
+    read: Callable[[], list[Record]],
 ) -> tuple[set[str], list[str]]:
     """Runs the trials of a plan whose keys are `todo` while the budget lasts.
 
@@ -63,9 +92,10 @@ def run_within(
     lines: list[str] = []
     for place, seed in enumerate(seeds):
         block = [row for row in blocks[seed] if kept is None or row["arm"] in kept]
-        if place >= FEWEST and block and pace.seeds_s and pace.left_s < max(pace.seeds_s):
+        needs = pace.needs_s(block, workers)
+        if place >= FEWEST and block and pace.left_s < needs:
             gone = [other for other in seeds[place:] if blocks[other]]
-            lines.append(_seeds_gone(pace, gone, len(seeds)))
+            lines.append(_seeds_gone(pace, gone, len(seeds), needs))
             return _dropped(rows, todo, kept, gone), lines
         begun = time.monotonic()
         if place == 0 and len(block) == sum(row["seed"] == seed for row in rows) and len(seeds) > 1:
@@ -73,12 +103,13 @@ def run_within(
             lines += [] if kept is None else [_arms_gone(pace, rows, kept)]
         elif block:
             run([row["key"] for row in block])
-        pace.watch(read())
-        pace.seeds_s += [time.monotonic() - begun] if block else []
+        if place and needs:  # the first seed also starts the workers
+            pace.factor = max(1.0, pace.factor * (time.monotonic() - begun) / needs)
+        pace.watch(read(), rows)
     return _dropped(rows, todo, kept, []), lines
 
 
-def _dropped(rows: Sequence[Row], todo: Collection[str], kept: set[str] | None, gone: Sequence[int]) -> set[str]:
+def _dropped(rows: Sequence[PlanRow], todo: Collection[str], kept: set[str] | None, gone: Sequence[int]) -> set[str]:
     return {
         row["key"] for row in rows
         if row["key"] in todo and (row["seed"] in gone or (kept is not None and row["arm"] not in kept))
@@ -86,27 +117,26 @@ def _dropped(rows: Sequence[Row], todo: Collection[str], kept: set[str] | None, 
 
 
 def _first_seed(
-    pace: Pace, block: Sequence[Row], workers: int, run: Run, read: Callable[[], list[Record]], seeds: int
+    pace: Pace, block: Sequence[PlanRow], workers: int, run: RunTrials, read: Callable[[], list[Record]], seeds: int
 ) -> set[str] | None:
     """Runs the first seed in portions; returns the arms that ran if the others were let go, else None."""
-    order, begun, size = list(in_turns(block)), time.monotonic(), max(2, 2 * workers)
-    usable = pace.left_s
+    order, size = list(in_turns(block)), max(2, 2 * workers)
     for start in range(0, len(order), size):
-        ran = order[:start]
-        if seeds * (time.monotonic() - begun) >= usable and _both_sides(ran):
+        ran, portion = order[:start], order[start : start + size]
+        later = (seeds - 1) * pace.needs_s(ran, workers) + seeds * pace.needs_s(portion, workers)
+        if pace.left_s < later and _both_sides(ran):
             return {str(row["arm"]) for row in ran}
-        run([row["key"] for row in order[start : start + size]])
-        pace.watch(read())
-        usable = pace.left_s + time.monotonic() - begun
+        run([row["key"] for row in portion])
+        pace.watch(read(), block)
     return None
 
 
-def in_turns(block: Sequence[Row]) -> Iterator[Row]:
+def in_turns(block: Sequence[PlanRow]) -> Iterator[PlanRow]:
     """Yields the trials of a seed: the control, then models and data strategies in turns, then what changes both.
 
     A data strategy comes with the reference before it, so that no portion has a reference alone.
     """
-    by_axis: dict[str, list[Row]] = {}
+    by_axis: dict[str, list[PlanRow]] = {}
     for row in block:
         by_axis.setdefault(str(row["axis"]), []).append(row)
     yield from by_axis.pop("none", [])
@@ -118,8 +148,8 @@ def in_turns(block: Sequence[Row]) -> Iterator[Row]:
         yield from rest
 
 
-def _with_references(rows: Sequence[Row]) -> Iterator[list[Row]]:
-    group: list[Row] = []
+def _with_references(rows: Sequence[PlanRow]) -> Iterator[list[PlanRow]]:
+    group: list[PlanRow] = []
     for row in rows:
         group.append(row)
         if row.get("reference") != "negative_control":
@@ -129,22 +159,22 @@ def _with_references(rows: Sequence[Row]) -> Iterator[list[Row]]:
         yield group
 
 
-def _both_sides(ran: Sequence[Row]) -> bool:
+def _both_sides(ran: Sequence[PlanRow]) -> bool:
     """Returns whether an arm of each side ran that may win; controls alone compare nothing."""
     return {"model", "data"} <= {str(row["axis"]) for row in ran if row.get("reference") != "negative_control"}
 
 
-def _seeds_gone(pace: Pace, gone: Sequence[int], seeds: int) -> str:
+def _seeds_gone(pace: Pace, gone: Sequence[int], seeds: int, needs: float) -> str:
     named = ", ".join(map(str, gone))
     return (
         f"{len(gone)} of {seeds} seeds ({named}) were let go after {pace.elapsed_s:.0f} s of {pace.budget_s:.0f} s, "
-        f"since a seed took up to {max(pace.seeds_s):.0f} s"
+        f"since the next one takes about {needs:.0f} s"
     )
 
 
-def _arms_gone(pace: Pace, rows: Sequence[Row], kept: Collection[str]) -> str:
+def _arms_gone(pace: Pace, rows: Sequence[PlanRow], kept: Collection[str]) -> str:
     gone = [arm for arm in dict.fromkeys(str(row["arm"]) for row in rows) if arm not in kept]
     return (
-        f"{len(gone)} arms were let go after {pace.elapsed_s:.0f} s of {pace.budget_s:.0f} s, since one seed of the "
-        f"others took a third of it: {', '.join(gone)}"
+        f"{len(gone)} arms were let go after {pace.elapsed_s:.0f} s of {pace.budget_s:.0f} s, since three seeds of "
+        f"more do not fit: {', '.join(gone)}"
     )

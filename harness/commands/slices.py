@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from harness.analysis.measures import measure
+from harness.analysis.metric_verdicts import rerun_command
 from harness.analysis.records import join
+from harness.analysis.rescoring import rescoring_faults
 from harness.analysis.significance import LEVEL
 from harness.analysis.slices import (
     FEWEST_EXAMPLES,
@@ -19,6 +22,7 @@ from harness.analysis.slices import (
     _pair,
     by_class,
     by_column,
+    check_sliced,
     cut_column,
     flip_counts,
     flips,
@@ -33,12 +37,16 @@ from harness.commands.terminal import tell_damaged
 from harness.errors import BadInput
 from harness.notices import notice
 from harness.report import figures
+from harness.report.write import report_folder
 from harness.storage.files import write_atomic
 from harness.storage.sheets import sheet_of_table
 from harness.storage.store import Record, Store, TestSet
 
-_OPTIONS = ("arm", "by", "table", "id", "store", "task.path", "task.cache")
-_USAGE = "harness slices STUDY [arm=LABEL] [by=COLUMN] [table=FILE] [id=COLUMN] [task.path=PLACE] [store=FOLDER]"
+_OPTIONS = ("arm", "by", "metric", "table", "id", "store", "task.path", "task.cache")
+_USAGE = (
+    "harness slices STUDY [arm=LABEL] [by=COLUMN] [metric=log_loss] [table=FILE] [id=COLUMN] [task.path=PLACE] "
+    "[store=FOLDER]"
+)
 _ACROSS, _NAMED = 10, 20
 
 
@@ -48,6 +56,8 @@ def command(words: list[str]) -> int:
     `by=COLUMN` slices by a column instead, from `table=FILE` (with `id=COLUMN` if rows are matched by id) or from the
     task's own data (`task.path=PLACE`); `slices.csv` then holds the column's values as names of slices. `arm=LABEL`
     shows only that arm, with its intervals and the test rows that flipped, which are written to `flips.csv`.
+    `metric=log_loss` or `metric=brier` scores the slices by that, from the probabilities in the records, and writes to
+    the folder `metrics/METRIC` of the study.
     """
     names, said = parse(words, _OPTIONS)
     if len(names) != 1:
@@ -55,18 +65,19 @@ def command(words: list[str]) -> int:
     store = Store(Path(said.get("store", "results")).expanduser() / names[0])
     tell_damaged(store)
     how, table = slice_study(store, said)
+    folder = report_folder(store.folder, "accuracy", said.get("metric"), by_verified=False)
     print("\n".join([f"{names[0]}: {how}", "", *slices_text(table, whole="arm" in said)]))
     written = {"slices.csv": table}
     if "arm" in said:
         each, written["flips.csv"] = count_flips(store, said["arm"])
         print("\n".join(["", *flips_text(each, written["flips.csv"])]))
     for name, content in written.items():
-        write_atomic(store.folder / name, sheet_of_table(content))
+        write_atomic(folder / name, sheet_of_table(content))
     with notice("drawing the slices"):
-        pictures = _pictures(table, store, f"{names[0]}, {how}", "accuracy" if "by" in said else "recall")
+        pictures = _pictures(table, store, f"{names[0]}, {how}", _title(said))
     for name, drawn in pictures.items():
-        write_atomic(store.folder / name, drawn)
-    print("\n".join(["", *(str(store.folder / name) for name in (*written, *pictures))]))
+        write_atomic(folder / name, drawn)
+    print("\n".join(["", *(str(folder / name) for name in (*written, *pictures))]))
     return 0
 
 
@@ -75,11 +86,28 @@ def slice_study(store: Store, said: Mapping[str, str]) -> tuple[str, pd.DataFram
 
     `said` are the options of the command; BadInput for an unknown arm, and for a column that cannot be read.
     """
+    check_sliced(said.get("metric", "accuracy"))
     with notice(f"reading the records of {store.folder.name}"):
         arms = _chosen(gather_arms(store), said.get("arm"))
+    if said.get("metric", "accuracy") != "accuracy":
+        _check_kept(store, arms, said["metric"])
     with notice("reading the column and computing the intervals"):
         how, found = _found(arms, _test_sets(store, arms), said)
         return how, slices_frame(found)
+
+
+def _check_kept(store: Store, arms: Sequence[ArmTrials], metric: str) -> None:
+    """Raises BadInput where the records do not keep what a metric needs."""
+    records = [one for arm in arms for one in _both(arm)]
+    wrong = rescoring_faults(records, metric, store.test_set, rerun_command(join(store)))
+    if wrong:
+        raise BadInput("\n".join(wrong))
+
+
+def _title(said: Mapping[str, str]) -> str:
+    """Returns the name of what the slices are scored by."""
+    metric = said.get("metric", "accuracy")
+    return measure(metric).title if metric != "accuracy" else "accuracy" if "by" in said else "recall"
 
 
 def count_flips(store: Store, arm: str) -> tuple[list[Flips], pd.DataFrame]:
@@ -127,12 +155,14 @@ def _found(
 ) -> tuple[str, list[tuple[ArmTrials, list[Slice]]]]:
     """Returns the unit and the column of the slices, in words, and the slices of each arm."""
     pairs = {arm.name: [_pair(*both, sets) for both in arm.paired] for arm in arms}
+    metric, title = said.get("metric", "accuracy"), _title(said)
     if "by" not in said:
         alone = [name for name in ("table", "id", "task.path", "task.cache") if name in said]
         if alone:
             raise BadInput(f"{alone[0]} needs a column to slice by: set by=COLUMN")
         classes = next(iter(sets.values())).classes
-        return "points of recall by class", [(arm, by_class(pairs[arm.name], classes, arm.name)) for arm in arms]
+        parts = [(arm, by_class(pairs[arm.name], classes, arm.name, metric)) for arm in arms]
+        return f"points of {title} by class", parts
     sought = _sought(arms, sets)
     moved = {name.removeprefix("task."): said[name] for name in ("task.path", "task.cache") if name in said}
     if "table" in said:
@@ -142,8 +172,8 @@ def _found(
     else:
         joined = from_task(said["by"], moved, sought)
     where = cut_column(joined.values)
-    how = f"points of the share of right answers by {joined.how}"
-    return how, [(arm, by_column(pairs[arm.name], where, arm.name)) for arm in arms]
+    how = f"points of {'the share of right answers' if metric == 'accuracy' else title} by {joined.how}"
+    return how, [(arm, by_column(pairs[arm.name], where, arm.name, metric)) for arm in arms]
 
 
 def _sought(arms: Sequence[ArmTrials], sets: Mapping[str, TestSet]) -> StudyRows:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,7 +25,8 @@ from harness.arm import ARM_ROOTS, BASELINE, FACTORS, factor_of
 from harness.asking.budget import seconds_of
 from harness.checks import choices
 from harness.commands.joins import cells_of_task
-from harness.commands.pace import Pace, run_within
+from harness.commands.overrides import refuse_odd_choices
+from harness.commands.pace import Pace, run_within, start_of_process
 from harness.commands.terminal import (
     HYDRA_ERRORS,
     announce,
@@ -44,6 +44,7 @@ from harness.report.write import closing_lines, read_table, rebuild, write_index
 from harness.run.config import plain
 from harness.run.execute import Job, check_files, check_fit, keep_death, make_job, study_store, tracker
 from harness.run.faults import LARGEST, find_faults
+from harness.run.fitting import absences
 from harness.run.options import build, identity
 from harness.run.provenance import rerun_of
 from harness.run.rebuilding import targets_in
@@ -53,6 +54,8 @@ from harness.storage.content import PLAN_VERSION
 from harness.storage.places import content_of, expand_home
 from harness.storage.store import Store, is_of
 
+_NAMED_ARMS = 3
+"""How many of the arms that are left out for one reason are named on the terminal; the plan names all."""
 MOST_SEEDS, MOST_ARMS = 10_000, 10_000
 """Larger numbers are slips of the pen: a study would be planned for hours before its first trial."""
 SOME_FAILED = "trials failed (retry=true runs them again)"
@@ -107,7 +110,7 @@ def run_study(
     failed.
     """
     study = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    pace = pace_of(study, time.monotonic())
+    pace = pace_of(study)
     gold, base = verified_file(study, plain_overrides(arguments))
     if config.hydra.launcher.get("n_jobs") == 0:
         raise BadInput("hydra.launcher.n_jobs is 0: give the number of workers, or -1 for one a core")
@@ -133,15 +136,15 @@ def run_study(
     return returns
 
 
-def pace_of(study: DictConfig, start: float) -> Pace | None:
-    """Returns the budget of time that a study must keep, if it has one; BadInput for one that is no time."""
+def pace_of(study: DictConfig) -> Pace | None:
+    """Returns the budget of time that the command must keep, if there is one; BadInput for one that is no time."""
     if study.budget is None:
         return None
     if study.precision is not None:
         raise BadInput(
             "a study has a budget of time or a precision, which adds seeds as long as it takes: leave one out"
         )
-    return Pace(seconds_of(str(study.budget)), start)
+    return Pace(seconds_of(str(study.budget)), start_of_process())
 
 
 def run_watched(
@@ -514,14 +517,58 @@ def plan_study(
         task = source.split(seeds[0])
     with notice("checking that the arms fit the data, and reading their files"):
         jobs = {arm: make_job(cfg, list(arm), source) for arm, cfg in composed.items()}
-        unfit = dict.fromkeys(line for job in jobs.values() for line in check_fit(job, task))
-        unfit |= dict.fromkeys(check_files(list(jobs.values()), task))
+        reasons = {arm: check_fit(job, task) for arm, job in jobs.items()}
+        absent = absent_arms(jobs, reasons)
+        unfit = dict.fromkeys(line for arm, lines in reasons.items() if arm not in absent for line in lines)
+        unfit |= dict.fromkeys(check_files([job for arm, job in jobs.items() if arm not in absent], task))
     if unfit:
         raise BadInput("\n".join(unfit))
     tell(source.read)
     jobs = {arm: replace(job, rows=int(task.train.labelled.sum())) for arm, job in jobs.items()}
     with notice(f"naming the trials of {len(arms)} arms at {len(seeds)} seeds"):
-        return _distinct([plan_trial(job, arm, base, seed) for arm, job in jobs.items() for seed in seeds])
+        plan = _distinct([plan_trial(job, arm, base, seed) for arm, job in jobs.items() for seed in seeds])
+    return leave_out(study, plan, absent)
+
+
+def absent_arms(
+    jobs: Mapping[PlannedArm, Job], reasons: Mapping[PlannedArm, Sequence[str]]
+) -> dict[PlannedArm, Sequence[str]]:
+    """Returns the arms that fit the task but for packages or programs that this machine lacks, with these reasons."""
+    lacking = {arm: absences(job.trial.arm) for arm, job in jobs.items() if arm}
+    return {arm: reasons[arm] for arm, lines in lacking.items() if reasons[arm] and set(reasons[arm]) <= set(lines)}
+
+
+def leave_out(
+    study: DictConfig, plan: list[PlannedTrial], absent: Mapping[PlannedArm, Sequence[str]]
+) -> list[PlannedTrial]:
+    """Returns the plan without the trials that this machine cannot run, and says which arms these are, and why.
+
+    Trials that have a record already, made where the package was, stay. BadInput if no arm is left.
+    """
+    store, retry, rerun = study_store(study), bool(study.retry), rerun_of(study)
+    lost = {
+        item.row["key"]: item for item in plan
+        if item.arm in absent and is_unfinished(store, item.row["key"], retry, rerun)
+    }  # fmt: skip
+    rest = [item for item in plan if item.row["key"] not in lost]
+    lines = _absent_lines({item.row["arm"]: absent[item.arm] for item in lost.values()})
+    if all(item.is_control for item in rest):
+        raise BadInput("\n".join(lines))
+    for line in lines:
+        say(line)
+    return rest
+
+
+def _absent_lines(absent: Mapping[str, Sequence[str]]) -> list[str]:
+    """Words which arms are left out, a line for each reason."""
+    arms: dict[str, list[str]] = {}
+    for label, reasons in absent.items():
+        arms.setdefault("; ".join(reasons), []).append(label)
+    return [
+        f"left out, {len(labels)} of the arms: {why} ({', '.join(labels[:_NAMED_ARMS])}"
+        f"{', …' if len(labels) > _NAMED_ARMS else ''})"
+        for why, labels in arms.items()
+    ]
 
 
 def compose_arms(
@@ -532,8 +579,11 @@ def compose_arms(
     wrong: dict[str, str] = {}
     for arm in arms:
         try:
+            refuse_odd_choices(arm)
             composed[arm] = compose([*base, *arm, f"seed={seed}"])
             lines = find_faults(composed[arm])
+        except BadInput as error:
+            lines = str(error).splitlines()
         except HYDRA_ERRORS as error:
             lines = [one_line(error, [*base, *arm])]
         wrong |= {line: f"{' '.join(arm) or BASELINE}: {line}" for line in lines if line not in wrong}
@@ -578,6 +628,7 @@ def as_plan(study: DictConfig, plan: list[PlannedTrial]) -> dict[str, Any]:
         "protocol": identity(plain(study.protocol)),
         "claims": claims.check_claims(str(study.study)),
         **_price_entry(study),
+        **_left_out_entry(study, plan),
         "trials": [item.row for item in plan],
     }
 
@@ -586,6 +637,13 @@ def _price_entry(study: DictConfig) -> dict[str, Any]:
     """Returns the prices that the user gave, for the plan; nothing without any."""
     given = {name: value for name, value in plain(study).get("price", {}).items() if value is not None}
     return {"price": given} if given else {}
+
+
+def _left_out_entry(study: DictConfig, plan: Sequence[PlannedTrial]) -> dict[str, Any]:
+    """Returns the arms of the design that the plan lacks, since this machine cannot run them; nothing if it has all."""
+    there = {item.arm for item in plan}
+    missing = [" ".join(arm) for arm in arms_of(study) if arm not in there]
+    return {"left_out": missing} if missing else {}
 
 
 def raise_trouble(returns: Sequence[JobReturn]) -> None:

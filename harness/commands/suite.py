@@ -18,7 +18,7 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from omegaconf import DictConfig
 
 from harness.analysis.study import Study, gather
-from harness.analysis.suite import TaskResult, gather_suite
+from harness.analysis.suite import SuiteAnswer, TaskResult, gather_suite
 from harness.arm import factor_of
 from harness.checks import choices
 from harness.commands.option_files import check_option_files
@@ -70,32 +70,46 @@ def run_suite(words: Sequence[str]) -> int:
     `words` are those of the command: `suite=NAME`, `tasks=NAME,NAME`, `data=FOLDER`, `tasks.NAME.path=PATH`, and what
     all studies share (`store=`, `seeds=`, `protocol.…`). BadInput with the faults of all tasks before anything runs.
     """
-    said = _parse(words)
+    said = parse_words(words)
     suite = read_suite(said.suite, said.data, said.paths)
-    chosen = _chosen(suite, said.tasks)
-    absent = {task.name: why for task in chosen if (why := _why_absent(task))}
+    plans = prepare(suite, chosen_tasks(suite, said.tasks), said.rest)
+    code = run_in_turn(plans, workers_of(said.rest))
+    print("\n".join(map(str, report_suite(root_of(plans), suite.name))))
+    return code
+
+
+def prepare(suite: Suite, chosen: Sequence[SuiteTask], rest: Sequence[str]) -> list[TaskPlan]:
+    """Returns the plans of the chosen tasks whose data is there, and says what is left out and what is to run.
+
+    Keeps the suite's plan in the store. BadInput with the faults of all tasks, and if no data is there.
+    """
+    absent = {task.name: why for task in chosen if (why := why_absent(task))}
     for name, why in absent.items():
         say(f"left out: {name}: {why}")
-    plans = _plan_all(suite, [task for task in chosen if task.name not in absent], said.rest)
+    plans = _plan_all(suite, [task for task in chosen if task.name not in absent], rest)
     if not plans:
         raise BadInput(f"suite '{suite.name}': the data of none of its tasks is there")
-    root = plans[0].store.folder.parent
-    _keep_plan(root, suite, chosen, absent, plans)
+    _keep_plan(root_of(plans), suite, chosen, absent, plans)
     for plan in plans:
         for arm, why in plan.left_out.items():
             say(f"left out of {plan.task.name}: {arm}: {why}")
     trials, todo = sum(len(plan.trials) for plan in plans), sum(len(plan.todo) for plan in plans)
     say(f"suite {suite.name}: {len(plans)} of {len(suite.tasks)} tasks, {trials} trials, {todo} to run")
-    code = _run_in_turn(plans, _workers(said.rest))
-    print("\n".join(map(str, report_suite(root, suite.name))))
-    return code
+    return plans
+
+
+def root_of(plans: Sequence[TaskPlan]) -> Path:
+    """Returns the folder in which the studies of these plans lie."""
+    return plans[0].store.folder.parent
 
 
 # The words of the command
 
 
 @dataclass(frozen=True)
-class _Words:
+class SuiteWords:
+    """Holds what a command says of a suite: its name, its tasks and their paths, and what all studies share."""
+
     suite: str
     tasks: tuple[str, ...]
     data: str | None
@@ -103,7 +117,7 @@ class _Words:
     rest: tuple[str, ...]
 
 
-def _parse(words: Sequence[str]) -> _Words:
+def parse_words(words: Sequence[str]) -> SuiteWords:
     """Sorts the words of the command; BadInput for one that would change what the suite's file says."""
     single = [word for word in words if word.startswith("suite=")]
     if not {"-m", "--multirun"} & set(words):
@@ -127,14 +141,14 @@ def _parse(words: Sequence[str]) -> _Words:
         raise BadInput(f"{odd[0]} cannot be set: of a task the command takes its path alone, as tasks.NAME.path=PATH")
     last = dict(pairs)
     named = tuple(filter(None, last.get("tasks", "").strip("[]").split(",")))
-    return _Words(single[0].partition("=")[2], named, last.get("data"), paths, rest)
+    return SuiteWords(single[0].partition("=")[2], named, last.get("data"), paths, rest)
 
 
 def _is_path(name: str) -> bool:
     return name.startswith("tasks.") and name.endswith(".path") and len(name) > len("tasks..path")
 
 
-def _chosen(suite: Suite, names: Sequence[str]) -> list[SuiteTask]:
+def chosen_tasks(suite: Suite, names: Sequence[str]) -> list[SuiteTask]:
     """Returns the tasks of those names, all without a name; BadInput for an unknown one."""
     known = [task.name for task in suite.tasks]
     for name in names:
@@ -143,7 +157,7 @@ def _chosen(suite: Suite, names: Sequence[str]) -> list[SuiteTask]:
     return [task for task in suite.tasks if not names or task.name in names]
 
 
-def _why_absent(task: SuiteTask) -> str:
+def why_absent(task: SuiteTask) -> str:
     """Returns why a task cannot run, with the line that says where to get its data; "" if its data is there."""
     if task.path is None or is_there(task.path):
         return ""
@@ -262,7 +276,7 @@ def _keep_plan(
 # The run
 
 
-def _run_in_turn(plans: Sequence[TaskPlan], workers: int) -> int:
+def run_in_turn(plans: Sequence[TaskPlan], workers: int) -> int:
     """Runs the studies one after another; returns the worst exit code, as a shell would give it."""
     codes = [0]
     for number, plan in enumerate(plans, 1):
@@ -312,7 +326,7 @@ def _seconds(plan: TaskPlan) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def _workers(words: Sequence[str]) -> int:
+def workers_of(words: Sequence[str]) -> int:
     """Returns how many trials run side by side, as the words say it; one a core unless they name a number."""
     said = [word.partition("=")[2] for word in words if word.startswith("hydra.launcher.n_jobs=")]
     return int(said[-1]) if said and said[-1].isdigit() and int(said[-1]) > 0 else os.cpu_count() or 1
@@ -323,13 +337,18 @@ def _workers(words: Sequence[str]) -> int:
 
 def report_suite(store: Path, name: str) -> list[Path]:
     """Writes the report of a suite from the records in the store; returns the paths. BadInput without a record."""
-    plan = read_suite_plan(store, name)
-    results = [TaskResult(entry, _study(store / entry.folder, entry.name)) for entry in plan.tasks]
+    answers = answers_of(store, name)
     with notice(f"computing and drawing the report of suite {name}"):
-        return write_suite(suite_folder(store, name), gather_suite(name, results))
+        return write_suite(suite_folder(store, name), answers)
 
 
-def _study(folder: Path, task: str) -> Study | None:
+def answers_of(store: Path, name: str) -> SuiteAnswer:
+    """Returns the answers over the tasks of a suite from the records in the store; BadInput without a record."""
+    plan = read_suite_plan(store, name)
+    return gather_suite(name, [TaskResult(one, study_in(store / one.folder, one.name)) for one in plan.tasks])
+
+
+def study_in(folder: Path, task: str) -> Study | None:
     """Returns the study in a folder; None if it has no sound record."""
     if not any((folder / "trials").glob("*.json")):
         return None

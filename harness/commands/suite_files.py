@@ -69,17 +69,23 @@ def files_of_suites() -> list[Path]:
     return [path for folder in folders for path in sorted(folder.glob("*.yaml"))]
 
 
+def file_of_suite(name: str) -> Path:
+    """Returns the file of a suite; the user's own has priority. BadInput if there is none."""
+    files = {path.stem: path for path in reversed(files_of_suites())}
+    if name not in files:
+        raise BadInput(f"there is no suite '{name}'{choices(name, files)}; a suite is a file {FOLDER}/NAME.yaml")
+    return files[name]
+
+
 def read_suite(name: str, data: str | None = None, paths: Mapping[str, str] | None = None) -> Suite:
     """Returns the suite called `name`; the user's own file has priority over the program's.
 
     `data` replaces the file's folder of data, below which a relative path of a task lies; `paths` replaces the whole
     path of single tasks. BadInput lists all faults of the file, one per line.
     """
-    files = {path.stem: path for path in reversed(files_of_suites())}
-    if name not in files:
-        raise BadInput(f"there is no suite '{name}'{choices(name, files)}; a suite is a file {FOLDER}/NAME.yaml")
-    content = yaml.safe_load(files[name].read_text(encoding="utf-8"))
-    faults = [f"{files[name]}: {line}" for line in (*_top_faults(name, content), *_unknown_paths(content, paths or {}))]
+    file = file_of_suite(name)
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    faults = [f"{file}: {line}" for line in (*_top_faults(name, content), *_unknown_paths(content, paths or {}))]
     if faults:
         raise BadInput("\n".join(faults))
     folder = data if data is not None else str(content.get("data") or ".")

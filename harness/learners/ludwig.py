@@ -25,10 +25,10 @@ from harness.learners.automl import table_of
 from harness.learners.batches import modality
 from harness.learners.growth import grow
 from harness.learners.torch import reproducible
+from harness.storage.places import install_command
 from harness.streams import child_seed
 
 LABEL_COLUMN = "label"
-LUDWIG_INSTALL = "pip install 'gains-harness[ludwig]', under Python 3.12 or later"
 
 
 def ludwig(train: TrainSet, valid: EvalSet, run: Run, *, encoder: str) -> Fit:
@@ -107,6 +107,7 @@ def _ludwig() -> Any:
     except (ImportError, RuntimeError) as error:
         here = f"this is Python {sys.version_info.major}.{sys.version_info.minor}"
         raise BadInput(
-            f"model=ludwig cannot import Ludwig ({str(error).splitlines()[0]}; {here}): {LUDWIG_INSTALL}"
+            f"model=ludwig cannot import Ludwig ({str(error).splitlines()[0]}; {here}): {install_command('ludwig')}, "
+            "under Python 3.12 or later"
         ) from error
     return LudwigModel

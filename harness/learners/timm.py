@@ -18,8 +18,7 @@ from harness.errors import BadInput
 from harness.learners.batches import modality
 from harness.learners.nets import Standardise
 from harness.learners.torch import Network
-
-TIMM_INSTALL = "pip install 'gains-harness[timm]', with the torchvision that was built for this torch"
+from harness.storage.places import install_command
 
 
 def timm_network(rows: Rows, k: int, *, name: str, pretrained: bool) -> Network:
@@ -69,5 +68,8 @@ def _timm() -> Any:
         import timm
         import timm.data
     except (ImportError, RuntimeError) as error:
-        raise BadInput(f"model=timm cannot import timm ({str(error).splitlines()[0]}): {TIMM_INSTALL}") from error
+        raise BadInput(
+            f"model=timm cannot import timm ({str(error).splitlines()[0]}): {install_command('timm')}, with the "
+            "torchvision that was built for this torch"
+        ) from error
     return timm

@@ -150,7 +150,8 @@ def _what_errors_change(study: Study) -> str:
 def _not_enough(count: int | None, share: str, what: str) -> str:
     if count is None:
         return f"No number of wrong labels among those that nobody verified would {what}."
-    return f"{count:,} wrong ones {share}, all in one direction, would {what}."
+    many = "1 wrong one" if count == 1 else f"{count:,} wrong ones"
+    return f"{many} {share}{', all in one direction,' if count > 1 else ''} would {what}."
 
 
 def _where_errors_count(found: LabelErrors) -> str:

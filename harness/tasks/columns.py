@@ -87,7 +87,7 @@ def read_parts(
             indices(labels[what, role], names, role, known=known) if (what, role) in labels else None
             for role in (str(columns.label), str(columns.gold))
         )
-        made = _part(what, rows, columns, names, inputs[what], given, gold)
+        made = _part(what, rows, columns, names, inputs[what], given, gold, notes)
         parts[what] = made if groups is None else replace(made, group=groups[what])
     whole = [list(names)]
     for what, rows in parts.items():
@@ -184,7 +184,7 @@ def numbering(values: Iterable[str | None], classes: Sequence[str], none: Collec
     """Returns the class index by the text that names it, decided once over all `values` that belong together.
 
     They are class names if all of them are, and indices if all are numbers 0 to k - 1, or if some are and none is a
-    class: the rest then names no class.
+    class: the rest then names no class. So values that could be both are names; see `open_reading`.
     """
     names = {name: index for index, name in enumerate(classes)}
     present = {value for value in values if value is not None} - (set(none) - set(classes))
@@ -199,6 +199,23 @@ def numbering(values: Iterable[str | None], classes: Sequence[str], none: Collec
     if present and (set(plain.values()) <= set(numbers) or meant):
         return {**{value: numbers[name] for value, name in plain.items() if name in numbers}, **numbers}
     return {**{value: names[name] for value in present if (name := _plainest(value, names)) in names}, **names}
+
+
+def open_reading(values: Iterable[str | None], classes: Sequence[str]) -> str:
+    """Says how `numbering` reads values that name classes and are the numbers of other ones; "" where that is settled.
+
+    A value that is a class but no number, or a number but no class, settles it for all.
+    """
+    present = sorted(set(tidy_names({value for value in values if value}).values()))
+    numbers = {str(index): name for index, name in enumerate(classes)}
+    other = next((value for value in present if value in numbers and numbers[value] != value), None)
+    if other is None or not set(present) <= set(classes) & set(numbers):
+        return ""
+    return (
+        f"{join_names(present)} {'is a class and the number' if len(present) == 1 else 'are classes and the numbers'} "
+        f"of another one, and no other value settles it: read as the class of that name, not as class number {other} "
+        f"('{numbers[other]}')"
+    )
 
 
 def _plainest(value: str, names: Mapping[str, int]) -> str:
@@ -224,23 +241,27 @@ def indices(
     return np.array([-1 if value in empty else numbers[value] for value in values], dtype=np.int64)
 
 
-def votes(data: datasets.Dataset, names: Sequence[str], classes: Sequence[str]) -> np.ndarray:
+def votes(data: datasets.Dataset, names: Sequence[str], classes: Sequence[str], notes: list[str]) -> np.ndarray:
     """Returns votes (n, m) int8: null abstains, and so does -1 unless a class has that name.
 
-    Whether they are names or indices of classes is decided over all columns together.
+    Whether they are names or indices of classes is decided over all columns together; where no value settles it,
+    `notes` say so.
     """
     table = data.select_columns(list(names)).with_format("arrow")[:]
     if len(names) == 1 and hasattr(table.column(names[0]).type, "value_type"):
         flat, m = _lists(table.column(names[0]).combine_chunks(), names[0])
         cells = _abstaining(_texts(flat, getattr(data.features[names[0]], "feature", None)), classes)
+        every = cells.tolist()
         found = indices(cells, classes, names[0], none=("-1",), width=m).reshape(len(data), m)
     else:
         columns = [_abstaining(texts(data, name), classes) for name in names]
-        known = numbering([value for column in columns for value in column], classes, ("-1",))
+        every = [value for column in columns for value in column]
+        known = numbering(every, classes, ("-1",))
         found = np.stack(
             [indices(own, classes, name, ("-1",), known=known) for name, own in zip(names, columns, strict=True)],
             axis=1,
         )
+    notes += [f"votes: {said}" for said in [open_reading(every, classes)] if said]
     checks.check_votes(found, len(classes), ", ".join(names))
     return found.astype(np.int8)
 
@@ -359,7 +380,7 @@ def _table(what: str, rows: datasets.Dataset, names: Sequence[str]) -> pd.DataFr
 
 def _part(
     what: str, rows: datasets.Dataset, columns: Columns, classes: Sequence[str], x: Rows, given: np.ndarray | None,
-    gold: np.ndarray | None,
+    gold: np.ndarray | None, notes: list[str],
 ) -> Part:  # fmt: skip
     """Returns the part with its class indices; validation and test parts need only a label or gold column."""
     training = what == "train"
@@ -369,7 +390,7 @@ def _part(
         x=x,
         given=np.full(len(rows), -1) if given is None else given,
         gold=gold,
-        votes=votes(rows, named, classes) if training and named else None,
+        votes=votes(rows, named, classes, notes) if training and named else None,
         weight=_weight(rows, columns.weight) if training and columns.weight else None,
     )
 

@@ -1,7 +1,8 @@
 """Compares every label model, as its option ships it, with other software on three published sets of votes.
 
-The option's own function runs with the values of its YAML on the training rows that have a vote. What is compared is
-the class of each row (the mean agreement in per cent), since libraries stop their iterations by other rules. An option
+The option's own function runs with the values of its YAML on the training rows, those that have a vote or all. What is
+compared is the class of each row with a vote (the mean agreement in per cent), since libraries stop their iterations by
+other rules. An option
 that no other software computes, or whose published numbers `harness.verify.wrench` recomputes, is said to be so.
 """
 
@@ -38,7 +39,7 @@ _DRAWS = "verify"
 
 @dataclass(frozen=True)
 class VotedRows:
-    """Holds the training rows with a vote, of `k` classes, and the validation rows that a prior may be counted on."""
+    """Holds training rows, of `k` classes, and the validation rows that a prior may be counted on."""
 
     train: VotedPart
     valid: VotedPart
@@ -49,14 +50,15 @@ class VotedRows:
 class Rival:
     """Holds another implementation: its probabilities (n, k), the least agreement in per cent, and its name.
 
-    `tasks` are those that it is run on; `untied` says that only rows are given whose majority is unique.
+    `tasks` are those that it is run on. `given` names the rows that both get: `voted`, those with a vote, `untied`,
+    those whose majority is unique, or `all`.
     """
 
     probs: Callable[[VotedRows], Probs]
     least: float
     source: str
     tasks: tuple[str, ...] = tuple(PUBLISHED)
-    untied: bool = False
+    given: str = "voted"
 
 
 def cells(golden: Path) -> Iterator[Cell]:
@@ -65,17 +67,17 @@ def cells(golden: Path) -> Iterator[Cell]:
     for option, rival in RIVALS.items():
         for name in rival.tasks:
             k, one = parts[name]
-            yield _compared(option, rival, name, voted_rows(one, k, untied=rival.untied))
+            yield _compared(option, rival, name, voted_rows(one, k, rival.given))
     for option, why in ALONE.items():
         yield Cell(SECTION, option, np.nan, None, 0.0, why)
 
 
-def voted_rows(parts: Mapping[str, VotedPart], k: int, *, untied: bool) -> VotedRows:
-    """Returns the training rows that have a vote, or those with a unique majority."""
+def voted_rows(parts: Mapping[str, VotedPart], k: int, given: str) -> VotedRows:
+    """Returns the training rows that have a vote, those with a unique majority, or all (see `Rival`)."""
     train = parts["train"]
     counts = np.stack([(train.votes == c).sum(1) for c in range(k)], axis=1)
-    rows = counts.max(1) > 0
-    if untied:
+    rows = (counts.max(1) > 0) | (given == "all")
+    if given == "untied":
         rows &= (counts == counts.max(1, keepdims=True)).sum(1) == 1
     return VotedRows(VotedPart(train.votes[rows], train.gold[rows]), parts["valid"], k)
 
@@ -90,7 +92,7 @@ def _compared(option: str, rival: Rival, name: str, rows: VotedRows) -> Cell:
     except ImportError as error:
         return Cell(SECTION, what, np.nan, None, 0.0, f"{rival.source}: {error.name} is not installed")
     ours = shipped_labels(option, rows)
-    same = top_classes(ours) == top_classes(theirs)
+    same = (top_classes(ours) == top_classes(theirs))[(rows.train.votes >= 0).any(1)]
     return Cell(SECTION, what, 100 * float(same.mean()), rival.least, 0.0, rival.source, bound=True)
 
 
@@ -100,7 +102,7 @@ def top_classes(probs: Probs) -> np.ndarray:
 
 
 def shipped_labels(option: str, rows: VotedRows) -> Probs:
-    """Returns the labels (n, k) that an option gives to rows with a vote, with the values of its YAML.
+    """Returns the labels (n, k) that an option gives to rows, with the values of its YAML; 0 for rows without a vote.
 
     The first `TAUGHT` rows have their true class as label where the option learns from labelled rows.
     """
@@ -221,10 +223,10 @@ def _naive_bayes(rows: VotedRows, *, option: str) -> Probs:
 _SKLEARN = "scikit-learn, CategoricalNB"
 RIVALS: Mapping[str, Rival] = MappingProxyType({
     "majority_vote": Rival(_snorkel_majority, 100, "Snorkel, MajorityLabelVoter"),
-    "weighted_vote": Rival(_wawa, 100, "crowd-kit, Wawa (rows without a tie)", untied=True),
+    "weighted_vote": Rival(_wawa, 100, "crowd-kit, Wawa (rows without a tie)", given="untied"),
     "one_coin": Rival(partial(_one_coin, steps=100), 99, "crowd-kit's steps of OneCoinDawidSkene, uniform prior"),
     "glad": Rival(partial(_crowd_kit, name="GLAD", n_iter=20), 98, "crowd-kit, GLAD", tasks=("youtube", "trec")),
-    "label_model": Rival(partial(_snorkel, option="label_model"), 100, "Snorkel, LabelModel"),
+    "label_model": Rival(partial(_snorkel, option="label_model"), 100, "Snorkel, LabelModel", given="all"),
     "label_model_prior": Rival(partial(_snorkel, option="label_model_prior"), 100, "Snorkel, LabelModel"),
     "naive_bayes": Rival(partial(_naive_bayes, option="naive_bayes"), 100, _SKLEARN),
     "naive_bayes_given": Rival(partial(_naive_bayes, option="naive_bayes_given"), 100, _SKLEARN),

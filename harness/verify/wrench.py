@@ -44,8 +44,12 @@ TWICE = f"{AUTHORS} with the validation shares as prior, which it counts twice"
 TRIPLETS = {"youtube": (78.4, 76.4), "sms": (84.6, 86.4), "trec": (57.8, 31.4)}
 """Accuracy of FlyingSquid in per cent: with a uniform prior, and with the shares of the validation labels.
 
-The posterior of its junction tree divides by the prior once too seldom, so that a prior counts twice.
+The posterior of its junction tree divides by the prior once too seldom, so that a prior counts twice. These are the
+votes as published; on the mended files of the same sets both softwares give `MENDED_TRIPLETS`.
 """
+MENDED_TRIPLETS = {"youtube": 76.8, "sms": 86.8, "trec": 31.4}
+"""The second of both where 100 training rows of youtube are left out, and the votes of sms's validation and test texts
+are those of its rules."""
 ONE_ROW = 0.2
 """One of 500 rows: on trec, 73 small probabilities underflow in the authors' product and tie; ours are sums of logs."""
 FIRST, DRAWN = 77.6, 81.6
@@ -122,17 +126,21 @@ def _prior(word: str, parts: Mapping[str, VotedPart], k: int) -> Prior:
     return counts / counts.sum()
 
 
+def triplet_scores(parts: Mapping[str, VotedPart], k: int) -> tuple[float, float]:
+    """Returns the test accuracy in per cent of the shipped option, and with the validation prior counted twice."""
+    train, test, average = parts["train"].votes, parts["test"], shipped("triplets", fit_triplets)
+    own = _prior(read_option("triplets")["prior"], parts, k)
+    twice = np.bincount(parts["valid"].gold, minlength=k) / len(parts["valid"].gold)  # as the authors count it
+    once = fit_log_odds(train, own, **average)(test.votes)
+    again = fit_log_odds(train, twice, **average)(test.votes) + logit(twice)
+    first, second = (100 * score("accuracy", test.gold, odds.argmax(1), k) for odds in (once, again))
+    return first, second
+
+
 def _triplet_cells(name: str, parts: Mapping[str, VotedPart], k: int) -> Iterator[Cell]:
     """Yields FlyingSquid's accuracy with the shipped prior, and with the authors' other one, which counts twice."""
-    train, test, average = parts["train"].votes, parts["test"], shipped("triplets", fit_triplets)
-    own, twice = _prior(read_option("triplets")["prior"], parts, k), _prior("valid", parts, k)
-    for prior, theirs, what, source in (
-        (own, TRIPLETS[name][0], "triplets", AUTHORS),
-        (twice, TRIPLETS[name][1], "triplets, validation prior twice", TWICE),
-    ):
-        more = logit(prior) if prior is twice else 0
-        sided = fit_log_odds(train, prior, **average)(test.votes) + more
-        ours = 100 * score("accuracy", test.gold, sided.argmax(1), k)
+    said = (("triplets", AUTHORS), ("triplets, validation prior twice", TWICE))
+    for (what, source), ours, theirs in zip(said, triplet_scores(parts, k), TRIPLETS[name], strict=True):
         yield Cell(SECTION, f"{name} {what}", ours, theirs, ONE_ROW if name == "trec" else 0.005, source)
 
 

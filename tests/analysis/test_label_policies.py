@@ -17,6 +17,7 @@ from harness.data import Source
 from harness.errors import BadInput
 from harness.report.answers import collect_answers
 from harness.report.label_policies import policy_table
+from harness.report.page import page_data, render
 from harness.report.write import make_files
 from harness.storage.packing import pack
 from harness.storage.store import Store, TestSet
@@ -46,9 +47,11 @@ def study(folder: Path) -> Store:
 
 def test_the_matrix_is_that_of_the_predictions_on_both_labels(tmp_path: Path) -> None:
     store = study(tmp_path)
-    kept = gather(store).records
+    kept = list(gather(store).records)
+    both_sides = {"arm": "clean=same model=m", "factors": ["clean", "model"]}
+    kept += [{**one, **both_sides} for one in kept if one["arm"] == "model=m"]
     rows = {one.arm: one for one in compare_policies(kept, store.test_set)}
-    assert list(rows) == ["baseline", "clean=same", "clean=better"], "no arm that does not clean"
+    assert list(rows) == ["baseline", "clean=same", "clean=better"], "no arm that does not clean, or does more"
     both = GIVEN >= 0
     for arm, row in rows.items():
         every = [shown(TEST, 0.95, "better") if "better" in arm else shown(TEST, 0.8, "base", str(s)) for s in range(4)]
@@ -86,11 +89,22 @@ def test_a_gain_of_the_test_labels_is_not_sold_as_one_of_training(tmp_path: Path
 
 def test_the_report_shows_the_matrix_only_where_both_labels_are_known(tmp_path: Path) -> None:
     store = study(tmp_path)
-    assert b"## Cleaned in training, cleaned in test" in make_files(gather(store), None)["leaderboard.md"]
+    made = make_files(gather(store), None)
+    assert b"## Cleaned in training, cleaned in test" in made["leaderboard.md"]
+    page, rows = made["index.html"].decode(), gather(store).policies
+    table = page.partition('id="test-labels"')[2].partition("</section>")[0]
+    assert "it is not a gain from training" in table
+    assert table.count("<tr>") == 1 + len(rows)
+    for row in rows:
+        assert f'>{row.given:.2f}</td>' in table
+        assert f'>{row.gold:.2f}</td>' in table
+    assert '<th scope="row"><code>clean=better</code></th>' in table
     for path in (store.folder / "tests").glob("*.json"):
         path.unlink()
     store.keep_test_set(GOLD)
-    assert gather(store).policies == []
+    bare = gather(store)
+    assert bare.policies == []
+    assert 'id="test-labels"' not in render(page_data(bare, {}, None, "")).decode()
     store.keep_test_set(TEST)
     assert len(gather(store).policies) == 3, "a file of an earlier version gets the given labels"
 

@@ -76,6 +76,14 @@ def test_a_curve_with_steps_fixed_says_so_in_table_and_figure(tmp_path: Path) ->
     assert files["learning_curve.png"].startswith(b"\x89PNG")
 
 
+def test_seeds_that_failed_or_are_missing_do_not_count(tmp_path: Path) -> None:
+    large, small = (sized(tmp_path, n, rules=STEPS) for n in (200, 50))
+    gaps = [replace(effect, n_trials=5, n_failed=1, n_missing=2) for effect in large.effects]
+    assert collect_curve([replace(large, effects=gaps), small]).rows["n_seeds"].tolist() == [2, 2, 2, 2]
+    gaps = [replace(effect, n_trials=6, n_failed=1, n_missing=2) for effect in large.effects]
+    assert collect_curve([replace(large, effects=gaps), small]).rows["n_seeds"].tolist() == [2, 2, 3, 3]
+
+
 def test_arms_that_a_size_lacks_are_named(tmp_path: Path) -> None:
     small, large = sized(tmp_path, 50, rules=STEPS), sized(tmp_path, 100, rules=STEPS, more=("clean=b",))
     curve = collect_curve([small, large])

@@ -42,6 +42,8 @@ def test_a_load_that_hit_one_arm_alone_names_it():
         "the median trial 10 %."
     )
     assert note.endswith("on a quieter or busier machine: b.")
+    (note,) = load_notes(table({"baseline": [0.9] * 2, "a": [0.1] * 2, "b": [0.1] * 2}))
+    assert note.endswith("on a quieter or busier machine: a, b.")
 
 
 def test_a_load_that_hit_controls_as_well_leaves_their_ratio():

@@ -13,8 +13,8 @@ from conftest import ROOT
 from scipy.stats import t as student
 from studies import keep, made_test_set, record, shown
 
-from harness.analysis.effects import Effect, estimate_effects
-from harness.analysis.new_training_sets import MOST_SHARED, NewSets, find_shared, new_set_notes, with_new_sets
+from harness.analysis.effects import Effect, Variances, estimate_effects
+from harness.analysis.new_training_sets import MOST_SHARED, NewSets, find_shared, new_set_notes, widened, with_new_sets
 from harness.analysis.significance import nadeau_bengio
 from harness.errors import BadInput
 from harness.storage.store import Record, Store
@@ -110,6 +110,14 @@ def test_the_variance_by_hand() -> None:
     assert nadeau_bengio(0.5, 4, 0.0) == 0.5
     with pytest.raises(BadInput, match="a correlation of 1"):
         nadeau_bengio(0.5, 4, 1.0)
+
+
+def test_the_wider_interval_includes_the_other_one() -> None:
+    """The interval for this pool may have a floor that the parts of the variance do not show."""
+    assert widened(-1.0, 2.0, 0.5, Variances(0.0, 0.01, 0.01, 5, 400), 0.5, 0.95) == (-1.0, 2.0)
+    low, high = widened(-1.0, 2.0, 0.5, Variances(1.0, 0.0, 0.01, 5, 400), 0.5, 0.95)
+    half = student.ppf(0.975, 4) * np.sqrt(1 + 5)
+    assert (low, high) == pytest.approx((0.5 - half, 0.5 + half))
 
 
 def records(store: Store, seeds: int, shared: float | None) -> list[Record]:

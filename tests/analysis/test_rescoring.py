@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from matplotlib.text import Text
 from sklearn.metrics import log_loss, roc_auc_score
 from studies import keep, made_test_set, record, shown, with_probabilities
 
 from harness.analysis.study import gather
 from harness.commands.cli import main
 from harness.report.answers import collect_answers
+from harness.report.figure_files import draw_figure
 from harness.storage.packing import unpack
 from harness.storage.store import Record, Store
 
@@ -86,6 +90,46 @@ def test_a_report_by_another_metric_lies_beside_the_studys_own(
     capsys.readouterr()
     assert main(["report", "made", place, "metric=log_los"]) == 2
     assert "unknown metric 'log_los'; did you mean 'log_loss'" in capsys.readouterr().err
+
+
+def test_slices_are_scored_by_a_metric_that_a_single_class_has(
+    made: tuple[Store, list[Record]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, records = made
+    place = f"store={store.folder.parent}"
+    assert main(["slices", "made", place, "metric=log_loss", "arm=model=a"]) == 0
+    assert "points of neg_log_loss by class" in capsys.readouterr().out
+    table = pd.read_csv(store.folder / "metrics" / "log_loss" / "slices.csv").set_index("slice")
+    assert not (store.folder / "slices.csv").exists()
+    for c, name in enumerate(TEST.classes):
+        own, of = (
+            [
+                100 * np.log(np.maximum(chances / chances.sum(1, keepdims=True), 2.0**-24))[TEST.y == c, c].mean()
+                for one in records
+                if one["arm"] == arm
+                for chances in [unpack(one["result"]["probabilities"]).astype(float)]
+            ]
+            for arm in ("model=a", "baseline")
+        )
+        assert table.loc[name, "control"] == pytest.approx(np.mean(of), abs=1e-3)
+        assert table.loc[name, "delta"] == pytest.approx(np.mean(own) - np.mean(of), abs=1e-3)
+        assert table.loc[name, "low"] < table.loc[name, "delta"] < table.loc[name, "high"]
+    assert main(["slices", "made", place, "metric=roc_auc"]) == 2
+    assert (
+        "a slice that lacks a class has no such score (choose from: accuracy, log_loss, brier)"
+        in capsys.readouterr().err
+    )
+
+
+def test_training_curves_say_that_they_stay_on_the_studys_own_metric(made: tuple[Store, list[Record]]) -> None:
+    store, _ = made
+    curve = [{"step": step, "valid": 0.5 + step / 100, "loss": 1.0} for step in (1, 10, 20)]
+    for metric, words in (("log_loss", "they cannot be scored by neg_log_loss"), ("accuracy", "")):
+        found = gather(store, metric=metric)
+        found = replace(found, records=[{**one, "history": curve} for one in found.records])
+        texts = " ".join(" ".join(text.get_text().split()) for text in draw_figure(found, "curves").findobj(Text))
+        assert words in texts
+        assert ("no predictions were kept" in texts) == bool(words)
 
 
 def test_what_records_do_not_keep_is_said_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

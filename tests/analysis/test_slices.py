@@ -398,6 +398,6 @@ def test_a_slice_counts_rows_and_the_limit_counts_groups() -> None:
     """Twelve rows in four groups are too few groups, and the reason says both numbers."""
     ids, y = np.array([f"t{i}" for i in range(12)]), np.zeros(12, dtype=np.int64)
     pair = TrialPair(ids, y, y, y, np.repeat(np.arange(4), 3))
-    found = module._slice("all", [pair], "an arm")
+    found = module._slice("all", [pair], "an arm", "accuracy")
     assert (found.n, found.interval) == (12, None)
     assert found.why == "too few: 12 test examples in 4 groups, 10 groups needed"

@@ -101,6 +101,16 @@ def test_an_arm_is_summarised_over_the_tasks_that_it_has(answer: SuiteAnswer) ->
     )
 
 
+def test_tasks_that_differ_are_not_said_to_agree(answer: SuiteAnswer) -> None:
+    assert all(arm.mean.high > arm.these.high for arm in answer.arms if arm.mean and arm.these)
+    assert not any(note.startswith("The tasks agree more closely") for note in answer.notes)
+
+
+def test_a_negative_control_has_no_rank_even_where_it_has_run_on_all_tasks(tasks: list[TaskResult]) -> None:
+    ranks = {arm.arm: arm.rank for arm in gather_suite("s", tasks[:2]).arms}
+    assert ranks == {"model=big": 2.0, "clean=good": 1.0, "clean=chance": None}
+
+
 def test_an_arm_is_held_against_its_reference_on_the_tasks_that_have_both(answer: SuiteAnswer) -> None:
     (one,) = answer.references
     assert (one.arm, one.reference, one.kind) == ("clean=good", "clean=chance", "negative_control")

@@ -1,4 +1,4 @@
-"""The notebooks of `examples/` run from top to bottom, and the README shows the same calls."""
+"""The notebooks of `examples/` run from top to bottom, and the documentation shows the same calls."""
 
 from __future__ import annotations
 
@@ -14,6 +14,12 @@ import pytest
 from conftest import ROOT
 
 NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
+SHOWN = {
+    "own_data": ("own_data", 12, (r"\('(data|model|undecided)', Estimate\(value=", "are read as task=table")),
+    "new_cleaning": ("new_cleaning", 18, ("mean", r"\[html \d+\]")),
+    "essay_in_class": ("in_class", 15, (r"Estimate\(value=", "(Data|Model) wins|Undecided")),
+}
+"""Of each notebook the study that it runs, its trials, and what is shown beside them."""
 RUN = """
 import ast, sys
 space = {"__name__": "__main__"}
@@ -35,39 +41,40 @@ def cells(notebook: Path) -> list[str]:
     return ["".join(cell["source"]) for cell in found if cell["cell_type"] == "code"]
 
 
-def readme_lines() -> list[str]:
-    """The statements of the README's section on Python."""
-    section = (ROOT / "README.md").read_text().partition("## From Python\n")[2].partition("\n## ")[0]
-    [block] = re.findall(r"```python\n(.*?)```", section, re.S)
+def page_lines() -> list[str]:
+    """The statements of the page on Python."""
+    [block] = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(), re.S)
     return [ast.unparse(one) for one in ast.parse(block).body]
 
 
 def test_notebooks_hold_no_output() -> None:
-    assert [path.name for path in NOTEBOOKS] == ["own_data.ipynb"]
+    assert [path.name for path in NOTEBOOKS] == sorted(f"{name}.ipynb" for name in SHOWN)
     for notebook in NOTEBOOKS:
         code = [cell for cell in json.loads(notebook.read_text())["cells"] if cell["cell_type"] == "code"]
         assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
 
 
-def test_the_readme_shows_what_the_notebook_runs() -> None:
+def test_the_page_shows_what_the_notebook_runs() -> None:
     run = [ast.unparse(one) for source in cells(ROOT / "examples" / "own_data.ipynb") for one in ast.parse(source).body]
-    missing = [line for line in readme_lines() if line not in run]
+    missing = [line for line in page_lines() if line not in run]
     assert missing == []
-    assert len(readme_lines()) >= 4
+    assert len(page_lines()) >= 4
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs_and_shows_its_answers(notebook: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", list(SHOWN))
+def test_a_notebook_runs_and_shows_its_answers(name: str, tmp_path: Path) -> None:
+    study, trials, shown = SHOWN[name]
+    notebook = ROOT / "examples" / f"{name}.ipynb"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-W", "error::FutureWarning", "-c", RUN], input=repr(cells(notebook)), cwd=tmp_path,
         env=environment, text=True, capture_output=True, timeout=900,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "12 trials, 12 to run" in done.stderr
-    assert "are read as task=table" in done.stderr
+    assert f"{trials} trials, {trials} to run" in done.stderr
     assert "[png " in done.stdout
-    assert re.search(r"\('(data|model|undecided)', Estimate\(value=", done.stdout)
     assert "to find 2 points with power 0.8" in done.stdout
-    assert (tmp_path / "results" / "own_data" / "leaderboard.md").is_file()
+    for pattern in shown:
+        assert re.search(pattern, done.stdout + done.stderr), done.stdout
+    assert (tmp_path / "results" / study / "leaderboard.md").is_file()

@@ -40,6 +40,15 @@ def test_all_of_it_stays_where_it_fits():
     assert (found.trials, let_go(whole, found)) == (5 * (1 + 3 + 4 + 6), [])
 
 
+def test_what_the_plan_took_is_part_of_the_budget():
+    whole = design(30.0)
+    budget = whole.seconds(2) + 1
+    assert fit_budget(whole, budget, 2, 200, spent_s=0.5) == whole
+    found = fit_budget(whole, budget, 2, 200, spent_s=100.0)
+    assert found != whole
+    assert found.seconds(2) + 100 <= budget
+
+
 def test_things_are_let_go_in_the_stated_order():
     whole = design(30.0, fixed=5.0)
     seen: list[list[str]] = []
@@ -87,6 +96,8 @@ def test_a_busy_machine_lengthens_what_was_not_timed():
     busy = replace(quiet, slowness=3.0)
     assert busy.seconds(2) - quiet.seconds(2) > 2 * 30
     assert busy.seconds(2) < 3 * quiet.seconds(2)
+    alone, two, start = quiet.seconds(1), quiet.seconds(2), quiet.seconds(10**9)
+    assert two - start == pytest.approx((alone - start) / 2)
 
 
 def test_what_a_study_can_show_follows_from_rows_and_seeds():

@@ -74,6 +74,12 @@ def test_a_column_of_900_numbers_is_no_label(name, said):
         )
 
 
+def test_a_label_has_five_rows_of_each_class():
+    assert roles(a=NUMBERS, label=[f"c{i % 20}" for i in range(N)]).label == "label"
+    with pytest.raises(BadInput, match="25 different values in 100 rows: a class needs 5 rows or more"):
+        roles(a=NUMBERS, label=[f"c{i % 25}" for i in range(N)])
+
+
 def test_numbers_with_a_fraction_are_no_label_by_their_values():
     assert roles(dose=[0.5, 0.5, 1.5, 1.5] * 25, answer=CLASSES).label == "answer"
 
@@ -136,11 +142,25 @@ def test_true_labels_and_votes_are_told_from_features():
 def test_gold_that_only_the_test_part_has_is_gold():
     found = roles(spend=NUMBERS, label=CLASSES, gold=column("gold", [None] * N, elsewhere=("no", "yes")))
     assert found.gold == "gold"
+    found = roles(spend=NUMBERS, state=CLASSES, true_label=column("true_label", [None] * N, elsewhere=("no", "yes")))
+    assert (found.label, found.gold) == ("state", "true_label")
 
 
 def test_two_columns_of_true_labels_are_refused():
     with pytest.raises(BadInput, match="several columns may hold true labels: expert, consensus; say gold=NAME"):
         roles(spend=NUMBERS, label=CLASSES, expert=CLASSES, consensus=CLASSES)
+
+
+def test_one_column_called_like_a_voter_is_no_crowd():
+    mostly = [one if i % 5 else "no" for i, one in enumerate(CLASSES)]
+    assert roles(spend=NUMBERS, rater=mostly, label=CLASSES).votes == ()
+    assert roles(spend=NUMBERS, rater_1=mostly, rater_2=mostly, label=CLASSES).votes == ("rater_1", "rater_2")
+
+
+def test_a_column_with_a_gap_names_no_rows():
+    codes = [None, *(f"k{i}" for i in range(1, N))]
+    assert roles(spend=NUMBERS, code=[f"k{i}" for i in range(N)], label=CLASSES).id == "code"
+    assert roles(spend=NUMBERS, code=codes, label=CLASSES).id is None
 
 
 def test_features_called_like_voters_stay_features_unless_they_name_classes():
@@ -170,6 +190,7 @@ def test_groups_are_found_by_name_only_where_they_repeat():
     assert roles(patient_id=[f"p{i // 4}" for i in range(N)], spend=NUMBERS, label=CLASSES).group == "patient_id"
     assert roles(patient_id=[f"p{i}" for i in range(N)], spend=NUMBERS, label=CLASSES).group is None
     assert roles(shop=[f"p{i // 4}" for i in range(N)], spend=NUMBERS, label=CLASSES).group is None
+    assert roles(patient_id=[f"p{i // 12}" for i in range(N)], spend=NUMBERS, label=CLASSES).group is None
 
 
 def test_what_the_user_says_wins_over_every_guess():

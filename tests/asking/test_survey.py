@@ -60,6 +60,12 @@ def test_a_test_file_beside_the_training_file_is_used(tmp_path):
     assert (found.settings["train"], found.settings["test"]) == ("train.csv", "test.csv")
     assert any(note == "test: test.csv, which lies beside train.csv [test=]" for note in found.notes)
     assert sorted(task_of(found, tmp_path).test.ids) == [f"C{i:04d}" for i in range(500, 540)]
+    assert found.roles is not None
+    assert found.roles.id is not None
+    repeated = churn(40, 500)
+    repeated[found.roles.id] = "C0500"
+    repeated.to_csv(tmp_path / "test.csv", index=False)
+    assert look(tmp_path / "train.csv").roles.id is None  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("whole", [True, False])

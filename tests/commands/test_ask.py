@@ -69,6 +69,7 @@ def test_it_ends_with_the_verdict_a_short_table_and_the_page(asked):
         "Caution",
         "Verdict",
         "Why",
+        "Choice",
         "Cost",
         "Next",
     ]

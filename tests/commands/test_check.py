@@ -1,4 +1,4 @@
-"""`harness check` on a user's own option: README's example passes, and each way to break it is told in one line."""
+"""`harness check` on a user's own option: the documentation's example passes, and each way to break it is told in one line."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def own(folder: Path, request: pytest.FixtureRequest, capsys: pytest.CaptureFixt
     return check
 
 
-def test_the_example_of_the_readme_passes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for name, content in FILE.findall((ROOT / "README.md").read_text()):
+def test_the_example_of_the_documentation_passes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, content in FILE.findall((ROOT / "docs" / "own_strategy.md").read_text()):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(content)
     assert main(["check", "clean=least_sure", "clean.share=0.2", "model=tiny"]) == 0

@@ -108,6 +108,12 @@ def refused(here, say) -> Callable[..., str]:
         (["-m", "experiments=quickstart", "design=square"], "design is 'square': it must be one_factor or factorial"),
         (["-m", "experiments=youtube"], "baseline: task.path is required: set task.path=…"),
         (["model=null"], "model=null chooses no option: leave it out, or choose one, as in model=NAME"),
+        (["clean=[3]"], "clean=[3] chooses no option: leave it out, or choose one, as in clean=NAME"),
+        (["-m", "clean=range(3)"], "clean=range(3) chooses no option"),
+        (["experiments=3"], "experiments=3 chooses no option"),
+        (["=3"], "'=3' says nothing before its '=': write group=NAME, or group.parameter=VALUE"),
+        (["hydra.launcher=x"], "hydra.launcher=x would replace all settings of it: write hydra/launcher=NAME"),
+        (["-m", "experiments=quickstart", "arms=['clean=true']"], "clean=true: clean=true chooses no option"),
         (["baseline=null"], "baseline is null: choose one, as in baseline=NAME"),
         (["protocol.warmup=-1.0"], "protocol.warmup is -1.0: it is a share of the steps, from 0 to 1"),
         (["protocol.folds=-1"], "protocol.folds is -1: cross-validation needs at least 2"),
@@ -407,6 +413,10 @@ HEADED = "# @package _global_\n# Asks nothing.\ndefaults:\n  - override /hydra/s
         (
             "# @package _global_\nstudy: mine\narms: [model=mlp]\n",
             "the file of study 'mine' needs, under defaults, the",
+        ),
+        (
+            HEADED.replace("defaults:\n", "defaults:\n  - override /clean@baseline.clean: 3\n") + "arms: [model=mlp]\n",
+            "mine.yaml, line 4: defaults: override /clean@baseline.clean is no name: write GROUP: NAME",
         ),
         (HEADED + "arms: [model=mlp\nx: {\n", "mine.yaml, line 7, column 2: expected ',' or ']', but got ':'"),
         ((HEADED + "arms: [model=mlp]\n").encode("utf-16"), "a YAML file cannot be read as UTF-8"),

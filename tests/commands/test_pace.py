@@ -20,7 +20,10 @@ ROWS = [
     for arm, axis, kind in ARMS for seed in range(5)
 ]  # fmt: skip
 KEYS = {row["key"] for row in ROWS}
-DONE: dict[str, Any] = {"status": "done", "cost": {"wall_s": 1.0, "cpu_s": 1.0}}
+
+
+def record(key: str, wall_s: float, cpu_s: float) -> dict[str, Any]:
+    return {"key": key, "status": "done", "cost": {"wall_s": wall_s, "cpu_s": cpu_s}}
 
 
 def run(seconds: float, trial_s: float, todo: set[str]) -> tuple[list[str], set[str], list[str], float]:
@@ -32,7 +35,7 @@ def run(seconds: float, trial_s: float, todo: set[str]) -> tuple[list[str], set[
         ran.extend(keys)
 
     pace = Pace(seconds + REPORT_S, time.monotonic())
-    gone, lines = run_within(pace, ROWS, todo, 1, work, lambda: [DONE])
+    gone, lines = run_within(pace, ROWS, todo, 1, work, lambda: [record(key, trial_s, trial_s) for key in ran])
     return ran, gone, lines, pace.elapsed_s
 
 
@@ -42,10 +45,10 @@ def test_all_of_it_runs_where_the_time_is_enough():
 
 
 def test_seeds_that_no_longer_fit_are_let_go_from_the_end_and_the_budget_holds():
-    ran, gone, (line,), took = run(1.5, 0.05, KEYS)  # a seed takes 0.4 s
+    ran, gone, (line,), took = run(1.55, 0.05, KEYS)  # a seed takes 0.4 s
     assert {key for key in KEYS if key[-1] in "34"} == gone == KEYS - set(ran)
     assert line.startswith("2 of 5 seeds (3, 4) were let go after ")
-    assert took < 1.2 * 1.5
+    assert took < 1.2 * 1.55
 
 
 def test_arms_are_let_go_where_three_seeds_do_not_fit_but_one_of_each_side_stays_with_its_reference():
@@ -56,7 +59,7 @@ def test_arms_are_let_go_where_three_seeds_do_not_fit_but_one_of_each_side_stays
     assert lines[0].startswith(f"{len(ARMS) - len(kept)} arms were let go after ")
     assert {f"{arm}-{seed}" for arm in kept for seed in (0, 1)} <= set(ran)
     assert set(ran) == KEYS - gone
-    assert took < 1.5
+    assert took < 1.2 * 1.2
 
 
 def test_a_study_that_goes_on_drops_no_arm_of_which_other_seeds_are_there():
@@ -74,6 +77,6 @@ def test_sides_take_turns_and_no_reference_is_parted_from_its_strategy():
 @pytest.mark.parametrize(("wall", "slowness"), [(3.0, 3.0), (0.5, 1.0)])
 def test_a_busy_machine_is_given_more_time_for_the_report(wall, slowness):
     pace = Pace(100.0, time.monotonic())
-    pace.watch([{"status": "done", "cost": {"wall_s": wall, "cpu_s": 1.0}}])
+    pace.watch([record("m1-0", wall, 1.0)], ROWS)
     assert pace.slowness == slowness
     assert pace.left_s == pytest.approx(100 - REPORT_S * slowness, abs=0.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from functools import cache
 
 import pytest
@@ -28,6 +29,7 @@ from harness.commands.study import (
 from harness.commands.terminal import time_left
 from harness.errors import BadInput
 from harness.run.config import baseline_of
+from harness.storage.places import install_command
 from harness.storage.store import Store
 
 BASE = ["task.n_train=120", "protocol.steps=5", "model@baseline.model=mlp"]
@@ -212,6 +214,53 @@ def test_every_arm_that_does_not_fit_is_told():
         "augment (swap)",
         "augment (word_dropout)",
     ]
+
+
+@pytest.fixture
+def without_snorkel(monkeypatch):
+    """The core alone: the package of the extra `weak` is absent."""
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "snorkel" else real(name))
+
+
+def test_arms_whose_package_is_absent_are_left_out_with_the_line_that_installs_it(without_snorkel, tmp_path, capsys):
+    asked = study(
+        arms=["clean=confident", "weak=label_model", ["model=lenet", "weak=label_model"]], store=str(tmp_path)
+    )
+    plan = plan_study(asked, BASE, compose)
+    assert {item.row["arm"] for item in plan} == {"baseline", "clean=confident"}
+    lines = [line for line in capsys.readouterr().err.splitlines() if "left out" in line]
+    assert lines == [
+        "left out, 2 of the arms: weak (label_model) needs snorkel, which is not installed: "
+        f"{install_command('weak')} (weak=label_model, model=lenet weak=label_model)"
+    ]
+    assert as_plan(asked, plan)["left_out"] == ["weak=label_model", "model=lenet weak=label_model"]
+    assert "left_out" not in as_plan(study(), plan_study(study(), BASE, compose))
+
+
+def test_an_absent_package_hides_no_other_fault_and_no_record(without_snorkel, tmp_path):
+    both = ["weak=label_model", "augment=swap"]
+    with pytest.raises(BadInput, match=r"augment \(swap\) is for text"):
+        plan_study(study(arms=["clean=confident", both], store=str(tmp_path)), BASE, compose)
+    with pytest.raises(BadInput, match=r"left out, 1 of the arms: weak \(label_model\) needs snorkel"):
+        plan_study(study(arms=["weak=label_model"], store=str(tmp_path)), BASE, compose)
+    base = [*BASE, "weak@baseline.weak=label_model"]
+    with pytest.raises(BadInput, match=r"^weak \(label_model\) needs snorkel"):
+        plan_study(study(arms=["clean=confident"], store=str(tmp_path)), base, compose)
+
+
+def test_a_record_made_where_the_package_was_stays_in_the_plan(monkeypatch, tmp_path):
+    asked = study(arms=["clean=confident", "weak=label_model"], store=str(tmp_path))
+    whole = plan_study(asked, BASE, compose)
+    [done, _] = [item for item in whole if item.row["arm"] == "weak=label_model"]
+    store, test = Store(tmp_path / "s"), made_test_set(4, 2)
+    made = {"key": done.row["key"], "trial": dict(done.head["trial"])}
+    write(store, record(store, "weak=label_model", 0, test.y, test, **made))
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "snorkel" else real(name))
+    left = [(item.row["arm"], item.row["seed"]) for item in plan_study(asked, BASE, compose)]
+    assert ("weak=label_model", 0) in left
+    assert ("weak=label_model", 1) not in left
 
 
 def test_files_of_all_arms_are_read_before_anything_runs(tmp_path):

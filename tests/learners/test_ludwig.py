@@ -17,6 +17,7 @@ from harness.learners import Run
 from harness.learners.adapt import adapt_to_limits
 from harness.learners.ludwig import _trainer, ludwig
 from harness.run.fitting import missing_packages
+from harness.storage.places import install_command
 
 absent = pytest.mark.skipif(importlib.util.find_spec("ludwig") is not None, reason="Ludwig is installed")
 
@@ -25,7 +26,7 @@ absent = pytest.mark.skipif(importlib.util.find_spec("ludwig") is not None, reas
 def test_its_absence_is_told_with_the_python_that_it_needs(run: Run) -> None:
     here = f"this is Python {sys.version_info.major}.{sys.version_info.minor}"
     with pytest.raises(
-        BadInput, match=f"cannot import Ludwig .*{here}.*gains-harness.ludwig.*under Python 3.12 or later"
+        BadInput, match=f"cannot import Ludwig .*{here}.*pip install -e '.*ludwig]', under Python 3.12 or later"
     ):
         ludwig(*easy("text"), run, encoder="parallel_cnn")
 
@@ -33,7 +34,7 @@ def test_its_absence_is_told_with_the_python_that_it_needs(run: Run) -> None:
 @absent
 def test_its_absence_is_told_before_anything_runs() -> None:
     assert list(missing_packages("model (ludwig)", option("ludwig"))) == [
-        "model (ludwig) needs ludwig, which is not installed: pip install 'gains-harness[ludwig]'"
+        f"model (ludwig) needs ludwig, which is not installed: {install_command('ludwig')}"
     ]
 
 

@@ -22,6 +22,7 @@ from harness.learners import Run
 from harness.learners.timm import ResizedNetwork, timm_network
 from harness.learners.torch import fit_network
 from harness.run.fitting import missing_packages
+from harness.storage.places import install_command
 
 STAND_IN = {
     "__init__.py": (
@@ -64,13 +65,13 @@ def test_a_torchvision_of_another_torch_is_told_in_one_line(planted: Any) -> Non
         timm_network(easy("image")[0].x, 3, name="resnet18", pretrained=False)
     assert str(raised.value) == (
         "model=timm cannot import timm (operator torchvision::nms does not exist): "
-        "pip install 'gains-harness[timm]', with the torchvision that was built for this torch"
+        f"{install_command('timm')}, with the torchvision that was built for this torch"
     )
 
 
 def test_its_absence_is_told_before_anything_runs() -> None:
     lines = list(missing_packages("model (timm_network)", option("timm")))
-    pip = "which is not installed: pip install 'gains-harness[timm]'"
+    pip = f"which is not installed: {install_command('timm')}"
     assert all(line == f"model (timm_network) needs {line.split()[3].rstrip(',')}, {pip}" for line in lines)
 
 

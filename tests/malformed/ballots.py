@@ -22,6 +22,8 @@ from .tables import PLAIN, quoted, read_option
 
 CLASSES = ("ash", "fir", "oak")
 ROWS, VOTERS, HELD = 48, 3, 12
+UNSURE = 10
+"""The first rows, whose answers a crowd's file may lack."""
 
 
 @dataclass
@@ -46,7 +48,8 @@ class Ballot:
     dropped: set[str] = field(default_factory=set)
 
     def one(self) -> tuple[int, int]:
-        return self.rng.randrange(2, ROWS), self.rng.randrange(VOTERS)
+        """Returns the place of a vote that no other fault takes away."""
+        return self.rng.randrange(UNSURE, ROWS), self.rng.randrange(VOTERS)
 
     def put(self, cell: Any, vote: int | None = None) -> tuple[int, int]:
         """Writes a cell of one vote, which counts as `vote` where it counts at all."""
@@ -159,10 +162,13 @@ def no_list(ballot: Ballot) -> None:
 
 
 def unknown_rows(ballot: Ballot) -> None:
-    """Answers on rows of other parts are left out."""
-    ballot.rows.append(
-        lambda lines: [*lines, ["test0", "w0", "1"], ["nobody", "w1", "2"], ["valid1", "w2", "oak"[:0] or "0"]]
-    )
+    """Answers on rows of other parts are left out; they are written as the others are, by name or by number."""
+
+    def change(lines: list[list[str]]) -> list[list[str]]:
+        said = CLASSES if any(label in CLASSES for _, _, label in lines) else ("0", "1", "2")
+        return [*lines, ["test0", "w0", said[1]], ["nobody", "w1", said[2]], ["valid1", "w2", said[0]]]
+
+    ballot.rows.append(change)
 
 
 def no_known_row(ballot: Ballot) -> None:
@@ -198,9 +204,9 @@ def columns_in_another_order(ballot: Ballot) -> None:
 
 def fewer_answers(ballot: Ballot) -> None:
     def change(lines: list[list[str]]) -> list[list[str]]:
-        return [line for line in lines if int(line[0].removeprefix("train")) >= 10]
+        return [line for line in lines if int(line[0].removeprefix("train")) >= UNSURE]
 
-    ballot.votes[:10] = -1
+    ballot.votes[:UNSURE] = -1
     ballot.rows.append(change)
 
 

@@ -104,7 +104,7 @@ def harmless_form(setting: Setting) -> None:
 
 
 def recursion(setting: Setting) -> None:
-    odd = setting.rng.choice(["names: &a [*a]", "names: &a {b: *a}", "names: ${clean.names}", "names: ${.names}", "names: ${clean.share}\nx: ${clean.names}"])  # fmt: skip
+    odd = setting.rng.choice(["names: &a [*a]", "names: &a {b: *a}", "names: ${clean.names}", "names: ${.names}", "names: ${clean.share}"])  # fmt: skip
     setting.replace("names", odd)
     setting.refused += ["names", "clean", "mine", "recurs"]
 

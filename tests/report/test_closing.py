@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,7 +79,9 @@ def test_the_model_wins_and_no_rows_are_named(tmp_path):
     assert said["Verdict"].startswith(
         "A better model is worth 10.00 points of accuracy more than leaving the data as they are on "
     )
-    assert "95 % interval +" in said["Verdict"]
+    inside = re.search(r"95 % interval \+([\d.]+) to \+([\d.]+)", said["Verdict"])
+    assert inside is not None
+    assert 0 < float(inside[1]) < 10 < float(inside[2])
     assert "No data strategy beats the baseline on validation." in said["Why"]
     assert said["Next"].startswith("Adopt model=mlp.")
     assert rows_to_check(found) == []
@@ -91,6 +94,18 @@ def test_undecided_says_who_is_ahead_that_both_gain_and_what_decides_it(tmp_path
     assert said["Verdict"].endswith("includes zero. Both gain over the baseline.")
     assert "If the true difference is the measured 0.20 points, " in said["Next"]
     assert "5 seeds should decide it, and do not: " in said["Next"]
+
+
+def test_a_gain_whose_interval_includes_zero_is_not_certain(tmp_path):
+    found = gather(study(tmp_path, baseline=0.60, model=0.80, clean=0.802))
+    assert found.attribution is not None
+    rungs = found.attribution.ladder
+    assert rungs is not None
+    assert rows_to_check(found)
+    unsure = replace(rungs, data=replace(rungs.data, effect=Estimate(20.0, -1.0, 41.0)))
+    changed = replace(found, attribution=replace(found.attribution, ladder=unsure))
+    assert told(changed)["Verdict"].endswith("Only the model side certainly gains over the baseline.")
+    assert rows_to_check(changed) == []
 
 
 def test_seeds_that_decide_come_with_their_time_and_the_command(tmp_path):
@@ -109,8 +124,8 @@ def test_seeds_that_decide_come_with_their_time_and_the_command(tmp_path):
 
 def test_relabelled_rows_carry_both_labels(tmp_path):
     store = Store(tmp_path / "study")
-    changed = {"ids": pack(np.array(["b", "c"])), "class_before": pack(np.array([0, -1])),
-               "label_after": pack(np.array([1, 1])), "weight_before": pack(np.ones(2)), "weight_after": pack(np.ones(2))}  # fmt: skip
+    changed = {"ids": pack(np.array(["b", "c", "d"])), "class_before": pack(np.array([0, -1, 1])),
+               "label_after": pack(np.array([1, 1, 1])), "weight_before": pack(np.ones(3)), "weight_after": pack(np.ones(3))}  # fmt: skip
     receipt = {"clean": {"n_before": 90, "n_after": 90, "n_relabelled": 2, "changed": changed}}
     made = []
     for arm, share, axis, factors in (
@@ -126,6 +141,7 @@ def test_relabelled_rows_carry_both_labels(tmp_path):
     rows = rows_to_check(gather(store))
     assert {"id": "b", "what": "relabelled", "given": "class 0", "suggested": "class 1", "seeds": "4 of 5"} in rows
     assert {"id": "c", "what": "relabelled", "given": None, "suggested": "class 1", "seeds": "4 of 5"} in rows
+    assert "d" not in [row["id"] for row in rows]
     assert rows[-1] == {"id": "a", "what": "dropped", "given": None, "suggested": None, "seeds": "1 of 5"}
 
 

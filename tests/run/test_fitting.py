@@ -37,7 +37,7 @@ def test_modality_and_what_the_task_would_have_to_have(table: Task) -> None:
     [
         (["augment=mixup"], {"model": {"lacks": ["augmentation"]}}, "model (mlp) cannot take augmented batches, which augment (mixup)"),
         (["clean=confident"], {"clean": {"asks": ["weights"]}, "model": {"lacks": ["weights"]}}, "cannot take weights of rows, which clean"),
-        ([], {"model": {"extra": {"no_such_module": "automl"}}}, "model (mlp) needs no_such_module, which is not installed: pip install 'gains-harness[automl]'"),
+        ([], {"model": {"extra": {"no_such_module": "automl"}}}, "model (mlp) needs no_such_module, which is not installed: pip install -e '"),
         ([], {"model": {"programs": ["no-such-program"]}}, "needs the program 'no-such-program', which is not on the PATH"),
     ],
 )  # fmt: skip

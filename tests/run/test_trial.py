@@ -345,7 +345,7 @@ def test_the_first_trial_of_a_process_is_not_charged_for_imports(arm, tmp_path):
 GOLDEN = {
     "model=mlp": "bd0c16bcfa54b6a538ccaa922341b1af2c797138",
     "clean=confident": "8db413c6d801dd08d6be6a224a07c060689c1adc",
-    "weak=label_model augment=mixup": "535fe73be7f2e94c76dfbf49574060ddda68c5ca",
+    "weak=label_model augment=mixup": "38bdf09a8a20be399c4ac99a401b52d84e5b92e2",
 }
 
 

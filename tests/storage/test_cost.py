@@ -13,7 +13,7 @@ from collections.abc import Callable
 import psutil
 import pytest
 
-from harness.storage.cost import Bill, _Clocks, _fill, meter
+from harness.storage.cost import Bill, Cost, _Clocks, _fill, meter, peak_mb
 
 SPIN = "import time\nwhile time.process_time() < {}: pass\n"
 
@@ -115,6 +115,17 @@ def test_a_busy_machine_shows_in_the_load_and_hardly_in_the_seconds():
     assert bill.cost.cpu_s == pytest.approx(0.4, abs=0.08)
     assert bill.load is not None
     assert 1 >= bill.load >= (spent - 0.05) / bill.cost.wall_s / (os.cpu_count() or 1)
+
+
+def test_costs_add_up_but_for_the_peak_which_is_the_higher_one():
+    assert Cost(1.0, 2.0, 30.0) + Cost(4.0, 1.0, 20.0) == Cost(5.0, 3.0, 30.0)
+
+
+def test_the_peak_is_in_mebibytes(monkeypatch, tmp_path):
+    status = tmp_path / "status"
+    status.write_text("Name: python\nVmHWM:\t  204800 kB\nVmRSS:\t  1024 kB\n")
+    monkeypatch.setattr("harness.storage.cost._STATUS", status)
+    assert peak_mb() == 200
 
 
 def test_too_short_a_block_has_no_load():

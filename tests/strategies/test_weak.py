@@ -106,7 +106,7 @@ def test_the_label_model_trusts_the_better_voters() -> None:
     train, gold = crowd(3000, [0.95, 0.55, 0.55, 0.55], 3, seed=1)
     voted = (train.votes >= 0).any(1)
     plain = majority_vote(train, tools(), labels="hard", ties="random")
-    clever = label_model(train, tools(), n_epochs=500, lr=0.01, l2=0.0, labels="soft", ties="soft")
+    clever = label_model(train, tools(), n_epochs=500, lr=0.01, l2=0.0, rows="voted", labels="soft", ties="soft")
     right = [(out.classes == gold)[voted].mean() for out in (plain, clever)]
     assert right[1] > right[0] + 0.05
     assert list(clever.w) == voted.astype(float).tolist()
@@ -135,34 +135,36 @@ def test_a_function_that_never_votes_changes_nothing() -> None:
     train, _ = crowd(300, [0.9, 0.7, 0.7], 2, seed=3)
     silent = np.column_stack([train.votes, np.full(300, -1)]).astype(np.int8)
     more = TrainSet(train.ids, train.x, train.y, train.w, silent)
-    rule = {"n_epochs": 100, "lr": 0.01, "l2": 0.0, "labels": "soft", "ties": "soft"}
+    rule = {"n_epochs": 100, "lr": 0.01, "l2": 0.0, "rows": "voted", "labels": "soft", "ties": "soft"}
     assert np.array_equal(label_model(train, tools(), **rule).y, label_model(more, tools(), **rule).y)
 
 
 def test_the_label_model_needs_three_functions_that_vote(five: TrainSet) -> None:
     two = TrainSet(five.ids, five.x, five.y, five.w, five.votes[:, :2])
     with pytest.raises(BadInput, match="needs three labelling functions that vote; this task has 2"):
-        label_model(two, tools(), n_epochs=1, lr=0.01, l2=0.0, labels="soft", ties="soft")
+        label_model(two, tools(), n_epochs=1, lr=0.01, l2=0.0, rows="voted", labels="soft", ties="soft")
 
 
 def test_a_diverged_label_model_is_a_failed_trial() -> None:
     train, _ = crowd(100, [0.9, 0.7, 0.7], 2, seed=3)
     with pytest.raises(TrialFailed, match="loss became NaN"):
-        label_model(train, tools(), n_epochs=200, lr=1e6, l2=0.0, labels="soft", ties="soft")
+        label_model(train, tools(), n_epochs=200, lr=1e6, l2=0.0, rows="voted", labels="soft", ties="soft")
 
 
 def test_absent_snorkel_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     train, _ = crowd(50, [0.9, 0.7, 0.7], 2, seed=3)
     monkeypatch.setitem(sys.modules, "snorkel.labeling.model", None)
     with pytest.raises(BadInput, match=r'pip install "gains-harness\[weak\]"'):
-        label_model(train, tools(), n_epochs=1, lr=0.01, l2=0.0, labels="soft", ties="soft")
+        label_model(train, tools(), n_epochs=1, lr=0.01, l2=0.0, rows="voted", labels="soft", ties="soft")
 
 
 def test_snorkel_leaves_the_callers_generators_alone(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
     """Python's own generator is looked at in the next test: the type checker of the tests draws from it."""
     train, gold = weak_set("table")
     before = global_state()
-    label_model(train, tools_of(train, gold, run), n_epochs=10, lr=0.01, l2=0.0, labels="soft", ties="soft")
+    label_model(
+        train, tools_of(train, gold, run), n_epochs=10, lr=0.01, l2=0.0, rows="voted", labels="soft", ties="soft"
+    )
     assert before == global_state()
     assert capfd.readouterr() == ("", "")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,15 @@ from harness.strategies.weak import (
 )
 from harness.strategies.weak.annotators import _glad_loss, fit_glad, fit_mace
 from harness.strategies.weak.flyingsquid import accuracies, fit_triplets, joint, sides
-from harness.strategies.weak.models import by_bayes, class_prior, indicators, majority, shares_of_votes
+from harness.strategies.weak.models import (
+    VoteModel,
+    by_bayes,
+    class_prior,
+    indicators,
+    label_by_model,
+    majority,
+    shares_of_votes,
+)
 from harness.strategies.weak.voter_tables import fit_dawid_skene, fit_naive_bayes
 from harness.strategies.weak.weighted_votes import agreement, fit_weighted_vote
 from harness.streams import stream
@@ -381,6 +390,31 @@ def test_glad_knows_hard_rows_and_usual_ones() -> None:
     assert model(votes([[1, 0, -1]]))[0].sum() == pytest.approx(1)
 
 
+# The rows that a model is fitted on
+
+
+def test_rows_on_which_all_abstain_are_seen_by_a_model_of_the_pool_alone() -> None:
+    """Rows 1 and 4 have no vote; row 4 is labelled, so the voters may never have seen it."""
+    train = train_set(
+        np.zeros((5, 1), dtype=np.float32), [-1, -1, 0, -1, 1], 2, votes([[0, 0], [-1, -1], [1, 0], [-1, 1], [-1, -1]])
+    )
+    seen: dict[str, list[list[int]]] = {}
+
+    def fit_of(name: str) -> Callable[[np.ndarray, np.ndarray], VoteModel]:
+        def fit(given: np.ndarray, prior: np.ndarray) -> VoteModel:
+            seen[name] = given.tolist()
+            return lambda new: np.tile(prior, (len(new), 1))
+
+        return fit
+
+    for name in ("voted", "pool"):
+        made = label_by_model(train, tools(), fit_of(name), prior=[0.25, 0.75], rows=name, **SOFT)
+        assert made.y.tolist() == [[0.25, 0.75], *train.y[1:2].tolist(), [0.25, 0.75], [0.25, 0.75], [0, 1]]
+    assert seen == {"voted": [[0, 0], [1, 0], [-1, 1]], "pool": [[0, 0], [-1, -1], [1, 0], [-1, 1]]}
+    with pytest.raises(BadInput, match="rows=al is not known"):
+        label_by_model(train, tools(), fit_of("no"), prior="uniform", rows="al", **SOFT)
+
+
 # Snorkel under a prior
 
 
@@ -390,15 +424,15 @@ def test_snorkel_under_a_prior_is_snorkels() -> None:
     train, _ = crowd(200, [0.8, 0.7, 0.6, 0.7], 2, seed=2)
     voted = train.rows((train.votes >= 0).any(1))
     shares = [0.3, 0.7]
-    found = label_model_prior(voted, tools(), n_epochs=50, lr=0.01, l2=0.0, prior=shares, **SOFT)
+    found = label_model_prior(voted, tools(), n_epochs=50, lr=0.01, l2=0.0, rows="voted", prior=shares, **SOFT)
     model = LabelModel(cardinality=2, verbose=False)
     seed = int(tools().rng.integers(2**31 - 1))
     model.fit(
         voted.votes.astype(int), class_balance=shares, progress_bar=False, n_epochs=50, lr=0.01, l2=0.0, seed=seed
     )
     assert found.y == pytest.approx(model.predict_proba(voted.votes.astype(int)), abs=1e-5)
-    even = label_model_prior(voted, tools(), n_epochs=50, lr=0.01, l2=0.0, prior="uniform", **SOFT)
-    assert np.array_equal(even.y, label_model(voted, tools(), n_epochs=50, lr=0.01, l2=0.0, **SOFT).y)
+    even = label_model_prior(voted, tools(), n_epochs=50, lr=0.01, l2=0.0, rows="voted", prior="uniform", **SOFT)
+    assert np.array_equal(even.y, label_model(voted, tools(), n_epochs=50, lr=0.01, l2=0.0, rows="voted", **SOFT).y)
 
 
 # Labels instead of votes
@@ -454,7 +488,7 @@ def test_label_models_take_less_than_a_second_on_five_thousand_rows(shared: Path
     for name in ("symbol", "ignore"):
         dawid_skene(
             train, tools(), coins="many", abstain=name, smoothing=0.01, tolerance=1e-5, iterations=1000,
-            prior="estimated", **SOFT,
+            rows="pool", prior="estimated", **SOFT,
         )  # fmt: skip
     triplets(train, tools(), average="mean", no_overlap="zero", prior="uniform", **SOFT)
     assert time.process_time() - began < 3, "with the type checker on"

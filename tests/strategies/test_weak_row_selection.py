@@ -81,7 +81,14 @@ def test_a_row_that_is_not_kept_is_what_it_was() -> None:
 @pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 1.0])
 def test_a_share_of_the_new_labels_is_kept_but_never_none(share: float) -> None:
     train, _ = weak_set("table")
-    said = {"coins": "many", "abstain": "symbol", "smoothing": 0.01, "tolerance": 1e-5, "iterations": 100}
+    said = {
+        "coins": "many",
+        "abstain": "symbol",
+        "smoothing": 0.01,
+        "tolerance": 1e-5,
+        "iterations": 100,
+        "rows": "voted",
+    }
 
     def first(train: TrainSet, tools: Tools) -> TrainSet:
         return dawid_skene(train, tools, prior="estimated", labels="soft", ties="soft", **said)

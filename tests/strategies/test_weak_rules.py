@@ -229,6 +229,20 @@ def test_wrong_answers_are_told(four: TrainSet, tools: Tools, file: Any, text: s
         crowd(four, tools, path=path, then=THEN)
 
 
+def test_a_lone_number_that_is_also_a_class_is_the_class_and_that_is_noted(
+    four: TrainSet, file: Any, tmp_path: Path
+) -> None:
+    notes: dict[str, str] = {}
+    lent = tools_with(stream(0, "weak"), Cache(tmp_path / "c"), classes=("1", "2"), note=notes.__setitem__)
+    after = crowd(four, lent, path=file("answers.csv", "row,worker,label\nr0,ann,1\nr2,bob,1\n"), then=THEN)
+    assert after.classes[[0, 2]].tolist() == [0, 0]
+    assert notes["reading"].startswith("answers of answers.csv: 1 is a class and the number of another one")
+    notes.clear()
+    after = crowd(four, lent, path=file("answers.csv", "row,worker,label\nr0,ann,1\nr2,bob,0\n"), then=THEN)
+    assert after.classes[[0, 2]].tolist() == [1, 0]
+    assert not notes
+
+
 # The options, as they are composed and run
 
 

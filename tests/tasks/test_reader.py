@@ -14,7 +14,7 @@ from PIL import Image
 from harness.data import Source
 from harness.errors import BadInput
 from harness.storage import reader
-from harness.tasks.columns import indices, numbering
+from harness.tasks.columns import indices, numbering, open_reading
 
 Make = Callable[..., Source]
 
@@ -109,10 +109,37 @@ def test_votes_are_names_or_indices_in_all_columns_together(source: Make, tmp_pa
     assert (train.votes.max(axis=1) == train.classes).all()
 
 
+def test_votes_that_name_a_class_and_number_another_are_names_and_that_is_said(source: Make, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"text": [f"t {row}" for row in range(60)], "label": [1, 2] * 30, "lf": [1, -1] * 30})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    made = source("folder", path=tmp_path / "t.csv", modality="text", votes=["lf"])
+    assert set(made.split(0).train.votes.ravel().tolist()) == {0, -1}
+    assert any(line.startswith("votes: 1 is a class and the number of another one") for line in made.read)
+
+
+@pytest.mark.parametrize(
+    ("values", "classes", "settled"),
+    [
+        (["1"], ("1", "2"), False),
+        ([" 1.0", "2.0", None], ("1", "2", "3"), False),
+        (["1", "2"], ("1", "2"), True),
+        (["0", "1"], ("1", "2"), True),
+        (["1"], ("0", "1"), True),
+        (["1"], ("a", "b"), True),
+        (["", None], ("1", "2"), True),
+    ],
+)
+def test_what_settles_whether_values_are_names_or_numbers(
+    values: list[str | None], classes: tuple[str, ...], settled: bool
+) -> None:
+    assert (open_reading(values, classes) == "") == settled
+
+
 @pytest.mark.parametrize(
     ("values", "classes", "found"),
     [
         (["1", "2"], ("1", "2"), [0, 1]),
+        (["1"], ("1", "2"), [0]),
         (["0", "1"], ("1", "2"), [0, 1]),
         (["1.0", "2.0"], ("1", "2"), [0, 1]),
         (["-1", "1"], ("-1", "1"), [0, 1]),

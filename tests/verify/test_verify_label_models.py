@@ -35,7 +35,7 @@ def test_every_label_model_is_compared_or_said_to_be_alone() -> None:
 def test_what_is_in_closed_form_agrees_on_every_row(shared: Path, option: str) -> None:
     k, parts = read_wrench(shared / "golden/wrench/trec")
     rival = RIVALS[option]
-    rows = voted_rows(parts, k, untied=rival.untied)
+    rows = voted_rows(parts, k, rival.given)
     if option.startswith("naive_bayes"):
         assert np.abs(shipped_labels(option, rows) - rival.probs(rows)).max() < 1e-5
     cell = _compared(option, rival, "trec", rows)
@@ -48,7 +48,7 @@ def test_em_agrees_with_crowd_kit_and_another_default_does_not(
     shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     k, parts = read_wrench(shared / "golden/wrench/youtube")
-    rows = voted_rows(parts, k, untied=False)
+    rows = voted_rows(parts, k, "voted")
     assert _compared("one_coin", RIVALS["one_coin"], "youtube", rows).passed
     shutil.copytree(conf_dir() / "weak", tmp_path / "weak")
     path = tmp_path / "weak" / "one_coin.yaml"
@@ -64,7 +64,7 @@ def test_software_that_is_not_installed_compares_nothing(shared: Path) -> None:
 
     k, parts = read_wrench(shared / "golden/wrench/youtube")
     rival = replace(RIVALS["glad"], probs=absent)
-    cell = _compared("glad", rival, "youtube", voted_rows(parts, k, untied=False))
+    cell = _compared("glad", rival, "youtube", voted_rows(parts, k, "voted"))
     assert (cell.theirs, cell.passed, cell.source) == (None, False, "crowd-kit, GLAD: crowdkit is not installed")
 
 

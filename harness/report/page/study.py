@@ -15,12 +15,13 @@ from markupsafe import Markup
 
 from harness.analysis.attribution import Attribution
 from harness.analysis.effects import Effect, ReferenceGain
+from harness.analysis.label_policies import PolicyRow
 from harness.analysis.sensitivity import Omitted
 from harness.analysis.study import Study
 from harness.analysis.variance import Component
 from harness.arm import kind_in_words
 from harness.errors import BadInput
-from harness.report import leaderboard
+from harness.report import label_policies, leaderboard
 from harness.report.closing import answer_paragraphs
 from harness.report.glossary import GLOSSARY
 from harness.report.leaderboard import IntervalScale, beside_in_words, glue, signed_number, whisker
@@ -72,7 +73,8 @@ class PageData:
     code that made the records. `figures` are PNG or SVG by name, `rows` texts or PNG by the id of a training row.
     `command` runs the study; "" if it is unknown. `answer` is that of the terminal, as pairs of heading and text;
     `components` are the sources of variance that a study of salts asks about; `references` are the arms' gains over
-    all of their references. `root` leads from the page to the study's folder.
+    all of their references. `root` leads from the page to the study's folder. `policies` score
+    cleaning arms on given and on gold test labels.
     """
 
     name: str
@@ -93,6 +95,7 @@ class PageData:
     references: Sequence[ReferenceGain] = ()
     claims: Sequence[ClaimLine] = ()
     root: str = ""
+    policies: Sequence[PolicyRow] = ()
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,7 @@ def page_data(
     return PageData(
         study.name, study.task, study.metric, study.effects, study.attribution, study.notes, study.table[columns], arms,
         _shared(study.records), _made_by(study.records), figures, rows or {}, command, answer_paragraphs(study),
-        study.components, study.references,
+        study.components, study.references, policies=study.policies,
     )  # fmt: skip
 
 
@@ -159,6 +162,9 @@ def render(data: PageData) -> bytes:
         "summary": Markup(for_script(_summary(data))),
         "estimate": estimate_text, "share": share, "signed": signed_number, "what_if": what_if,
         "effect_words": leaderboard.effect_in_words,
+        "policies": [(*label_policies.trained_on(one), label_policies.policy_numbers(one)) for one in data.policies],
+        "policy_title": label_policies.POLICY_TITLE, "policy_heads": label_policies.HEADS,
+        "policy_note": label_policies.POLICY_NOTE,
     }  # fmt: skip
     return fill_template("study.html", content)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from harness.storage.cache import Cache
 from harness.storage.places import locate
 from harness.strategies import Strategy, Tools
 from harness.strategies.weak.label_names import class_indices
+from harness.tasks.columns import open_reading
 
 ANSWER_COLUMNS = ("row", "worker", "label")
 
@@ -24,10 +26,14 @@ def crowd(train: TrainSet, tools: Tools, *, path: str, then: Strategy) -> TrainS
     """Labels rows by the vote model `then` on the answers in a file; the set keeps its own votes.
 
     Answers to rows outside the training set are left out: those rows are in another part, or were dropped. The answers
-    used are entered in the ledger as votes. BadInput if the file has no answer to any row.
+    used are entered in the ledger as votes, and the record says how labels are read that are names of classes and
+    numbers of others. BadInput if the file has no answer to any row.
     """
     _, votes = crowd_votes(train, path, tools.classes, tools.cache)
     tools.count("votes", int((votes != ABSTAIN).sum()))
+    reading = open_reading(_answers(path, tools.classes)["label"], tools.classes)
+    if reading:
+        tools.note("reading", f"answers of {Path(path).name}: {reading}")
     return replace(then(replace(train, votes=votes), tools), votes=train.votes)
 
 

@@ -25,21 +25,28 @@ VoteModel = Callable[[Votes], Probs]
 """Votes (n, m), -1 for an abstention, to class probabilities (n, k)."""
 VoteModelFit = Callable[[Votes, Prior], VoteModel]
 PRIORS = ("uniform", "given", "valid")
+VOTED, POOL = "voted", "pool"
+"""The training rows that a model is fitted on; see `label_by_model`."""
 
 
 def label_by_model(
-    train: TrainSet, tools: Tools, fit: VoteModelFit, *, prior: str | list[float], labels: str, ties: str
-) -> TrainSet:
-    """Labels rows with a vote by the model fitted on them; rows without one stay unchanged.
+    train: TrainSet, tools: Tools, fit: VoteModelFit, *, prior: str | list[float], labels: str, ties: str,
+    rows: str = VOTED,
+) -> TrainSet:  # fmt: skip
+    """Labels rows with a vote by the model; rows without one stay unchanged.
 
-    `prior`: see `class_prior`; `labels` and `ties`: see `weak.votes`. BadInput if no row has a vote.
+    `rows`, those that the model is fitted on: `voted`, the rows with a vote, or `pool`, also those on which all voters
+    abstain, which tell how often each of them does. Of these, labelled rows are left out: labelling functions may never
+    have seen them. `prior`: see `class_prior`; `labels` and `ties`: see `weak.votes`. BadInput if no row has a vote.
     """
     check_rule(labels, ties)
+    one_of("rows", rows, (VOTED, POOL))
     voted = tally(train).sum(1) > 0
     if not voted.any():
         raise BadInput("no row of the training set has a vote, so a label model has nothing to learn from")
-    votes = np.asarray(train.votes[voted])
-    probs = fit(votes, class_prior(prior, train, tools))(votes)
+    seen = voted if rows == VOTED else voted | ~train.labelled
+    model = fit(np.asarray(train.votes[seen]), class_prior(prior, train, tools))
+    probs = model(np.asarray(train.votes[voted]))
     return give(train, voted, settle_labels(probs, tools.rng, labels=labels, ties=ties))
 
 

@@ -15,23 +15,25 @@ from scipy.special import softmax
 
 from harness.data import ABSTAIN, TrainSet
 from harness.errors import BadInput, TrialFailed
+from harness.storage.places import install_command
 from harness.strategies import Tools
 from harness.strategies.weak.models import Prior, Probs, VoteModel, Votes, label_by_model
 from harness.streams import child_seed
 
 
 def label_model(
-    train: TrainSet, tools: Tools, *, n_epochs: int, lr: float, l2: float, labels: str, ties: str
+    train: TrainSet, tools: Tools, *, n_epochs: int, lr: float, l2: float, rows: str, labels: str, ties: str
 ) -> TrainSet:
     """Labels rows with a vote by the label model's posterior; rows without one stay unchanged.
 
-    The model (Ratner et al. 2019, "Training complex models with multi-task weak supervision") is Snorkel's. It is
-    fitted on the rows with a vote; among the others are gold rows, which the functions never saw. The class prior is
-    uniform: any other would need labels that someone paid for. `labels` and `ties`: see `weak.votes`.
+    The model (Ratner et al. 2019, "Training complex models with multi-task weak supervision") is Snorkel's. Its loss
+    has no minimum at the best labels: more epochs than Snorkel's own 100 made them worse on published votes (see
+    conf/weak/label_model.yaml). The class prior is uniform: any other would need labels that someone paid for. `rows`:
+    see `weak.models.label_by_model`; `labels` and `ties`: see `weak.votes`.
     BadInput with fewer than three functions that vote at all, or if Snorkel is not installed.
     """
     fit = partial(fit_label_model, seed=child_seed(tools.rng), n_epochs=n_epochs, lr=lr, l2=l2)
-    return label_by_model(train, tools, fit, prior="uniform", labels=labels, ties=ties)
+    return label_by_model(train, tools, fit, prior="uniform", labels=labels, ties=ties, rows=rows)
 
 
 def label_model_prior(
@@ -41,13 +43,14 @@ def label_model_prior(
     n_epochs: int,
     lr: float,
     l2: float,
+    rows: str,
     prior: str | list[float],
     labels: str,
     ties: str,
 ) -> TrainSet:
     """Labels like `label_model`, but with a class prior (see `weak.models.class_prior`)."""
     fit = partial(fit_label_model, seed=child_seed(tools.rng), n_epochs=n_epochs, lr=lr, l2=l2)
-    return label_by_model(train, tools, fit, prior=prior, labels=labels, ties=ties)
+    return label_by_model(train, tools, fit, prior=prior, labels=labels, ties=ties, rows=rows)
 
 
 def fit_label_model(votes: Votes, prior: Prior, *, seed: int, n_epochs: int, lr: float, l2: float) -> VoteModel:
@@ -92,7 +95,7 @@ def _label_model_class() -> Any:
     try:
         from snorkel.labeling.model import LabelModel
     except ImportError as error:
-        raise BadInput('weak=label_model needs Snorkel: pip install "gains-harness[weak]"') from error
+        raise BadInput(f"weak=label_model needs Snorkel: {install_command('weak')}") from error
     return LabelModel
 
 

@@ -24,6 +24,7 @@ from harness.storage.places import locate
 from harness.strategies import Strategy, Tools
 from harness.strategies.features import is_text
 from harness.strategies.weak.label_names import check_number, class_indices, no_class
+from harness.tasks.columns import open_reading
 
 RULE_COLUMNS = ("lf", "label", "regex")
 QUOTED = "cells may be quoted"
@@ -41,6 +42,10 @@ def rules(train: TrainSet, tools: Tools, *, path: str, rows: str, then: Strategy
     one_of("rows", rows, ("unlabelled", "all"))
     names, votes = rule_votes(train, path, tools.classes, tools.cache)
     tools.count("rules", count_rules(path))
+    file = _existing(path)
+    reading = open_reading([line["label"] for _, line in _lines(file)] if file.suffix == ".tsv" else [], tools.classes)
+    if reading:
+        tools.note("reading", f"labels of {file.name}: {reading}")
     open_rows = ~train.labelled if rows == "unlabelled" else np.ones(len(train), dtype=bool)
     if not open_rows.any():
         raise BadInput("every row of the training set has a label already; set weak.rows=all to let rules replace them")

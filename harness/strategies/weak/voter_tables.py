@@ -39,6 +39,7 @@ def dawid_skene(
     smoothing: float,
     tolerance: float,
     iterations: int,
+    rows: str,
     prior: str | list[float],
     labels: str,
     ties: str,
@@ -48,14 +49,15 @@ def dawid_skene(
     `coins`: a voter has a full confusion matrix (`many`), or one accuracy for all classes (`one`). `abstain`: an
     abstention is a `symbol` that carries information about the class, or is left out (`ignore`). `smoothing` is added
     to every count; EM ends when prior and tables together change by less than `tolerance`, or after `iterations`.
-    `prior`: `estimated` by EM too, else see `weak.models.class_prior`.
+    `rows`, those that EM learns from: see `weak.models.label_by_model`. `prior`: `estimated` by EM too, else see
+    `weak.models.class_prior`.
     """
     fit = partial(
         fit_dawid_skene, coins=coins, abstain=abstain, smoothing=smoothing, tolerance=tolerance, iterations=iterations,
         estimated=prior == ESTIMATED,
     )  # fmt: skip
     shares = "uniform" if prior == ESTIMATED else prior
-    return label_by_model(train, tools, fit, prior=shares, labels=labels, ties=ties)
+    return label_by_model(train, tools, fit, prior=shares, labels=labels, ties=ties, rows=rows)
 
 
 def naive_bayes(
