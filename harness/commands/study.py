@@ -552,9 +552,9 @@ def leave_out(
 
     Trials that have a record already, made where the package was, stay. BadInput if no arm is left.
     """
-    keys = [item.row["key"] for item in plan if item.arm in absent]
-    left = study_store(study).unfinished(keys, bool(study.retry), rerun_of(study))
-    lost = {item.row["key"]: item for item in plan if item.arm in absent and item.row["key"] in left}
+    away = {item.row["key"]: item for item in plan if item.arm in absent}
+    unfinished = study_store(study).unfinished([*away], bool(study.retry), rerun_of(study))
+    lost = {key: item for key, item in away.items() if key in unfinished}
     rest = [item for item in plan if item.row["key"] not in lost]
     lines = _absent_lines({item.row["arm"]: absent[item.arm] for item in lost.values()})
     if all(item.is_control for item in rest):
