@@ -25,7 +25,7 @@ VoteModel = Callable[[Votes], Probs]
 """Votes (n, m), -1 for an abstention, to class probabilities (n, k)."""
 VoteModelFit = Callable[[Votes, Prior], VoteModel]
 PRIORS = ("uniform", "given", "valid")
-VOTED, POOL = "voted", "pool"
+VOTED, WHOLE_POOL = "voted", "pool"
 """The training rows that a model is fitted on; see `label_by_model`."""
 
 
@@ -40,7 +40,7 @@ def label_by_model(
     have seen them. `prior`: see `class_prior`; `labels` and `ties`: see `weak.votes`. BadInput if no row has a vote.
     """
     check_rule(labels, ties)
-    one_of("rows", rows, (VOTED, POOL))
+    one_of("rows", rows, (VOTED, WHOLE_POOL))
     voted = tally(train).sum(1) > 0
     if not voted.any():
         raise BadInput("no row of the training set has a vote, so a label model has nothing to learn from")
