@@ -35,7 +35,7 @@ Posterior = Callable[[slice, csr_matrix], Probs]
 CANCELLED = 1e-6
 """A difference below this share of its terms is computed anew, since rounding may have eaten it."""
 PRIORS = ("uniform", "given", "valid")
-VOTED, POOL = "voted", "pool"
+VOTED, WHOLE_POOL = "voted", "pool"
 """The training rows that a model is fitted on; see `label_by_model`."""
 
 
@@ -50,7 +50,7 @@ def label_by_model(
     have seen them. `prior`: see `class_prior`; `labels` and `ties`: see `weak.votes`. BadInput if no row has a vote.
     """
     check_rule(labels, ties)
-    one_of("rows", rows, (VOTED, POOL))
+    one_of("rows", rows, (VOTED, WHOLE_POOL))
     votes = votes_of(train)
     voted = votes.sizes > 0
     if not voted.any():
