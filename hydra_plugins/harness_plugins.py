@@ -26,7 +26,7 @@ from omegaconf import DictConfig
 from harness.commands.study import run_study
 from harness.commands.terminal import say
 from harness.orphans import end_with
-from harness.run.batches import Batch, cut_batches, run_by_ray, run_by_submitit
+from harness.run.batches import JobBatch, cut_batches, run_by_ray, run_by_submitit
 from harness.run.config import plain
 from harness.storage.places import conf_dir, own_conf
 
@@ -58,7 +58,7 @@ class _Batches(Launcher):
         """Keeps the context, the function that runs a job, and the config."""
         self.context, self.task, self.config = hydra_context, task_function, config
 
-    def cut(self, job_overrides: Sequence[Sequence[str]], first: int, size: int) -> list[Batch]:
+    def cut(self, job_overrides: Sequence[Sequence[str]], first: int, size: int) -> list[JobBatch]:
         """Returns the jobs in batches."""
         assert self.config is not None
         return cut_batches(job_overrides, first, size, self.context, self.config, self.task)

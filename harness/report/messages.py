@@ -95,7 +95,7 @@ def cells_message(cells: pd.DataFrame, metric: str) -> str:
     """Returns whether the gains of model and data add up; without intervals, the best cell."""
     known = cells.dropna(subset=["interaction", "low", "high"])
     if known.empty:
-        top = cells.loc[cells["score"].astype(float).idxmax()]
+        top = cells.iloc[int(cells["score"].astype(float).argmax())]
         names = " with ".join(str(top[part]) or f"the baseline's {part}" for part in ("model", "data"))
         return f"The highest score, {top['score']:.1f} {unit_of(metric)}: {names}".replace("  ", " ")
     more, less, n = int((known["low"] > 0).sum()), int((known["high"] < 0).sum()), len(known)
@@ -119,12 +119,12 @@ def cost_message(gains: pd.DataFrame, effects: Sequence[Effect]) -> str:
     base = gains.loc[gains["arm"] == "baseline", "cpu_s"]
     own = float(base.iloc[0]) if len(base) else np.nan
     labels = bool((gains["labels"] > 0).any())
-    top = sure.loc[sure["effect"].idxmax()]
+    top = sure.iloc[int(sure["effect"].argmax())]
     said = f"{short_points(top['effect'])} points cost {_price(top, own, labels)}"
     free = sure[(sure["cpu_s"] <= own) & (sure["labels"] == 0)]
     if free.empty or free["effect"].max() >= top["effect"]:
         return said
-    cheap = free.loc[free["effect"].idxmax()]
+    cheap = free.iloc[int(free["effect"].argmax())]
     return f"{said}; {short_points(cheap['effect'])} cost {_price(cheap, own, labels)}"
 
 
@@ -154,10 +154,10 @@ def budget_message(curve: pd.DataFrame, baseline: float | None, clean: float | N
             [f"{lines[name][0][-1]:.0f} labels by {name} reach {lines[name][1][-1]:.1f}" for name in ranked], "and"
         )
     gains = {name: f"{short_points(lines[name][1][-1] - baseline)} points by {name}" for name in ranked}
-    ends = {name: f"{lines[name][0][-1]:.0f} labels" for name in ranked}
-    if len(set(ends.values())) == 1:
-        return f"{ends[ranked[0]]} gain {in_list(list(gains.values()), 'and')}"
-    return in_list([f"{ends[name]} gain {gains[name]}" for name in ranked], "and")
+    most = {name: f"{lines[name][0][-1]:.0f} labels" for name in ranked}
+    if len(set(most.values())) == 1:
+        return f"{most[ranked[0]]} gain {in_list(list(gains.values()), 'and')}"
+    return in_list([f"{most[name]} gain {gains[name]}" for name in ranked], "and")
 
 
 def curves_message(history: pd.DataFrame) -> str:
@@ -256,7 +256,7 @@ def _best_of(rows: pd.DataFrame) -> str:
     sure = rows[rows["low"].astype(float) > 0]
     if sure.empty:
         return "no arm certainly gains"
-    top = sure.loc[sure["effect"].astype(float).idxmax()]
+    top = sure.iloc[int(sure["effect"].astype(float).argmax())]
     return f"{top['arm']} gains {short_points(top['effect'])} points"
 
 

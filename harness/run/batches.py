@@ -32,7 +32,7 @@ LEAST_SHARE = 4
 
 
 @dataclass(frozen=True)
-class Batch:
+class JobBatch:
     """Holds the overrides of jobs that one process runs, and what Hydra needs to run them there.
 
     `first` is the number of the first job, `folder` and `path` are the working directory and the import path.
@@ -70,19 +70,19 @@ def cut_batches(
     context: HydraContext | None,
     config: DictConfig | None,
     task: TaskFunction | None,
-) -> list[Batch]:
+) -> list[JobBatch]:
     """Returns the jobs in batches of `size`, in order; BadInput unless the size is at least 1."""
     within("hydra.launcher.trials_per_job", size, 1, 10_000)
     state, here, path = Singleton.get_state(), os.getcwd(), tuple(filter(None, sys.path))
     said = [tuple(words) for words in jobs]
     return [
-        Batch(first + at, tuple(said[at : at + size]), context, config, task, state, here, path)
+        JobBatch(first + at, tuple(said[at : at + size]), context, config, task, state, here, path)
         for at in range(0, len(said), size)
     ]
 
 
 def run_by_submitit(
-    batches: Sequence[Batch], *, cluster: str, folder: str, n_jobs: int, parameters: Mapping[str, Any]
+    batches: Sequence[JobBatch], *, cluster: str, folder: str, n_jobs: int, parameters: Mapping[str, Any]
 ) -> list[JobReturn]:
     """Runs batches as jobs of submitit on the `cluster` (local or slurm), at most `n_jobs` at once.
 
@@ -109,7 +109,7 @@ def run_by_submitit(
     return _all(returns, dead)
 
 
-def _run(batch: Batch) -> list[JobReturn]:
+def _run(batch: JobBatch) -> list[JobReturn]:
     return batch()
 
 
@@ -139,7 +139,7 @@ def _executor(cluster: str, folder: str, parameters: Mapping[str, Any]) -> Any:
 
 
 def run_by_ray(
-    batches: Sequence[Batch], *, address: str | None, n_jobs: int | None, resources: Mapping[str, Any]
+    batches: Sequence[JobBatch], *, address: str | None, n_jobs: int | None, resources: Mapping[str, Any]
 ) -> list[JobReturn]:
     """Runs batches as tasks of Ray: of the cluster at `address`, or of one that is started here for `n_jobs` at once.
 

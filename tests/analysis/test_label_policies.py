@@ -96,8 +96,8 @@ def test_the_report_shows_the_matrix_only_where_both_labels_are_known(tmp_path: 
     assert "it is not a gain from training" in table
     assert table.count("<tr>") == 1 + len(rows)
     for row in rows:
-        assert f'>{row.given:.2f}</td>' in table
-        assert f'>{row.gold:.2f}</td>' in table
+        assert f">{row.given:.2f}</td>" in table
+        assert f">{row.gold:.2f}</td>" in table
     assert '<th scope="row"><code>clean=better</code></th>' in table
     for path in (store.folder / "tests").glob("*.json"):
         path.unlink()

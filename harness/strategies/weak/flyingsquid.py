@@ -18,7 +18,7 @@ from harness.vote_triples import VoteTriples, triples
 
 LEAST = 1e-8
 """Least joint probability of a vote and a side, as in the authors' software: none is impossible."""
-CELLS = 2**22
+CELLS_AT_ONCE = 2**22
 """Cells of a block of rows times all voters that are written out at once."""
 LogOdds = Callable[[Votes], Float64[np.ndarray, "n k"]]
 """Votes to the log odds of each class against all others."""
@@ -83,7 +83,7 @@ def mean_products(votes: VoteTriples, c: int) -> Float64[np.ndarray, "m m"]:
     A vote is 1 for class c, -1 for another class, and an abstention is 0.
     """
     found = np.zeros((votes.width, votes.width))
-    for _, block in votes.blocks(max(1, CELLS // max(votes.width, 1))):
+    for _, block in votes.blocks(max(1, CELLS_AT_ONCE // max(votes.width, 1))):
         sided = np.zeros(block.shape)
         sided[block.rows, block.voters] = np.where(block.labels == c, 1.0, -1.0)
         found += sided.T @ sided

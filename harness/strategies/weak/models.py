@@ -28,7 +28,7 @@ Prior = Float64[np.ndarray, " k"]
 VoteModel = Callable[[Votes], Probs]
 """Votes (n, m), -1 for an abstention, to class probabilities (n, k)."""
 VoteModelFit = Callable[[Votes, Prior], VoteModel]
-Weights = Int64[np.ndarray, " n"] | Float64[np.ndarray, " n"]
+RowWeights = Int64[np.ndarray, " n"] | Float64[np.ndarray, " n"]
 Blocks = list[tuple[slice, csr_matrix]]
 Posterior = Callable[[slice, csr_matrix], Probs]
 """The rows of a block and its votes as codes, see `code_blocks`, to class probabilities."""
@@ -224,7 +224,7 @@ def _votes_and_silence(
 
 
 def expected_counts(
-    blocks: Blocks, weights: Weights, posterior: Posterior, shape: tuple[int, int]
+    blocks: Blocks, weights: RowWeights, posterior: Posterior, shape: tuple[int, int]
 ) -> tuple[Float64[np.ndarray, "k m k"], Float64[np.ndarray, " k"]]:
     """Returns how often each voter is expected to give each label to each class, and the rows of each class.
 
@@ -241,7 +241,7 @@ def expected_counts(
 
 def expected_abstentions(
     blocks: Blocks,
-    weights: Weights,
+    weights: RowWeights,
     posterior: Posterior,
     given: Float64[np.ndarray, "k m k"],
     totals: Float64[np.ndarray, " k"],

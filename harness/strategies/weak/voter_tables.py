@@ -21,9 +21,9 @@ from harness.strategies.weak.models import (
     Posterior,
     Prior,
     Probs,
+    RowWeights,
     VoteModel,
     Votes,
-    Weights,
     blockwise,
     by_bayes,
     by_code,
@@ -149,7 +149,7 @@ def fit_naive_bayes(votes: Votes, prior: Prior, *, y: Probs, abstain: str, smoot
 
 def _count_tables(
     blocks: Blocks,
-    weights: Weights,
+    weights: RowWeights,
     posterior: Posterior,
     shape: tuple[int, int],
     abstain: str,
