@@ -20,20 +20,20 @@ Metric = Callable[[np.ndarray], np.ndarray]
 
 def accuracy(confusion: Num[np.ndarray, "*batch k k"]) -> Float64[np.ndarray, "*batch"]:
     """Returns the share of the weight that lies on the diagonal."""
-    return _ratio(_hits(confusion).sum(-1), confusion.sum((-2, -1)))
+    return ratio(_hits(confusion).sum(-1), confusion.sum((-2, -1)))
 
 
 def balanced_accuracy(confusion: Num[np.ndarray, "*batch k k"]) -> Float64[np.ndarray, "*batch"]:
     """Returns the mean recall of the classes that have an example (Brodersen et al. 2010)."""
     support = confusion.sum(-1)
-    recall = _ratio(_hits(confusion), support)
+    recall = ratio(_hits(confusion), support)
     return _mean_where(recall, support > 0)
 
 
 def macro_f1(confusion: Num[np.ndarray, "*batch k k"]) -> Float64[np.ndarray, "*batch"]:
     """Returns the mean F1 over the classes that occur as true or predicted, as scikit-learn's `average="macro"`."""
     mass = confusion.sum(-1) + confusion.sum(-2)
-    return _mean_where(_ratio(2 * _hits(confusion), mass), mass > 0)
+    return _mean_where(ratio(2 * _hits(confusion), mass), mass > 0)
 
 
 def f1(confusion: Num[np.ndarray, "*batch k k"]) -> Float64[np.ndarray, "*batch"]:
@@ -44,13 +44,13 @@ def f1(confusion: Num[np.ndarray, "*batch k k"]) -> Float64[np.ndarray, "*batch"
     if confusion.shape[-1] != 2:
         raise BadInput(f"f1 is for 2 classes, this task has {confusion.shape[-1]}: macro_f1 fits any number")
     mass = confusion[..., 1, :].sum(-1) + confusion[..., :, 1].sum(-1)
-    score = np.nan_to_num(_ratio(2 * confusion[..., 1, 1], mass), nan=0.0)
+    score = np.nan_to_num(ratio(2 * confusion[..., 1, 1], mass), nan=0.0)
     return np.where(confusion.sum((-2, -1)) > 0, score, np.nan)
 
 
 def worst_class(confusion: Num[np.ndarray, "*batch k k"]) -> Float64[np.ndarray, "*batch"]:
     """Returns the lowest recall of the classes that have an example."""
-    recall = _ratio(_hits(confusion), confusion.sum(-1))
+    recall = ratio(_hits(confusion), confusion.sum(-1))
     least = np.where(np.isfinite(recall), recall, np.inf).min(-1)
     return np.where(np.isfinite(least), least, np.nan)
 
@@ -133,7 +133,7 @@ def _hits(confusion: np.ndarray) -> np.ndarray:
     return np.diagonal(confusion, axis1=-2, axis2=-1)
 
 
-def _ratio(part: np.ndarray | np.generic, whole: np.ndarray | np.generic) -> np.ndarray:
+def ratio(part: np.ndarray | np.generic, whole: np.ndarray | np.generic) -> np.ndarray:
     """Returns `part / whole`, nan where the whole is 0."""
     whole = np.asarray(whole, dtype=np.float64)
     return np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
@@ -141,4 +141,4 @@ def _ratio(part: np.ndarray | np.generic, whole: np.ndarray | np.generic) -> np.
 
 def _mean_where(values: np.ndarray, kept: np.ndarray) -> np.ndarray:
     """Returns the mean over the last axis of the values with `kept`; nan where there are none."""
-    return _ratio(np.where(kept, values, 0).sum(-1), kept.sum(-1))
+    return ratio(np.where(kept, values, 0).sum(-1), kept.sum(-1))

@@ -23,7 +23,7 @@ from scipy.sparse import csr_array
 
 from harness.checks import choices
 from harness.errors import BadInput
-from harness.metrics import METRICS, Metric, confusion_cells
+from harness.metrics import METRICS, Metric, confusion_cells, ratio
 
 BINS = 15
 """Bins of equal width of the calibration error, as in Guo et al. 2017."""
@@ -165,7 +165,7 @@ def _mean(values: Float64[np.ndarray, " n"]) -> Sums:
     """Returns the sums whose ratio is the weighted mean of one value per example."""
     n = len(values)
     row, example = np.repeat([0, 1], n), np.tile(np.arange(n), 2)
-    return Sums(row, example, np.concatenate([values, np.ones(n)]), 2, lambda sums: _ratio(sums[:, 0], sums[:, 1]))
+    return Sums(row, example, np.concatenate([values, np.ones(n)]), 2, lambda sums: ratio(sums[:, 0], sums[:, 1]))
 
 
 def _log_likelihood(rows: ScoredRows) -> Sums:
@@ -189,7 +189,7 @@ def _calibration(rows: ScoredRows) -> Sums:
     gaps = (rows.predicted == rows.y) - confidence
     return Sums(
         np.concatenate([bins, np.full(n, BINS)]), np.tile(np.arange(n), 2), np.concatenate([gaps, np.ones(n)]),
-        BINS + 1, lambda sums: -_ratio(abs(sums[:, :BINS]).sum(1), sums[:, BINS]),
+        BINS + 1, lambda sums: -ratio(abs(sums[:, :BINS]).sum(1), sums[:, BINS]),
     )  # fmt: skip
 
 
@@ -212,7 +212,7 @@ def _ranks(score: Callable[[np.ndarray, np.ndarray], np.ndarray], rows: ScoredRo
         by_row = sums.T  # laid out in this way by the matrix product
         each = np.stack([score(by_row[at : at + t], by_row[at + t : at + 2 * t]) for at, t in spans])
         known = np.isfinite(each)
-        return _ratio(np.where(known, each, 0).sum(0), known.sum(0))
+        return ratio(np.where(known, each, 0).sum(0), known.sum(0))
 
     entries = np.concatenate(row)
     return Sums(entries, np.tile(np.arange(n), len(spans)), np.ones(len(entries)), start, mean)
@@ -223,14 +223,14 @@ def _area(own: Float64[np.ndarray, "t b"], others: Float64[np.ndarray, "t b"]) -
     below = 2 * np.cumsum(others, axis=0)
     below -= others
     below *= own
-    return _ratio(below.sum(0) / 2, own.sum(0) * others.sum(0))
+    return ratio(below.sum(0) / 2, own.sum(0) * others.sum(0))
 
 
 def _precision(own: Float64[np.ndarray, "t b"], others: Float64[np.ndarray, "t b"]) -> Float64[np.ndarray, " b"]:
     """Returns the average precision: the precision at each threshold, weighted by what it adds to recall."""
     hits, misses = (np.cumsum(side[::-1], axis=0)[::-1] for side in (own, others))
-    precision = np.nan_to_num(_ratio(hits, hits + misses), nan=0.0)
-    return _ratio((own * precision).sum(0), own.sum(0))
+    precision = np.nan_to_num(ratio(hits, hits + misses), nan=0.0)
+    return ratio((own * precision).sum(0), own.sum(0))
 
 
 def _worst_group(rows: ScoredRows) -> Sums:
@@ -241,18 +241,12 @@ def _worst_group(rows: ScoredRows) -> Sums:
     g, n = int(group.max()) + 1, len(group)
 
     def worst(sums: np.ndarray) -> np.ndarray:
-        shares = _ratio(sums[:, :g], sums[:, g:])
+        shares = ratio(sums[:, :g], sums[:, g:])
         least = np.where(np.isfinite(shares), shares, np.inf).min(1)
         return np.where(np.isfinite(least), least, np.nan)
 
     value = np.concatenate([(rows.predicted == rows.y).astype(np.float64), np.ones(n)])
     return Sums(np.concatenate([group, g + group]), np.tile(np.arange(n), 2), value, 2 * g, worst)
-
-
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """Returns `part / whole`, nan where the whole is 0."""
-    whole = np.asarray(whole, dtype=np.float64)
-    return np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
 
 
 def _balanced_step(rows: ScoredRows) -> float:

@@ -28,9 +28,9 @@ from harness.commands.suite import (
     parse_words,
     prepare,
     report_suite,
-    root_of,
     run_in_turn,
-    workers_of,
+    store_root,
+    trials_at_once,
 )
 from harness.commands.suite_files import Suite, SuiteTask, file_of_suite, read_suite
 from harness.commands.terminal import say
@@ -78,9 +78,9 @@ def command(words: list[str]) -> int:
         say(f"{plan.task.name}: {_what_is_there(plan, asked, brought[plan.task.name])}")
     for line in _drifts([plan for plan in plans if brought[plan.task.name]]):
         say(line)
-    code = run_in_turn(plans, workers_of(asked.suite.rest))
-    paths = report_suite(root_of(plans), suite.name)
-    lines = entry_lines(answers_of(root_of(plans), suite.name), label_of(asked.arm), _rivals(asked.arm, plans))
+    code = run_in_turn(plans, trials_at_once(asked.suite.rest))
+    paths = report_suite(store_root(plans), suite.name)
+    lines = entry_lines(answers_of(store_root(plans), suite.name), label_of(asked.arm), _rivals(asked.arm, plans))
     print("\n".join([*lines, "", str(next(path for path in paths if path.suffix == ".html"))]))
     if asked.submit is not None:
         _submit(asked, suite, plans, lines)
@@ -209,7 +209,7 @@ def _submit(asked: _Asked, suite: Suite, plans: Sequence[TaskPlan], lines: Seque
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, folder / name)
     digests = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
-    keep_entry(folder, Entry(suite.name, digest_of(suite.name), asked.arm, harness.__version__, studies, digests))
+    keep_entry(folder, Entry(suite.name, suite_digest(suite.name), asked.arm, harness.__version__, studies, digests))
     (folder / CARD_FILE).write_text("\n".join([*_card(asked, suite, files), "```text", *lines, "```", ""]), "utf-8")
 
 
@@ -239,7 +239,7 @@ def _own_files(arm: Sequence[str]) -> dict[str, Path]:
     return files
 
 
-def digest_of(suite: str) -> str:
+def suite_digest(suite: str) -> str:
     """Returns the SHA-256 of a suite's file."""
     return hashlib.sha256(file_of_suite(suite).read_bytes()).hexdigest()
 

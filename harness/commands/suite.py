@@ -73,8 +73,8 @@ def run_suite(words: Sequence[str]) -> int:
     said = parse_words(words)
     suite = read_suite(said.suite, said.data, said.paths)
     plans = prepare(suite, chosen_tasks(suite, said.tasks), said.rest)
-    code = run_in_turn(plans, workers_of(said.rest))
-    print("\n".join(map(str, report_suite(root_of(plans), suite.name))))
+    code = run_in_turn(plans, trials_at_once(said.rest))
+    print("\n".join(map(str, report_suite(store_root(plans), suite.name))))
     return code
 
 
@@ -89,7 +89,7 @@ def prepare(suite: Suite, chosen: Sequence[SuiteTask], rest: Sequence[str]) -> l
     plans = _plan_all(suite, [task for task in chosen if task.name not in absent], rest)
     if not plans:
         raise BadInput(f"suite '{suite.name}': the data of none of its tasks is there")
-    _keep_plan(root_of(plans), suite, chosen, absent, plans)
+    _keep_plan(store_root(plans), suite, chosen, absent, plans)
     for plan in plans:
         for arm, why in plan.left_out.items():
             say(f"left out of {plan.task.name}: {arm}: {why}")
@@ -98,7 +98,7 @@ def prepare(suite: Suite, chosen: Sequence[SuiteTask], rest: Sequence[str]) -> l
     return plans
 
 
-def root_of(plans: Sequence[TaskPlan]) -> Path:
+def store_root(plans: Sequence[TaskPlan]) -> Path:
     """Returns the folder in which the studies of these plans lie."""
     return plans[0].store.folder.parent
 
@@ -326,7 +326,7 @@ def _seconds(plan: TaskPlan) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def workers_of(words: Sequence[str]) -> int:
+def trials_at_once(words: Sequence[str]) -> int:
     """Returns how many trials run side by side, as the words say it; one a core unless they name a number."""
     said = [word.partition("=")[2] for word in words if word.startswith("hydra.launcher.n_jobs=")]
     return int(said[-1]) if said and said[-1].isdigit() and int(said[-1]) > 0 else os.cpu_count() or 1

@@ -17,7 +17,7 @@ import sklearn
 from harness.arm import label_of
 from harness.commands.again import how_they_differ, job_of, run_again
 from harness.commands.arguments import parse
-from harness.commands.enter import check_own_options, digest_of
+from harness.commands.enter import check_own_options, suite_digest
 from harness.commands.overrides import option_loader
 from harness.commands.study import PlannedTrial
 from harness.commands.suite import overrides_of, plan_task, why_absent
@@ -54,7 +54,7 @@ def command(words: list[str]) -> int:
     data = None if "data" not in said else str(Path(said["data"]).expanduser().resolve())
     suite = _with_places(read_suite(entry.suite, data))
     faults = list(_changed(entry, folder))
-    if digest_of(entry.suite) != entry.suite_sha256:
+    if suite_digest(entry.suite) != entry.suite_sha256:
         faults.append(f"suite {entry.suite} is another one here: its file differs from the one that was entered")
     if not faults:
         with _within(folder):

@@ -26,20 +26,20 @@ from harness.storage.files import read_object, write_atomic
 INDEX = ".index.json"
 FRESH_NS = 2_000_000_000
 """A file that changed less than this before it was checked is not noted: a clock's tick might hide a second change."""
-State = tuple[int, int, int, int]
+FileState = tuple[int, int, int, int]
 """How a file lies on disk: size, time of its content's and of its node's last change (ns), and the node's number."""
 
 
 @dataclass(frozen=True)
-class Checked:
+class IndexEntry:
     """Holds what is known of an intact record: its file's state, those of its rows' files, and how it ended.
 
     `rows` holds the state of each file of `tests` that the check used, by digest; `rerun` names the rerun that made the
     record, None for none; `sealed` says whether it has a checksum.
     """
 
-    state: State
-    rows: dict[str, State]
+    state: FileState
+    rows: dict[str, FileState]
     status: str
     rerun: str | None
     sealed: bool
@@ -53,19 +53,19 @@ class Index:
     """
 
     folder: Path
-    known: dict[str, Checked]
+    known: dict[str, IndexEntry]
     changed: bool = False
     fresh: set[str] = field(default_factory=set)
-    _rows: dict[str, State | None] = field(default_factory=dict)
+    _rows: dict[str, FileState | None] = field(default_factory=dict)
 
-    def find(self, path: Path) -> Checked | None:
+    def find(self, path: Path) -> IndexEntry | None:
         """Returns what is known of a file of `trials`; None if it, or a file of rows that it needs, has changed."""
         entry = self.known.get(path.name)
         if entry is None or state_of(path) != entry.state:
             return None
         return entry if all(self._state_of_rows(name) == state for name, state in entry.rows.items()) else None
 
-    def note(self, path: Path, before: State | None, record: dict[str, Any]) -> None:
+    def note(self, path: Path, before: FileState | None, record: dict[str, Any]) -> None:
         """Notes an intact record, whose file lay as `before` when it was opened."""
         result = record["result"] or {}
         names = [name for name in (result.get("test_set"), result.get("valid_set")) if name is not None]
@@ -73,7 +73,7 @@ class Index:
         if before is None or len(rows) < len(names):
             return
         rerun = (record.get("provenance") or {}).get("rerun")
-        self.known[path.name] = Checked(before, rows, record["status"], rerun, "checksum" in record)
+        self.known[path.name] = IndexEntry(before, rows, record["status"], rerun, "checksum" in record)
         if any(map(_is_fresh, (before, *rows.values()))):
             self.fresh.add(path.name)
         else:
@@ -89,7 +89,7 @@ class Index:
             with contextlib.suppress(OSError):
                 write_atomic(self.folder / INDEX, content.encode())
 
-    def _state_of_rows(self, name: str) -> State | None:
+    def _state_of_rows(self, name: str) -> FileState | None:
         if name not in self._rows:
             self._rows[name] = state_of(self.folder / "tests" / f"{name}.json")
         return self._rows[name]
@@ -105,7 +105,7 @@ def read_index(folder: Path) -> Index:
         return Index(folder, {})
 
 
-def state_of(path: Path) -> State | None:
+def state_of(path: Path) -> FileState | None:
     """Returns how a file lies on disk, None if there is none."""
     try:
         stat = path.stat()
@@ -131,13 +131,15 @@ def check_files_once(
     return wrong
 
 
-def _entry(content: dict[str, Any]) -> Checked:
+def _entry(content: dict[str, Any]) -> IndexEntry:
     size, content_ns, node_ns, node = content["state"]
     rows = {str(name): tuple(state) for name, state in content["rows"].items()}
-    return Checked((size, content_ns, node_ns, node), rows, str(content["status"]), content["rerun"], content["sealed"])
+    return IndexEntry(
+        (size, content_ns, node_ns, node), rows, str(content["status"]), content["rerun"], content["sealed"]
+    )
 
 
-def _is_fresh(state: State) -> bool:
+def _is_fresh(state: FileState) -> bool:
     return time.time_ns() - state[2] < FRESH_NS
 
 
