@@ -81,7 +81,7 @@ def picture(results: Path) -> bytes:
     steps = frame[(frame["section"] == "ladder") & frame["name"].isin(_PICTURE)]
     said, file = study.attribution.verdict.sentence.partition(". ")[0], io.BytesIO()
     with house():
-        figure = draw(steps, title="Model or data? Handwritten digits, simulated annotators", verdict=said, note="")
+        figure = draw(steps, title="Model or data? Handwritten digits, simulated annotators", about=said, note="")
         figure.savefig(file, format="png", dpi=_DOTS, metadata={"Software": None, "Description": digest_of(figure)})
     return file.getvalue()
 
