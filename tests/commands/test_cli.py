@@ -79,7 +79,7 @@ def refused(here, say) -> Callable[..., str]:
         (["+clean.k=3"], "clean is not an option: choose one, as in clean=NAME"),
         (["baseline.model=mlp"], "baseline.model is 'mlp', which is not an option: choose one, as in model@baseline.model=NAME"),
         (["hydra/launcher=joblibb"], "hydra/launcher has no option 'joblibb'; did you mean 'joblib'?"),
-        (["quickstart"], "unknown command 'quickstart' (choose from: arms, ask, atlas, check, claims, curve, init, plan, publish, report, slices, verify, votes); options"),
+        (["quickstart"], "unknown command 'quickstart' (choose from: arms, ask, atlas, check, claims, curve, enter, init, merge, plan, publish, report, slices, tasks, verify, verify-entry, votes); options"),
         (["reprot", "quickstart"], "unknown command 'reprot'; did you mean 'report'?"),
         (["-m", "experiments=quickstrt"], "experiments has no option 'quickstrt'; did you mean 'quickstart'?"),
         (["experiments=quickstart"], "'quickstart' is a study: run it as harness -m experiments=quickstart"),
@@ -120,7 +120,7 @@ def refused(here, say) -> Callable[..., str]:
         (["seed=100000000000000000000"], "seed is 100000000000000000000: it must be at most 9223372036854775807"),
         (["-m", "experiments=quickstart", "seeds=[100000000000000000000]"], "seed 100000000000000000000 is too large"),
         (["-m", "experiments=quickstart", 'arms=[["clean=oracle","clean=confident"]]'], "arm 'clean=oracle clean=confident' chooses clean twice"),
-        (["report"], "name a study: harness report NAME [-v] [metric=roc_auc] [store=FOLDER] [task.path=FOLDER] [formats=pdf,svg] [--paper DIR]"),
+        (["report"], "name a study: harness report NAME [-v] [metric=roc_auc] [gold=FILE] [store=FOLDER] [task.path=FOLDER] [formats=pdf,svg] [--paper DIR]"),
         (["report", "nothing"], "no records of a study 'nothing' in results (choose from: nothing)"),
     ],
 )  # fmt: skip

@@ -17,6 +17,7 @@ from harness.checks import within
 from harness.data import TrainSet
 from harness.strategies import Tools
 from harness.strategies.weak.models import (
+    VOTED,
     Blocks,
     Prior,
     Probs,
@@ -56,7 +57,7 @@ def mace(
     of their own. Variational Bayes in `n_iter` steps, the likeliest of `n_restarts` random starts.
     """
     fit = partial(fit_mace, rng=tools.rng, n_restarts=n_restarts, n_iter=n_iter)
-    return label_by_model(train, tools, fit, prior=prior, labels=labels, ties=ties)
+    return label_by_model(train, tools, fit, prior=prior, labels=labels, ties=ties, rows=VOTED)
 
 
 def glad(
@@ -68,7 +69,7 @@ def glad(
     the row's ease. EM ends after `n_iter` steps, or when its objective grows by less than `tol` per row.
     """
     return label_by_model(
-        train, tools, partial(fit_glad, n_iter=n_iter, tol=tol), prior=prior, labels=labels, ties=ties
+        train, tools, partial(fit_glad, n_iter=n_iter, tol=tol), prior=prior, labels=labels, ties=ties, rows=VOTED
     )
 
 

@@ -13,7 +13,7 @@ from harness.checks import one_of
 from harness.data import TrainSet
 from harness.errors import BadInput
 from harness.strategies import Tools
-from harness.strategies.weak.models import Prior, VoteModel, Votes, by_code, label_by_model
+from harness.strategies.weak.models import VOTED, Prior, VoteModel, Votes, by_code, label_by_model
 from harness.vote_triples import VoteTriples, triples
 
 LEAST = 1e-8
@@ -42,7 +42,7 @@ def triplets(
     not at all (`skip`). BadInput with fewer than three voters that vote at all.
     """
     fit = partial(fit_triplets, average=average, no_overlap=no_overlap)
-    return label_by_model(train, tools, fit, prior=prior, labels=labels, ties=ties)
+    return label_by_model(train, tools, fit, prior=prior, labels=labels, ties=ties, rows=VOTED)
 
 
 def fit_triplets(votes: Votes, prior: Prior, *, average: str, no_overlap: str) -> VoteModel:

@@ -40,9 +40,8 @@ VOTED, WHOLE_POOL = "voted", "pool"
 
 
 def label_by_model(
-    train: TrainSet, tools: Tools, fit: VoteModelFit, *, prior: str | list[float], labels: str, ties: str,
-    rows: str = VOTED,
-) -> TrainSet:  # fmt: skip
+    train: TrainSet, tools: Tools, fit: VoteModelFit, *, prior: str | list[float], labels: str, ties: str, rows: str
+) -> TrainSet:
     """Labels rows with a vote by the model; rows without one stay unchanged.
 
     `rows`, those that the model is fitted on: `voted`, the rows with a vote, or `pool`, also those on which all voters

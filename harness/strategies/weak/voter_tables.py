@@ -17,6 +17,7 @@ from harness.data import TrainSet
 from harness.errors import BadInput
 from harness.strategies import Tools
 from harness.strategies.weak.models import (
+    VOTED,
     Blocks,
     Posterior,
     Prior,
@@ -99,7 +100,7 @@ def naive_bayes(
             y, shown = (train.y * train.w[:, np.newaxis])[taught].astype(np.float64), triples(train.votes).on(taught)
         return fit_naive_bayes(shown, shares, y=y, abstain=abstain, smoothing=smoothing)
 
-    return label_by_model(train, tools, fit, prior=prior, labels=labels, ties=ties)
+    return label_by_model(train, tools, fit, prior=prior, labels=labels, ties=ties, rows=VOTED)
 
 
 def fit_dawid_skene(

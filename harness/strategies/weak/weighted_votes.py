@@ -11,6 +11,7 @@ from harness.checks import one_of
 from harness.data import TrainSet
 from harness.strategies import Tools
 from harness.strategies.weak.models import (
+    VOTED,
     Prior,
     Probs,
     VoteModel,
@@ -35,7 +36,7 @@ def weighted_vote(
     that agree with the majority (`agreement`, known as Wawa).
     """
     fit = partial(fit_weighted_vote, voters=voters)
-    return label_by_model(train, tools, fit, prior=prior, labels=labels, ties=ties)
+    return label_by_model(train, tools, fit, prior=prior, labels=labels, ties=ties, rows=VOTED)
 
 
 def fit_weighted_vote(votes: Votes, prior: Prior, *, voters: str) -> VoteModel:
