@@ -37,6 +37,8 @@ WRITTEN = {
 FILE = re.compile(r"<!-- file: (\S+) -->\n```\w+\n(.*?)```", re.S)
 SHELL = re.compile(r"```bash\n(.*?)```", re.S)
 SMALL = "protocol.steps=5 track=none cache=cache"
+AFTER_ASKING = "gold=verify_these.csv"
+"""What scores a study that `ask` has run: here it only plans, `tests/commands/test_ask.py` does both."""
 
 RUN = """
 import shlex, sys
@@ -126,7 +128,7 @@ def fill(folder: Path) -> None:
 def shortened(line: str) -> str:
     """A command that takes seconds: `ask` plans only, which `tests/commands/test_ask.py` carries on from."""
     name = line.split()[1]
-    plans = f"{SMALL} --dry-run" if name == "ask" else SMALL if name == "init" else ""
+    plans = {"ask": f"{SMALL} --dry-run", "init": SMALL, "enter": "track=none cache=cache"}.get(name, "")
     words = plans or ("" if name in COMMANDS else SMALL)
     return " ".join([line, *(word for word in words.split() if word not in line.split())])
 
@@ -137,7 +139,7 @@ def test_its_commands_run_as_they_stand(tmp_path):
     for name, content in [file for text in TEXTS.values() for file in FILE.findall(text)]:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(content)
-    said = [line for line in commands() if line.startswith("harness ")]
+    said = [line for line in commands() if line.startswith("harness ") and not line.endswith(AFTER_ASKING)]
     assert len(said) >= 10
     small = [shortened(line) for line in said]
     done = subprocess.run(
