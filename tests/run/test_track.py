@@ -30,6 +30,7 @@ from harness.run.track.client import has_key
 from harness.run.track.content import flatten, outcome_of, run_of
 from harness.run.track.names import leaderboard_id, trial_id
 from harness.run.track.sending import WandB
+from harness.storage.index import INDEX
 from harness.storage.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -388,7 +389,8 @@ def assert_lineage(server: Server, board: Received, folder: Path) -> None:
     told = {"study": "study", "data": ["f" * 64], "trials": 3, "failed": 1}
     assert board.described["study-records"] == {"type": "records", "metadata": told}
     sent = {name: content for name, content in artifact(board, "study-records").items() if name != "manifest"}
-    assert sent == {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    there = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert sent == {name: content for name, content in there.items() if name != INDEX}
     assert sum(name.startswith("trials/") for name in sent) == 3
     keys = {row["key"] for row, _ in ALL}
     assert keys == {run.config.get("key") for run in server.runs.values()} - {None}, "a run names its record"
