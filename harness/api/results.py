@@ -115,7 +115,7 @@ class StudyResults:
         """Returns the leaderboard, one row per arm, with the columns of `leaderboard.csv`; effects are in points.
 
         >>> study.effects.query("rank == 1")[["arm", "effect", "low", "high"]].round(1).values.tolist()
-        [['model=kim_cnn weak=label_model', 4.6, -1.0, 10.3]]
+        [['model=logistic_regression weak=label_model', 8.6, 4.9, 12.3]]
         """
         return leaderboard.as_frame(self.gathered.effects, leaderboard.deviations(self.gathered.table))
 
@@ -227,7 +227,7 @@ def load_study(
     >>> harness.load("youtube", store="results").verdict.word
     'undecided'
     >>> harness.load("youtube", store="results", metric="balanced_accuracy").metric
-    'balanced accuracy'
+    'balanced_accuracy'
     """
     places = [Path(study).expanduser(), Path(store).expanduser() / study]
     folder = next((place for place in places if place.is_dir()), None)

