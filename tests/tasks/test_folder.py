@@ -378,28 +378,27 @@ def test_roman_numerals(source: Make, shared: Path) -> None:
 
 @pytest.mark.slow
 def test_cifar10n(source: Make, shared: Path) -> None:
-    task = source(
-        "folder", path=shared / "tasks" / "cifar10n", train="train-00-*", test="test-00-*",
-        label="human1", gold="clean", votes=["human1", "human2", "human3"], n_train=1000,
-    ).split(0)  # fmt: skip
+    where = {"path": shared / "tasks" / "cifar10n", "train": "train-00-*", "test": "test-00-*"}
+    task = source("cifar10n", **where, n_train=1000).split(0)
     assert task.train.x.shape == (1000, 32, 32, 3)
     assert task.train.votes.shape == (1000, 3)
     assert (task.train.votes[:, 0] == task.train.classes).all()
     assert 0.14 < task.facts["given_wrong"] < 0.20
     assert len(task.test) == 5000
+    check_pinned("task/cifar10n", of_task(task))
 
 
 def test_texts_of_every_kind(source: Make, shared: Path) -> None:
     tasks = shared / "tasks"
-    sst2 = source("folder", path=tasks / "sst2", valid="valid.parquet", test="test.parquet", modality="text").split(0)
+    sst2 = source("sst2", path=tasks / "sst2").split(0)
     assert [len(part) for part in (sst2.train, sst2.valid, sst2.test)] == [6920, 872, 1821]
-    given = {"label": "distant", "gold": "gold", "votes": "votes", "n_train": 500}
-    medical = source("folder", path=tasks / "medical_treat", test="test.parquet", modality="text", **given).split(0)
+    medical = source("medical_treat", path=tasks / "medical_treat", n_train=500).split(0)
     assert medical.facts["test_labels"] == "gold"
     assert medical.facts["valid_labels"] == "given", "no gold in its train part, so none in what is split off"
     assert medical.train.votes.shape == (500, 3)
-    given = {"label": "weak_label", "gold": "gold"}
-    news = source("folder", path=tasks / "ag_news_weak", test="test.parquet", modality="text", **given).split(0)
+    news = source("ag_news_weak", path=tasks / "ag_news_weak").split(0)
     assert news.facts["labelled"] / news.facts["train"] == pytest.approx(0.54, abs=0.01)
     assert news.facts["given_wrong"] == pytest.approx(0.16, abs=0.01)
     assert len(news.test) == 11994
+    for task in (sst2, medical, news):
+        check_pinned(f"task/{task.name}", of_task(task))
