@@ -34,6 +34,10 @@ def start() -> int:
         return _PIPE_CLOSED
 
 
+main = start
+"""The name under which scripts import a program's entry."""
+
+
 def _answer_or_run(words: list[str]) -> int:
     try:
         said = answer(words)

@@ -19,9 +19,9 @@ ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "sklearn", "pandas", "matplotlib", "numpy", "wandb")
 LINES = """
 import sys
-from harness.__main__ import start
+from harness.__main__ import main
 sys.argv = ["harness", *{words}]
-code = start()
+code = main()
 print([name for name in {heavy} if name in sys.modules], code)
 """
 
