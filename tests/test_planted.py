@@ -535,7 +535,8 @@ def test_no_option_is_a_near_copy_of_another() -> None:
     assert rules.near_copies({name: text for name, text in SOURCES.items() if name.startswith(OPTION_FOLDERS)}) == []
 
 
-NAMES_OF_A_PROTOCOL = {"main", 
+NAMES_OF_A_PROTOCOL = {
+    "main": "the entry of a program",
     "command": "the entry of a command",
     "draw": "the entry of a figure",
     "cells": "the entry of a check of published numbers",
