@@ -24,7 +24,7 @@ from harness.storage.index import FRESH_NS, state_of
 from harness.storage.places import conf_dir
 
 RECEIPT = ".report.json"
-_INPUTS = ("study.json", "asked/*.json", "trials/*.json", "tests/*.json")
+_INPUTS = ("study.json", "asked/*.json", "trials/*.json", "tests/*.json", "claims/*.json")
 _DRAWN_BY = ("numpy", "pandas", "scipy", "matplotlib", "pyarrow", "pillow", "jinja2", "scikit-learn")
 
 

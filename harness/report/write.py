@@ -120,17 +120,17 @@ def rebuild_if_changed(
 ) -> list[Path]:  # fmt: skip
     """Does what `rebuild` does, unless each file is there that it would write; returns their paths in either case.
 
-    A report that shows rows of a user's own files, or reads labels from one, is always made anew, and so is one that
-    had something to tell.
+    A report whose page shows rows of a user's own files, or that reads labels from one, is always made anew, and so is
+    one that had something to tell.
     """
-    foreign = path is not None or gold is not None or read_cells is not no_cells
+    foreign = path is not None or gold is not None
     if foreign or any(not name.startswith("harness.") for name in trust):
         return rebuild(folder, path, adjust, formats, trust, tell, metric, gold, read_cells)
-    settings = [adjust, metric or "", *sorted(formats)]
+    settings = [adjust, metric or "", "with cells" if read_cells is not no_cells else "", *sorted(formats)]
     inputs, said = inputs_of(folder, settings), list[str]()
     files = current_files(folder, inputs)
     if not files:
-        files = rebuild(folder, None, adjust, formats, trust, said.append, metric)
+        files = rebuild(folder, None, adjust, formats, trust, said.append, metric, None, read_cells)
         if not said:
             note_report(folder, inputs, settings, files)
     for line in said:
