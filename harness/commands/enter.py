@@ -74,13 +74,16 @@ def command(words: list[str]) -> int:
     root = _store_of(asked.suite.rest)
     brought = {task.name: _bring(asked.rivals, root, suite.study(task)) for task in tasks}
     plans = prepare(suite, tasks, asked.suite.rest)
+    label = label_of(asked.arm)
+    if not any(_is_planned(asked.arm, plan) for plan in plans):
+        raise BadInput("\n".join(f"{plan.task.name}: {plan.left_out[' '.join(asked.arm)]}" for plan in plans))
     for plan in plans:
         say(f"{plan.task.name}: {_what_is_there(plan, asked, brought[plan.task.name])}")
     for line in _drifts([plan for plan in plans if brought[plan.task.name]]):
         say(line)
     code = run_in_turn(plans, trials_at_once(asked.suite.rest))
     paths = report_suite(store_root(plans), suite.name)
-    lines = entry_lines(answers_of(store_root(plans), suite.name), label_of(asked.arm), _rivals(asked.arm, plans))
+    lines = entry_lines(answers_of(store_root(plans), suite.name), label, _rivals(asked.arm, plans))
     print("\n".join([*lines, "", str(next(path for path in paths if path.suffix == ".html"))]))
     if asked.submit is not None:
         _submit(asked, suite, plans, lines)
@@ -125,6 +128,11 @@ def check_own_options(arm: Sequence[str]) -> None:
 def _store_of(words: Sequence[str]) -> Path:
     said = [word.partition("=")[2] for word in words if word.startswith("store=")]
     return expand_home(said[-1], "store")
+
+
+def _is_planned(arm: tuple[str, ...], plan: TaskPlan) -> bool:
+    """Returns whether the arm fits the task; the plan says why if it does not."""
+    return any(item.arm == arm for item in plan.trials)
 
 
 # The records of the others
@@ -200,8 +208,9 @@ def _submit(asked: _Asked, suite: Suite, plans: Sequence[TaskPlan], lines: Seque
     """Writes the folder: the records of the arm and of the baseline, the author's options and code, and the card."""
     folder = asked.submit
     assert folder is not None
-    studies = {plan.task.name: suite.study(plan.task) for plan in plans}
-    for plan in plans:
+    entered = [plan for plan in plans if _is_planned(asked.arm, plan)]
+    studies = {plan.task.name: suite.study(plan.task) for plan in entered}
+    for plan in entered:
         keys = [item.row["key"] for item in plan.trials if item.is_control or item.arm == asked.arm]
         _copy_records(plan.store, folder / RECORDS / studies[plan.task.name], keys)
     files = _own_files(asked.arm)

@@ -102,28 +102,42 @@ def _within(folder: Path) -> Iterator[None]:
 
 
 def _verify(entry: Entry, suite: Suite, folder: Path, sample: int) -> Iterator[str]:
-    """Yields what speaks against an entry."""
+    """Yields what speaks against an entry; an entry of which nothing could be verified is one."""
     try:
         check_own_options(entry.arm)
     except BadInput as error:
         yield str(error)
         return
-    blind = False
-    for task in [replace(one, arms=(entry.arm,)) for one in suite.tasks if one.name in entry.studies]:
-        if why := why_absent(task):
-            say(f"not verified: {task.name}: {why}")
-            continue
-        store = Store(folder / RECORDS / entry.studies[task.name])
+    tasks = {task.name: replace(task, arms=(entry.arm,)) for task in suite.tasks}
+    yield from (f"suite {suite.name} has no task '{name}'" for name in entry.studies if name not in tasks)
+    entered = [task for name, task in tasks.items() if name in entry.studies]
+    absent = {task.name: why for task in entered if (why := why_absent(task))}
+    for name, why in absent.items():
+        say(f"not verified: {name}: {why}")
+    for name in [name for name in tasks if name not in entry.studies]:
+        say(f"not entered: {name}")
+    there = [task for task in entered if task.name not in absent]
+    if not there:
+        yield "nothing could be verified: the data of none of its tasks is there, or it was entered on none"
+    for place, task in enumerate(there):
+        yield from _verify_task(suite, task, Store(folder / RECORDS / entry.studies[task.name]), sample, place == 0)
+
+
+def _verify_task(suite: Suite, task: SuiteTask, store: Store, sample: int, blind: bool) -> Iterator[str]:
+    """Yields what speaks against an entry on one task; `blind` runs a trial on changed test labels too."""
+    try:
         with notice(f"checking the records of {task.name}"):
             planned = _planned(suite, task)
-        wrong = list(_other_trials(planned, store, task.name))
-        yield from wrong
-        if wrong:
-            continue
-        yield from _sampled(planned, store, task, sample)
-        if not blind:
-            yield from _unblind(planned[0], task.name)
-            blind = True
+    except BadInput as error:
+        yield f"{task.name}: {error}"
+        return
+    wrong = list(_other_trials(planned, store, task.name))
+    yield from wrong
+    if wrong:
+        return
+    yield from _sampled(planned, store, task, sample)
+    if blind:
+        yield from _unblind(planned[0], task.name)
 
 
 def _planned(suite: Suite, task: SuiteTask) -> list[PlannedTrial]:

@@ -152,6 +152,31 @@ def test_records_of_other_code_or_edited_numbers_are_refused(
     assert "red: no record of clean=good at seed 0 as this program plans it" in capsys.readouterr().err
 
 
+def test_an_entry_of_which_nothing_can_be_verified_is_refused(
+    here: Path, entered: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(here)
+    assert main(["verify-entry", "folder", "data=nowhere"]) == 1
+    said = capsys.readouterr()
+    assert "not verified: red: no data at" in said.err
+    assert "refused: nothing could be verified" in said.err
+    assert "nothing speaks against it" not in said.out
+    shutil.copytree("folder", "others")
+    card = json.loads(Path("others/entry.json").read_text())
+    Path("others/entry.json").write_text(json.dumps({**card, "studies": {"blue": "mine-blue"}}))
+    assert main(["verify-entry", "others"]) == 1
+    assert "refused: suite mine has no task 'blue'" in capsys.readouterr().err
+
+
+def test_an_arm_that_fits_no_task_is_refused_before_anything_runs(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(here)
+    assert main(["enter", "suite=mine", "augment=flip", *ENTRIES[1:], "store=unfit"]) == 2
+    assert "red: augment (flip) is for image" in capsys.readouterr().err
+    assert not list(here.glob("unfit/*/leaderboard.md"))
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
