@@ -24,6 +24,7 @@ from omegaconf import DictConfig
 from harness.checks import within
 from harness.errors import BadInput
 from harness.run.workers import JobsDied
+from harness.storage.places import install_command
 
 POLL_S = 0.5
 """How often submitted jobs are asked whether they have ended."""
@@ -128,7 +129,7 @@ def _executor(cluster: str, folder: str, parameters: Mapping[str, Any]) -> Any:
     try:
         import submitit
     except ImportError as error:
-        raise BadInput('this launcher needs submitit: pip install "gains-harness[slurm]"') from error
+        raise BadInput(f"this launcher needs submitit: {install_command('slurm')}") from error
     place = Path(folder).expanduser().absolute()
     try:
         executor = submitit.AutoExecutor(folder=place, cluster=cluster)
@@ -148,7 +149,7 @@ def run_by_ray(
     try:
         import ray
     except ImportError as error:
-        raise BadInput('hydra/launcher=ray needs Ray: pip install "gains-harness[ray]"') from error
+        raise BadInput(f"hydra/launcher=ray needs Ray: {install_command('ray')}") from error
     said = {name: value for name, value in resources.items() if value}
     deaths = ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError, ray.exceptions.NodeDiedError
     returns, dead = dict[int, list[JobReturn]](), list[str]()
