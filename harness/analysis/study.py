@@ -119,21 +119,14 @@ def gather(
     label, without training. BadInput if the records do not keep what the metric needs.
     """
     one_of("adjust", adjust, tuple(ADJUSTS))
-    joined, labels = _join(store), verified or {}
-    if labels:
-        rescored, find = score_by_verified(joined.records, joined.test_set, labels)
-        joined = replace(joined, records=rescored, test_set=find)
-    own = own_metric(joined.records[0])
-    metric = metric or own
-    again = rerun_command(joined)
-    joined = replace(joined, records=rescore(joined.records, metric, joined.test_set, store.valid_set, again))
+    labels = verified or {}
+    joined, metric, own = _scored(store, metric, labels)
     kept, plan = joined.records, joined.plan
     table = trials(kept)
     compared = deltas(table)
     scores = comparable_scores(joined)
-    found = with_letters(
-        estimate_effects(kept, joined.test_set, joined.rows, ADJUSTS[adjust], plan_level(plan)), scores
-    )
+    estimated = estimate_effects(kept, joined.test_set, joined.rows, ADJUSTS[adjust], plan_level(plan))
+    found = with_letters(estimated, scores)
     new_sets = find_shared(kept)
     held = reference_gains(comparisons(kept), found, scores, plan_level(plan))
     found = with_references(with_new_sets(found, new_sets), held)
@@ -157,12 +150,8 @@ def gather(
         *_stale(joined),
         *_unsound(joined),
     ]
-    table = table.merge(
-        compared[["key", "control", "delta", "delta_valid", "why"]],
-        how="left",
-        on=["key", "control"],
-        validate="one_to_one",
-    )
+    gains = compared[["key", "control", "delta", "delta_valid", "why"]]
+    table = table.merge(gains, how="left", on=["key", "control"], validate="one_to_one")
     said = [*_told_by_metric(told), *_about_baseline(warnings)]
     return Study(
         joined.name, _task(kept[0]), measure(metric).title, own, found, table, notes, scores,
@@ -170,6 +159,17 @@ def gather(
         *_components(joined, scores), new_sets, verdict_pilot(joined), by_metric, policies,
         *_unverified(joined, answer, labels), held,
     )  # fmt: skip
+
+
+def _scored(store: Store, metric: str | None, labels: Mapping[str, int]) -> tuple[Records, str, str]:
+    """Returns the records, scored by a metric and by verified labels, the name of the metric, and the study's own."""
+    joined = _join(store)
+    if labels:
+        rescored, find = score_by_verified(joined.records, joined.test_set, labels)
+        joined = replace(joined, records=rescored, test_set=find)
+    own = own_metric(joined.records[0])
+    by, again = metric or own, rerun_command(joined)
+    return replace(joined, records=rescore(joined.records, by, joined.test_set, store.valid_set, again)), by, own
 
 
 def _join(store: Store) -> Records:

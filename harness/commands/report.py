@@ -42,15 +42,7 @@ def command(words: list[str]) -> int:
     store = Path(said.get("store", "results")).expanduser()
     if "suite" in said:
         return _suite(names, said, store)
-    if len(names) != 1:
-        raise BadInput(
-            "name a study: harness report NAME [-v] [metric=roc_auc] [gold=FILE] [store=FOLDER] [task.path=FOLDER] "
-            "[formats=pdf,svg] [--paper DIR]"
-        )
-    folder = store / names[0]
-    if not folder.is_dir():
-        known = [path.name for path in store.glob("*/") if (path / "trials").is_dir()]
-        raise BadInput(f"no records of a study '{names[0]}' in {store}{choices(names[0], known)}")
+    folder = _folder_of(names, store)
     adjust, trust = said.get("adjust", "holm"), trusted_functions(said)
     metric = said.get("metric")
     if metric is not None:
@@ -68,13 +60,26 @@ def command(words: list[str]) -> int:
         if "paper" in said:
             from harness.report.paper import write_paper  # most reports do not need it
 
-            paths += write_paper(
-                gather(files, adjust, metric, _labels(gold, files)), Path(said["paper"]).expanduser(), paths
-            )
+            study = gather(files, adjust, metric, _labels(gold, files))
+            paths += write_paper(study, Path(said["paper"]).expanduser(), paths)
     if hidden:
         say(hidden)
     print("\n".join(_told(made, paths, verbose)))
     return 0
+
+
+def _folder_of(names: Sequence[str], store: Path) -> Path:
+    """Returns the folder of the one study that is named; BadInput if none or several are, or if it has no folder."""
+    if len(names) != 1:
+        raise BadInput(
+            "name a study: harness report NAME [-v] [metric=roc_auc] [gold=FILE] [store=FOLDER] [task.path=FOLDER] "
+            "[formats=pdf,svg] [--paper DIR]"
+        )
+    folder = store / names[0]
+    if not folder.is_dir():
+        known = [path.name for path in store.glob("*/") if (path / "trials").is_dir()]
+        raise BadInput(f"no records of a study '{names[0]}' in {store}{choices(names[0], known)}")
+    return folder
 
 
 def _labels(gold: Path | None, files: Store) -> Mapping[str, int]:
