@@ -24,7 +24,7 @@ html_theme = "furo"
 html_title = "gains-harness"
 html_copy_source = False
 html_show_sphinx = False
-# The pictures of the gallery stand in the pages at half their pixels, so that they are sharp on every screen.
+# Pictures of the gallery have twice as many pixels as the page shows: they stay sharp on screens with many pixels.
 html_static_path = ["static"]
 html_css_files = ["pages.css"]
 autodoc_member_order = "bysource"

@@ -116,7 +116,7 @@ def facts(path: Path) -> list[Published]:
 
 
 def read_columns(path: Path, needed: Sequence[str]) -> pd.DataFrame:
-    """Returns a CSV as text, without blanks around cells, indexed by where a row stands in the file (`line 2`).
+    """Returns the cells of a CSV file as text, stripped; each row is indexed by its place in the file (`line 2`).
 
     BadInput if a needed column is missing, and as `reader.read_text`. Rows whose cells are all empty are left out.
     """

@@ -36,7 +36,7 @@ def run_again(job: Job, folder: Path, watch: Watch = lambda work: work()) -> dic
 def how_they_differ(record: Record, made: dict[str, Any]) -> str:
     """Says in which predictions, and by how many points, a record differs from the same trial run again; "" if in none.
 
-    A receipt or a bill of labels that differs is said as well.
+    It also says if the receipts differ, or the number of labels that were paid for.
     """
     before, now = unpack(record["result"]["predictions"]), unpack(made["result"]["predictions"])
     if len(before) != len(now):

@@ -1,4 +1,4 @@
-"""Holds a study to a budget of time: seeds, then arms, that no longer fit are let go while it runs, and that is said.
+"""Holds a study to a budget of time: while it runs, it drops arms and seeds that no longer fit, and says which.
 
 A plan is made from short timings, and a machine may be busier later. So the first seed runs in small portions, with
 the sides in turns; when the time that is left is not enough for three seeds of what has run and of one portion more,
