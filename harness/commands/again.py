@@ -45,5 +45,6 @@ def how_they_differ(record: Record, made: dict[str, Any]) -> str:
     if (changed := int(np.sum(before != now))) > 0:
         gap = 100 * (float(made["result"]["test"]) - float(record["result"]["test"]))
         told.append(f"{changed} of {len(now)} predictions differ, {gap:+.2f} points".replace("-", "−"))
-    told += [f"another {name}" for name in ("ledger", "receipts") if made[name] != record[name]]
+    words = {"ledger": "another number of labels was paid for", "receipts": "the receipts differ"}
+    told += [said for name, said in words.items() if made[name] != record[name]]
     return "; ".join(told)
